@@ -1,0 +1,1 @@
+"""The `storelog` command: one command a file."""

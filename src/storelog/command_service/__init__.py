@@ -1,0 +1,1 @@
+"""The write side: HTTP commands to state and events, in one commit."""

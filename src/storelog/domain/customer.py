@@ -1,0 +1,107 @@
+"""The customer aggregate: who buys. Next: domain/product.py"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from storelog.errors import NotFound, StaleVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer's state; `version` counts its events."""
+
+    customer_id: int
+    name: str
+    email: str
+    phone_number: str | None
+    version: int = 1
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCustomer:
+    """Ask for a new customer; the id was given by the database."""
+
+    customer_id: int
+    name: str
+    email: str
+    phone_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCustomer:
+    """Replace what is known of a customer."""
+
+    customer_id: int
+    name: str
+    email: str
+    phone_number: str | None
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCustomer:
+    """Take a customer away; orders stay."""
+
+    customer_id: int
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerCreated:
+    """A customer is known from now on."""
+
+    customer: Customer
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerUpdated:
+    """A customer's fields were replaced (by equal ones, perhaps)."""
+
+    customer: Customer
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerDeleted:
+    """A customer is gone; `customer` is the last state."""
+
+    customer: Customer
+    deleted_at: datetime
+
+
+CustomerCommand = CreateCustomer | UpdateCustomer | DeleteCustomer
+CustomerEvent = CustomerCreated | CustomerUpdated | CustomerDeleted
+
+
+def decide(command: CustomerCommand, state: Customer | None, now: datetime) -> CustomerEvent:
+    """Return the event that the command causes. Raises NotFound and StaleVersion."""
+    if isinstance(command, CreateCustomer):
+        return CustomerCreated(
+            Customer(command.customer_id, command.name, command.email, command.phone_number)
+        )
+    if state is None or state.is_deleted:
+        raise NotFound(f"There is no customer {command.customer_id}.")
+    check_version(state.version, command.expected_version)
+    if isinstance(command, DeleteCustomer):
+        return CustomerDeleted(replace(state, version=state.version + 1), now)
+    changed = replace(
+        state,
+        name=command.name,
+        email=command.email,
+        phone_number=command.phone_number,
+        version=state.version + 1,
+    )
+    return CustomerUpdated(changed)
+
+
+def evolve(_state: Customer | None, event: CustomerEvent) -> Customer:
+    """Return the state after the event."""
+    if isinstance(event, CustomerDeleted):
+        return replace(event.customer, is_deleted=True)
+    return event.customer
+
+
+def check_version(current: int, expected: int | None) -> None:
+    """Raise StaleVersion unless the caller expects the current version, or none."""
+    if expected is not None and expected != current:
+        raise StaleVersion(current)

@@ -1,0 +1,34 @@
+"""Money: exact decimals of at most four places; out as a string, never through a float."""
+
+from collections.abc import Iterable
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+# 38 digits hold the largest sum the limits allow; the default context's 28 need not.
+_EXACT = Context(prec=60)
+_CENT = Decimal("0.01")
+
+
+def format_money(amount: Decimal) -> str:
+    """Return "4.25", "8.50", "0.425": two places at least, more only where they are not zero."""
+    exact = amount.normalize(_EXACT)
+    if int(exact.as_tuple().exponent) > -2:
+        exact = exact.quantize(_CENT, context=_EXACT)
+    return f"{exact:f}"
+
+
+def line_amount(quantity: int, price: Decimal) -> Decimal:
+    """Return the exact amount of one order line."""
+    return _EXACT.multiply(Decimal(quantity), price)
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """Return the exact sum of amounts."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = _EXACT.add(total, amount)
+    return total
+
+
+def round_to_cents(amount: Decimal) -> Decimal:
+    """Return the amount rounded half-even to two places, as an order's total is, once."""
+    return amount.quantize(_CENT, ROUND_HALF_EVEN, context=_EXACT)

@@ -1,0 +1,142 @@
+"""Every error that Storelog raises on purpose, in one tree.
+
+    StorelogError
+    ├── Refusal                a rule said no; `slug` and `facts` say which, nothing was changed
+    │   ├── Malformed          the request could not be read (400)
+    │   ├── InvalidFields      fields or parameters break their limits (422)
+    │   ├── NotFound           no such thing, or it is deleted (404)
+    │   ├── StaleVersion       If-Match named another version (412)
+    │   ├── Conflict           a business rule refuses (409)
+    │   ├── Unauthenticated    no key, or a wrong one (401)
+    │   ├── Forbidden          the key's role is too low (403)
+    │   └── ProtocolRefusal    405, 413, 415, 429: `status` is part of what happened
+    ├── Unavailable            a server behind is away, or the queue is full; try again (503)
+    │   └── OutcomeUnknown     a command may or may not have been done; repeat it with its key (503)
+    ├── BadSetting             a setting has a value that is not allowed (exit 2)
+    ├── CannotRun              a server is away or nothing runs (exit 3)
+    ├── PoisonRecord           a record that cannot be projected (dead letter)
+    └── HistoryMismatch        the log and what was sent disagree; stop and say what to do
+
+Domain code raises refusals that carry a slug and facts, never a status; `web/problems.py` has the
+one table from class to HTTP status.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class StorelogError(Exception):
+    """The root: whatever is raised on purpose."""
+
+
+class Refusal(StorelogError):
+    """A rule said no. `facts` are further members of the problem document."""
+
+    def __init__(self, slug: str, detail: str, facts: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.slug = slug
+        self.detail = detail
+        self.facts = dict(facts or {})
+
+
+class Malformed(Refusal):
+    """The request is not what its content type says it is."""
+
+    def __init__(self, detail: str, slug: str = "malformed-request") -> None:
+        super().__init__(slug, detail)
+
+
+class InvalidFields(Refusal):
+    """Fields of a body (JSON pointers) or parameters (`?name`) break their limits."""
+
+    def __init__(
+        self,
+        errors: Sequence[tuple[str, str]],
+        slug: str = "invalid-fields",
+        detail: str = "The request has fields that are not allowed as they are.",
+    ) -> None:
+        super().__init__(
+            slug, detail, {"errors": [{"pointer": at, "detail": why} for at, why in errors]}
+        )
+
+
+class NotFound(Refusal):
+    """There is no such thing, or it is deleted."""
+
+    def __init__(self, detail: str = "There is nothing here.") -> None:
+        super().__init__("not-found", detail)
+
+
+class StaleVersion(Refusal):
+    """`If-Match` named a version that is not the current one."""
+
+    def __init__(self, current_version: int) -> None:
+        super().__init__(
+            "stale-version",
+            f"The thing is at version {current_version}.",
+            {"currentVersion": current_version},
+        )
+
+
+class Conflict(Refusal):
+    """The state of the shop does not allow the command."""
+
+
+class Unauthenticated(Refusal):
+    """The request carries no key, or one that is not known."""
+
+    def __init__(self) -> None:
+        super().__init__("unauthenticated", "Send a valid key as `Authorization: Bearer KEY`.")
+
+
+class Forbidden(Refusal):
+    """The key is good, its role is too low."""
+
+
+class ProtocolRefusal(Refusal):
+    """HTTP itself refuses: the status says what happened (405, 413, 415, 429)."""
+
+    def __init__(
+        self, status: int, slug: str, detail: str, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        super().__init__(slug, detail)
+        self.status = status
+        self.headers = list(headers)
+
+
+class Unavailable(StorelogError):
+    """A server behind is away or a queue is full; nothing was done; try again."""
+
+    slug = "unavailable"
+
+    def __init__(self, detail: str, retry_after_seconds: int = 1, slug: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+        if slug is not None:
+            self.slug = slug
+
+
+class OutcomeUnknown(Unavailable):
+    """The command may have been done or not; repeating it with its key tells."""
+
+    slug = "outcome-unknown"
+
+
+class BadSetting(StorelogError):
+    """A setting has a value that is not allowed."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(f"{name}: {value!r} is not allowed; allowed: {allowed}")
+
+
+class CannotRun(StorelogError):
+    """What the command needs is away, or it failed itself."""
+
+
+class PoisonRecord(StorelogError):
+    """A Kafka record that cannot be projected; the message is its cause."""
+
+
+class HistoryMismatch(StorelogError):
+    """PostgreSQL's log is not the one that Kafka or MongoDB have seen."""

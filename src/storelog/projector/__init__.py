@@ -1,0 +1,1 @@
+"""Kafka to MongoDB: each lane merged back into log order and applied once."""
