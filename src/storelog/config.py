@@ -33,7 +33,7 @@ class ApiKey:
     sha256: str
 
 
-def _text(name: str, raw: str) -> str:
+def _text(_name: str, raw: str) -> str:
     return raw
 
 

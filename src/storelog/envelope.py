@@ -26,9 +26,12 @@ WATERMARK_TOPIC = "storelog.watermarks"
 GENESIS_HASH = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
-    """One event of the log. `position` counts from 1 without gaps; times are UTC."""
+    """One event of the log. `position` counts from 1 without gaps; times are UTC.
+
+    `hash` is filled in by the one who chains the event on; nothing else changes afterwards.
+    """
 
     position: int
     hash: bytes

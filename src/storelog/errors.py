@@ -30,13 +30,20 @@ class StorelogError(Exception):
 
 
 class Refusal(StorelogError):
-    """A rule said no. `facts` are further members of the problem document."""
+    """A rule said no. `facts` are further members of the problem, `headers` go with the answer."""
 
-    def __init__(self, slug: str, detail: str, facts: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        slug: str,
+        detail: str,
+        facts: Mapping[str, Any] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(detail)
         self.slug = slug
         self.detail = detail
         self.facts = dict(facts or {})
+        self.headers = tuple(headers)
 
 
 class Malformed(Refusal):
@@ -99,9 +106,8 @@ class ProtocolRefusal(Refusal):
     def __init__(
         self, status: int, slug: str, detail: str, headers: Sequence[tuple[str, str]] = ()
     ) -> None:
-        super().__init__(slug, detail)
+        super().__init__(slug, detail, headers=headers)
         self.status = status
-        self.headers = list(headers)
 
 
 class Unavailable(StorelogError):

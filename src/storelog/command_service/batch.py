@@ -1,0 +1,183 @@
+"""Decide a batch of commands in memory, in arrival order: events, rows to write, and answers.
+
+A refused command touches nothing; the ones beside it do not notice. Pure but for making event
+ids: nothing here waits, so a batch can be decided again from the start when the head has moved.
+Next: command_service/store.py
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from uuid import uuid4
+
+from storelog.command_service.decisions import NewIds, decide
+from storelog.command_service.state import Head, State
+from storelog.command_service.submission import Idempotency, Submission
+from storelog.domain.customer import Customer, CustomerCreated
+from storelog.domain.order import Order, OrderCreated, OrderDeleted
+from storelog.domain.product import Product, ProductCreated
+from storelog.envelope import Envelope, chain_hash
+from storelog.errors import InvalidFields, Refusal
+from storelog.event_codec import Event, aggregate_of, encode_json, payload_of
+from storelog.upcasters import CURRENT_VERSION
+from storelog.web.app import Response
+from storelog.web.problems import render
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The first answer to a command that carried a key."""
+
+    request_hash: bytes
+    response: Response
+
+
+@dataclass(slots=True)
+class Writes:
+    """Everything a batch changes; `append_batch` writes it in one call."""
+
+    base: Head
+    head: Head
+    events: list[Envelope] = field(default_factory=list)
+    payload_hashes: list[bytes] = field(default_factory=list)
+    new_customers: dict[int, Customer] = field(default_factory=dict)
+    customers: dict[int, Customer] = field(default_factory=dict)
+    new_products: dict[int, Product] = field(default_factory=dict)
+    products: dict[int, Product] = field(default_factory=dict)
+    new_orders: list[Order] = field(default_factory=list)
+    deleted_orders: list[int] = field(default_factory=list)
+    answers: dict[Key, tuple[Remembered, datetime | None]] = field(default_factory=dict)
+
+
+class Batch:
+    """Decides submissions one after the other on `state`, which it moves along."""
+
+    def __init__(
+        self,
+        state: State,
+        ids: NewIds,
+        remembered: Mapping[Key, Remembered],
+        now: datetime,
+        keep_keys: timedelta,
+    ) -> None:
+        self._state = state
+        self._ids = ids
+        self._remembered = remembered
+        self._now = now
+        self._keep_keys = keep_keys
+        recorded_at = max(now, state.head.recorded_at)
+        head = Head(state.head.position, state.head.hash, recorded_at)
+        self.writes = Writes(state.head, head)
+
+    def answer(self, submission: Submission) -> Response:
+        """Decide one command and return its answer, which holds once the batch is committed."""
+        if submission.key is not None:
+            earlier = self._earlier(submission.key)
+            if earlier is not None and submission.idempotency is not None:
+                return replay(earlier, submission, submission.idempotency)
+        try:
+            response = self._accept(submission)
+        except Refusal as refusal:
+            response = render(refusal, submission.instance, submission.correlation_id)
+        if submission.key is not None and submission.idempotency is not None:
+            first = Remembered(submission.idempotency.request_hash, response)
+            forever = submission.idempotency.key.startswith("import/")
+            expires_at = None if forever else self._now + self._keep_keys
+            self.writes.answers[submission.key] = (first, expires_at)
+        return response
+
+    def _earlier(self, key: Key) -> Remembered | None:
+        if key in self.writes.answers:
+            return self.writes.answers[key][0]
+        return self._remembered.get(key)
+
+    def _accept(self, submission: Submission) -> Response:
+        decision = decide(submission.command, self._state, self._ids, self._now)
+        payloads = [self._append(event, submission) for event in decision.events]
+        position = self.writes.head.position
+        headers = [("Storelog-Position", str(position))]
+        if decision.version is not None:
+            headers.append(("ETag", f'"{decision.version}"'))
+        if decision.location is not None:
+            headers.append(("Location", decision.location))
+        if decision.body is None:
+            # A new thing's event says just what the answer says: its bytes serve for both.
+            body = payloads[0] if decision.status == 201 else b""
+        else:
+            body = encode_json(decision.body)
+        return Response(decision.status, body, tuple(headers))
+
+    def _append(self, event: Event, submission: Submission) -> bytes:
+        payload = encode_json(payload_of(event))
+        payload_hash = sha256(payload).digest()
+        aggregate_type, aggregate_id, version = aggregate_of(event)
+        event_type = type(event).__name__
+        previous = self.writes.head
+        envelope = Envelope(
+            previous.position + 1,
+            b"",
+            uuid4(),
+            aggregate_type,
+            aggregate_id,
+            version,
+            event_type,
+            CURRENT_VERSION[event_type],
+            payload,
+            self._now,
+            previous.recorded_at,
+            submission.correlation_id,
+            None,
+            submission.caller or None,
+            submission.traceparent,
+        )
+        envelope.hash = chain_hash(previous.hash, envelope, payload_hash)
+        self.writes.head = Head(envelope.position, envelope.hash, previous.recorded_at)
+        self.writes.events.append(envelope)
+        self.writes.payload_hashes.append(payload_hash)
+        self._write_row(event)
+        return payload
+
+    def _write_row(self, event: Event) -> None:
+        writes, (kind, aggregate_id, _) = self.writes, aggregate_of(event)
+        if kind == "customer":
+            customer = self._state.customers[aggregate_id]
+            is_new = isinstance(event, CustomerCreated) or aggregate_id in writes.new_customers
+            if customer is not None:
+                (writes.new_customers if is_new else writes.customers)[aggregate_id] = customer
+        elif kind == "product":
+            product = self._state.products[aggregate_id]
+            is_new = isinstance(event, ProductCreated) or aggregate_id in writes.new_products
+            if product is not None:
+                (writes.new_products if is_new else writes.products)[aggregate_id] = product
+        elif isinstance(event, OrderCreated):
+            writes.new_orders.append(event.order)
+        elif isinstance(event, OrderDeleted):
+            writes.deleted_orders.append(event.order.order_id)
+
+
+def replay(earlier: Remembered, submission: Submission, key: Idempotency) -> Response:
+    """Return the first answer again, or the refusal of a key that was used for another request."""
+    if earlier.request_hash != key.request_hash:
+        refusal = InvalidFields(
+            [], "idempotency-key-reused", "This Idempotency-Key was used for another request."
+        )
+        return render(refusal, submission.instance, submission.correlation_id)
+    first = earlier.response
+    headers = (*first.headers, ("Idempotency-Replayed", "true"))
+    return Response(first.status, first.body, headers, first.content_type)
+
+
+def headers_to_json(response: Response) -> str:
+    """Return what of an answer is remembered beside its status and body."""
+    return json.dumps({"content_type": response.content_type, "headers": response.headers})
+
+
+def response_from_row(status: int, headers: str, body: bytes) -> Response:
+    """Return a remembered answer from its row."""
+    kept = json.loads(headers)
+    pairs = tuple((str(name), str(value)) for name, value in kept["headers"])
+    return Response(status, body, pairs, kept["content_type"])

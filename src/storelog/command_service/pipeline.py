@@ -1,0 +1,284 @@
+"""The command pipeline: while one batch is in flight, arriving commands collect for the next.
+
+Guarantees that a command answered 2xx is in the log, that a refused one changed nothing, that the
+same key has one effect, and that the queue and every wait have a limit. A batch is decided in
+memory and written by one call that lands only if the log's head has not moved (store.append);
+when it has, the state is read again, the next try under the head's lock.
+Next: command_service/store.py
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from contextlib import nullcontext
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from storelog.command_service import store
+from storelog.command_service.batch import Batch, Writes
+from storelog.command_service.decisions import NewIds
+from storelog.command_service.state import State
+from storelog.command_service.submission import Command, Submission
+from storelog.domain.customer import CreateCustomer, DeleteCustomer, UpdateCustomer
+from storelog.domain.order import DeleteOrder, PlaceOrder
+from storelog.domain.product import CreateProduct
+from storelog.envelope import utc_now
+from storelog.errors import Conflict, OutcomeUnknown, Unavailable
+from storelog.web.app import Response
+
+MAX_BATCH_COMMANDS = 256
+MAX_BATCH_LINES = 4_000
+QUEUE_DEADLINE_SECONDS = 0.8
+KEY_WAIT_SECONDS = 10.0
+RETRY_SECONDS = 0.1
+_log = structlog.get_logger()
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    submission: Submission
+    answer: asyncio.Future[Response]
+    queued_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    writes: Writes
+    answers: list[Response]
+
+
+class Pipeline:
+    """One per Command Service process; `submit` from any number of tasks."""
+
+    def __init__(
+        self, postgres_url: str, *, max_queued: int, deadline_seconds: float, keep_keys: timedelta
+    ) -> None:
+        self._url = postgres_url
+        self._max_queued = max_queued
+        self._deadline = deadline_seconds
+        self._keep_keys = keep_keys
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._in_flight: dict[tuple[str, str], asyncio.Future[Response]] = {}
+        self._connection: asyncpg.Connection | None = None
+        self._state: State | None = None
+        self._ids: dict[str, deque[int]] = {k: deque() for k in ("customer", "product", "order", "item")}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closing = False
+
+    async def start(self) -> None:
+        """Begin to take commands."""
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._expire())]
+
+    async def stop(self) -> None:
+        """Answer what was accepted, then end."""
+        self._is_closing = True
+        self._arrived.set()
+        worker, expiry = self._tasks
+        await asyncio.wait([worker], timeout=self._deadline)
+        for task in (worker, expiry):
+            task.cancel()
+        await asyncio.gather(worker, expiry, return_exceptions=True)
+        await self._disconnect()
+
+    async def submit(self, submission: Submission) -> Response:
+        """Return the command's answer, once what it says is committed.
+
+        Raises Unavailable when the queue is full or PostgreSQL away, OutcomeUnknown when the
+        outcome cannot be learnt in time, Conflict `idempotency-in-progress`.
+        """
+        key = submission.key
+        if key is None:
+            return await self._enqueue(submission)
+        deadline = time.monotonic() + KEY_WAIT_SECONDS
+        while (running := self._in_flight.get(key)) is not None:
+            await self._wait_for_first(running, deadline)
+        answer = asyncio.get_running_loop().create_future()
+        self._in_flight[key] = answer
+        try:
+            return await self._enqueue(submission, answer)
+        finally:
+            del self._in_flight[key]
+
+    async def _wait_for_first(self, running: asyncio.Future[Response], deadline: float) -> None:
+        await asyncio.wait([running], timeout=max(0.0, deadline - time.monotonic()))
+        if not running.done():
+            detail = "The first request with this key is still running."
+            raise Conflict("idempotency-in-progress", detail, headers=[("Retry-After", "1")])
+        await asyncio.sleep(0)
+
+    async def _enqueue(
+        self, submission: Submission, answer: asyncio.Future[Response] | None = None
+    ) -> Response:
+        if len(self._queue) >= self._max_queued or self._is_closing:
+            raise Unavailable("Too many commands are waiting.", slug="overloaded")
+        answer = answer or asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(submission, answer, time.monotonic()))
+        self._arrived.set()
+        try:
+            return await asyncio.wait_for(asyncio.shield(answer), self._deadline)
+        except TimeoutError:
+            answer.add_done_callback(_look_at)
+            detail = "The command's outcome cannot be learnt; repeat it with its Idempotency-Key."
+            raise OutcomeUnknown(detail) from None
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(0.1 if self._queue else 0.3)
+            oldest_allowed = time.monotonic() - QUEUE_DEADLINE_SECONDS
+            while self._queue and self._queue[0].queued_at < oldest_allowed:
+                _fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._queue:
+                await self._process(self._take())
+            if self._is_closing:
+                return
+
+    def _take(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        lines = 0
+        while self._queue and len(batch) < MAX_BATCH_COMMANDS:
+            lines += _size(self._queue[0].submission.command)
+            if batch and lines > MAX_BATCH_LINES:
+                break
+            batch.append(self._queue.popleft())
+        return batch
+
+    async def _process(self, batch: list[_Waiting]) -> None:
+        try:
+            answers = await self._commit([waiting.submission for waiting in batch])
+        except Unavailable as error:
+            _fail(batch, error)
+            return
+        except Exception:  # noqa: BLE001  one bad batch must not end the worker; each is answered
+            _log.exception("a batch of commands failed", commands=len(batch))
+            await self._disconnect()
+            _fail(batch, OutcomeUnknown("The command failed; repeat it with its Idempotency-Key."))
+            return
+        for waiting, answer in zip(batch, answers, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
+
+    async def _commit(self, submissions: list[Submission]) -> list[Response]:
+        """Commit one batch: at once if the head has not moved, else again under its lock."""
+        give_up_at = time.monotonic() + self._deadline
+        lost: _Try | None = None
+        has_conflict = False
+        while time.monotonic() < give_up_at:
+            try:
+                connection = await self._connected()
+                if lost is not None and await store.has_landed(connection, lost.writes):
+                    return lost.answers
+                lost = None
+                async with store.head_locked(connection) if has_conflict else nullcontext():
+                    if has_conflict:
+                        self._state = None
+                    lost = await self._decide(connection, submissions)
+                    await store.append(connection, lost.writes)
+                self._settle(lost.writes)
+                return lost.answers
+            except store.Conflicted:
+                lost, self._state, has_conflict = None, None, True
+            except store.AWAY as error:
+                await self._disconnect()
+                if lost is None:
+                    raise Unavailable("PostgreSQL is away.") from error
+                await asyncio.sleep(RETRY_SECONDS)
+        if lost is not None:
+            raise OutcomeUnknown("PostgreSQL went away; repeat the command with its key.")
+        raise Unavailable("PostgreSQL is too busy.", slug="overloaded")
+
+    def _settle(self, writes: Writes) -> None:
+        if self._state is not None:
+            self._state.settle(writes.head)
+
+    async def _decide(
+        self, connection: asyncpg.Connection, submissions: list[Submission]
+    ) -> _Try:
+        if self._state is None:
+            self._state = State(await store.read_head(connection))
+        state, self._state = self._state, None
+        keys = [s.key for s in submissions if s.key is not None]
+        remembered = await store.read_answers(connection, keys) if keys else {}
+        await _load(connection, state, submissions)
+        ids = await self._reserve_ids(connection, submissions)
+        batch = Batch(state, ids, remembered, utc_now(), self._keep_keys)
+        answers = [batch.answer(submission) for submission in submissions]
+        self._state = state
+        return _Try(batch.writes, answers)
+
+    async def _reserve_ids(
+        self, connection: asyncpg.Connection, submissions: Iterable[Submission]
+    ) -> NewIds:
+        needed = dict.fromkeys(self._ids, 0)
+        for submission in submissions:
+            match submission.command:
+                case PlaceOrder(lines=lines):
+                    needed["order"] += 1
+                    needed["item"] += len(lines)
+                case CreateCustomer():
+                    needed["customer"] += 1
+                case CreateProduct():
+                    needed["product"] += 1
+        for kind, count in needed.items():
+            if count > len(self._ids[kind]):
+                self._ids[kind].extend(await store.new_ids(connection, kind, max(2 * count, 16)))
+        return {kind: ids.popleft for kind, ids in self._ids.items()}
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._state = None
+            self._connection = await store.connect(self._url)
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        self._state = None
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _fail(batch: Iterable[_Waiting], error: Unavailable) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
+
+
+def _look_at(answer: asyncio.Future[Response]) -> None:
+    """Take note of an error that nobody waits for any more."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+def _size(command: Command) -> int:
+    return len(command.lines) if isinstance(command, PlaceOrder) else 1
+
+
+async def _load(
+    connection: asyncpg.Connection, state: State, submissions: Iterable[Submission]
+) -> None:
+    customers: set[int] = set()
+    products: set[int] = set()
+    orders: set[int] = set()
+    for submission in submissions:
+        match submission.command:
+            case PlaceOrder(customer_id=customer_id, lines=lines):
+                customers.add(customer_id)
+                products.update(line.product_id for line in lines)
+            case DeleteOrder(order_id=order_id):
+                orders.add(order_id)
+            case UpdateCustomer(customer_id=customer_id) | DeleteCustomer(customer_id=customer_id):
+                customers.add(customer_id)
+            case CreateCustomer() | CreateProduct():
+                pass
+            case other:
+                products.add(other.product_id)
+    await store.load(connection, state, customers, products, orders)

@@ -1,0 +1,37 @@
+"""What the HTTP door hands to the pipeline: one command with who sent it and under which key.
+
+Next: command_service/pipeline.py
+"""
+
+from dataclasses import dataclass
+
+from storelog.domain.customer import CustomerCommand
+from storelog.domain.order import DeleteOrder, PlaceOrder
+from storelog.domain.product import ProductCommand
+
+Command = CustomerCommand | ProductCommand | PlaceOrder | DeleteOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An `Idempotency-Key`, and the SHA-256 over method, path, If-Match and body bytes."""
+
+    key: str
+    request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One command on its way. Ids that the database gives are 0 in `command`."""
+
+    command: Command
+    caller: str
+    correlation_id: str
+    instance: str
+    traceparent: str | None = None
+    idempotency: Idempotency | None = None
+
+    @property
+    def key(self) -> tuple[str, str] | None:
+        """The key in the caller's own space of keys."""
+        return None if self.idempotency is None else (self.caller, self.idempotency.key)
