@@ -76,9 +76,7 @@ def _known(state: State, ids: set[int]) -> dict[int, products.Product]:
     return {product_id: product for product_id, product in found if product is not None}
 
 
-def _place_order(
-    command: orders.PlaceOrder, state: State, ids: NewIds, now: datetime
-) -> Decision:
+def _place_order(command: orders.PlaceOrder, state: State, ids: NewIds, now: datetime) -> Decision:
     known = _known(state, {line.product_id for line in command.lines})
     numbered = replace(
         command, order_id=ids["order"](), item_ids=tuple(ids["item"]() for _ in command.lines)

@@ -66,7 +66,9 @@ class Pipeline:
         self._in_flight: dict[tuple[str, str], asyncio.Future[Response]] = {}
         self._connection: asyncpg.Connection | None = None
         self._state: State | None = None
-        self._ids: dict[str, deque[int]] = {k: deque() for k in ("customer", "product", "order", "item")}
+        self._ids: dict[str, deque[int]] = {
+            k: deque() for k in ("customer", "product", "order", "item")
+        }
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closing = False
 
@@ -200,9 +202,7 @@ class Pipeline:
         if self._state is not None:
             self._state.settle(writes.head)
 
-    async def _decide(
-        self, connection: asyncpg.Connection, submissions: list[Submission]
-    ) -> _Try:
+    async def _decide(self, connection: asyncpg.Connection, submissions: list[Submission]) -> _Try:
         if self._state is None:
             self._state = State(await store.read_head(connection))
         state, self._state = self._state, None

@@ -305,5 +305,14 @@ def envelope_from_row(row: Sequence[Any]) -> Envelope:
     position, event_hash, event_id, kind, number, version, event_type, schema, payload, *rest = row
     raw = payload if isinstance(payload, str) else json.dumps(payload)
     return Envelope(
-        position, event_hash, event_id, kind, number, version, event_type, schema, raw.encode(), *rest
+        position,
+        event_hash,
+        event_id,
+        kind,
+        number,
+        version,
+        event_type,
+        schema,
+        raw.encode(),
+        *rest,
     )
