@@ -11,8 +11,8 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncpg

@@ -15,6 +15,7 @@ from storelog.domain.product import Product
 from storelog.envelope import GENESIS_HASH
 
 MAX_KEPT = 50_000
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Head:
 
     position: int = 0
     hash: bytes = GENESIS_HASH
-    recorded_at: datetime = datetime.min.replace(tzinfo=UTC)
+    recorded_at: datetime = _BEFORE_ALL
 
 
 @dataclass(slots=True)

@@ -68,7 +68,7 @@ async def read_head(connection: Connection, *, lock: bool = False) -> Head:
     """Return the log's head; with `lock`, hold it until the transaction ends."""
     tail = " FOR UPDATE" if lock else ""
     row = await connection.fetchrow(
-        f"SELECT position, hash, nullif(recorded_at, '-infinity') AS at FROM log_head{tail}"  # noqa: S608
+        f"SELECT position, hash, nullif(recorded_at, '-infinity') AS at FROM log_head{tail}"
     )
     head = Head(row["position"], row["hash"])
     return head if row["at"] is None else Head(head.position, head.hash, row["at"])
@@ -283,14 +283,14 @@ async def read_events(
     """Return at most `limit` events above position `after`, all or one aggregate's."""
     if aggregate is None:
         rows = await pool.fetch(
-            f"SELECT {_EVENT_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2",  # noqa: S608
+            f"SELECT {_EVENT_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2",
             after,
             limit,
         )
     else:
         kind, _, number = aggregate.rpartition("-")
         rows = await pool.fetch(
-            f"SELECT {_EVENT_COLUMNS} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2"  # noqa: S608
+            f"SELECT {_EVENT_COLUMNS} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2"
             " AND position > $3 ORDER BY version LIMIT $4",
             kind,
             int(number),

@@ -1,0 +1,25 @@
+# The one door for people and CI.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install up test check
+help: ## show what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## prepare .venv with everything
+
+up: install ## start everything
+	@$(BIN)/storelog up
+
+test: install ## run every test
+	$(BIN)/python -m pytest
+
+check: install ## format, lint, types, layers, tidy
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
