@@ -18,7 +18,7 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from storelog.command_service import store
+from storelog.command_service import state_reader, store
 from storelog.command_service.batch import Batch, Writes
 from storelog.command_service.decisions import NewIds
 from storelog.command_service.state import State
@@ -207,7 +207,7 @@ class Pipeline:
             self._state = State(await store.read_head(connection))
         state, self._state = self._state, None
         keys = [s.key for s in submissions if s.key is not None]
-        remembered = await store.read_answers(connection, keys) if keys else {}
+        remembered = await state_reader.read_answers(connection, keys) if keys else {}
         await _load(connection, state, submissions)
         ids = await self._reserve_ids(connection, submissions)
         batch = Batch(state, ids, remembered, utc_now(), self._keep_keys)
@@ -230,7 +230,9 @@ class Pipeline:
                     needed["product"] += 1
         for kind, count in needed.items():
             if count > len(self._ids[kind]):
-                self._ids[kind].extend(await store.new_ids(connection, kind, max(2 * count, 16)))
+                self._ids[kind].extend(
+                    await state_reader.new_ids(connection, kind, max(2 * count, 16))
+                )
         return {kind: ids.popleft for kind, ids in self._ids.items()}
 
     async def _connected(self) -> asyncpg.Connection:
@@ -281,4 +283,4 @@ async def _load(
                 pass
             case other:
                 products.add(other.product_id)
-    await store.load(connection, state, customers, products, orders)
+    await state_reader.load(connection, state, customers, products, orders)

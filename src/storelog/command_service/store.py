@@ -5,23 +5,18 @@ on the head. Every connection has time-outs, so that a paused process cannot hol
 Next: relay/relay.py
 """
 
-import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
 from storelog.command_service.batch import (
-    Key,
-    Remembered,
     Writes,
     headers_to_json,
-    response_from_row,
 )
-from storelog.command_service.state import Head, State
+from storelog.command_service.state import Head
 from storelog.domain.customer import Customer
-from storelog.domain.order import Order, OrderItem
 from storelog.domain.product import Product
 from storelog.envelope import Envelope
 
@@ -48,15 +43,6 @@ AWAY = (
     asyncpg.InsufficientResourcesError,
 )
 _HEAD_MOVED = "SL001"
-_SEQUENCES = {
-    "customer": "customers_customer_id_seq",
-    "product": "products_product_id_seq",
-    "order": "orders_order_id_seq",
-    "item": "order_items_item_id_seq",
-}
-_EVENT_COLUMNS = """position, hash, event_id, aggregate_type, aggregate_id, version, event_type,
-    schema_version, payload, occurred_at, recorded_at, correlation_id, causation_id, caller,
-    traceparent"""
 
 
 async def connect(postgres_url: str) -> Connection:
@@ -72,97 +58,6 @@ async def read_head(connection: Connection, *, lock: bool = False) -> Head:
     )
     head = Head(row["position"], row["hash"])
     return head if row["at"] is None else Head(head.position, head.hash, row["at"])
-
-
-async def new_ids(connection: Connection, kind: str, count: int) -> list[int]:
-    """Return `count` ids of the kind (customer, product, order, item) that no one else gets."""
-    rows = await connection.fetch(
-        "SELECT nextval($1::text::regclass) AS id FROM generate_series(1, $2)",
-        _SEQUENCES[kind],
-        count,
-    )
-    return [row["id"] for row in rows]
-
-
-async def load(
-    connection: Connection,
-    state: State,
-    customer_ids: Iterable[int],
-    product_ids: Iterable[int],
-    order_ids: Iterable[int],
-) -> None:
-    """Put what `state` does not know of these aggregates into it; None for what does not exist."""
-    orders = [i for i in order_ids if i not in state.orders]
-    if orders:
-        await _load_orders(connection, state, orders)
-    wanted = set(product_ids)
-    for order_id in orders:
-        order = state.orders[order_id]
-        wanted.update(item.product_id for item in order.items) if order else None
-    customers = [i for i in customer_ids if i not in state.customers]
-    if customers:
-        await _load_customers(connection, state, customers)
-    products = [i for i in wanted if i not in state.products]
-    if products:
-        await _load_products(connection, state, products)
-
-
-async def _load_customers(connection: Connection, state: State, ids: Sequence[int]) -> None:
-    state.customers.update(dict.fromkeys(ids))
-    rows = await connection.fetch(
-        "SELECT customer_id, name, email, phone_number, version, is_deleted"
-        " FROM customers WHERE customer_id = ANY ($1)",
-        ids,
-    )
-    state.customers.update({row["customer_id"]: Customer(*row) for row in rows})
-
-
-async def _load_products(connection: Connection, state: State, ids: Sequence[int]) -> None:
-    state.products.update(dict.fromkeys(ids))
-    rows = await connection.fetch(
-        "SELECT product_id, name, price, stock, version, is_deleted"
-        " FROM products WHERE product_id = ANY ($1)",
-        ids,
-    )
-    state.products.update({row["product_id"]: Product(*row) for row in rows})
-
-
-async def _load_orders(connection: Connection, state: State, ids: Sequence[int]) -> None:
-    state.orders.update(dict.fromkeys(ids))
-    items: dict[int, list[OrderItem]] = {}
-    rows = await connection.fetch(
-        "SELECT order_id, item_id, product_id, product_name, quantity, price"
-        " FROM order_items WHERE order_id = ANY ($1) ORDER BY item_id",
-        ids,
-    )
-    for order_id, *item in rows:
-        items.setdefault(order_id, []).append(OrderItem(*item))
-    rows = await connection.fetch(
-        "SELECT order_id, order_date, customer_id, total_price, version, is_deleted"
-        " FROM orders WHERE order_id = ANY ($1)",
-        ids,
-    )
-    for order_id, order_date, customer_id, total, version, is_deleted in rows:
-        lines = tuple(items.get(order_id, ()))
-        order = Order(order_id, order_date, customer_id, lines, total, version, is_deleted)
-        state.orders[order_id] = order
-
-
-async def read_answers(connection: Connection, keys: Sequence[Key]) -> dict[Key, Remembered]:
-    """Return the answers that are remembered for the keys and have not expired."""
-    rows = await connection.fetch(
-        "SELECT k.caller, k.key, request_hash, status, headers, body FROM idempotency_keys k"
-        " JOIN unnest($1::text[], $2::text[]) AS a(caller, key) USING (caller, key)"
-        " WHERE expires_at IS NULL OR expires_at >= now()",
-        [caller for caller, _ in keys],
-        [key for _, key in keys],
-    )
-    return {
-        (row["caller"], row["key"]): Remembered(
-            row["request_hash"], response_from_row(row["status"], row["headers"], row["body"])
-        )
-        for row in rows
-    }
 
 
 class Conflicted(Exception):
@@ -275,44 +170,3 @@ async def has_landed(connection: Connection, writes: Writes) -> bool:
             "SELECT event_id FROM events WHERE position = $1", writes.base.position + 1
         )
     return bool(writes.events) and event_id == writes.events[0].event_id
-
-
-async def read_events(
-    pool: asyncpg.Pool, aggregate: str | None, after: int, limit: int
-) -> list[Envelope]:
-    """Return at most `limit` events above position `after`, all or one aggregate's."""
-    if aggregate is None:
-        rows = await pool.fetch(
-            f"SELECT {_EVENT_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2",
-            after,
-            limit,
-        )
-    else:
-        kind, _, number = aggregate.rpartition("-")
-        rows = await pool.fetch(
-            f"SELECT {_EVENT_COLUMNS} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2"
-            " AND position > $3 ORDER BY version LIMIT $4",
-            kind,
-            int(number),
-            after,
-            limit,
-        )
-    return [envelope_from_row(row) for row in rows]
-
-
-def envelope_from_row(row: Sequence[Any]) -> Envelope:
-    """Return the envelope from a row of `_EVENT_COLUMNS`."""
-    position, event_hash, event_id, kind, number, version, event_type, schema, payload, *rest = row
-    raw = payload if isinstance(payload, str) else json.dumps(payload)
-    return Envelope(
-        position,
-        event_hash,
-        event_id,
-        kind,
-        number,
-        version,
-        event_type,
-        schema,
-        raw.encode(),
-        *rest,
-    )
