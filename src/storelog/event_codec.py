@@ -20,7 +20,7 @@ from storelog.domain.product import (
     ProductSold,
     ProductUpdated,
 )
-from storelog.envelope import format_time
+from storelog.envelope import Envelope, format_time
 from storelog.errors import PoisonRecord
 from storelog.upcasters import upcast
 
@@ -162,6 +162,22 @@ def read_payload(event_type: str, schema_version: int, payload: bytes) -> Json:
     if not isinstance(parsed, dict):
         raise PoisonRecord("the payload is not a JSON object")
     return upcast(event_type, schema_version, parsed)
+
+
+def event_body(event: Envelope) -> bytes:
+    """Return the event as `GET /events` shows it, its payload's bytes as they were written."""
+    facts = {
+        "position": event.position,
+        "eventId": str(event.event_id),
+        "eventType": event.event_type,
+        "aggregate": event.aggregate,
+        "version": event.version,
+        "schemaVersion": event.schema_version,
+        "occurredAt": format_time(event.occurred_at),
+        "recordedAt": format_time(event.recorded_at),
+        "correlationId": event.correlation_id,
+    }
+    return b'%b,"payload":%b}' % (encode_json(facts)[:-1], event.payload)
 
 
 class _OrderOwner(msgspec.Struct):

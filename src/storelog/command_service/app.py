@@ -9,12 +9,13 @@ from typing import Any
 import asyncpg
 
 from storelog.command_service import store
-from storelog.command_service.api import routes
 from storelog.command_service.pipeline import Pipeline
+from storelog.command_service.routes import routes
+from storelog.command_service.schemas import SCHEMAS
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.web.app import App
-from storelog.web.server import serve
+from storelog.web.server import check_host, serve
 
 
 class CommandService:
@@ -70,13 +71,15 @@ class CommandService:
 
 def run(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
+    check_host(settings, host)
     service = CommandService(settings)
     app = App(
         "storelog command-service",
-        routes(service.pipeline, lambda: service.pool, settings),
+        routes(service.pipeline, lambda: service.pool),
         settings,
         service.ready,
+        schemas=SCHEMAS,
         on_startup=service.start,
         on_shutdown=service.stop,
     )
-    serve(app, host, port)
+    serve(app, settings, host, port)

@@ -22,7 +22,7 @@ from storelog.envelope import Envelope, chain_hash
 from storelog.errors import InvalidFields, Refusal
 from storelog.event_codec import Event, aggregate_of, encode_json, payload_of
 from storelog.upcasters import CURRENT_VERSION
-from storelog.web.app import Response
+from storelog.web.http import Response
 from storelog.web.problems import render
 
 Key = tuple[str, str]

@@ -28,7 +28,7 @@ from storelog.domain.order import DeleteOrder, PlaceOrder
 from storelog.domain.product import CreateProduct
 from storelog.envelope import utc_now
 from storelog.errors import Conflict, OutcomeUnknown, Unavailable
-from storelog.web.app import Response
+from storelog.web.http import Response
 
 MAX_BATCH_COMMANDS = 256
 MAX_BATCH_LINES = 4_000

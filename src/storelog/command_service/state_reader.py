@@ -14,7 +14,6 @@ from storelog.domain.customer import Customer
 from storelog.domain.order import Order, OrderItem
 from storelog.domain.product import Product
 
-Connection = asyncpg.Connection
 _SEQUENCES = {
     "customer": "customers_customer_id_seq",
     "product": "products_product_id_seq",
@@ -23,7 +22,7 @@ _SEQUENCES = {
 }
 
 
-async def new_ids(connection: Connection, kind: str, count: int) -> list[int]:
+async def new_ids(connection: asyncpg.Connection, kind: str, count: int) -> list[int]:
     """Return `count` ids of the kind (customer, product, order, item) that no one else gets."""
     rows = await connection.fetch(
         "SELECT nextval($1::text::regclass) AS id FROM generate_series(1, $2)",
@@ -34,7 +33,7 @@ async def new_ids(connection: Connection, kind: str, count: int) -> list[int]:
 
 
 async def load(
-    connection: Connection,
+    connection: asyncpg.Connection,
     state: State,
     customer_ids: Iterable[int],
     product_ids: Iterable[int],
@@ -56,7 +55,7 @@ async def load(
         await _load_products(connection, state, products)
 
 
-async def _load_customers(connection: Connection, state: State, ids: Sequence[int]) -> None:
+async def _load_customers(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
     state.customers.update(dict.fromkeys(ids))
     rows = await connection.fetch(
         "SELECT customer_id, name, email, phone_number, version, is_deleted"
@@ -66,7 +65,7 @@ async def _load_customers(connection: Connection, state: State, ids: Sequence[in
     state.customers.update({row["customer_id"]: Customer(*row) for row in rows})
 
 
-async def _load_products(connection: Connection, state: State, ids: Sequence[int]) -> None:
+async def _load_products(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
     state.products.update(dict.fromkeys(ids))
     rows = await connection.fetch(
         "SELECT product_id, name, price, stock, version, is_deleted"
@@ -76,7 +75,7 @@ async def _load_products(connection: Connection, state: State, ids: Sequence[int
     state.products.update({row["product_id"]: Product(*row) for row in rows})
 
 
-async def _load_orders(connection: Connection, state: State, ids: Sequence[int]) -> None:
+async def _load_orders(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
     state.orders.update(dict.fromkeys(ids))
     items: dict[int, list[OrderItem]] = {}
     rows = await connection.fetch(
@@ -97,7 +96,9 @@ async def _load_orders(connection: Connection, state: State, ids: Sequence[int])
         state.orders[order_id] = order
 
 
-async def read_answers(connection: Connection, keys: Sequence[Key]) -> dict[Key, Remembered]:
+async def read_answers(
+    connection: asyncpg.Connection, keys: Sequence[Key]
+) -> dict[Key, Remembered]:
     """Return the answers that are remembered for the keys and have not expired."""
     rows = await connection.fetch(
         "SELECT k.caller, k.key, request_hash, status, headers, body FROM idempotency_keys k"

@@ -20,7 +20,6 @@ from storelog.domain.customer import Customer
 from storelog.domain.product import Product
 from storelog.envelope import Envelope
 
-Connection = asyncpg.Connection
 SESSION_SETTINGS = {
     "application_name": "storelog command-service",
     "idle_in_transaction_session_timeout": "1000",
@@ -45,12 +44,12 @@ AWAY = (
 _HEAD_MOVED = "SL001"
 
 
-async def connect(postgres_url: str) -> Connection:
+async def connect(postgres_url: str) -> asyncpg.Connection:
     """Open a writing connection within 1 s. Raises OSError, TimeoutError, PostgresError."""
     return await asyncpg.connect(postgres_url, timeout=0.9, server_settings=SESSION_SETTINGS)
 
 
-async def read_head(connection: Connection, *, lock: bool = False) -> Head:
+async def read_head(connection: asyncpg.Connection, *, lock: bool = False) -> Head:
     """Return the log's head; with `lock`, hold it until the transaction ends."""
     tail = " FOR UPDATE" if lock else ""
     row = await connection.fetchrow(
@@ -65,7 +64,7 @@ class Conflicted(Exception):
 
 
 @asynccontextmanager
-async def head_locked(connection: Connection) -> AsyncIterator[None]:
+async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """Hold the log's head: whoever else wants to write waits until the transaction ends."""
     try:
         async with connection.transaction():
@@ -75,7 +74,7 @@ async def head_locked(connection: Connection) -> AsyncIterator[None]:
         raise Conflicted from error
 
 
-async def append(connection: Connection, writes: Writes) -> None:
+async def append(connection: asyncpg.Connection, writes: Writes) -> None:
     """Write a whole batch in one call. Raises Conflicted, and then nothing was written."""
     if not writes.events and not writes.answers:
         if (await read_head(connection)).position != writes.base.position:
@@ -158,7 +157,7 @@ def _product_row(p: Product) -> tuple[Any, ...]:
     return (p.product_id, p.name, p.price, p.stock, p.version, p.is_deleted)
 
 
-async def has_landed(connection: Connection, writes: Writes) -> bool:
+async def has_landed(connection: asyncpg.Connection, writes: Writes) -> bool:
     """Tell whether a batch whose answer was lost is in the log.
 
     Takes the head's lock first, so that the lost transaction has ended, and then looks in a new

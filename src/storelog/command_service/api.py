@@ -1,0 +1,174 @@
+"""The Command Service's endpoints: a request becomes a command, the pipeline answers it.
+
+Nothing is decided here; what is refused here never reaches the pipeline and changed nothing.
+Next: domain/order.py
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import asyncpg
+
+from storelog.command_service import log_reader, requests, store
+from storelog.command_service.pipeline import Pipeline
+from storelog.command_service.submission import Command, Idempotency, Submission
+from storelog.domain.customer import DeleteCustomer, UpdateCustomer
+from storelog.domain.order import DeleteOrder
+from storelog.domain.product import CreateProduct, DeleteProduct
+from storelog.errors import Forbidden, InvalidFields, Malformed, Unavailable
+from storelog.event_codec import encode_json, event_body
+from storelog.web.auth import includes
+from storelog.web.http import Request, Response
+from storelog.web.json_body import read_json
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_VERSION = re.compile(r'"([1-9]\d{0,8})"')
+_AGGREGATE = re.compile(r"(customer|product|order)-([1-9]\d{0,18})")
+MAX_EVENTS = 1_000
+
+
+class CommandApi:
+    """The handlers, around one pipeline and a pool that reads the log."""
+
+    def __init__(self, pipeline: Pipeline, pool: Callable[[], asyncpg.Pool]) -> None:
+        self._pipeline = pipeline
+        self._pool = pool
+
+    async def create_customer(self, request: Request) -> Response:
+        """POST /customers"""
+        return await self._submit(request, requests.read_customer(_json(request)))
+
+    async def update_customer(self, request: Request) -> Response:
+        """PUT /customers/{customerId}"""
+        new = requests.read_customer(_json(request))
+        command = UpdateCustomer(
+            request.ids["customerId"], new.name, new.email, new.phone_number, _if_match(request)
+        )
+        return await self._submit(request, command)
+
+    async def delete_customer(self, request: Request) -> Response:
+        """DELETE /customers/{customerId}"""
+        _no_body(request)
+        command = DeleteCustomer(request.ids["customerId"], _if_match(request))
+        return await self._submit(request, command)
+
+    async def create_product(self, request: Request) -> Response:
+        """POST /products"""
+        new = requests.read_product(_json(request), needs_stock=True)
+        return await self._submit(request, CreateProduct(0, new.name, new.price, new.stock or 0))
+
+    async def update_product(self, request: Request) -> Response:
+        """PUT /products/{productId}"""
+        changed = requests.read_product(_json(request), needs_stock=False)
+        version = _if_match(request)
+        command = replace(changed, product_id=request.ids["productId"], expected_version=version)
+        return await self._submit(request, command)
+
+    async def adjust_stock(self, request: Request) -> Response:
+        """POST /products/{productId}/stock-adjustments"""
+        adjustment = requests.read_adjustment(_json(request))
+        command = replace(adjustment, product_id=request.ids["productId"])
+        return await self._submit(request, command)
+
+    async def delete_product(self, request: Request) -> Response:
+        """DELETE /products/{productId}"""
+        _no_body(request)
+        command = DeleteProduct(request.ids["productId"], _if_match(request))
+        return await self._submit(request, command)
+
+    async def place_order(self, request: Request) -> Response:
+        """POST /orders"""
+        command, is_import = requests.read_order(_json(request))
+        if is_import:
+            _require_import(request)
+        return await self._submit(request, command)
+
+    async def delete_order(self, request: Request) -> Response:
+        """DELETE /orders/{orderId}"""
+        _no_body(request)
+        return await self._submit(request, DeleteOrder(request.ids["orderId"]))
+
+    async def list_events(self, request: Request) -> Response:
+        """GET /events"""
+        errors: list[tuple[str, str]] = []
+        aggregate = request.query.get("aggregate")
+        named = None if aggregate is None else _AGGREGATE.fullmatch(aggregate)
+        if aggregate is not None and (named is None or int(named[2]) > requests.MAX_ID):
+            errors.append(("?aggregate", "must be customer-N, product-N or order-N"))
+        after = _number(request, "after", 0, requests.MAX_ID, 0, errors)
+        limit = _number(request, "limit", 1, MAX_EVENTS, 100, errors)
+        if errors:
+            raise InvalidFields(errors)
+        try:
+            events = await log_reader.read_events(self._pool(), aggregate, after, limit)
+        except store.AWAY as error:
+            raise Unavailable("PostgreSQL is away.") from error
+        next_after = events[-1].position if len(events) == limit else None
+        # The payloads are spliced in as they were written, not read and written again.
+        items = b",".join(event_body(event) for event in events)
+        return Response(200, b'{"items":[%b],"nextAfter":%b}' % (items, encode_json(next_after)))
+
+    async def _submit(self, request: Request, command: Command) -> Response:
+        submission = Submission(
+            command,
+            request.caller.name,
+            request.correlation_id,
+            request.path,
+            request.traceparent,
+            _idempotency(request),
+        )
+        return await self._pipeline.submit(submission)
+
+
+def _json(request: Request) -> Any:
+    return read_json(request.body, request.headers.get("content-type"))
+
+
+def _no_body(request: Request) -> None:
+    if request.body:
+        raise Malformed("This request has no body.")
+
+
+def _if_match(request: Request) -> int | None:
+    given = request.headers.get("if-match")
+    if given is None or given == "*":
+        return None
+    version = _VERSION.fullmatch(given)
+    if version is None:
+        raise Malformed('If-Match must be one version in quotes, such as "3", or *.')
+    return int(version[1])
+
+
+def _idempotency(request: Request) -> Idempotency | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Malformed("Idempotency-Key must have 1 to 255 visible ASCII characters.")
+    if key.startswith("import/"):
+        _require_import(request)
+    digest = sha256()
+    for part in (request.method, request.path, request.headers.get("if-match", "")):
+        digest.update(part.encode() + b"\n")
+    digest.update(request.body)
+    return Idempotency(key, digest.digest())
+
+
+def _require_import(request: Request) -> None:
+    if not includes(request.caller, "import"):
+        raise Forbidden("import-not-allowed", "Only a key of the role import may say this.")
+
+
+def _number(
+    request: Request, name: str, low: int, high: int, default: int, errors: list[tuple[str, str]]
+) -> int:
+    given = request.query.get(name)
+    if given is None:
+        return default
+    if not re.fullmatch(r"\d{1,19}", given, re.ASCII) or not low <= int(given) <= high:
+        errors.append((f"?{name}", f"must be a whole number from {low} to {high}"))
+        return default
+    return int(given)

@@ -1,0 +1,241 @@
+"""The ASGI application of both services: routing, keys, limits, problems, health.
+
+Guarantees that every error is a problem document, that a body has a limit in bytes and in time,
+and that ids and parameters are checked before a handler sees them.
+Next: command_service/api.py
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+import structlog
+
+from storelog import __version__
+from storelog.config import Settings
+from storelog.errors import (
+    InvalidFields,
+    Malformed,
+    NotFound,
+    ProtocolRefusal,
+    StorelogError,
+    Unavailable,
+)
+from storelog.event_codec import encode_json
+from storelog.web.auth import authenticate, authorize
+from storelog.web.http import Operation, Request, Response, Route
+from storelog.web.openapi import DOCS_PAGE, document
+from storelog.web.problems import render
+
+MAX_BODY_BYTES = 1024 * 1024
+BODY_DEADLINE_SECONDS = 20.0
+MAX_ID = 2**63 - 1
+_ID = re.compile(r"[1-9]\d{0,18}")
+_CORRELATION = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_log = structlog.get_logger()
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Facts = Callable[[], Awaitable[Mapping[str, Any]]]
+_Table = dict[tuple[str, ...], dict[str, Route]]
+
+
+async def _nothing() -> None:
+    return None
+
+
+class App:
+    """One service: its table of routes, and what both services have beside it."""
+
+    def __init__(
+        self,
+        name: str,
+        routes: Iterable[Route],
+        settings: Settings,
+        ready: Facts,
+        *,
+        schemas: Mapping[str, Any] | None = None,
+        on_startup: Callable[[], Awaitable[None]] = _nothing,
+        on_shutdown: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
+        self._keys = settings.api_keys
+        self._on_startup, self._on_shutdown = on_startup, on_shutdown
+        self._ready = ready
+        about = {"name": name, "version": __version__, "currency": settings.currency}
+        table = list(routes)
+        openapi = encode_json(document(name, table, schemas or {}))
+        fixed = [
+            ("/", "read", Response(200, encode_json(about))),
+            ("/health/live", "public", Response(200, b'{"status":"live"}')),
+            ("/openapi.json", "read", Response(200, openapi)),
+            ("/docs", "read", Response(200, DOCS_PAGE, (), "text/html; charset=utf-8")),
+        ]
+        table += [Route("GET", path, role, _constant(r), Operation("")) for path, role, r in fixed]
+        table.append(Route("GET", "/health/ready", "public", self._readiness, Operation("")))
+        self._table = _tabulate(table)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event, as ASGI says."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
+        correlation_id = given if _CORRELATION.fullmatch(given) else uuid4().hex
+        try:
+            response = await self._answer(scope, headers, correlation_id, receive)
+        except StorelogError as error:
+            response = render(error, scope["path"], correlation_id)
+            if response.status == 500:
+                _log.error("request failed", correlation_id=correlation_id, error=repr(error))
+        except Exception:  # noqa: BLE001  the last door: the client gets a problem, the log the cause
+            _log.exception("request failed", correlation_id=correlation_id)
+            response = render(StorelogError(), scope["path"], correlation_id)
+        await _send(response, correlation_id, scope["method"] == "HEAD", send)
+
+    async def _answer(
+        self, scope: Scope, headers: Mapping[str, str], correlation_id: str, receive: Receive
+    ) -> Response:
+        path = scope["path"]
+        route, ids = self._route(scope["method"], path, scope.get("raw_path"))
+        caller = authenticate(self._keys, headers) if route.role != "public" else _PUBLIC
+        authorize(caller, route.role)
+        raw_query = scope["query_string"]
+        query = _query(raw_query, route) if raw_query else _NO_QUERY
+        body = b""
+        if scope["method"] in ("POST", "PUT", "DELETE"):
+            body = await _body(headers, receive)
+        traceparent = headers.get("traceparent", "")
+        traced = traceparent if _TRACEPARENT.fullmatch(traceparent) else None
+        request = Request(
+            scope["method"], path, ids, query, headers, body, caller, correlation_id, traced
+        )
+        return await route.handler(request)
+
+    def _route(
+        self, method: str, path: str, raw_path: bytes | None
+    ) -> tuple[Route, dict[str, int]]:
+        parts = path.split("/")[1:]
+        if len(parts) > 4 or (raw_path is not None and b"%2f" in raw_path.lower()):
+            raise NotFound
+        ids = [part for part in parts if part[:1].isdigit()]
+        shape = tuple("#" if part[:1].isdigit() else part for part in parts)
+        methods = self._table.get(shape)
+        if methods is None or not all(_ID.fullmatch(i) and int(i) <= MAX_ID for i in ids):
+            raise NotFound
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
+            detail = f"Allowed here: {allowed}."
+            raise ProtocolRefusal(405, "method-not-allowed", detail, [("Allow", allowed)])
+        names = re.findall(r"\{(\w+)\}", route.path) if ids else []
+        return route, {name: int(i) for name, i in zip(names, ids, strict=True)}
+
+    async def _readiness(self, _request: Request) -> Response:
+        return Response(200, encode_json({"status": "ready", **await self._ready()}))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._on_startup()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._on_shutdown()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+_PUBLIC = authenticate((), {})
+_NO_QUERY: dict[str, str] = {}
+
+
+def _constant(response: Response) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_request: Request) -> Response:
+        return response
+
+    return answer
+
+
+def _tabulate(routes: Iterable[Route]) -> _Table:
+    table: _Table = {}
+    for route in routes:
+        parts = route.path.split("/")[1:]
+        shape = tuple("#" if part.startswith("{") else part for part in parts)
+        table.setdefault(shape, {})[route.method] = route
+    return table
+
+
+def _query(raw: bytes, route: Route) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), True, strict_parsing=True, errors="strict", max_num_fields=50
+        )
+    except ValueError as error:
+        raise Malformed("The query string cannot be read.") from error
+    wrong = [
+        (f"?{name}", "is not known here") for name, _ in pairs if name not in route.operation.query
+    ]
+    if len(dict(pairs)) != len(pairs):
+        wrong.append(("?", "has a parameter twice"))
+    wrong += [(f"?{name}", "has a NUL character") for name, value in pairs if "\0" in value]
+    if wrong:
+        raise InvalidFields(wrong)
+    return dict(pairs)
+
+
+async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
+    too_large = ProtocolRefusal(
+        413, "too-large", f"A body has at most {MAX_BODY_BYTES} bytes.", [("Connection", "close")]
+    )
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length[:10]) > MAX_BODY_BYTES:
+        raise too_large
+    message = await _receive(receive)
+    if not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise too_large
+        return body
+    parts = [message.get("body", b"")]
+    size = len(parts[0])
+    give_up_at = asyncio.get_running_loop().time() + BODY_DEADLINE_SECONDS
+    while message.get("more_body"):
+        message = await _receive(receive, give_up_at - asyncio.get_running_loop().time())
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
+            raise too_large
+    return b"".join(parts)
+
+
+async def _receive(receive: Receive, timeout: float = BODY_DEADLINE_SECONDS) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(timeout):
+            message = await receive()
+    except TimeoutError:
+        detail = f"The body did not arrive within {BODY_DEADLINE_SECONDS:.0f} s."
+        raise ProtocolRefusal(408, "request-timeout", detail, [("Connection", "close")]) from None
+    if message["type"] == "http.disconnect":
+        raise Unavailable("The client went away.")
+    return message
+
+
+async def _send(response: Response, correlation_id: str, is_head: bool, send: Send) -> None:
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
+    headers.append((b"x-correlation-id", correlation_id.encode()))
+    if response.status != 204:
+        headers.append((b"content-type", response.content_type.encode()))
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if is_head else response.body})

@@ -1,0 +1,72 @@
+"""What a handler gets and gives: requests, responses, and a route's row in the table.
+
+Next: web/app.py
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the name of the API key ("" without keys) and its role."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that was read whole: ids and parameters are checked, the body is bytes."""
+
+    method: str
+    path: str
+    ids: Mapping[str, int]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    caller: Caller
+    correlation_id: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer; a body of JSON unless `content_type` says otherwise."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "application/json"
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What OpenAPI says of a route; schemas are JSON Schema, by name from the components."""
+
+    summary: str
+    success: int = 200
+    request: str | None = None
+    response: str | None = None
+    query: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    refusals: tuple[int, ...] = ()
+    headers: tuple[str, ...] = ()
+    request_headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of a service's table: every endpoint with the least role that may call it.
+
+    `path` has ids in braces; every one is a positive 64-bit integer, or the path is not found.
+    """
+
+    method: str
+    path: str
+    role: str
+    handler: Handler
+    operation: Operation

@@ -1,0 +1,55 @@
+"""Strict JSON: what is not exactly one JSON value in UTF-8 is malformed.
+
+Duplicate keys, NaN, lone surrogates and endless nesting are refused; numbers are kept as the text
+that was sent, so that money is never a float and a huge number costs nothing.
+Next: command_service/requests.py
+"""
+
+import json
+from typing import Any
+
+from storelog.errors import Malformed, ProtocolRefusal
+
+
+class Number(str):
+    """A JSON number, as its text."""
+
+    __slots__ = ()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    parsed = dict(pairs)
+    if len(parsed) != len(pairs):
+        raise Malformed("A JSON object has the same key twice.")
+    return parsed
+
+
+def _constant(name: str) -> Any:
+    raise Malformed(f"{name} is not JSON.")
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=_constant
+).decode
+
+
+def read_json(body: bytes, content_type: str | None) -> Any:
+    """Return the parsed body. Raises Malformed (400) and ProtocolRefusal 415."""
+    kind, _, parameters = (content_type or "").partition(";")
+    charset = parameters.strip().lower().replace('"', "").replace(" ", "")
+    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+        raise ProtocolRefusal(
+            415,
+            "unsupported-media-type",
+            "Send application/json in UTF-8.",
+            [("Accept", "application/json")],
+        )
+    try:
+        text = body.decode("utf-8")
+        return _decode(text)
+    except UnicodeDecodeError as error:
+        raise Malformed(f"The body is not UTF-8 at byte {error.start}.") from error
+    except json.JSONDecodeError as error:
+        raise Malformed(f"The body is not JSON: {error.msg} at character {error.pos}.") from error
+    except RecursionError as error:
+        raise Malformed("The body is nested too deep.") from error

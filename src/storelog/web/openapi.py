@@ -1,0 +1,126 @@
+"""The OpenAPI 3.1 document of a service, made from its table of routes, and a page to read it.
+
+What the table does not say is not in the document: there is no second list of endpoints.
+Next: command_service/api.py
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any
+
+from storelog import __version__
+from storelog.web.http import Route
+
+_ID = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "correlationId"],
+    "properties": {
+        "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "correlationId": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+_HEADERS: dict[str, dict[str, Any]] = {
+    "ETag": {"schema": {"type": "string"}, "description": "The version, quoted."},
+    "Location": {"schema": {"type": "string"}, "description": "Where the new thing is."},
+    "Storelog-Position": {
+        "schema": {"type": "string", "pattern": r"^\d+$"},
+        "description": "The position in the log that this answer holds.",
+    },
+    "Storelog-Dead-Letters": {
+        "schema": {"type": "string", "pattern": r"^\d+$"},
+        "description": "How many events could not be projected, when there are any.",
+    },
+    "Idempotency-Replayed": {"schema": {"const": "true"}, "description": "The first answer again."},
+    "Idempotency-Key": {"schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}},
+    "If-Match": {"schema": {"type": "string", "pattern": r'^("[1-9]\d{0,9}"|\*)$'}},
+}
+
+
+# The page shows what the document says, set as text; it loads nothing from elsewhere.
+DOCS_PAGE = files("storelog.web").joinpath("docs.html").read_bytes()
+
+
+def document(name: str, routes: Iterable[Route], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the service's OpenAPI document; `schemas` are its named components."""
+    paths: dict[str, Any] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": name, "version": __version__, "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": _PROBLEM, **schemas},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"key": []}, {}],
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation = route.operation
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": _ID}
+        for name in re.findall(r"\{(\w+)\}", route.path)
+    ]
+    parameters += [
+        {"name": name, "in": "query", "schema": schema} for name, schema in operation.query.items()
+    ]
+    parameters += [
+        {"name": name, "in": "header", **_HEADERS[name]} for name in operation.request_headers
+    ]
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": _operation_id(route),
+        "parameters": parameters,
+        "responses": {str(operation.success): _success(route), **_refusals(route)},
+        "x-role": route.role,
+    }
+    if operation.request is not None:
+        content = {"application/json": {"schema": _ref(operation.request)}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _operation_id(route: Route) -> str:
+    words = [part.strip("{}") for part in re.split("[/-]", route.path) if part]
+    return route.method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
+
+
+def _success(route: Route) -> dict[str, Any]:
+    operation = route.operation
+    answer: dict[str, Any] = {"description": HTTPStatus(operation.success).phrase}
+    if operation.headers:
+        answer["headers"] = {name: _HEADERS[name] for name in operation.headers}
+    if operation.response is not None:
+        answer["content"] = {"application/json": {"schema": _ref(operation.response)}}
+    return answer
+
+
+def _refusals(route: Route) -> dict[str, Any]:
+    always = {401, 403, 422, 503} | ({400, 408, 413, 415} if route.operation.request else set())
+    always |= {404} if "{" in route.path else set()
+    content = {"application/problem+json": {"schema": _ref("Problem")}}
+    return {
+        str(status): {"description": HTTPStatus(status).phrase, "content": content}
+        for status in sorted(always | {400} | set(route.operation.refusals))
+    }
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,74 @@
+"""Every error as RFC 9457 `application/problem+json`, by one table from class to status.
+
+Guarantees that an answer never shows internals: what is not in the tree of errors is a plain 500.
+Next: web/app.py
+"""
+
+from typing import Any
+
+from storelog import errors
+from storelog.event_codec import encode_json
+from storelog.web.http import Response
+
+STATUS: dict[type[errors.StorelogError], int] = {
+    errors.Malformed: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.StaleVersion: 412,
+    errors.InvalidFields: 422,
+    errors.Unavailable: 503,
+    errors.OutcomeUnknown: 503,
+}
+TITLES = {
+    "malformed-request": "The request cannot be read",
+    "unauthenticated": "A key is needed",
+    "forbidden": "The key's role is too low",
+    "import-not-allowed": "Only an import may say this",
+    "not-found": "Not found",
+    "method-not-allowed": "The method is not allowed here",
+    "request-timeout": "The request took too long to arrive",
+    "too-large": "The request is too large",
+    "unsupported-media-type": "The body must be application/json",
+    "insufficient-stock": "Not enough stock",
+    "stock-limit": "The stock would pass its limit",
+    "idempotency-in-progress": "The first request with this key is still running",
+    "stale-version": "The version is not the current one",
+    "invalid-fields": "Fields are not allowed as they are",
+    "unknown-customer": "There is no such customer",
+    "unknown-product": "There is no such product",
+    "idempotency-key-reused": "The key was used for another request",
+    "overloaded": "Too many requests are waiting",
+    "unavailable": "A server behind is away",
+    "outcome-unknown": "The outcome is not known",
+    "internal-error": "Something went wrong here",
+}
+
+
+def render(error: errors.StorelogError, instance: str, correlation_id: str) -> Response:
+    """Return the problem document for an error, with the headers that go with it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    facts: dict[str, Any] = {}
+    slug, detail = "internal-error", "The request failed; the log has it under this correlationId."
+    status = 500
+    if isinstance(error, errors.ProtocolRefusal):
+        status, slug, detail, headers = error.status, error.slug, error.detail, error.headers
+    elif isinstance(error, errors.Refusal):
+        status, slug, detail = STATUS[type(error)], error.slug, error.detail
+        facts, headers = error.facts, error.headers
+    elif isinstance(error, errors.Unavailable):
+        status, slug, detail = STATUS[type(error)], error.slug, error.detail
+        headers = (("Retry-After", str(error.retry_after_seconds)),)
+    if status == 401:
+        headers = (*headers, ("WWW-Authenticate", 'Bearer realm="storelog"'))
+    problem = {
+        "type": f"/problems/{slug}",
+        "title": TITLES[slug],
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "correlationId": correlation_id,
+        **facts,
+    }
+    return Response(status, encode_json(problem), headers, "application/problem+json")

@@ -1,0 +1,115 @@
+"""Runs an application under uvicorn until SIGTERM, and closes connections that send too slowly.
+
+uvicorn has no read time-out: a connection whose request head has not arrived in time is closed
+here, and `web/app.py` gives the body its own deadline. Beyond loopback a key is needed.
+Next: web/app.py
+"""
+
+import asyncio
+import ipaddress
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from storelog.config import Settings
+from storelog.errors import BadSetting, CannotRun
+from storelog.web.logs import set_up_logs
+
+HEAD_DEADLINE_SECONDS = 20.0
+MAX_CONNECTIONS = 2_000
+STOP_WITHIN_SECONDS = 10
+
+
+class _ImpatientProtocol(HttpToolsProtocol):
+    """httptools with a deadline from a connection's first byte to the end of a request's head."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def _wait_for_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_DEADLINE_SECONDS, self.transport.close)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait_for_head()
+
+    def on_headers_complete(self) -> None:
+        self._forget_timer()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_timer()
+        super().connection_lost(exc)
+
+    def _forget_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_host(settings: Settings, host: str) -> None:
+    """Raise BadSetting where anybody on the network could do everything."""
+    if not (is_loopback(host) or settings.api_keys or settings.allow_anonymous):
+        raise BadSetting(
+            "--host",
+            host,
+            "a loopback address, unless STORELOG_API_KEYS has a key or"
+            " STORELOG_ALLOW_ANONYMOUS is true",
+        )
+
+
+def serve(app: Any, settings: Settings, host: str, port: int) -> None:
+    """Serve `app` until SIGTERM or SIGINT. Raises BadSetting; CannotRun when the port is taken."""
+    set_up_logs(settings)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="auto",
+        http=_ImpatientProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        backlog=2_048,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
+    )
+    listener = _listen(host, port)
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        return
+    finally:
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CannotRun(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
