@@ -6,6 +6,7 @@ Secrets are marked here, and masked wherever settings are shown.
 Next: cli/main.py
 """
 
+import fcntl
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from storelog.errors import BadSetting
 
 PREFIX = "STORELOG_"
 RUN_FILE = "run.json"
+LOCK_FILE = "up.lock"
 ROLES = ("read", "write", "import", "admin")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 
@@ -233,12 +235,25 @@ def _read_file(path: Path) -> dict[str, Any]:
     return {k: str(v).lower() if isinstance(v, bool) else v for k, v in parsed.items()}
 
 
+def is_running(data_dir: Path) -> bool:
+    """Tell whether a `storelog up` holds the data directory's lock."""
+    try:
+        with (data_dir / LOCK_FILE).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def running_settings(data_dir: Path) -> dict[str, Any]:
     """Return the settings that a running `storelog up` of the directory wrote, or none."""
+    if not is_running(data_dir):
+        return {}
     try:
         facts = json.loads((data_dir / RUN_FILE).read_text("utf-8"))
-        os.kill(int(facts["pid"]), 0)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         return {}
     settings = facts.get("settings", {})
     return settings if isinstance(settings, dict) else {}

@@ -12,7 +12,8 @@
     │   └── ProtocolRefusal    405, 413, 415, 429: `status` is part of what happened
     ├── Unavailable            a server behind is away, or the queue is full; try again (503)
     │   └── OutcomeUnknown     a command may or may not have been done; repeat it with its key (503)
-    ├── BadSetting             a setting has a value that is not allowed (exit 2)
+    ├── BadUse                 what was asked for cannot be asked for like this (exit 2)
+    │   └── BadSetting         a setting has a value that is not allowed
     ├── CannotRun              a server is away or nothing runs (exit 3)
     ├── PoisonRecord           a record that cannot be projected (dead letter)
     └── HistoryMismatch        the log and what was sent disagree; stop and say what to do
@@ -129,7 +130,11 @@ class OutcomeUnknown(Unavailable):
     slug = "outcome-unknown"
 
 
-class BadSetting(StorelogError):
+class BadUse(StorelogError):
+    """A command was used in a way that is not allowed; nothing was done."""
+
+
+class BadSetting(BadUse):
     """A setting has a value that is not allowed."""
 
     def __init__(self, name: str, value: object, allowed: str) -> None:

@@ -1,1 +1,1 @@
-"""The read side over HTTP: answers from MongoDB that say how fresh they are."""
+"""Answers from MongoDB; stateless, as many as wanted."""

@@ -1,0 +1,32 @@
+"""`storelog down`: stops what `storelog up` of the data directory started."""
+
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+
+from storelog.cli.options import DataDir, settings_of
+from storelog.config import is_running
+from storelog.errors import CannotRun
+
+STOP_SECONDS = 60.0
+
+
+def down(data_dir: DataDir = None) -> None:
+    """Stop everything in order; done too when nothing runs. Example: storelog down"""
+    home = settings_of(data_dir).data_dir
+    from storelog.local import run_file
+
+    facts = run_file.read(home)
+    if facts is None:
+        print("Nothing runs.")
+        return
+    with suppress(ProcessLookupError):
+        os.kill(facts["pid"], signal.SIGTERM)
+    give_up_at = time.monotonic() + STOP_SECONDS
+    while is_running(home):
+        if time.monotonic() > give_up_at:
+            raise CannotRun(f"`storelog up` (pid {facts['pid']}) did not stop in {STOP_SECONDS} s")
+        threading.Event().wait(0.1)
+    print("Stopped.")

@@ -1,0 +1,86 @@
+"""The command line: one command a file, and one table of exit codes.
+
+0: done. 1: ran, and the answer is no. 2: bad use. 3: could not run. An error is one line on
+stderr, never a traceback of ours for something a user did.
+"""
+
+import sys
+
+import click
+import typer
+
+from storelog import __version__
+from storelog.cli import (
+    config,
+    down,
+    events,
+    lag,
+    migrate,
+    services,
+    status,
+    up,
+)
+from storelog.errors import BadUse, CannotRun, HistoryMismatch
+
+app = typer.Typer(
+    name="storelog",
+    help="An event-sourced commerce backend: CQRS over PostgreSQL, Kafka and MongoDB.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("up")(up.up)
+app.command("down")(down.down)
+app.command("status")(status.status)
+app.command("lag")(lag.lag)
+app.command("migrate")(migrate.migrate)
+app.command("events")(events.events)
+app.command("config")(config.config)
+app.command("command-service")(services.command_service)
+app.command("relay")(services.relay)
+app.command("projector")(services.projector)
+app.command("query-service")(services.query_service)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"storelog {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    return None
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except BadUse as error:
+        return _fail(error, 2)
+    except (CannotRun, HistoryMismatch) as error:
+        return _fail(error, 3)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", 3)
+    except BrokenPipeError:
+        # Whoever read the output has had enough.
+        sys.stderr.close()
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _fail(error: object, code: int) -> int:
+    print(f"storelog: {error}", file=sys.stderr)
+    return code

@@ -1,0 +1,18 @@
+"""`storelog migrate`: PostgreSQL's schema, Kafka's topics, MongoDB's indexes."""
+
+from storelog.cli.options import DataDir, run_async, settings_of
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Make the servers ready; safe to repeat and to run twice. Example: storelog migrate"""
+    settings = settings_of(data_dir).settings
+    import asyncpg
+
+    from storelog.errors import CannotRun
+    from storelog.server_setup import set_up_servers
+
+    try:
+        lanes = run_async(set_up_servers(settings))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotRun(f"PostgreSQL: {error}") from error
+    print(f"PostgreSQL, Kafka ({lanes} lanes) and MongoDB are set up.")

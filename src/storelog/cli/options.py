@@ -1,0 +1,39 @@
+"""The options that many commands share, and how a command gets its settings."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from storelog.config import Loaded, load
+
+T = TypeVar("T")
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Where `storelog up` keeps its data (else STORELOG_DATA_DIR, else ./.storelog).",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print facts as one JSON object.")]
+Host = Annotated[str, typer.Option("--host", help="The address to listen on.")]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen on.")]
+
+
+def settings_of(data_dir: Path | None) -> Loaded:
+    """Return the settings of this command. Raises BadSetting."""
+    return load(data_dir=data_dir)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end."""
+    return asyncio.run(work)
+
+
+def print_json(facts: Any) -> None:
+    """Print one JSON object on one line."""
+    print(json.dumps(facts, ensure_ascii=False), flush=True)

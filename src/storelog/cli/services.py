@@ -1,0 +1,37 @@
+"""`storelog command-service`, `relay`, `projector`, `query-service`: each process by itself."""
+
+from storelog.cli.options import DataDir, Host, Port, settings_of
+
+LOOPBACK = "127.0.0.1"
+
+
+def command_service(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8080) -> None:
+    """Serve commands over HTTP. Example: storelog command-service --port 8080"""
+    settings = settings_of(data_dir).settings
+    from storelog.command_service.app import run
+
+    run(settings, host, port)
+
+
+def relay(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8090) -> None:
+    """Publish the log on Kafka. Example: storelog relay --port 8090"""
+    settings = settings_of(data_dir).settings
+    from storelog.relay.app import run
+
+    run(settings, host, port)
+
+
+def projector(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8091) -> None:
+    """Project Kafka into MongoDB. Example: storelog projector --port 8091"""
+    settings = settings_of(data_dir).settings
+    from storelog.projector.app import run
+
+    run(settings, host, port)
+
+
+def query_service(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8081) -> None:
+    """Serve queries over HTTP. Example: storelog query-service --port 8081"""
+    settings = settings_of(data_dir).settings
+    from storelog.query_service.app import run
+
+    run(settings, host, port)

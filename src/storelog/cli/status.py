@@ -1,0 +1,89 @@
+"""`storelog status`: addresses, processes, servers, health and lag."""
+
+from dataclasses import replace
+from typing import Any
+
+import typer
+
+from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
+from storelog.config import Loaded, mask_url
+
+
+def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Print what runs and how it is; exit 1 unless all is ready. Example: storelog status --json"""
+    loaded = settings_of(data_dir)
+    facts = _facts(loaded)
+    if as_json:
+        print_json(facts)
+    else:
+        _show(facts)
+    states = [entry["state"] for entry in (*facts["processes"], *facts["servers"])]
+    if not all(state in ("ready", "external") for state in states):
+        raise typer.Exit(1)
+
+
+def _facts(loaded: Loaded) -> dict[str, Any]:
+    from storelog.errors import StorelogError
+    from storelog.lag import read_lag
+    from storelog.local import run_file
+    from storelog.local.servers import PROCESSES, is_ready
+    from storelog.read_side import database_name
+
+    settings = loaded.settings
+    running = run_file.read(loaded.data_dir) or {}
+    urls = dict(
+        zip(
+            PROCESSES,
+            (settings.command_url, settings.relay_url, settings.projector_url, settings.query_url),
+            strict=True,
+        )
+    )
+    stopped = {"pid": None, "state": "stopped", "restarts": 0}
+    known = {entry["name"]: entry for entry in running.get("processes", [])}
+    processes = [known.get(name, {"name": name, **stopped}) for name in PROCESSES]
+    for process in processes:
+        process.pop("version", None)
+        if process["state"] == "ready" and not is_ready(urls[process["name"]] or ""):
+            process["state"] = "failed"
+    servers = running.get("servers") or [
+        {"name": name, "version": "", **stopped} for name in ("postgresql", "kafka", "mongodb")
+    ]
+    for server in servers:
+        server.pop("restarts", None)
+    try:
+        lag = run_async(read_lag(settings)).facts() if running else None
+    except StorelogError:
+        lag = None
+    return {
+        "data_dir": str(loaded.data_dir),
+        "command_url": settings.command_url,
+        "query_url": settings.query_url,
+        "postgres_url": mask_url(settings.postgres_url) if settings.postgres_url else None,
+        "kafka_bootstrap_servers": settings.kafka_bootstrap_servers,
+        "mongodb_uri": mask_url(settings.mongodb_uri) if settings.mongodb_uri else None,
+        "mongodb_database": database_name(
+            replace(settings, mongodb_uri=settings.mongodb_uri or "mongodb://127.0.0.1")
+        ),
+        "processes": processes,
+        "servers": servers,
+        "lag": lag,
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    for name in ("data_dir", "command_url", "query_url", "postgres_url"):
+        print(f"{name:<24} {facts[name] or '-'}")
+    for name in ("kafka_bootstrap_servers", "mongodb_uri", "mongodb_database"):
+        print(f"{name:<24} {facts[name] or '-'}")
+    print()
+    for entry in facts["servers"]:
+        print(
+            f"{entry['name']:<24} {entry['state']:<9} {entry['pid'] or '-':<8} {entry['version']}"
+        )
+    for entry in facts["processes"]:
+        again = f"restarted {entry['restarts']} times" if entry["restarts"] else ""
+        print(f"{entry['name']:<24} {entry['state']:<9} {entry['pid'] or '-':<8} {again}".rstrip())
+    lag = facts["lag"]
+    if lag is not None:
+        print(f"\nlag: {lag['events_behind']} events, {lag['seconds_behind']} s", end="")
+        print(f"; {lag['dead_letters']} dead letters" if lag["dead_letters"] else "")

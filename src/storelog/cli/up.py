@@ -1,0 +1,105 @@
+"""`storelog up`: everything with one command."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from storelog.cli.options import DataDir, settings_of
+from storelog.config import Settings, mask_url
+from storelog.errors import BadUse, CannotRun
+
+DETACH_SECONDS = 240.0
+_FIRST = """curl -i -X POST {url}/products -H 'Content-Type: application/json' \\
+       -d '{{"name": "Cake stand", "price": "12.75", "stock": 10}}'"""
+
+
+def up(
+    data_dir: DataDir = None,
+    command_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The Command Service's port.")
+    ] = 8080,
+    query_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The Query Service's port.")
+    ] = 8081,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once everything is ready.")
+    ] = False,
+) -> None:
+    """Start servers for what is not configured, and the four processes.
+
+    Ctrl-C or `storelog down` stops everything. Example: storelog up --command-port 9080 --detach
+    """
+    if command_port == query_port:
+        raise BadUse("--command-port and --query-port must differ")
+    home = settings_of(data_dir).data_dir
+    if detach:
+        _detach(home, command_port, query_port)
+        return
+    from storelog.config import load
+    from storelog.local.supervisor import Supervisor
+
+    began = time.monotonic()
+    settings = load(data_dir=data_dir, use_running=False).settings
+
+    def ready(complete: Settings) -> None:
+        _say(f"Storelog is ready after {time.monotonic() - began:.1f} s\n")
+        print(_addresses(complete), flush=True)
+
+    Supervisor(home, _say).run(settings, command_port, query_port, ready)
+    _say("stopped")
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+
+
+def _addresses(settings: Settings) -> str:
+    rows = [
+        ("Command Service", f"{settings.command_url}  (to read: {settings.command_url}/docs)"),
+        ("Query Service", f"{settings.query_url}  (to read: {settings.query_url}/docs)"),
+        ("PostgreSQL", mask_url(settings.postgres_url or "")),
+        ("Kafka", settings.kafka_bootstrap_servers or ""),
+        ("MongoDB", mask_url(settings.mongodb_uri or "")),
+    ]
+    table = "\n".join(f"  {name:<16} {address}" for name, address in rows)
+    first = _FIRST.format(url=settings.command_url)
+    return f"{table}\n\nTry:\n  {first}\n\nCtrl-C stops everything."
+
+
+def _detach(home: Path, command_port: int, query_port: int) -> None:
+    """Start `up` in a session of its own and wait until it is ready, or has said why not."""
+    from storelog.local import run_file
+
+    logs = home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "storelog", "up", "--data-dir", str(home)]
+    argv += ["--command-port", str(command_port), "--query-port", str(query_port)]
+    with (logs / "up.log").open("w+") as log:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        give_up_at = time.monotonic() + DETACH_SECONDS
+        while time.monotonic() < give_up_at:
+            facts = run_file.read(home)
+            if facts and facts["pid"] == process.pid and facts["state"] == "ready":
+                break
+            if process.poll() is not None:
+                _fail(process.returncode, (logs / "up.log").read_text("utf-8"))
+            threading.Event().wait(0.1)
+        else:
+            process.terminate()
+            raise CannotRun(f"`storelog up` was not ready within {DETACH_SECONDS:.0f} s")
+    print((logs / "up.log").read_text("utf-8").replace("Ctrl-C stops", "`storelog down` stops"))
+
+
+def _fail(code: int, said: str) -> None:
+    lines = said.strip().splitlines() or ["storelog: it ended without a word"]
+    message = next((line for line in lines if line.startswith("storelog: ")), lines[-1])
+    rest = lines[lines.index(message) + 1 :]
+    text = "\n".join([message.removeprefix("storelog: "), *rest])
+    raise BadUse(text) if code == 2 else CannotRun(text)

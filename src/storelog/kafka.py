@@ -1,0 +1,41 @@
+"""How every process speaks to Kafka: addresses, security, names of topics.
+
+Next: relay/relay.py
+"""
+
+from typing import Any
+
+from storelog.config import Settings
+from storelog.envelope import EVENT_TYPES, WATERMARK_TOPIC
+from storelog.errors import CannotRun
+
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+
+
+def client_settings(settings: Settings) -> dict[str, Any]:
+    """Return librdkafka's settings for reaching the brokers. Raises CannotRun without any."""
+    if settings.kafka_bootstrap_servers is None:
+        raise CannotRun("STORELOG_KAFKA_BOOTSTRAP_SERVERS names no broker, and no `up` runs here")
+    wanted = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "security.protocol": settings.kafka_security_protocol,
+        "sasl.mechanism": settings.kafka_sasl_mechanism,
+        "sasl.username": settings.kafka_sasl_username,
+        "sasl.password": settings.kafka_sasl_password,
+        "ssl.ca.location": settings.kafka_ssl_ca,
+        "client.id": "storelog",
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": 1_000,
+        "log_level": 3,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def event_topics(settings: Settings) -> list[str]:
+    """Return the names of the nine topics."""
+    return [settings.kafka_topic_prefix + event_type for event_type in EVENT_TYPES]
+
+
+def watermark_topic(settings: Settings) -> str:
+    """Return the name of the topic that says how far the relay has come."""
+    return settings.kafka_topic_prefix + WATERMARK_TOPIC

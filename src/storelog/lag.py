@@ -1,0 +1,78 @@
+"""How far behind the read side is: written in the log, relayed to Kafka, projected into MongoDB."""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import asyncpg
+from pymongo.errors import PyMongoError
+
+from storelog.config import Settings
+from storelog.envelope import utc_now
+from storelog.errors import CannotRun, StorelogError
+from storelog.query_service.reads import Place, Reads
+
+TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Positions, and the distance between the first and the last; seconds since the oldest."""
+
+    written: int
+    relayed: int
+    projected: int
+    events_behind: int
+    seconds_behind: float
+    dead_letters: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return the lag as the contract shows it."""
+        return asdict(self)
+
+
+async def read_lag(settings: Settings) -> Lag:
+    """Return the lag now. Raises CannotRun when a server is away."""
+    if settings.postgres_url is None:
+        raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+    try:
+        # The read side first: what is written meanwhile counts as behind, never the other way.
+        place = await read_place(settings)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return await _compare(settings.postgres_url, place)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
+
+
+async def read_place(settings: Settings) -> Place:
+    """Return how far the read model is. Raises CannotRun when MongoDB is away."""
+    reads = Reads(settings)
+    try:
+        return await reads.place()
+    except (PyMongoError, StorelogError) as error:
+        raise CannotRun(f"MongoDB does not answer: {error}") from error
+    finally:
+        await reads.close()
+
+
+async def _compare(postgres_url: str, place: Place) -> Lag:
+    connection = await asyncpg.connect(postgres_url, timeout=TIMEOUT_SECONDS)
+    try:
+        row = await connection.fetchrow(
+            "SELECT h.position AS written, c.position AS relayed,"
+            " (SELECT recorded_at FROM events WHERE position = $1 + 1) AS oldest"
+            " FROM log_head h, relay_cursor c",
+            place.position,
+        )
+    finally:
+        connection.terminate()
+    behind = max(0, row["written"] - place.position)
+    seconds = (utc_now() - row["oldest"]).total_seconds() if behind and row["oldest"] else 0.0
+    return Lag(
+        row["written"],
+        row["relayed"],
+        place.position,
+        behind,
+        round(max(0.0, seconds), 3),
+        place.dead_letters,
+    )

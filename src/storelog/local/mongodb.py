@@ -1,0 +1,85 @@
+"""The embedded MongoDB-wire server: `mongod`, else `secantusd-rs` on PATH, else SecantusDB.
+
+SecantusDB (GPL-2.0) is only ever started as a separate program, never imported.
+Next: local/supervisor.py
+"""
+
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from storelog.errors import CannotRun
+from storelog.local.ports import HOST
+from storelog.local.program import Program
+
+DATABASE = "storelog"
+
+
+def url(port: int) -> str:
+    """Return the address of the embedded server's database."""
+    return f"mongodb://{HOST}:{port}/{DATABASE}?directConnection=true"
+
+
+def program(data_dir: Path, port: int) -> Program:
+    """Return the first server that this machine has. Raises CannotRun."""
+    name, argv, release = _choose(data_dir / "mongodb", port)
+    return Program(
+        "mongodb",
+        argv,
+        data_dir / "logs" / "mongodb.log",
+        lambda: _is_ready(port),
+        version=f"{name} {release}".strip(),
+    )
+
+
+def _choose(home: Path, port: int) -> tuple[str, list[str], str]:
+    mongod, rust = shutil.which("mongod"), shutil.which("secantusd-rs")
+    python = Path(sys.executable).parent / "secantusd-py"
+    if mongod is not None:
+        folder = _folder(home, "mongod")
+        argv = [mongod, "--dbpath", folder, "--port", str(port), "--bind_ip", HOST]
+        return "mongod", argv, _release(mongod)
+    shared = ["--host", HOST, "--port", str(port), "--sync-on-commit", "--storage-path"]
+    if rust is not None:
+        return "secantusd-rs", [rust, *shared, _folder(home, "secantusd-rs")], ""
+    if not python.is_file():
+        raise CannotRun("no MongoDB: set STORELOG_MONGODB_URI or pip install 'storelog[local]'")
+    try:
+        release = version("secantusdb")
+    except PackageNotFoundError:
+        release = ""
+    argv = [str(python), *shared, _folder(home, "secantusdb"), "--cache-size", "256M"]
+    return "SecantusDB", [*argv, "--log-level", "WARNING"], release
+
+
+def _folder(home: Path, name: str) -> str:
+    """Each server keeps its own files: they do not read one another's."""
+    folder = home / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def _release(mongod: str) -> str:
+    said = subprocess.run(
+        [mongod, "--version"], capture_output=True, text=True, timeout=20, check=False
+    )
+    return said.stdout.split("\n", 1)[0].rpartition(" ")[2]
+
+
+def _is_ready(port: int) -> bool:
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        HOST, port, directConnection=True, serverSelectionTimeoutMS=500, socketTimeoutMS=2000
+    )
+    try:
+        client.admin.command("ping")
+    except PyMongoError:
+        return False
+    finally:
+        client.close()
+    return True

@@ -1,0 +1,112 @@
+"""One program that `storelog up` runs: a server or one of the four processes.
+
+Each runs in a session of its own, so that Ctrl-C at a terminal reaches only `up`, which then stops
+everything in order. Its output goes to a file under `logs/`.
+Next: local/supervisor.py
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STOP_SECONDS = 15.0
+MAX_RESTART_WAIT_SECONDS = 5.0
+MAX_LOG_BYTES = 20 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Program:
+    """What to run, how to see that it is ready, how to ask it to stop; and how it is now."""
+
+    name: str
+    argv: list[str]
+    log_path: Path
+    is_ready: Callable[[], bool]
+    version: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    state: str = "stopped"
+    restarts: int = 0
+    process: "subprocess.Popen[bytes] | None" = None
+    start_at: float = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The running process's id."""
+        return None if self.process is None else self.process.pid
+
+    def start(self) -> None:
+        """Start the program; what it says goes to its log."""
+        if self.log_path.is_file() and self.log_path.stat().st_size > MAX_LOG_BYTES:
+            self.log_path.replace(self.log_path.with_suffix(".old"))
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                user=self.user,
+                start_new_session=True,
+            )
+        self.state = "starting"
+
+    def look(self) -> bool:
+        """Bring `state` up to date; return whether the program has ended just now."""
+        if self.process is None:
+            return False
+        if self.process.poll() is None:
+            if self.state == "starting" and self.is_ready():
+                self.state = "ready"
+            return False
+        self.state = "failed"
+        return True
+
+    def schedule_restart(self) -> int | None:
+        """Plan the next start, later each time; return the exit code of the last run."""
+        code = None if self.process is None else self.process.returncode
+        self.process = None
+        wait = min(0.2 * 2.0 ** min(self.restarts, 10), MAX_RESTART_WAIT_SECONDS)
+        self.start_at = time.monotonic() + wait
+        self.restarts += 1
+        return code
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+
+    def wait_stopped(self) -> None:
+        """Wait for the end, at most STOP_SECONDS, then kill."""
+        if self.process is not None:
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(STOP_SECONDS)
+        self.process = None
+        self.state = "stopped"
+
+    def last_words(self) -> str:
+        """Return the last lines of the log."""
+        try:
+            lines = self.log_path.read_text("utf-8", "replace").strip().splitlines()
+        except FileNotFoundError:
+            return ""
+        return "\n".join(f"  {line}" for line in lines[-5:])
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `storelog status` shows."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "pid": self.pid,
+            "state": self.state,
+            "restarts": self.restarts,
+        }

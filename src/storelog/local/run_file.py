@@ -1,0 +1,68 @@
+"""What a running `storelog up` says of itself: `run.json` in the data directory, and its lock.
+
+The lock (on `up.lock`) is held as long as `up` lives, however it ends; so a `run.json` left behind
+by kill -9 misleads nobody.
+Next: local/supervisor.py
+"""
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import IO, Any
+
+from storelog.config import LOCK_FILE, RUN_FILE, Settings, is_running
+from storelog.errors import BadUse
+
+LOCK_SECONDS = 1.0
+
+
+def lock(data_dir: Path) -> IO[str]:
+    """Take the data directory for this process, until it ends. Raises BadUse."""
+    held = (data_dir / LOCK_FILE).open("w")
+    give_up_at = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return held
+        except BlockingIOError:
+            if time.monotonic() > give_up_at:
+                held.close()
+                raise BadUse(
+                    f"a `storelog up` already runs on {data_dir}: see `storelog status`"
+                ) from None
+            threading.Event().wait(0.05)
+
+
+def write(data_dir: Path, facts: Mapping[str, Any]) -> None:
+    """Replace `run.json` in one step; others on this machine cannot read it."""
+    unfinished = data_dir / f"{RUN_FILE}.new"
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(facts, file, indent=1)
+    unfinished.replace(data_dir / RUN_FILE)
+
+
+def read(data_dir: Path) -> dict[str, Any] | None:
+    """Return what the running `up` says, or None when none runs."""
+    if not is_running(data_dir):
+        return None
+    try:
+        facts: dict[str, Any] = json.loads((data_dir / RUN_FILE).read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return facts
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Return the addresses among the settings as environment variables for a child process."""
+    named = ("_url", "_uri", "_servers")
+    return {
+        f"STORELOG_{entry.name.upper()}": str(getattr(settings, entry.name))
+        for entry in fields(settings)
+        if entry.name.endswith(named) and getattr(settings, entry.name) is not None
+    }

@@ -1,0 +1,93 @@
+"""Which servers `storelog up` brings itself, and the four processes it runs over them.
+
+A server that a setting names is used as it is (`external`); each of the others is embedded.
+Next: local/supervisor.py
+"""
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from storelog.config import Settings
+from storelog.local import kafka, mongodb, postgres
+from storelog.local.ports import HOST, kept_ports
+from storelog.local.program import Program
+
+PROCESSES = ("command-service", "relay", "projector", "query-service")
+_PORTS = ("postgresql", "kafka", "kafka_controller", "mongodb", "relay", "projector")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to run: complete settings, embedded servers, and names of external ones."""
+
+    settings: Settings
+    servers: list[Program]
+    external: list[str]
+
+
+def plan(settings: Settings, data_dir: Path, command_port: int, query_port: int) -> Plan:
+    """Prepare every server that no setting names. Raises CannotRun."""
+    ports = kept_ports(data_dir, _PORTS)
+    makers: dict[str, Callable[[], Program]] = {}
+    external: list[str] = []
+    complete = replace(
+        settings,
+        command_url=f"http://{HOST}:{command_port}",
+        query_url=f"http://{HOST}:{query_port}",
+        relay_url=f"http://{HOST}:{ports['relay']}",
+        projector_url=f"http://{HOST}:{ports['projector']}",
+    )
+    if settings.postgres_url is None:
+        complete = replace(complete, postgres_url=postgres.url(ports["postgresql"]))
+        makers["postgresql"] = lambda: postgres.program(data_dir, ports["postgresql"])
+    else:
+        external.append("postgresql")
+    if settings.kafka_bootstrap_servers is None:
+        complete = replace(complete, kafka_bootstrap_servers=f"{HOST}:{ports['kafka']}")
+        makers["kafka"] = lambda: kafka.program(data_dir, ports["kafka"], ports["kafka_controller"])
+    else:
+        external.append("kafka")
+    if settings.mongodb_uri is None:
+        complete = replace(complete, mongodb_uri=mongodb.url(ports["mongodb"]))
+        makers["mongodb"] = lambda: mongodb.program(data_dir, ports["mongodb"])
+    else:
+        external.append("mongodb")
+    with ThreadPoolExecutor(3) as pool:
+        servers = list(pool.map(lambda make: make(), makers.values()))
+    return Plan(complete, servers, external)
+
+
+def processes(settings: Settings, data_dir: Path, environment: dict[str, str]) -> list[Program]:
+    """Return the four processes, each listening where the settings say."""
+    urls = (settings.command_url, settings.relay_url, settings.projector_url, settings.query_url)
+    return [
+        _process(name, url or "", data_dir, environment)
+        for name, url in zip(PROCESSES, urls, strict=True)
+    ]
+
+
+def _process(name: str, url: str, data_dir: Path, environment: dict[str, str]) -> Program:
+    address = urlsplit(url)
+    argv = [sys.executable, "-m", "storelog", name, "--data-dir", str(data_dir)]
+    return Program(
+        name,
+        [*argv, "--host", str(address.hostname), "--port", str(address.port)],
+        data_dir / "logs" / f"{name}.log",
+        lambda: is_ready(url),
+        environment=environment,
+    )
+
+
+def is_ready(url: str) -> bool:
+    """Tell whether a process says that it is ready."""
+    try:
+        with urllib.request.urlopen(f"{url}/health/ready", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,193 @@
+"""The supervisor behind `storelog up`: starts everything in order, restarts what dies, stops it.
+
+Whatever it starts ends with it: in order when it is asked to stop, by the watchdog within 10 s when
+it is killed. Every wait has a deadline.
+Next: local/servers.py
+"""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from storelog.config import RUN_FILE, Settings
+from storelog.errors import BadUse, CannotRun
+from storelog.local import run_file
+from storelog.local.ports import is_free
+from storelog.local.program import Program
+from storelog.local.servers import plan, processes
+from storelog.local.watchdog import Watchdog
+from storelog.server_setup import set_up_servers
+
+READY_SECONDS = 90.0
+TICK_SECONDS = 0.1
+GIVE_UP_AFTER = 5
+Say = Callable[[str], None]
+
+
+class Supervisor:
+    """One `storelog up` on one data directory."""
+
+    def __init__(self, data_dir: Path, say: Say) -> None:
+        self._data_dir = data_dir
+        self._say = say
+        self._stop = threading.Event()
+        self._programs: list[Program] = []
+        self._servers: list[Program] = []
+        self._external: list[str] = []
+        self._settings: Settings | None = None
+        self._watchdog: Watchdog | None = None
+        self._state = "starting"
+
+    def run(
+        self,
+        settings: Settings,
+        command_port: int,
+        query_port: int,
+        ready: Callable[[Settings], None],
+    ) -> None:
+        """Run until SIGINT or SIGTERM; call `ready` once. Raises CannotRun and BadUse."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        with run_file.lock(self._data_dir):
+            for name, port in (("--command-port", command_port), ("--query-port", query_port)):
+                if not is_free(port):
+                    raise BadUse(f"port {port} is in use: choose another with {name}")
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: self._stop.set())
+            try:
+                self._start(settings, command_port, query_port)
+                if not self._stop.is_set():
+                    self._state = "ready"
+                    self._tell()
+                    ready(self._complete)
+                while not self._stop.wait(TICK_SECONDS):
+                    self._look_after(self._programs)
+            finally:
+                self._shut_down()
+
+    @property
+    def _complete(self) -> Settings:
+        assert self._settings is not None
+        return self._settings
+
+    def _start(self, settings: Settings, command_port: int, query_port: int) -> None:
+        (self._data_dir / "logs").mkdir(exist_ok=True)
+        self._say("preparing the servers")
+        planned = plan(settings, self._data_dir, command_port, query_port)
+        self._settings, self._external = planned.settings, planned.external
+        self._servers = planned.servers
+        self._watchdog = Watchdog()
+        self._bring_up(planned.servers)
+        if self._stop.is_set():
+            return
+        self._say("migrating")
+        asyncio.run(self._migrate())
+        environment = run_file.as_environment(self._complete)
+        self._bring_up(processes(self._complete, self._data_dir, environment))
+
+    async def _migrate(self) -> None:
+        """Migrate, again for a while where a server is still recovering."""
+        give_up_at = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                await set_up_servers(self._complete)
+                return
+            except (CannotRun, OSError, asyncpg.PostgresError) as error:
+                if time.monotonic() > give_up_at or self._external:
+                    raise CannotRun(f"the servers cannot be set up: {error}") from error
+                await asyncio.sleep(0.5)
+
+    def _bring_up(self, programs: Sequence[Program]) -> None:
+        for program in programs:
+            self._say(f"starting {program.name} {program.version}".rstrip())
+            self._launch(program)
+        self._programs += programs
+        give_up_at = time.monotonic() + READY_SECONDS
+        while not all(program.state == "ready" for program in programs):
+            self._look_after(self._programs)
+            for program in programs:
+                late = time.monotonic() > give_up_at
+                if program.state != "ready" and (late or program.restarts > GIVE_UP_AFTER):
+                    words = program.last_words()
+                    raise CannotRun(f"{program.name} does not get ready; it said:\n{words}")
+            if self._stop.wait(TICK_SECONDS):
+                return
+
+    def _launch(self, program: Program) -> None:
+        program.start()
+        assert self._watchdog is not None
+        assert program.pid is not None
+        self._watchdog.guard(program.pid, program.stop_signal)
+        self._tell()
+
+    def _look_after(self, programs: Sequence[Program]) -> None:
+        for program in programs:
+            before = program.state
+            pid = program.pid
+            if program.look():
+                self._forget(pid)
+                code = program.schedule_restart()
+                self._say(f"{program.name} ended ({_ending(code)}); restart {program.restarts}")
+            if program.process is None and time.monotonic() >= program.start_at:
+                self._launch(program)
+            if program.state != before:
+                self._tell()
+                if program.state == "ready" and program.restarts and self._state == "ready":
+                    self._say(f"{program.name} is ready again")
+
+    def _forget(self, pid: int | None) -> None:
+        if pid is not None and self._watchdog is not None:
+            self._watchdog.forget(pid)
+
+    def _shut_down(self) -> None:
+        self._state = "stopping"
+        self._tell()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        workers = [program for program in self._programs if program not in self._servers]
+        # The door first, then what empties the log into the read model, then the servers.
+        for group in (workers[:1], workers[1:], self._servers):
+            for program in group:
+                program.ask_to_stop()
+            for program in group:
+                pid = program.pid
+                program.wait_stopped()
+                self._forget(pid)
+        if self._watchdog is not None:
+            self._watchdog.close()
+        with suppress(FileNotFoundError):
+            (self._data_dir / RUN_FILE).unlink()
+
+    def _tell(self) -> None:
+        settings = {} if self._settings is None else asdict(self._settings)
+        settings.pop("api_keys", None)
+        facts: dict[str, Any] = {
+            "pid": os.getpid(),
+            "state": self._state,
+            "settings": {n: v for n, v in settings.items() if _is_address(n) and v is not None},
+            "servers": [program.facts() for program in self._servers]
+            + [
+                {"name": name, "version": "", "pid": None, "state": "external", "restarts": 0}
+                for name in self._external
+            ],
+            "processes": [p.facts() for p in self._programs if p not in self._servers],
+        }
+        run_file.write(self._data_dir, facts)
+
+
+def _is_address(name: str) -> bool:
+    return name.endswith(("_url", "_uri", "_servers"))
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit {code}"

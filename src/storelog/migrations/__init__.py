@@ -1,0 +1,63 @@
+"""PostgreSQL's schema, in plain SQL, one change a file, applied in the order of the names.
+
+Each file runs in a transaction of its own and is remembered with its SHA-256, so a kill at any
+statement leaves whole files only; a file that was changed afterwards is refused. Safe to repeat
+and to run twice at once: an advisory lock makes the second wait.
+Next: relay/topics.py
+"""
+
+import hashlib
+from importlib.resources import files
+
+import asyncpg
+
+from storelog.errors import CannotRun
+
+_LOCK = 0x4D69677261746573  # "Migrates"
+_KNOWN = """CREATE TABLE IF NOT EXISTS schema_migrations (
+    name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"""
+
+
+async def migrate(postgres_url: str, lanes: int) -> int:
+    """Bring the schema up to date; return the number of lanes the log has.
+
+    `lanes` counts for a new database only. Raises CannotRun, asyncpg.PostgresError, OSError.
+    """
+    connection = await asyncpg.connect(postgres_url, timeout=10, command_timeout=60)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(_KNOWN)
+        for name, sql in _changes():
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+                await _apply(connection, name, sql)
+        await connection.execute(
+            "INSERT INTO relay_cursor (lanes) SELECT array_fill(0::bigint, ARRAY[$1::integer])"
+            " ON CONFLICT DO NOTHING",
+            lanes,
+        )
+        found: int = await connection.fetchval("SELECT cardinality(lanes) FROM relay_cursor")
+        return found
+    finally:
+        await connection.close()
+
+
+def _changes() -> list[tuple[str, str]]:
+    here = files("storelog.migrations")
+    names = sorted(entry.name for entry in here.iterdir() if entry.name.endswith(".sql"))
+    return [(name, here.joinpath(name).read_text("utf-8")) for name in names]
+
+
+async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
+    digest = hashlib.sha256(sql.encode()).hexdigest()
+    applied = await connection.fetchval(
+        "SELECT sha256 FROM schema_migrations WHERE name = $1", name
+    )
+    if applied is None:
+        await connection.execute(sql)
+        await connection.execute(
+            "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", name, digest
+        )
+    elif applied != digest:
+        raise CannotRun(f"migration {name} was changed after it was applied to this database")

@@ -1,0 +1,14 @@
+"""Wiring of the projector: the loop, and a small health endpoint beside it.
+
+Next: projector/projector.py
+"""
+
+from storelog.config import Settings
+from storelog.projector.projector import Projector
+from storelog.web.worker import serve_worker
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    """Project until SIGTERM or SIGINT. Raises HistoryMismatch."""
+    projector = Projector(settings)
+    serve_worker("storelog projector", settings, host, port, projector.run, projector.facts)

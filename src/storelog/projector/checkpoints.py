@@ -1,0 +1,116 @@
+"""Where each lane is, kept in MongoDB beside what was written, moved by compare-and-set.
+
+`position` is the last event of the lane that is in the documents; `safe` is the position up to
+which the whole log's share of this lane is in them, so the least `safe` over all lanes is P.
+MongoDB's checkpoint always wins over Kafka's committed offsets.
+Next: projector/lane.py
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from bson.int64 import Int64
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from storelog.projector.change import CustomerPayload, OrderPayload, Payload, ProductPayload
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where the lane's documents end, so that a list need not look beyond."""
+
+    customers: int = 0
+    products: int = 0
+    oldest_order: datetime | None = None
+    newest_order: datetime | None = None
+
+    def including(self, payload: Payload) -> "Bounds":
+        """Return the bounds with one more event's document inside."""
+        if isinstance(payload, CustomerPayload):
+            return self._with(customers=max(self.customers, payload.customerId))
+        if isinstance(payload, ProductPayload):
+            return self._with(products=max(self.products, payload.productId))
+        if isinstance(payload, OrderPayload):
+            at = payload.orderDate
+            oldest, newest = self.oldest_order or at, self.newest_order or at
+            return self._with(oldest_order=min(oldest, at), newest_order=max(newest, at))
+        return self
+
+    def _with(self, **changed: Any) -> "Bounds":
+        if all(getattr(self, name) == value for name, value in changed.items()):
+            return self
+        return replace(self, **changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One lane's place. `offsets`: for each topic, the first offset to read again."""
+
+    lane: int
+    position: int = 0
+    hash: str = ""
+    safe: int = 0
+    safe_recorded_at: str | None = None
+    lanes: int = 0
+    dead_letters: int = 0
+    offsets: dict[str, int] = field(default_factory=dict)
+    bounds: Bounds = Bounds()
+
+
+class Fenced(Exception):
+    """Somebody else has written this lane: what is in memory is to be dropped and read again."""
+
+
+def load(database: Database[dict[str, Any]], lane: int) -> Checkpoint:
+    """Return the lane's checkpoint; a new lane begins before everything."""
+    found = database[CHECKPOINTS].find_one({"_id": lane})
+    if found is None:
+        return Checkpoint(lane)
+    offsets = {entry["topic"]: int(entry["offset"]) for entry in found["offsets"]}
+    return Checkpoint(
+        lane,
+        int(found["position"]),
+        found["hash"],
+        int(found["safe"]),
+        found["safeRecordedAt"],
+        found["lanes"],
+        found["deadLetters"],
+        offsets,
+        Bounds(
+            int(found["highestCustomer"]),
+            int(found["highestProduct"]),
+            found["oldestOrder"],
+            found["newestOrder"],
+        ),
+    )
+
+
+def save(database: Database[dict[str, Any]], old: Checkpoint, new: Checkpoint) -> Checkpoint:
+    """Move the checkpoint from `old` to `new` and return it. Raises Fenced."""
+    fields = {
+        "position": Int64(new.position),
+        "hash": new.hash,
+        "safe": Int64(new.safe),
+        "safeRecordedAt": new.safe_recorded_at,
+        "lanes": new.lanes,
+        "deadLetters": new.dead_letters,
+        "highestCustomer": Int64(new.bounds.customers),
+        "highestProduct": Int64(new.bounds.products),
+        "oldestOrder": new.bounds.oldest_order,
+        "newestOrder": new.bounds.newest_order,
+        # Topic names have dots, which field names should not.
+        "offsets": [{"topic": t, "offset": Int64(o)} for t, o in sorted(new.offsets.items())],
+    }
+    expected = {"_id": old.lane, "position": Int64(old.position), "safe": Int64(old.safe)}
+    is_first = old == Checkpoint(old.lane)
+    try:
+        done = database[CHECKPOINTS].update_one(expected, {"$set": fields}, upsert=is_first)
+    except DuplicateKeyError as error:
+        raise Fenced(f"lane {old.lane}") from error
+    if not is_first and done.matched_count == 0:
+        raise Fenced(f"lane {old.lane}")
+    return new

@@ -1,0 +1,54 @@
+"""The read side's MongoDB: how it is reached, its collections' indexes, and who reads P from it.
+
+Every write waits for a majority and the journal. Next: projector/writer.py
+"""
+
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient, WriteConcern
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from storelog.config import Settings
+from storelog.errors import CannotRun
+from storelog.projector.read_models import customers, orders, product_sold, products, totals
+from storelog.read_side import database_name, mongodb_uri
+
+READ_MODELS = (customers, products, orders, product_sold)
+DEAD_LETTERS = "dead_letters"
+Document = dict[str, Any]
+_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
+
+
+def connect(settings: Settings) -> Database[Document]:
+    """Return the database for writing; nothing is sent yet. Raises CannotRun."""
+    uri = mongodb_uri(settings)
+    client: MongoClient[Document] = MongoClient(
+        uri,
+        appname="storelog projector",
+        serverSelectionTimeoutMS=2_000,
+        connectTimeoutMS=2_000,
+        socketTimeoutMS=60_000,
+        maxPoolSize=4,
+        retryWrites=False,
+    )
+    return client.get_database(
+        database_name(settings),
+        codec_options=_OPTIONS,
+        write_concern=WriteConcern(w="majority", j=True, wtimeout=30_000),
+    )
+
+
+def ensure_indexes(settings: Settings) -> None:
+    """Make the indexes that are missing. Raises CannotRun."""
+    database = connect(settings)
+    try:
+        for model in (orders, product_sold, totals):
+            for keys in model.INDEXES:
+                database[model.COLLECTION].create_index(keys)
+        database[DEAD_LETTERS].create_index([("aggregate", 1)])
+    except PyMongoError as error:
+        raise CannotRun(f"MongoDB: {error}") from error
+    finally:
+        database.client.close()

@@ -1,0 +1,202 @@
+"""The projector: Kafka to MongoDB, each lane in log order, each event applied once.
+
+One consumer of all ten topics; the range assignor gives it the same partition of each, so it owns
+whole lanes. It reads on from where MongoDB's checkpoints say. Errors of MongoDB are retried for
+ever, with back-off, after reading the checkpoints again; nothing is ever logged and dropped.
+Next: projector/read_models/orders.py
+"""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from pymongo.errors import PyMongoError
+
+from storelog.config import Settings
+from storelog.errors import CannotRun, Unavailable
+from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
+from storelog.projector.checkpoints import Fenced
+from storelog.projector.database import connect
+from storelog.projector.lane import Lane
+from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
+
+POLL_SECONDS = 0.5
+CONSUME_MESSAGES = 2_000
+MAX_BACK_OFF_SECONDS = 5.0
+ALARM_SECONDS = 10.0
+_CONSUMER = {
+    "enable.auto.commit": False,
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "range",
+    "session.timeout.ms": 10_000,
+    "fetch.wait.max.ms": 500,
+    "fetch.message.max.bytes": MAX_RECORD_BYTES,
+    "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
+    "queued.max.messages.kbytes": 16_384,
+    "enable.partition.eof": False,
+}
+_log = structlog.get_logger()
+
+
+class Projector:
+    """Runs in a thread of its own until it is stopped."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = connect(settings)
+        self._watermarks = watermark_topic(settings)
+        self._topics = [*event_topics(settings), self._watermarks]
+        self._lanes: dict[int, Lane] = {}
+        self._paused: set[tuple[str, int]] = set()
+        self._stop = threading.Event()
+        self._trouble: str | None = "The projector is starting."
+        self._back_off = 0.1
+        self._owned: list[TopicPartition] = []
+        self._stuck_since: float | None = None
+        self._stuck_at: dict[int, int] = {}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what health shows. Raises Unavailable while a server behind is away."""
+        if self._trouble is not None:
+            raise Unavailable(self._trouble)
+        lanes = sorted(self._lanes.items())
+        return {"lanes": {str(n): lane.checkpoint.position for n, lane in lanes}}
+
+    async def run(self) -> None:
+        """Project until cancelled. Raises HistoryMismatch."""
+        work = asyncio.create_task(asyncio.to_thread(self._work))
+        try:
+            await asyncio.shield(work)
+        finally:
+            self._stop.set()
+            await asyncio.gather(work, return_exceptions=True)
+
+    def _work(self) -> None:
+        consumer = Consumer(
+            {
+                **client_settings(self._settings),
+                **_CONSUMER,
+                "group.id": self._settings.kafka_group_id,
+            }
+        )
+        consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke)
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._step(consumer)
+                    self._back_off = 0.1
+                except (PyMongoError, Fenced, KafkaException) as error:
+                    self._recover(consumer, error)
+        finally:
+            consumer.close()
+            self._database.client.close()
+
+    def _step(self, consumer: Consumer) -> None:
+        if self._owned and not self._lanes:
+            raise Fenced("the lanes' checkpoints are not read yet")
+        more = False
+        for message in self._poll(consumer, POLL_SECONDS):
+            self._receive(message)
+        for lane in self._lanes.values():
+            more |= lane.advance()
+        while more and not self._stop.is_set():
+            more = sum(lane.advance() for lane in self._lanes.values()) > 0
+        self._throttle(consumer)
+        self._alarm()
+
+    def _poll(self, consumer: Consumer, seconds: float) -> list[Message]:
+        """Wait for the first message, then take what else is there."""
+        first = consumer.poll(seconds)
+        if first is None:
+            return []
+        return [first, *consumer.consume(CONSUME_MESSAGES, 0)]
+
+    def _receive(self, message: Message) -> None:
+        error = message.error()
+        if error is not None:
+            if error.fatal():
+                raise CannotRun(f"Kafka: {error.str()}")
+            # librdkafka goes on by itself; what it could not read, it reads again.
+            _log.warning("kafka", error=error.str())
+            return
+        lane = self._lanes.get(message.partition() or 0)
+        if lane is not None:
+            lane.receive(message, is_watermark=message.topic() == self._watermarks)
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._owned = partitions
+        try:
+            self._load(consumer)
+        except PyMongoError as error:
+            # Nothing is read until MongoDB has said where from.
+            consumer.assign([])
+            _log.warning("projector waits for MongoDB", error=str(error)[:300])
+
+    def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._owned, self._lanes = [], {}
+        self._paused.clear()
+
+    def _load(self, consumer: Consumer) -> None:
+        """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
+        self._lanes = {}
+        numbers = sorted({partition.partition for partition in self._owned})
+        lanes = {n: Lane(self._database, n, self._settings.kafka_topic_prefix) for n in numbers}
+        places = [
+            TopicPartition(
+                p.topic,
+                p.partition,
+                lanes[p.partition].checkpoint.offsets.get(p.topic, OFFSET_BEGINNING),
+            )
+            for p in self._owned
+        ]
+        self._paused.clear()
+        consumer.assign(places)
+        self._lanes = lanes
+        self._trouble = None
+        _log.info("lanes", positions={n: lane.checkpoint.position for n, lane in lanes.items()})
+
+    def _recover(self, consumer: Consumer, error: Exception) -> None:
+        """Drop what is in memory, wait, and load the checkpoints again."""
+        self._trouble = f"A server behind is away or this lane was taken: {error}"[:300]
+        _log.warning("projector waits", error=str(error)[:300], seconds=self._back_off)
+        self._stop.wait(self._back_off)
+        self._back_off = min(2 * self._back_off, MAX_BACK_OFF_SECONDS)
+        if self._owned:
+            try:
+                self._load(consumer)
+            except (PyMongoError, KafkaException) as again:
+                _log.warning("projector still waits", error=str(again)[:300])
+
+    def _throttle(self, consumer: Consumer) -> None:
+        """Pause partitions that run ahead of their lane; let them go on when it has caught up."""
+        for number, lane in self._lanes.items():
+            for topic in self._topics:
+                place = (topic, number)
+                if place not in self._paused and lane.is_full(topic, PAUSE_ABOVE):
+                    self._paused.add(place)
+                    consumer.pause([TopicPartition(topic, number)])
+                elif place in self._paused and not lane.is_full(topic, RESUME_BELOW):
+                    self._paused.remove(place)
+                    consumer.resume([TopicPartition(topic, number)])
+
+    def _alarm(self) -> None:
+        """Say so when a lane waits for a record that does not come."""
+        waiting = [lane for lane in self._lanes.values() if lane.merge.has_waiting()]
+        if not waiting:
+            self._stuck_since = None
+            return
+        places = {lane.number: lane.merge.last for lane in waiting}
+        if self._stuck_since is None or places != self._stuck_at:
+            self._stuck_since, self._stuck_at = time.monotonic(), places
+        elif time.monotonic() - self._stuck_since > ALARM_SECONDS:
+            self._stuck_since = time.monotonic()
+            _log.error("a lane waits for the record that follows", positions=places)

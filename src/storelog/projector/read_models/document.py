@@ -1,0 +1,57 @@
+"""What all read models share: one write to one document, and the types of its values.
+
+Next: projector/read_models/orders.py
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+
+from storelog.projector.change import Change
+
+Fields = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Write:
+    """Fields to set on one document, up to and including the event at `position`.
+
+    `is_new`: the document begins here. `is_whole`: the fields are all of it, so that it may be made
+    if it is missing. `is_mark`: set beside the owner's fields by another lane, in any order.
+    """
+
+    collection: str
+    document_id: int
+    fields: Fields
+    position: int
+    is_new: bool = False
+    is_whole: bool = False
+    is_mark: bool = False
+
+
+def owned(collection: str, document_id: int, change: Change, fields: Fields) -> Write:
+    """Return the write of a whole document by the lane that owns it."""
+    deletion: Fields = {"deleted": change.is_deletion}
+    if change.is_deletion:
+        deletion["deletedAt"] = getattr(change.payload, "deletedAt", None)
+    return Write(
+        collection,
+        document_id,
+        {**fields, **deletion, **placed(change)},
+        change.position,
+        is_new=change.event_type.endswith("Created"),
+        is_whole=True,
+    )
+
+
+def placed(change: Change) -> Fields:
+    """Return where in the log a document's newest event is."""
+    return {"version": change.version, "position": Int64(change.position)}
+
+
+def money(amount: Decimal) -> Decimal128:
+    """Return an exact amount as MongoDB keeps it."""
+    return Decimal128(amount)

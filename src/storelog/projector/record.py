@@ -1,0 +1,92 @@
+"""A Kafka record on its way into a lane: its place in Kafka, its place in the log, its bytes.
+
+Only the headers are read here; the payload is read when it is the record's turn.
+Next: projector/merge.py
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from confluent_kafka import Message
+
+from storelog.errors import PoisonRecord
+from storelog.projector.change import Change, read_change
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record; `lane_previous` is the position of the event before it in its lane."""
+
+    topic: str
+    lane: int
+    offset: int
+    position: int
+    lane_previous: int
+    hash: str
+    key: str
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+class Watermark(msgspec.Struct):
+    """Everything up to `position` is in Kafka; `lanes`: the last position in each lane."""
+
+    position: int
+    hash: str
+    recordedAt: str | None
+    lanes: list[int]
+
+
+class _Value(msgspec.Struct):
+    eventType: str
+    payload: msgspec.Raw
+
+
+_read_value = msgspec.json.Decoder(_Value).decode
+read_watermark = msgspec.json.Decoder(Watermark).decode
+
+
+def read_record(message: Message) -> Record:
+    """Return the record with its place in the log. Raises PoisonRecord for a foreign one."""
+    pairs: Any = message.headers() or []
+    headers = {name: value for name, value in pairs if isinstance(value, bytes)}
+    try:
+        position, previous = int(headers["position"]), int(headers["lane_previous"])
+        event_hash = headers["hash"].decode("ascii")
+    except (KeyError, ValueError) as error:
+        raise PoisonRecord(f"not a record of the relay: {error!r}") from error
+    if not 0 <= previous < position:
+        raise PoisonRecord(f"position {position} cannot follow {previous}")
+    key = message.key()
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        position,
+        previous,
+        event_hash,
+        key.decode("utf-8", "replace") if isinstance(key, bytes) else "",
+        message.value(),
+        headers,
+    )
+
+
+def change_of(record: Record, event_type: str) -> Change:
+    """Return the change that the record carries on its type's topic. Raises PoisonRecord."""
+    if record.value is None:
+        raise PoisonRecord("the record has no value")
+    try:
+        value = _read_value(record.value)
+        version = int(record.headers["aggregate_version"])
+        schema_version = int(record.headers["schema_version"])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PoisonRecord(f"the value is not an event: {error}") from error
+    except (KeyError, ValueError) as error:
+        raise PoisonRecord(f"a header is missing or wrong: {error!r}") from error
+    if value.eventType != event_type:
+        raise PoisonRecord(f"{value.eventType!r} came on the topic of {event_type}")
+    return read_change(
+        record.position, event_type, record.key, version, schema_version, bytes(value.payload)
+    )

@@ -1,0 +1,127 @@
+"""Keeps the totals: reads a document, adds what is above its position, writes by comparison.
+
+Documents that were used lately stay in memory; after any error the lane is loaded again, and with
+it all of this.
+Next: projector/read_models/totals.py
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from bson.int64 import Int64
+from pymongo import InsertOne, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from storelog.domain.money import exact_sum
+from storelog.projector.checkpoints import Fenced
+from storelog.projector.read_models.document import money
+from storelog.projector.read_models.totals import COLLECTION, Delta, Key
+
+MAX_KEPT_ENTRIES = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """One entry: units, exact sales, number of orders."""
+
+    units: int = 0
+    sales: Decimal = Decimal(0)
+    orders: int = 0
+
+    def plus(self, delta: Delta) -> "Total":
+        """Return the entry with the delta added."""
+        sales = exact_sum((self.sales, delta.sales))
+        return Total(self.units + delta.units, sales, self.orders + delta.orders)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the entry as MongoDB keeps it."""
+        return {"units": Int64(self.units), "sales": money(self.sales), "orders": self.orders}
+
+
+@dataclass(slots=True)
+class _Document:
+    position: int = 0
+    entries: dict[str, Total] = field(default_factory=dict)
+
+
+class TotalsWriter:
+    """One lane's totals."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._collection = database[COLLECTION]
+        self._kept: OrderedDict[str, _Document] = OrderedDict()
+
+    def write(self, deltas: Iterable[Delta]) -> None:
+        """Add the deltas to the figures, each once. Raises Fenced and PyMongoError."""
+        by_key: dict[Key, list[Delta]] = {}
+        for delta in deltas:
+            by_key.setdefault(delta.key, []).append(delta)
+        self._load([str(key) for key in by_key])
+        operations = [
+            operation
+            for key, added in by_key.items()
+            if (operation := self._operation(key, added)) is not None
+        ]
+        if not operations:
+            return
+        try:
+            done = self._collection.bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            raise Fenced("totals") from error
+        if done.inserted_count + done.matched_count != len(operations):
+            raise Fenced("totals")
+        self._forget_oldest()
+
+    def _load(self, keys: list[str]) -> None:
+        missing = [key for key in keys if key not in self._kept]
+        if not missing:
+            return
+        for found in self._collection.find({"_id": {"$in": missing}}):
+            entries = {name: read_total(entry) for name, entry in found["entries"].items()}
+            self._kept[found["_id"]] = _Document(int(found["position"]), entries)
+
+    def _operation(
+        self, key: Key, deltas: list[Delta]
+    ) -> InsertOne[dict[str, Any]] | UpdateOne | None:
+        name = str(key)
+        document = self._kept.setdefault(name, _Document())
+        self._kept.move_to_end(name)
+        before = document.position
+        changed: dict[str, Total] = {}
+        for delta in deltas:
+            if delta.position > before:
+                entry = document.entries.get(delta.entry, Total()).plus(delta)
+                changed[delta.entry] = document.entries[delta.entry] = entry
+                document.position = delta.position
+        if not changed:
+            return None
+        if before == 0:
+            return InsertOne(
+                {
+                    "_id": name,
+                    "kind": key.kind,
+                    "period": key.period,
+                    "lane": key.lane,
+                    "bucket": key.bucket,
+                    "entries": {entry: total.fields() for entry, total in changed.items()},
+                    "position": Int64(document.position),
+                }
+            )
+        fields: dict[str, Any] = {f"entries.{e}": total.fields() for e, total in changed.items()}
+        fields["position"] = Int64(document.position)
+        return UpdateOne({"_id": name, "position": Int64(before)}, {"$set": fields})
+
+    def _forget_oldest(self) -> None:
+        kept = sum(len(document.entries) for document in self._kept.values())
+        while kept > MAX_KEPT_ENTRIES:
+            _, oldest = self._kept.popitem(last=False)
+            kept -= len(oldest.entries)
+
+
+def read_total(entry: dict[str, Any]) -> Total:
+    """Return an entry from what MongoDB keeps."""
+    return Total(int(entry["units"]), entry["sales"].to_decimal(), int(entry["orders"]))

@@ -1,0 +1,92 @@
+"""Writes a batch of folded changes in bulk: at most one write for each document.
+
+A write applies only above the position that the document holds, so a repeat, a crash or a paused
+twin changes nothing twice. New documents are plain inserts, which cost a fraction of an upsert;
+one that exists already becomes a guarded update.
+Next: projector/totals_writer.py
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from bson.int64 import Int64
+from pymongo import InsertOne, UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from storelog.projector.read_models.document import Write
+
+_DUPLICATE_KEY = 11000
+Operation = InsertOne[dict[str, Any]] | UpdateOne
+
+
+class BatchWriter:
+    """Collects writes, folded per document, and flushes them."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._database = database
+        self._writes: dict[str, dict[int, Write]] = {}
+        self._marks: dict[str, dict[int, Write]] = {}
+
+    def add(self, writes: Iterable[Write]) -> None:
+        """Fold the writes into what is already collected for their documents."""
+        for write in writes:
+            kind = self._marks if write.is_mark else self._writes
+            documents = kind.setdefault(write.collection, {})
+            earlier = documents.get(write.document_id)
+            if earlier is None:
+                documents[write.document_id] = write
+                continue
+            earlier.fields |= write.fields
+            earlier.position = write.position
+            earlier.is_whole |= write.is_whole
+
+    def flush(self) -> None:
+        """Write everything. Raises PyMongoError; what was written then is written again safely."""
+        for collection, writes in self._writes.items():
+            self._write(self._database[collection], list(writes.values()))
+        for collection, writes in self._marks.items():
+            operations = [
+                UpdateOne({"_id": i}, {"$set": write.fields}, upsert=True)
+                for i, write in writes.items()
+            ]
+            _bulk_again(self._database[collection], operations)
+        self._writes, self._marks = {}, {}
+
+    def _write(self, collection: Collection[dict[str, Any]], writes: list[Write]) -> None:
+        new = [write for write in writes if write.is_new]
+        updates = [_guarded(write) for write in writes if not write.is_new]
+        if new:
+            documents = [{"_id": write.document_id, **write.fields} for write in new]
+            try:
+                collection.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                updates += [_guarded(new[index], may_make=False) for index in _existing(error)]
+        if updates:
+            _bulk_again(collection, updates)
+
+
+def _guarded(write: Write, *, may_make: bool = True) -> UpdateOne:
+    older = {"_id": write.document_id, "position": {"$not": {"$gte": Int64(write.position)}}}
+    return UpdateOne(older, {"$set": write.fields}, upsert=write.is_whole and may_make)
+
+
+def _bulk_again(collection: Collection[dict[str, Any]], operations: list[UpdateOne]) -> None:
+    """Write; an upsert that found its document made meanwhile is repeated as a plain update."""
+    try:
+        collection.bulk_write(operations, ordered=False)
+    except BulkWriteError as error:
+        again = [operations[index] for index in _existing(error)]
+        plain = [UpdateOne(o._filter, o._doc, upsert=False) for o in again]
+        collection.bulk_write(plain, ordered=False)
+
+
+def _existing(error: BulkWriteError) -> list[int]:
+    """Return the indexes of the writes that met an existing document; raise what else it is."""
+    details = error.details or {}
+    failures = details.get("writeErrors", [])
+    others = [failure for failure in failures if failure["code"] != _DUPLICATE_KEY]
+    if others or details.get("writeConcernErrors") or not failures:
+        raise error
+    return [failure["index"] for failure in failures]

@@ -1,0 +1,30 @@
+"""Wiring of the Query Service: settings in, one process out. Next: query_service/routes.py"""
+
+from typing import Any
+
+from storelog.config import Settings
+from storelog.query_service.reads import Reads, answering
+from storelog.query_service.routes import routes
+from storelog.query_service.schemas import SCHEMAS
+from storelog.web.app import App
+from storelog.web.server import check_host, serve
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    check_host(settings, host)
+    reads = Reads(settings)
+
+    async def ready() -> dict[str, Any]:
+        async with answering():
+            return {"position": (await reads.place()).position}
+
+    app = App(
+        "storelog query-service",
+        routes(reads),
+        settings,
+        ready,
+        schemas=SCHEMAS,
+        on_shutdown=reads.close,
+    )
+    serve(app, settings, host, port)

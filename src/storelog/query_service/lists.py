@@ -1,0 +1,236 @@
+"""The lists: each finds one page of documents, and the key to go on after.
+
+Orders and sales go from the newest down; customers and products by id up. Nothing here reads more
+than a page and what its windows overshoot.
+Next: query_service/analytics.py
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from storelog.query_service.paging import Key, Walk, to_moment, to_number
+from storelog.query_service.parameters import Range
+from storelog.query_service.reads import Document, Place, Reads
+
+ID_WINDOW = 64
+MAX_ID_WINDOW = 4_096
+EDGE_CHUNK = 500
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page, and the key after which the next begins; None at the end."""
+
+    documents: list[Document]
+    next_key: Key | None
+
+
+async def by_id(
+    reads: Reads,
+    collection: str,
+    highest: int,
+    match: Mapping[str, Any],
+    after: Key | None,
+    limit: int,
+) -> Page:
+    """Return what is not deleted, by id upward."""
+    found: list[Document] = []
+    low = after[0] + 1 if after else 1
+    window = max(ID_WINDOW, limit)
+    while low <= highest and len(found) <= limit:
+        # Ids are dense: a window of them is found by equality, which every server does fast.
+        ids = range(low, min(low + window, highest + 1))
+        documents = await reads.many(collection, ids)
+        for number in sorted(documents):
+            document = documents[number]
+            if not document["deleted"] and all(document[k] == v for k, v in match.items()):
+                found.append(document)
+        low, window = ids[-1] + 1, min(2 * window, MAX_ID_WINDOW)
+    return _page(found, limit, lambda document: [document["_id"]])
+
+
+async def orders(
+    reads: Reads,
+    place: Place,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+) -> Page:
+    """Return orders, newest first; `match` is on customerId, or nothing."""
+    found: list[Document] = []
+    walk = _walk(reads, "orders", {**match, "deleted": False}, "orderDate", ("_id",), place, span)
+    if walk is not None:
+        async with aclosing(walk(limit + 1).documents(after)) as documents:
+            async for document in documents:
+                found.append(document)
+                if len(found) > limit:
+                    break
+    return _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]])
+
+
+async def newest_orders(reads: Reads, place: Place, span: Range) -> AsyncGenerator[Document]:
+    """Yield every order of a range, newest first: for the edges that cut a day."""
+    walk = _walk(reads, "orders", {"deleted": False}, "orderDate", ("_id",), place, span)
+    if walk is not None:
+        async with aclosing(walk(EDGE_CHUNK).documents(None)) as documents:
+            async for document in documents:
+                yield document
+
+
+async def orders_of_product(
+    reads: Reads,
+    place: Place,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+) -> Page:
+    """Return orders that have the product, newest first; found through its sales."""
+    keys: dict[int, int] = {}
+    walk = _sales_of_product(reads, place, match, span, is_cancelled=False)
+    if walk is not None:
+        # Below (time, order) come all lines of earlier orders, whatever their item ids.
+        start = [*after, 0] if after else None
+        async with aclosing(walk(limit + 1).documents(start)) as documents:
+            async for sale in documents:
+                keys.setdefault(sale["orderId"], to_number(sale["soldAt"]))
+                if len(keys) > limit:
+                    break
+    known = await reads.many("orders", keys)
+    wanted = [(number, at) for number, at in keys.items() if number in known]
+    page = [known[number] for number, _ in wanted[:limit] if not known[number]["deleted"]]
+    last = list(keys.items())[limit - 1] if len(keys) > limit else None
+    return Page(page, [last[1], last[0]] if last else None)
+
+
+async def sales_of_product(
+    reads: Reads,
+    place: Place,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+    *,
+    is_cancelled: bool,
+) -> Page:
+    """Return a product's sales, newest first."""
+    found: list[Document] = []
+    walk = _sales_of_product(reads, place, match, span, is_cancelled=is_cancelled)
+    if walk is not None:
+        async with aclosing(walk(limit + 1).documents(after)) as documents:
+            async for sale in documents:
+                found.append(sale)
+                if len(found) > limit:
+                    break
+    return _page(found, limit, _sale_key)
+
+
+async def sales_of_orders(
+    reads: Reads,
+    place: Place,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+    *,
+    is_cancelled: bool,
+) -> Page:
+    """Return sales, newest first; found through their orders, whose items name them."""
+    found: list[Document] = []
+    walk = _walk(
+        reads, "orders", {**match, "deleted": is_cancelled}, "orderDate", ("_id",), place, span
+    )
+    if walk is not None:
+        # The order that the last page ended in may have more lines: begin with it again.
+        start = [after[0], after[1] + 1] if after else None
+        async with aclosing(walk(limit + 1).documents(start)) as documents:
+            async for sale in _sales_in(reads, documents, after):
+                found.append(sale)
+                if len(found) > limit:
+                    break
+    return _page(found, limit, _sale_key)
+
+
+async def sales_of_order(
+    reads: Reads, order_id: int, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
+) -> list[Document]:
+    """Return one order's sales, at most as many as an order may have lines."""
+    order = (await reads.many("orders", [order_id])).get(order_id)
+    if order is None or order["deleted"] != is_cancelled:
+        return []
+    sold_at = order["orderDate"]
+    if (span.start and sold_at < span.start) or (span.end and sold_at >= span.end):
+        return []
+    sales = await reads.many("product_sold", [item["itemId"] for item in order["orderItems"]])
+    return [
+        sale
+        for _, sale in sorted(sales.items(), reverse=True)
+        if all(sale.get(name) == value for name, value in match.items()) and "productId" in sale
+    ]
+
+
+def page_of_sales(sales: list[Document], after: Key | None, limit: int) -> Page:
+    """Return a page of sales that are all in memory, newest first."""
+    left = [sale for sale in sales if after is None or _sale_key(sale) < after]
+    return _page(left[: limit + 1], limit, _sale_key)
+
+
+async def _sales_in(
+    reads: Reads, orders: AsyncIterator[Document], after: Key | None
+) -> AsyncIterator[Document]:
+    async for order in orders:
+        items = sorted((item["itemId"] for item in order["orderItems"]), reverse=True)
+        if after and order["_id"] == after[1]:
+            items = [item for item in items if item < after[2]]
+        sales = await reads.many("product_sold", items)
+        for item in items:
+            # A sale that its product's lane has not written yet is above the answer's position.
+            if item in sales and "productId" in sales[item]:
+                yield sales[item]
+
+
+def _sale_key(sale: Document) -> Key:
+    return [to_number(sale["soldAt"]), sale["orderId"], sale["_id"]]
+
+
+def _sales_of_product(
+    reads: Reads, place: Place, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
+) -> Any:
+    cancelled: Any = True if is_cancelled else {"$ne": True}
+    match = {**match, "cancelled": cancelled}
+    return _walk(reads, "product_sold", match, "soldAt", ("orderId", "_id"), place, span)
+
+
+def _walk(
+    reads: Reads,
+    collection: str,
+    match: Mapping[str, Any],
+    time: str,
+    ties: tuple[str, ...],
+    place: Place,
+    span: Range,
+) -> Any:
+    """Return a maker of walks within the range, or None where no document can be."""
+    if place.oldest_order is None or place.newest_order is None:
+        return None
+    oldest: datetime = max(place.oldest_order, span.start or place.oldest_order)
+    newest: datetime = place.newest_order
+    if span.end is not None:
+        newest = min(newest, to_moment(to_number(span.end - timedelta(microseconds=1))))
+    if oldest > newest:
+        return None
+
+    def make(chunk: int) -> Walk:
+        return Walk(reads.collection(collection), match, time, ties, oldest, newest, chunk)
+
+    return make
+
+
+def _page(found: list[Document], limit: int, key: Any) -> Page:
+    more = len(found) > limit
+    return Page(found[:limit], key(found[limit - 1]) if more else None)

@@ -1,0 +1,116 @@
+"""Keyset paging: a page begins after the last key of the page before, whatever changed meanwhile.
+
+A cursor is bound to the list and filters it was made for. Pages by time are found in windows that
+widen until the page is full, so that a page costs the same however large the collection is, on a
+server that sorts by its index and on one that does not.
+Next: query_service/lists.py
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
+
+from storelog.errors import InvalidFields
+
+FIRST_WINDOW = timedelta(seconds=1)
+WIDEN_BY = 8
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+Document = dict[str, Any]
+Key = list[int]
+
+
+def make_cursor(bound_to: Mapping[str, Any], key: Key) -> str:
+    """Return a cursor that goes on after `key`, for the same filters only."""
+    raw = json.dumps([_fingerprint(bound_to), *key], separators=(",", ":"))
+    return base64.urlsafe_b64encode(raw.encode()).rstrip(b"=").decode()
+
+
+def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) -> Key | None:
+    """Return the key that a cursor goes on after. Raises InvalidFields."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        fingerprint, *key = json.loads(base64.b64decode(padded, b"-_", validate=True))
+        numbers = all(type(part) is int and -(2**63) <= part < 2**63 for part in key)
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        numbers, key, fingerprint = False, [], ""
+    if not numbers or len(key) != length or fingerprint != _fingerprint(bound_to):
+        raise InvalidFields([("?cursor", "is not a cursor of this list with these filters")])
+    return [int(part) for part in key]
+
+
+def _fingerprint(bound_to: Mapping[str, Any]) -> str:
+    text = json.dumps(sorted(bound_to.items()), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def to_number(at: datetime) -> int:
+    """Return a moment as whole milliseconds since 1970."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def to_moment(number: int) -> datetime:
+    """Return the moment of milliseconds since 1970, within what a datetime can hold."""
+    lowest, highest = to_number(datetime.min.replace(tzinfo=UTC)), 253_402_300_799_000
+    return _EPOCH + min(max(number, lowest), highest) * _MILLISECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Documents of a collection from the newest to the oldest, by (time, *ties) downward.
+
+    `match` is equality on the index's first fields; `newest` and `oldest` (inclusive) bound it.
+    """
+
+    collection: AsyncCollection[Document]
+    match: Mapping[str, Any]
+    time: str
+    ties: tuple[str, ...]
+    oldest: datetime
+    newest: datetime
+    chunk: int
+    projection: Mapping[str, int] | None = None
+
+    async def documents(self, after: Key | None) -> AsyncGenerator[Document]:
+        """Yield the documents below the key, or all."""
+        upper = self.newest + _MILLISECOND
+        if after is not None:
+            at = min(to_moment(after[0]), upper)
+            if at >= self.oldest:
+                async for document in self._tied(at, after[1:]):
+                    yield document
+            upper = min(at, upper)
+        window = FIRST_WINDOW
+        while upper > self.oldest:
+            lower = max(upper - min(window, upper - self.oldest), self.oldest)
+            condition = {self.time: {"$gte": lower, "$lt": upper}}
+            async for document in self._all(condition):
+                yield document
+            upper, window = lower, window * WIDEN_BY
+
+    async def _tied(self, at: datetime, ties: Sequence[int]) -> AsyncGenerator[Document]:
+        below = [
+            {**dict(zip(self.ties[:place], ties, strict=False)), tie: {"$lt": ties[place]}}
+            for place, tie in enumerate(self.ties)
+        ]
+        condition: Document = {self.time: at, "$or": below}
+        async for document in self._all(condition):
+            yield document
+
+    async def _all(self, condition: Document) -> AsyncGenerator[Document]:
+        """Yield a window's documents, a chunk at a time, each chunk after the last one's key."""
+        order = [(self.time, -1), *((tie, -1) for tie in self.ties)]
+        query = {**self.match, **condition}
+        found = self.collection.find(query, self.projection, sort=order, batch_size=self.chunk)
+        async with found:
+            async for document in found:
+                yield document

@@ -1,0 +1,101 @@
+"""Reads the query parameters of lists and analytics; every wrong one is named.
+
+Next: query_service/paging.py
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from storelog.envelope import parse_time
+from storelog.errors import InvalidFields
+
+MAX_LIMIT = 500
+DEFAULT_LIMIT = 50
+MAX_ID = 2**63 - 1
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+_TIME: dict[str, Any] = {
+    "description": "A day (2026-01-31) or an RFC 3339 time; from is in the range, to is not.",
+    "oneOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],
+}
+LIMIT: dict[str, Any] = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": MAX_LIMIT,
+    "default": DEFAULT_LIMIT,
+}
+RANGE = {"from": _TIME, "to": _TIME}
+PAGE = {"limit": LIMIT, "cursor": {"type": "string", "maxLength": 1000}}
+CUSTOMER, PRODUCT, ORDER = {"customerId": _ID}, {"productId": _ID}, {"orderId": _ID}
+IN_STOCK, CANCELLED = {"inStock": {"type": "boolean"}}, {"cancelled": {"type": "boolean"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A half-open time range; None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Parameters:
+    """Takes parameters one by one; `done` raises what was wrong with them."""
+
+    def __init__(self, query: Mapping[str, str]) -> None:
+        self._query = query
+        self._errors: list[tuple[str, str]] = []
+
+    def number(self, name: str) -> int | None:
+        """Take an id."""
+        return self._integer(name, MAX_ID)
+
+    def limit(self) -> int:
+        """Take the page's size."""
+        return self._integer("limit", MAX_LIMIT) or DEFAULT_LIMIT
+
+    def _integer(self, name: str, highest: int) -> int | None:
+        given = self._query.get(name)
+        if given is None:
+            return None
+        if re.fullmatch(r"[1-9]\d{0,18}", given, re.ASCII) and int(given) <= highest:
+            return int(given)
+        self._errors.append((f"?{name}", f"must be a whole number from 1 to {highest}"))
+        return None
+
+    def flag(self, name: str) -> bool | None:
+        """Take true or false."""
+        given = self._query.get(name)
+        if given not in (None, "true", "false"):
+            self._errors.append((f"?{name}", "must be true or false"))
+        return None if given is None else given == "true"
+
+    def range(self) -> Range:
+        """Take `from` and `to`."""
+        start, end = self._moment("from"), self._moment("to")
+        if start and end and start > end:
+            self._errors.append(("?from", "must not be after `to`"))
+        return Range(start, end)
+
+    def _moment(self, name: str) -> datetime | None:
+        given = self._query.get(name)
+        if given is None:
+            return None
+        try:
+            if _DAY.fullmatch(given):
+                return datetime.fromisoformat(given).replace(tzinfo=UTC)
+            if not re.match(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d", given):
+                raise ValueError
+            return parse_time(given)
+        except (ValueError, OverflowError):
+            self._errors.append(
+                (f"?{name}", "must be a day or a time such as 2026-01-31T12:00:00Z")
+            )
+            return None
+
+    def done(self) -> None:
+        """Raise InvalidFields if anything was wrong."""
+        if self._errors:
+            raise InvalidFields(self._errors)

@@ -1,0 +1,84 @@
+"""The JSON Schemas of the Query Service's bodies, for its OpenAPI document.
+
+Next: query_service/routes.py
+"""
+
+from typing import Any
+
+_ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
+_MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
+_TEXT: dict[str, Any] = {"type": "string"}
+_TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
+_FLAG: dict[str, Any] = {"type": "boolean"}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(properties),
+        "properties": properties,
+    }
+
+
+def _items(schema: dict[str, Any]) -> dict[str, Any]:
+    return _object(items={"type": "array", "items": schema})
+
+
+def _page(name: str) -> dict[str, Any]:
+    items = {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+    return _object(items=items, nextCursor=_TEXT_OR_NULL)
+
+
+SCHEMAS: dict[str, Any] = {
+    "Customer": _object(customerId=_ID, name=_TEXT, email=_TEXT, phoneNumber=_TEXT_OR_NULL),
+    "Product": _object(productId=_ID, name=_TEXT, price=_MONEY, stock=_COUNT, stockStatus=_FLAG),
+    "Order": _object(
+        orderId=_ID,
+        orderDate=_TIME,
+        customerId=_ID,
+        customerName=_TEXT_OR_NULL,
+        orderItems={
+            "type": "array",
+            "items": _object(
+                itemId=_ID, productId=_ID, productName=_TEXT, quantity=_ID, price=_MONEY
+            ),
+        },
+        totalPrice=_MONEY,
+    ),
+    "Sale": _object(
+        itemId=_ID,
+        productId=_ID,
+        productName=_TEXT,
+        productPrice=_MONEY,
+        quantitySold=_ID,
+        remainingStock=_COUNT,
+        stockStatus=_FLAG,
+        orderId=_ID,
+        customerId=_ID,
+        productTotalPrice=_MONEY,
+        soldAt=_TIME,
+        cancelled=_FLAG,
+    ),
+    "Customers": _page("Customer"),
+    "Products": _page("Product"),
+    "Orders": _page("Order"),
+    "Sales": _page("Sale"),
+    "TotalSales": _object(totalSales=_MONEY, unitsSold=_COUNT, orders=_COUNT),
+    "SalesByDay": _items(
+        _object(
+            day={"type": "string", "format": "date"},
+            totalSales=_MONEY,
+            unitsSold=_COUNT,
+            orders=_COUNT,
+        )
+    ),
+    "ProductTotals": _items(
+        _object(productId=_ID, productName=_TEXT_OR_NULL, unitsSold=_COUNT, totalSales=_MONEY)
+    ),
+    "TopCustomers": _items(
+        _object(customerId=_ID, name=_TEXT_OR_NULL, orders=_COUNT, totalSpent=_MONEY)
+    ),
+}

@@ -1,0 +1,112 @@
+"""The relay's row in PostgreSQL: how far it has published, moved by compare-and-set.
+
+Guarantees one mover: a relay takes the row by raising its epoch, and a relay whose epoch is no
+longer the row's stops. Reads the log in order, from the primary.
+Next: relay/relay.py
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from storelog.envelope import GENESIS_HASH, Envelope
+from storelog.errors import CannotRun, HistoryMismatch
+
+LEADER_LOCK = 0x53746F72656C6F67  # "Storelog"
+SESSION_SETTINGS = {
+    "application_name": "storelog relay",
+    "idle_session_timeout": "5000",
+    "statement_timeout": "10000",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+_COLUMNS = """position, hash, event_id, aggregate_type, aggregate_id, version, event_type,
+    schema_version, payload, occurred_at, recorded_at, correlation_id, causation_id, caller,
+    traceparent"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Everything up to `position` is acknowledged by Kafka; `lanes`: the last position in each."""
+
+    position: int
+    epoch: int
+    lanes: tuple[int, ...]
+
+
+async def connect(postgres_url: str) -> asyncpg.Connection:
+    """Open the relay's one connection."""
+    return await asyncpg.connect(postgres_url, timeout=5, server_settings=SESSION_SETTINGS)
+
+
+async def lead(connection: asyncpg.Connection) -> bool:
+    """Try to become the one active relay, for as long as this connection lives."""
+    return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK))
+
+
+async def take_over(connection: asyncpg.Connection) -> Cursor:
+    """Raise the epoch, so that an earlier relay stops, and return the row. Raises CannotRun."""
+    row = await connection.fetchrow(
+        "UPDATE relay_cursor SET epoch = epoch + 1 RETURNING position, epoch, lanes"
+    )
+    if row is None:
+        raise CannotRun("the database has no relay cursor: run `storelog migrate`")
+    return Cursor(row["position"], row["epoch"], tuple(row["lanes"]))
+
+
+async def move(connection: asyncpg.Connection, old: Cursor, new: Cursor) -> None:
+    """Move the row. Raises HistoryMismatch where another relay has taken it."""
+    moved = await connection.fetchval(
+        "UPDATE relay_cursor SET position = $1, lanes = $2, moved_at = now()"
+        " WHERE position = $3 AND epoch = $4 RETURNING true",
+        new.position,
+        list(new.lanes),
+        old.position,
+        old.epoch,
+    )
+    if not moved:
+        raise HistoryMismatch("another relay has taken over; this one stops")
+
+
+async def read_after(
+    connection: asyncpg.Connection, position: int, limit: int
+) -> Sequence[Envelope]:
+    """Return at most `limit` events above `position`, in order; none missing between them."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2",
+        position,
+        limit,
+    )
+    events = [_envelope(row) for row in rows]
+    if events and events[-1].position != position + len(events):
+        raise HistoryMismatch(f"the log has a gap after position {position}: run `storelog verify`")
+    return events
+
+
+def _envelope(row: Sequence[Any]) -> Envelope:
+    position, event_hash, event_id, kind, number, version, event_type, schema, payload, *rest = row
+    return Envelope(
+        position,
+        event_hash,
+        event_id,
+        kind,
+        number,
+        version,
+        event_type,
+        schema,
+        payload.encode(),
+        *rest,
+    )
+
+
+async def hash_at(connection: asyncpg.Connection, position: int) -> bytes | None:
+    """Return the hash of the event at a position, None where the log does not reach it."""
+    if position == 0:
+        return GENESIS_HASH
+    found: bytes | None = await connection.fetchval(
+        "SELECT hash FROM events WHERE position = $1", position
+    )
+    return found

@@ -1,0 +1,148 @@
+"""Sends events to the nine topics, each to the partition of its lane, and waits for every copy.
+
+Guarantees that `publish` returns only when all replicas have acknowledged all of its events; each
+record names the event before it in its lane, so that a missing one is noticed.
+Next: projector/projector.py
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from storelog.config import Settings
+from storelog.envelope import Envelope, format_time
+from storelog.errors import Unavailable
+from storelog.event_codec import encode_json, kafka_value, lane_of_event
+from storelog.kafka import MAX_RECORD_BYTES, client_settings, watermark_topic
+
+FLUSH_SECONDS = 60.0
+_PRODUCER = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "linger.ms": 1,
+    "batch.size": 262_144,
+    "compression.type": "lz4",
+    "message.max.bytes": MAX_RECORD_BYTES,
+    "delivery.timeout.ms": int(FLUSH_SECONDS * 1000),
+    "queue.buffering.max.kbytes": 65_536,
+    "queue.buffering.max.messages": 100_000,
+}
+Header = tuple[str, str | bytes | None]
+Delivered = Callable[[KafkaError | None, Message], None]
+
+
+class Publisher:
+    """An idempotent producer; one at a time, by the active relay."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._prefix = settings.kafka_topic_prefix
+        self._watermarks = watermark_topic(settings)
+        self._producer = Producer({**client_settings(settings), **_PRODUCER})
+
+    async def publish(self, events: Sequence[Envelope], lanes: tuple[int, ...]) -> tuple[int, ...]:
+        """Send the events; return the last position in each lane. Raises Unavailable."""
+        return await asyncio.to_thread(self._publish, events, lanes)
+
+    def _publish(self, events: Sequence[Envelope], lanes: tuple[int, ...]) -> tuple[int, ...]:
+        last = list(lanes)
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        for event in events:
+            aggregate = event.aggregate
+            lane = lane_of_event(event.aggregate_type, aggregate, event.payload, len(last))
+            self._send(
+                self._prefix + event.event_type,
+                lane,
+                aggregate.encode(),
+                kafka_value(event.event_type, event.payload),
+                _headers(event, aggregate, last[lane]),
+                delivered,
+            )
+            last[lane] = event.position
+        self._settle(failures)
+        return tuple(last)
+
+    async def announce(self, event: Envelope | None, position: int, lanes: tuple[int, ...]) -> None:
+        """Send a watermark to every lane: everything up to `position` is in Kafka."""
+        mark = {
+            "position": position,
+            "hash": event.hash.hex() if event else "",
+            "recordedAt": format_time(event.recorded_at) if event else None,
+            "lanes": lanes,
+        }
+        value = encode_json(mark)
+        await asyncio.to_thread(self._announce, value, len(lanes))
+
+    def _announce(self, value: bytes, lanes: int) -> None:
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        for lane in range(lanes):
+            self._send(self._watermarks, lane, b"watermark", value, [], delivered)
+        self._settle(failures)
+
+    def _send(
+        self,
+        topic: str,
+        lane: int,
+        key: bytes,
+        value: bytes,
+        headers: list[Header],
+        done: Delivered,
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    topic, value, key, partition=lane, headers=headers, on_delivery=done
+                )
+                self._producer.poll(0)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+    def _settle(self, failures: list[KafkaError]) -> None:
+        left = self._producer.flush(FLUSH_SECONDS + 1)
+        if failures:
+            raise Unavailable(f"Kafka refused {len(failures)} records: {failures[0].str()}")
+        if left:
+            raise Unavailable(f"Kafka has not acknowledged {left} records")
+
+    def close(self) -> None:
+        """Throw away what was not acknowledged; it is sent again from the log."""
+        self._producer.purge()
+        self._producer.flush(1)
+
+
+def _headers(event: Envelope, aggregate: str, lane_previous: int) -> list[Header]:
+    headers: list[Header] = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(event.event_id).encode()),
+        ("ce_source", b"/storelog"),
+        ("ce_type", event.event_type.encode()),
+        ("ce_time", format_time(event.occurred_at).encode()),
+        ("ce_subject", aggregate.encode()),
+        ("content-type", b"application/json"),
+        ("aggregate_version", b"%d" % event.version),
+        ("position", b"%d" % event.position),
+        ("lane_previous", b"%d" % lane_previous),
+        ("hash", event.hash.hex().encode()),
+        ("schema_version", b"%d" % event.schema_version),
+        ("recorded_at", format_time(event.recorded_at).encode()),
+        ("correlation_id", event.correlation_id.encode()),
+    ]
+    if event.caller is not None:
+        headers.append(("caller", event.caller.encode()))
+    if event.traceparent is not None:
+        headers.append(("traceparent", event.traceparent.encode()))
+    return headers
+
+
+KAFKA_FAILURES = (KafkaException, Unavailable)

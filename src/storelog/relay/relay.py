@@ -1,0 +1,103 @@
+"""The relay: every event of the log to Kafka, in order, at least once.
+
+One is active at a time (an advisory lock on its connection). It reads above its cursor, sends,
+waits for all acknowledgements, moves the cursor, and announces a watermark; after a crash it
+repeats at most one batch. Nothing is published that was not committed.
+Next: projector/projector.py
+"""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import structlog
+
+from storelog.config import Settings
+from storelog.envelope import Envelope
+from storelog.errors import CannotRun, Unavailable
+from storelog.relay import cursor as cursors
+from storelog.relay.cursor import Cursor
+from storelog.relay.history import check_history
+from storelog.relay.publisher import KAFKA_FAILURES, Publisher
+
+BATCH_EVENTS = 2_000
+IDLE_SECONDS = 1.0
+MAX_BACK_OFF_SECONDS = 5.0
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.IdleSessionTimeoutError,
+)
+_log = structlog.get_logger()
+
+
+class Relay:
+    """Runs until it is cancelled; errors of the servers are retried for ever, with back-off."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.postgres_url is None:
+            raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+        self._settings = settings
+        self._url = settings.postgres_url
+        self._cursor: Cursor | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what health shows. Raises Unavailable while another relay is the active one."""
+        if self._cursor is None:
+            raise Unavailable(
+                "This relay is not active: it starts, stands by, or a server is away."
+            )
+        return {"position": self._cursor.position}
+
+    async def run(self) -> None:
+        """Relay for ever. Raises HistoryMismatch when the log is not the one Kafka has seen."""
+        back_off = 0.1
+        while True:
+            try:
+                await self._run_once()
+                back_off = 0.1
+            except (*AWAY, *KAFKA_FAILURES) as error:
+                _log.warning("relay waits for a server", error=str(error), seconds=back_off)
+                await asyncio.sleep(back_off)
+                back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
+
+    async def _run_once(self) -> None:
+        connection = await cursors.connect(self._url)
+        publisher = Publisher(self._settings)
+        try:
+            if not await cursors.lead(connection):
+                await asyncio.sleep(IDLE_SECONDS)
+                return
+            await check_history(connection, self._settings)
+            await self._lead(connection, publisher)
+        finally:
+            self._cursor = None
+            connection.terminate()
+            publisher.close()
+
+    async def _lead(self, connection: asyncpg.Connection, publisher: Publisher) -> None:
+        woken = asyncio.Event()
+        await connection.add_listener("storelog_events", lambda *_: woken.set())
+        cursor = self._cursor = await cursors.take_over(connection)
+        newest: Envelope | None = None
+        if cursor.position:
+            newest = (await cursors.read_after(connection, cursor.position - 1, 1))[0]
+        _log.info("relay is active", position=cursor.position, epoch=cursor.epoch)
+        while True:
+            woken.clear()
+            await publisher.announce(newest, cursor.position, cursor.lanes)
+            while events := await cursors.read_after(connection, cursor.position, BATCH_EVENTS):
+                lanes = await publisher.publish(events, cursor.lanes)
+                newest = events[-1]
+                moved = Cursor(newest.position, cursor.epoch, lanes)
+                await cursors.move(connection, cursor, moved)
+                cursor = self._cursor = moved
+                await publisher.announce(newest, cursor.position, cursor.lanes)
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await woken.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,52 @@
+"""Makes the topics: the nine of the contract and the watermarks, all with one partition a lane.
+
+Safe to repeat and to run twice at once. Never changes a topic that is there.
+Next: relay/relay.py
+"""
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from storelog.config import Settings
+from storelog.errors import CannotRun
+from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
+
+_FOR_EVER = {
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "cleanup.policy": "delete",
+    "max.message.bytes": str(MAX_RECORD_BYTES),
+}
+_NEWEST = {"cleanup.policy": "compact", "segment.ms": "3600000"}
+TIMEOUT_SECONDS = 30.0
+
+
+def ensure_topics(settings: Settings, lanes: int) -> None:
+    """Create what is missing, with `lanes` partitions. Raises CannotRun."""
+    admin = AdminClient(client_settings(settings))
+    wanted = dict.fromkeys(event_topics(settings), _FOR_EVER)
+    wanted[watermark_topic(settings)] = _NEWEST
+    copies = settings.kafka_replication_factor
+    new = [
+        NewTopic(name, num_partitions=lanes, replication_factor=copies, config=dict(config))
+        for name, config in wanted.items()
+    ]
+    try:
+        results = admin.create_topics(new, request_timeout=TIMEOUT_SECONDS)
+        for result in results.values():
+            _finish(result)
+        known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    except KafkaException as error:
+        raise CannotRun(f"Kafka: {error.args[0].str()}") from error
+    for name in wanted:
+        found = len(known[name].partitions) if name in known else lanes
+        if found != lanes:
+            raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
+
+
+def _finish(result: object) -> None:
+    try:
+        result.result(timeout=TIMEOUT_SECONDS)  # type: ignore[attr-defined]
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise

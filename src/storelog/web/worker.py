@@ -1,0 +1,61 @@
+"""Runs a worker (relay, projector) with its health endpoint, in one process.
+
+The worker's end is the process's end: when its loop raises, the health endpoint stops and the
+error is the process's.
+Next: relay/relay.py
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from storelog.config import Settings
+from storelog.web.app import App
+from storelog.web.server import serve
+
+
+def serve_worker(
+    name: str,
+    settings: Settings,
+    host: str,
+    port: int,
+    work: Callable[[], Awaitable[None]],
+    facts: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Run `work` until SIGTERM or SIGINT, or until it raises, which is raised here again."""
+    failures: list[BaseException] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def start() -> None:
+        tasks.append(asyncio.create_task(_watch(work, failures)))
+
+    async def stop() -> None:
+        tasks[0].cancel()
+        with suppress(asyncio.CancelledError):
+            await tasks[0]
+
+    async def ready() -> Mapping[str, Any]:
+        return facts()
+
+    app = App(name, [], settings, ready, on_startup=start, on_shutdown=stop)
+    serve(app, settings, host, port)
+    if failures:
+        raise failures[0]
+
+
+async def _watch(work: Callable[[], Awaitable[None]], failures: list[BaseException]) -> None:
+    try:
+        await work()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever ends the worker ends the process
+        failures.append(error)
+        stop_serving()
+
+
+def stop_serving() -> None:
+    """End this process's server as SIGTERM would."""
+    os.kill(os.getpid(), signal.SIGTERM)
