@@ -12,13 +12,16 @@ import typer
 from storelog import __version__
 from storelog.cli import (
     config,
+    demo,
     down,
     events,
+    import_,
     lag,
     migrate,
     services,
     status,
     up,
+    verify,
 )
 from storelog.errors import BadUse, CannotRun, HistoryMismatch
 
@@ -34,8 +37,11 @@ app.command("down")(down.down)
 app.command("status")(status.status)
 app.command("lag")(lag.lag)
 app.command("migrate")(migrate.migrate)
+app.command("verify")(verify.verify)
 app.command("events")(events.events)
+app.command("demo")(demo.demo)
 app.command("config")(config.config)
+app.add_typer(import_.app, name="import")
 app.command("command-service")(services.command_service)
 app.command("relay")(services.relay)
 app.command("projector")(services.projector)

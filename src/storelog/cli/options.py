@@ -30,8 +30,14 @@ def settings_of(data_dir: Path | None) -> Loaded:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end."""
-    return asyncio.run(work)
+    """Run a coroutine to its end; of errors that came at once, raise the first."""
+    try:
+        return asyncio.run(work)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
 
 
 def print_json(facts: Any) -> None:

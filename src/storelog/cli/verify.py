@@ -1,0 +1,48 @@
+"""`storelog verify`: do the log, PostgreSQL and MongoDB agree?"""
+
+from typing import Annotated, Any
+
+import typer
+
+from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
+
+SHOWN = 50
+
+
+def verify(
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Rewrite documents that differ, from the log.")
+    ] = False,
+) -> None:
+    """Prove that everything agrees; exit 1 and name what differs. Example: storelog verify"""
+    settings = settings_of(data_dir).settings
+    from storelog.cli.progress import Shown
+    from storelog.verify.verify import verify as run
+
+    with Shown() as progress:
+        report = run_async(run(settings, progress.show, repair=repair))
+    facts = report.facts()
+    if as_json:
+        print_json(facts)
+    else:
+        _show(facts, report.found)
+    if report.found:
+        raise typer.Exit(1)
+
+
+def _show(facts: dict[str, Any], found: int) -> None:
+    print(f"at position {facts['position']}")
+    for what, number in facts["checked"].items():
+        print(f"  {what:<26} {number:>12,}")
+    for difference in facts["differences"][:SHOWN]:
+        print(
+            f"DIFFERS {difference['where']} {difference['id']} {difference['field']}:"
+            f" expected {difference['expected']}, found {difference['found']}"
+        )
+    if found > SHOWN:
+        print(f"... and {found - SHOWN} more")
+    if facts.get("repaired"):
+        print(f"repaired {facts['repaired']} documents of the read model")
+    print("all agree" if not found else f"{found} differences")

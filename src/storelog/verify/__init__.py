@@ -1,0 +1,1 @@
+"""Proves that the log, PostgreSQL's state tables and MongoDB's read model agree."""

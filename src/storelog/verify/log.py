@@ -1,0 +1,72 @@
+"""Reads the log once, in order, and checks its chain: every field, every hash, no gap.
+
+Next: verify/state_tables.py
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+from storelog.envelope import GENESIS_HASH, Envelope, chain_hash
+from storelog.verify.report import Report
+
+CHUNK = 2_000
+_COLUMNS = """position, hash, event_id, aggregate_type, aggregate_id, version, event_type,
+    schema_version, payload, occurred_at, recorded_at, correlation_id, causation_id, caller,
+    traceparent, payload_hash"""
+
+
+async def read_log(
+    connection: asyncpg.Connection, after: int, up_to: int
+) -> AsyncIterator[list[tuple[Envelope, bytes]]]:
+    """Yield events with their payload hashes in (after, up_to], a chunk at a time."""
+    while after < up_to:
+        rows = await connection.fetch(
+            f"SELECT {_COLUMNS} FROM events WHERE position > $1 AND position <= $2"
+            f" ORDER BY position LIMIT {CHUNK}",
+            after,
+            up_to,
+        )
+        if not rows:
+            return
+        yield [_event(tuple(row)) for row in rows]
+        after = rows[-1]["position"]
+
+
+def _event(row: tuple[object, ...]) -> tuple[Envelope, bytes]:
+    *fields, payload_hash = row
+    fields[8] = str(fields[8]).encode()
+    assert isinstance(payload_hash, bytes)
+    return Envelope(*fields), payload_hash  # type: ignore[arg-type]
+
+
+class Chain:
+    """The hash chain up to the last event that was read."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.position = 0
+        self.hash = GENESIS_HASH
+
+    def check(self, event: Envelope, payload_hash: bytes) -> None:
+        """Check that the event is the next one and is as it was written."""
+        report = self._report
+        report.count("events")
+        has_gap = event.position != self.position + 1
+        if has_gap:
+            report.differ("log", self.position + 1, "event", "an event", None)
+        if hashlib.sha256(event.payload).digest() != payload_hash:
+            actual = hashlib.sha256(event.payload).digest()
+            report.differ("log", event.position, "payload", payload_hash, actual)
+        computed = chain_hash(self.hash, event, payload_hash)
+        if computed != event.hash and not has_gap:
+            report.differ("log", event.position, "hash", computed, event.hash)
+        self.position, self.hash = event.position, event.hash
+
+    def check_head(self, position: int, head_hash: bytes) -> None:
+        """Check that the head of the log is its last event."""
+        if position != self.position:
+            self._report.differ("log", "head", "position", self.position, position)
+        elif head_hash != self.hash:
+            self._report.differ("log", "head", "hash", self.hash, head_hash)

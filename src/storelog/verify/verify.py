@@ -1,0 +1,174 @@
+"""One run of verify: the chain, the state tables, the read model, from one reading of the log.
+
+Changes nothing, unless it is asked to repair the read model, which it rewrites from the log.
+Next: verify/log.py
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import asyncpg
+import pymongo
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from storelog.config import Settings
+from storelog.envelope import Envelope
+from storelog.errors import CannotRun, PoisonRecord
+from storelog.lag import read_place
+from storelog.projector.change import Change, read_change
+from storelog.projector.database import DEAD_LETTERS
+from storelog.read_side import database_name, mongodb_uri
+from storelog.verify.log import Chain, read_log
+from storelog.verify.read_model import ReadModel
+from storelog.verify.repair import repair_documents, repair_totals
+from storelog.verify.report import Report
+from storelog.verify.state_tables import StateTables
+from storelog.verify.totals import Totals
+
+WAIT_SECONDS = 60.0
+Progress = Callable[[str, int, int], None]
+Document = dict[str, Any]
+_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
+
+
+async def verify(settings: Settings, progress: Progress, *, repair: bool = False) -> Report:
+    """Compare everything at the position written now. Raises CannotRun when a server is away."""
+    if settings.postgres_url is None:
+        raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+    client: AsyncMongoClient[Document] = AsyncMongoClient(
+        mongodb_uri(settings), serverSelectionTimeoutMS=5_000, appname="storelog verify"
+    )
+    try:
+        connection = await asyncpg.connect(
+            settings.postgres_url,
+            timeout=5,
+            server_settings={"application_name": "storelog verify", "jit": "off"},
+        )
+        database = client.get_database(
+            database_name(settings),
+            codec_options=_OPTIONS,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=pymongo.WriteConcern(w="majority", j=True),
+        )
+        run = _Run(settings, connection, database, progress)
+        return await run.run(repair=repair)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotRun(f"PostgreSQL: {error!r}") from error
+    except PyMongoError as error:
+        raise CannotRun(f"MongoDB: {error}") from error
+    finally:
+        await client.close()
+
+
+class _Run:
+    def __init__(
+        self,
+        settings: Settings,
+        connection: asyncpg.Connection,
+        database: AsyncDatabase[Document],
+        progress: Progress,
+    ) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._database = database
+        self._progress = progress
+        self._report = Report()
+        self._dead: set[int] = set()
+
+    async def run(self, *, repair: bool) -> Report:
+        try:
+            return await self._run(repair=repair)
+        finally:
+            self._connection.terminate()
+
+    async def _run(self, *, repair: bool) -> Report:
+        written = await self._connection.fetchval("SELECT position FROM log_head")
+        is_projected = await self._wait_for(written)
+        report, connection = self._report, self._connection
+        lanes = await connection.fetchval("SELECT cardinality(lanes) FROM relay_cursor")
+        tables, chain = StateTables(report), Chain(report)
+        model = ReadModel(self._database, report, written)
+        totals = Totals(report, lanes)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            head = await connection.fetchrow("SELECT position, hash FROM log_head")
+            report.position = written
+            await self._read_dead_letters()
+            async for events in read_log(connection, 0, head["position"]):
+                for event, payload_hash in events:
+                    chain.check(event, payload_hash)
+                changes = self._changes(event for event, _ in events)
+                await tables.fold(changes, connection)
+                if is_projected:
+                    projected = [c for c in changes if c.position <= written]
+                    projected = self._without_dead(projected)
+                    await model.fold(projected)
+                    totals.fold(projected)
+                self._progress("events", chain.position, head["position"])
+            chain.check_head(head["position"], head["hash"])
+            await tables.finish(connection)
+        if is_projected:
+            await self._compare_newer(model, totals, written)
+            if repair:
+                report.repaired = await repair_documents(self._database, model)
+                report.repaired += await repair_totals(self._database, totals)
+        return report
+
+    async def _wait_for(self, position: int) -> bool:
+        """Wait until the read model holds the position; a difference when it does not come."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + WAIT_SECONDS
+        while True:
+            place = await read_place(self._settings)
+            if place.position >= position:
+                return True
+            self._progress("projected", place.position, position)
+            if loop.time() > give_up_at:
+                where = "mongodb.checkpoints"
+                self._report.differ(where, "all lanes", "position", position, place.position)
+                return False
+            await asyncio.sleep(0.25)
+
+    async def _read_dead_letters(self) -> None:
+        """Read which events are not in the read model, and said to be so."""
+        async for letter in self._database[DEAD_LETTERS].find({}, {"position": 1, "state": 1}):
+            if letter["position"] is not None:
+                self._dead.add(int(letter["position"]))
+        if self._dead:
+            self._report.checked["deadLetters"] = len(self._dead)
+
+    def _without_dead(self, changes: Iterable[Change]) -> list[Change]:
+        return [change for change in changes if change.position not in self._dead]
+
+    def _changes(self, events: Iterable[Envelope]) -> list[Change]:
+        changes = []
+        for event in events:
+            try:
+                changes.append(
+                    read_change(
+                        event.position,
+                        event.event_type,
+                        event.aggregate,
+                        event.version,
+                        event.schema_version,
+                        event.payload,
+                    )
+                )
+            except PoisonRecord as error:
+                self._report.differ("log", event.position, "payload", "a readable one", str(error))
+        return changes
+
+    async def _compare_newer(self, model: ReadModel, totals: Totals, written: int) -> None:
+        """Go on over the events that were written meanwhile, for documents that have them."""
+        newest = max(await totals.read(self._database), model.latest())
+        await self._read_dead_letters()
+        head = await self._connection.fetchval("SELECT position FROM log_head")
+        async for events in read_log(self._connection, written, min(newest, head)):
+            changes = self._without_dead(self._changes(event for event, _ in events))
+            model.fold_later(changes)
+            totals.fold_later(changes)
+        totals.compare()
+        await model.finish(await self._connection.fetchval("SELECT position FROM log_head"))
