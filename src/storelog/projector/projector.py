@@ -31,6 +31,7 @@ from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
 
 POLL_SECONDS = 0.5
 CONSUME_MESSAGES = 2_000
+MAX_MESSAGES = 20_000
 MAX_BACK_OFF_SECONDS = 5.0
 ALARM_SECONDS = 10.0
 _CONSUMER = {
@@ -114,11 +115,15 @@ class Projector:
         self._alarm()
 
     def _poll(self, consumer: Consumer, seconds: float) -> list[Message]:
-        """Wait for the first message, then take what else is there."""
+        """Wait for the first message, then take what else is there: a backlog in large batches."""
         first = consumer.poll(seconds)
-        if first is None:
-            return []
-        return [first, *consumer.consume(CONSUME_MESSAGES, 0)]
+        messages = [] if first is None else [first]
+        while messages and len(messages) < MAX_MESSAGES:
+            more = consumer.consume(CONSUME_MESSAGES, 0)
+            if not more:
+                break
+            messages += more
+        return messages
 
     def _receive(self, message: Message) -> None:
         error = message.error()

@@ -20,6 +20,7 @@ from storelog.domain.money import exact_sum
 from storelog.projector.checkpoints import Fenced
 from storelog.projector.read_models.document import money
 from storelog.projector.read_models.totals import COLLECTION, Delta, Key
+from storelog.read_side import IDS_AT_ONCE
 
 MAX_KEPT_ENTRIES = 60_000
 
@@ -78,11 +79,11 @@ class TotalsWriter:
 
     def _load(self, keys: list[str]) -> None:
         missing = [key for key in keys if key not in self._kept]
-        if not missing:
-            return
-        for found in self._collection.find({"_id": {"$in": missing}}):
-            entries = {name: read_total(entry) for name, entry in found["entries"].items()}
-            self._kept[found["_id"]] = _Document(int(found["position"]), entries)
+        for start in range(0, len(missing), IDS_AT_ONCE):
+            some = missing[start : start + IDS_AT_ONCE]
+            for found in self._collection.find({"_id": {"$in": some}}):
+                entries = {name: read_total(entry) for name, entry in found["entries"].items()}
+                self._kept[found["_id"]] = _Document(int(found["position"]), entries)
 
     def _operation(
         self, key: Key, deltas: list[Delta]

@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import Unavailable
-from storelog.read_side import database_name, mongodb_uri
+from storelog.read_side import IDS_AT_ONCE, database_name, mongodb_uri
 
 SELECT_SECONDS = 0.8
 POSITION_SECONDS = 0.9
@@ -96,10 +96,12 @@ class Reads:
     ) -> dict[int, Document]:
         """Return the documents of these ids, deleted ones too."""
         wanted = list(dict.fromkeys(ids))
-        if not wanted:
-            return {}
-        found = self._database[collection].find({"_id": {"$in": wanted}}, projection)
-        return {document["_id"]: document async for document in found}
+        documents: dict[int, Document] = {}
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            some = {"_id": {"$in": wanted[start : start + IDS_AT_ONCE]}}
+            async for document in self._database[collection].find(some, projection):
+                documents[document["_id"]] = document
+        return documents
 
 
 @asynccontextmanager

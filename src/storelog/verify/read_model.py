@@ -14,9 +14,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.projector.change import Change
 from storelog.projector.database import READ_MODELS
 from storelog.projector.read_models.document import Fields, Write
+from storelog.read_side import IDS_AT_ONCE
 from storelog.verify.report import Report, differing
 
-IDS_AT_ONCE = 1_000
 MARKS = ("cancelled", "cancelPosition")
 Document = dict[str, Any]
 Key = tuple[str, int]
