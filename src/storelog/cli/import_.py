@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from storelog.config import Settings
     from storelog.traffic.retail_import import RetailImport
 
-STALL_SECONDS = 60.0
+STALL_SECONDS = 120.0
 app = typer.Typer(help="Bring sales from elsewhere in.", no_args_is_help=True)
 
 

@@ -109,6 +109,8 @@ def _output(argv: list[str], user: str | None = None, stdin: str = "") -> str:
         text=True,
         capture_output=True,
         user=user,
+        group=user,
+        extra_groups=None if user is None else [],
         timeout=60,
         check=False,
         cwd="/",

@@ -53,6 +53,8 @@ class Program:
                 stderr=log,
                 env={**os.environ, **self.environment},
                 user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
                 start_new_session=True,
             )
         self.state = "starting"

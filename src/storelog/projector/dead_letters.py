@@ -31,7 +31,7 @@ def of_record(record: Record, cause: str | None) -> Document:
         "offset": Int64(record.offset),
         "key": record.key,
         "value": record.value,
-        "headers": dict(record.headers),
+        "headers": _headers(record.message),
         "cause": cause,
         "state": WAITING if cause is None else PARKED,
         "at": utc_now(),
@@ -52,11 +52,17 @@ def of_foreign(message: Message, cause: str) -> Document:
         "offset": Int64(offset or 0),
         "key": key.decode("utf-8", "replace") if isinstance(key, bytes) else key,
         "value": message.value(),
-        "headers": {str(i): list(pair) for i, pair in enumerate(message.headers() or [])},
+        "headers": _headers(message),
         "cause": cause,
         "state": FOREIGN,
         "at": utc_now(),
     }
+
+
+def _headers(message: Message | None) -> list[list[Any]]:
+    """Return the headers as pairs, as they came: a name may come twice."""
+    pairs: Any = (message.headers() if message else None) or []
+    return [list(pair) for pair in pairs]
 
 
 def keep(database: Database[Document], letters: list[Document]) -> None:

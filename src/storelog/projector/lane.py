@@ -24,7 +24,7 @@ from storelog.projector.record import Record, Watermark, change_of, read_record,
 from storelog.projector.totals_writer import TotalsWriter
 from storelog.projector.writer import BatchWriter
 
-MAX_BATCH = 10_000
+MAX_BATCH = 5_000
 _log = structlog.get_logger()
 
 

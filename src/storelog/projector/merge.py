@@ -10,8 +10,8 @@ from collections import deque
 
 from storelog.projector.record import Record
 
-PAUSE_ABOVE = 10_000
-RESUME_BELOW = 5_000
+PAUSE_ABOVE = 5_000
+RESUME_BELOW = 2_500
 
 
 class LaneMerge:

@@ -31,7 +31,7 @@ from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
 
 POLL_SECONDS = 0.5
 CONSUME_MESSAGES = 2_000
-MAX_MESSAGES = 20_000
+MAX_MESSAGES = 10_000
 MAX_BACK_OFF_SECONDS = 5.0
 ALARM_SECONDS = 10.0
 _CONSUMER = {
@@ -40,9 +40,10 @@ _CONSUMER = {
     "partition.assignment.strategy": "range",
     "session.timeout.ms": 10_000,
     "fetch.wait.max.ms": 500,
-    "fetch.message.max.bytes": MAX_RECORD_BYTES,
+    # Small fetches keep partitions, and so lanes, abreast; a larger record still comes whole.
+    "fetch.message.max.bytes": 131_072,
     "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
-    "queued.max.messages.kbytes": 16_384,
+    "queued.max.messages.kbytes": 4_096,
     "enable.partition.eof": False,
 }
 _log = structlog.get_logger()

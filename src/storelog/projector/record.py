@@ -4,7 +4,6 @@ Only the headers are read here; the payload is read when it is the record's turn
 Next: projector/merge.py
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +24,11 @@ class Record:
     position: int
     lane_previous: int
     hash: str
+    version: int
+    schema_version: int
     key: str
     value: bytes | None
-    headers: Mapping[str, bytes]
+    message: Message | None = None
 
 
 class Watermark(msgspec.Struct):
@@ -51,11 +52,12 @@ read_watermark = msgspec.json.Decoder(Watermark).decode
 def read_record(message: Message) -> Record:
     """Return the record with its place in the log. Raises PoisonRecord for a foreign one."""
     pairs: Any = message.headers() or []
-    headers = {name: value for name, value in pairs if isinstance(value, bytes)}
+    headers = dict(pairs)
     try:
         position, previous = int(headers["position"]), int(headers["lane_previous"])
+        version, schema_version = int(headers["aggregate_version"]), int(headers["schema_version"])
         event_hash = headers["hash"].decode("ascii")
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise PoisonRecord(f"not a record of the relay: {error!r}") from error
     if not 0 <= previous < position:
         raise PoisonRecord(f"position {position} cannot follow {previous}")
@@ -67,9 +69,11 @@ def read_record(message: Message) -> Record:
         position,
         previous,
         event_hash,
+        version,
+        schema_version,
         key.decode("utf-8", "replace") if isinstance(key, bytes) else "",
         message.value(),
-        headers,
+        message,
     )
 
 
@@ -79,14 +83,15 @@ def change_of(record: Record, event_type: str) -> Change:
         raise PoisonRecord("the record has no value")
     try:
         value = _read_value(record.value)
-        version = int(record.headers["aggregate_version"])
-        schema_version = int(record.headers["schema_version"])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PoisonRecord(f"the value is not an event: {error}") from error
-    except (KeyError, ValueError) as error:
-        raise PoisonRecord(f"a header is missing or wrong: {error!r}") from error
     if value.eventType != event_type:
         raise PoisonRecord(f"{value.eventType!r} came on the topic of {event_type}")
     return read_change(
-        record.position, event_type, record.key, version, schema_version, bytes(value.payload)
+        record.position,
+        event_type,
+        record.key,
+        record.version,
+        record.schema_version,
+        bytes(value.payload),
     )

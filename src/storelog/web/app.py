@@ -31,6 +31,7 @@ from storelog.web.openapi import DOCS_PAGE, document
 from storelog.web.problems import render
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
 BODY_DEADLINE_SECONDS = 20.0
 MAX_ID = 2**63 - 1
 _ID = re.compile(r"[1-9]\d{0,18}")
@@ -195,31 +196,32 @@ def _query(raw: bytes, route: Route) -> dict[str, str]:
 
 
 async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
+    """Read the whole body; one that is too large is read on for a while, to be heard out."""
     too_large = ProtocolRefusal(
         413, "too-large", f"A body has at most {MAX_BODY_BYTES} bytes.", [("Connection", "close")]
     )
     length = headers.get("content-length", "")
-    if length.isdecimal() and int(length[:10]) > MAX_BODY_BYTES:
+    if length.isdecimal() and int(length[:10]) > MAX_DISCARDED_BYTES:
         raise too_large
-    message = await _receive(receive)
-    if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large
-        return body
-    parts = [message.get("body", b"")]
-    size = len(parts[0])
     give_up_at = asyncio.get_running_loop().time() + BODY_DEADLINE_SECONDS
-    while message.get("more_body"):
+    parts: list[bytes] = []
+    size = 0
+    while True:
         message = await _receive(receive, give_up_at - asyncio.get_running_loop().time())
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size <= MAX_BODY_BYTES:
+            parts.append(chunk)
+        elif size > MAX_DISCARDED_BYTES:
             raise too_large
+        if not message.get("more_body"):
+            break
+    if size > MAX_BODY_BYTES:
+        raise too_large
     return b"".join(parts)
 
 
-async def _receive(receive: Receive, timeout: float = BODY_DEADLINE_SECONDS) -> dict[str, Any]:
+async def _receive(receive: Receive, timeout: float) -> dict[str, Any]:
     try:
         async with asyncio.timeout(timeout):
             message = await receive()

@@ -1,0 +1,85 @@
+"""The real servers, once a run; a database and a topic prefix of its own for each system."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storelog.config import Settings
+from support.embedded import EmbeddedServers, new_settings
+from support.http import Client
+from support.system import System
+
+RETAIL_FILE = os.environ.get("STORELOG_TEST_RETAIL_FILE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = Path(item.fspath).parent.name
+        if folder not in ("unit", "tests"):
+            item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[EmbeddedServers]:
+    """PostgreSQL, Kafka and a MongoDB-wire server, as `storelog up` embeds them."""
+    home = Path(tempfile.mkdtemp(prefix="storelog-tests-"))
+    running = EmbeddedServers(home)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def settings(servers: EmbeddedServers) -> Settings:
+    """Settings of a new, empty, migrated system: its own databases and topics."""
+    return new_settings(servers)
+
+
+@pytest.fixture(scope="session")
+def shop(servers: EmbeddedServers) -> Iterator[System]:
+    """One system with all four processes, shared by tests that look at it from outside."""
+    with System(new_settings(servers)) as system:
+        yield system
+
+
+@pytest.fixture
+def system(servers: EmbeddedServers) -> Iterator[System]:
+    """A system of the test's own, to be hurt."""
+    with System(new_settings(servers)) as system:
+        yield system
+
+
+@pytest.fixture
+def commands(shop: System) -> Client:
+    """The shared system's Command Service."""
+    return shop.commands
+
+
+@pytest.fixture
+def queries(shop: System) -> Client:
+    """The shared system's Query Service."""
+    return shop.queries
+
+
+@pytest.fixture
+def small_lanes(servers: EmbeddedServers) -> Settings:
+    """Settings of a new system with one lane."""
+    return new_settings(servers, replace(servers.settings, kafka_lanes=1))
+
+
+@pytest.fixture(scope="session")
+def retail_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real shop's file where STORELOG_TEST_RETAIL_FILE names it, else a seeded stand-in."""
+    if RETAIL_FILE:
+        return Path(RETAIL_FILE)
+    from support.retail import write_stand_in
+
+    return write_stand_in(tmp_path_factory.mktemp("retail") / "stand-in.csv", seed=7)

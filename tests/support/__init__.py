@@ -1,0 +1,1 @@
+"""What tests share: servers, systems, an HTTP client, made-up files."""

@@ -1,0 +1,88 @@
+"""The embedded servers of a test run, and new empty systems on them."""
+
+import asyncio
+import itertools
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from storelog.config import Settings
+from storelog.local.program import Program
+from storelog.local.servers import plan
+from storelog.local.watchdog import Watchdog
+from storelog.server_setup import set_up_servers
+
+READY_SECONDS = 90.0
+_numbers = itertools.count(1)
+
+
+class EmbeddedServers:
+    """Starts what `storelog up` would start, without the four processes."""
+
+    def __init__(self, home: Path) -> None:
+        (home / "logs").mkdir()
+        planned = plan(Settings(), home, 1, 2)
+        self.settings = planned.settings
+        self._programs: list[Program] = planned.servers
+        self._watchdog = Watchdog()
+
+    def start(self) -> None:
+        for program in self._programs:
+            program.start()
+            assert program.pid is not None
+            self._watchdog.guard(program.pid, program.stop_signal)
+        give_up_at = time.monotonic() + READY_SECONDS
+        while not all(program.state == "ready" for program in self._programs):
+            for program in self._programs:
+                assert not program.look(), f"{program.name} ended: {program.last_words()}"
+            assert time.monotonic() < give_up_at, "the servers do not get ready"
+            threading.Event().wait(0.1)
+
+    def stop(self) -> None:
+        for program in self._programs:
+            program.ask_to_stop()
+        for program in self._programs:
+            program.wait_stopped()
+        self._watchdog.close()
+
+    def restart(self, name: str) -> None:
+        """Start a server again that a test has killed."""
+        program = next(p for p in self._programs if p.name == name)
+        program.wait_stopped()
+        self.start()
+
+    def pid(self, name: str) -> int:
+        pid = next(p for p in self._programs if p.name == name).pid
+        assert pid is not None
+        return pid
+
+
+def new_settings(servers: EmbeddedServers, base: Settings | None = None) -> Settings:
+    """Return settings of a new, empty, migrated system."""
+    name = f"t{os.getpid()}n{next(_numbers)}"
+    base = base or servers.settings
+    asyncio.run(_create_database(base.postgres_url or "", name))
+    settings = replace(
+        base,
+        postgres_url=_with_path(base.postgres_url or "", name),
+        mongodb_uri=_with_path(base.mongodb_uri or "", name),
+        kafka_topic_prefix=f"{name}-",
+        kafka_group_id=f"{name}-projector",
+    )
+    asyncio.run(set_up_servers(settings))
+    return settings
+
+
+async def _create_database(url: str, name: str) -> None:
+    connection = await asyncpg.connect(url, timeout=10)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    await connection.close()
+
+
+def _with_path(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()

@@ -1,0 +1,188 @@
+"""A system under test: the four processes over the test run's servers, each a real process."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import asyncpg
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from storelog.config import Settings
+from storelog.local.servers import PROCESSES, is_ready
+from storelog.read_side import database_name
+from support.http import Client, Reply
+
+READY_SECONDS = 60.0
+PROJECTED_SECONDS = 60.0
+CAKE_STAND = {"name": "Cake stand", "price": "12.75", "stock": 10}
+ANN = {"name": "Ann Miller", "email": "ann@example.com", "phoneNumber": None}
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = PROJECTED_SECONDS) -> Any:
+    """Return the condition's first true value; fail when it does not come in time."""
+    give_up_at = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}"
+        threading.Event().wait(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class System:
+    """Starts the processes; use it as a context. `settings` are complete."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        processes: tuple[str, ...] = PROCESSES,
+        environment: Mapping[str, str] | None = None,
+        key: str | None = None,
+    ) -> None:
+        self._ports = {name: free_port() for name in PROCESSES}
+        urls = {name: f"http://127.0.0.1:{port}" for name, port in self._ports.items()}
+        self.settings = replace(
+            settings, command_url=urls["command-service"], query_url=urls["query-service"]
+        )
+        self._urls = urls
+        self._names = processes
+        self._extra = dict(environment or {})
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._home = Path(tempfile.mkdtemp(prefix="storelog-system-"))
+        self.commands = Client(urls["command-service"], key)
+        self.queries = Client(urls["query-service"], key)
+        self._mongo: MongoClient[dict[str, Any]] | None = None
+
+    def __enter__(self) -> Self:
+        for name in self._names:
+            self.start(name)
+        for name in self._names:
+            self.wait_ready(name)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self._processes.values():
+            process.wait(20)
+        if self._mongo is not None:
+            self._mongo.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a process of this system."""
+        named = {
+            f"STORELOG_{entry.name.upper()}": str(getattr(self.settings, entry.name))
+            for entry in fields(self.settings)
+            if isinstance(getattr(self.settings, entry.name), str | int)
+        }
+        return {**os.environ, **named, "STORELOG_DATA_DIR": str(self._home), **self._extra}
+
+    def start(self, name: str) -> None:
+        argv = [sys.executable, "-m", "storelog", name, "--port", str(self._ports[name])]
+        with (self._home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                argv, env=self.environment, stdout=log, stderr=log, cwd=self._home
+            )
+
+    def wait_ready(self, name: str) -> None:
+        def ready() -> bool:
+            assert self._processes[name].poll() is None, f"{name} ended: {self.log(name)}"
+            return is_ready(self._urls[name])
+
+        wait_for(ready, f"{name}: {self.log(name)}", READY_SECONDS)
+
+    def log(self, name: str) -> str:
+        return (self._home / f"{name}.log").read_text("utf-8")[-3000:]
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        self._processes[name].send_signal(number)
+        if number == signal.SIGKILL:
+            self._processes[name].wait(10)
+
+    def exit_code(self, name: str, seconds: float = 30.0) -> int:
+        return self._processes[name].wait(seconds)
+
+    def cli(self, *argv: str, seconds: float = 300.0) -> "subprocess.CompletedProcess[str]":
+        """Run a command of the command line against this system."""
+        return subprocess.run(
+            [sys.executable, "-m", "storelog", *argv],
+            env=self.environment,
+            cwd=self._home,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    @property
+    def mongo(self) -> Database[dict[str, Any]]:
+        if self._mongo is None:
+            self._mongo = MongoClient(self.settings.mongodb_uri, tz_aware=True)
+        return self._mongo[database_name(self.settings)]
+
+    def sql(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
+        """Run one statement in PostgreSQL and return its rows."""
+
+        async def run() -> list[dict[str, Any]]:
+            connection = await asyncpg.connect(self.settings.postgres_url, timeout=10)
+            try:
+                return [dict(row) for row in await connection.fetch(statement, *arguments)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+    def written(self) -> int:
+        return int(self.sql("SELECT position FROM log_head")[0]["position"])
+
+    def wait_projected(self, position: int | None = None) -> None:
+        """Wait until the read model holds everything up to the position (default: all)."""
+        target = self.written() if position is None else position
+        wait_for(
+            lambda: self.queries.get("/analytics/total-sales").position >= target,
+            f"position {target}; the projector said {self.log('projector')}",
+        )
+
+    def new_customer(self, **changes: Any) -> dict[str, Any]:
+        return self._made(self.commands.post("/customers", ANN | changes))
+
+    def new_product(self, **changes: Any) -> dict[str, Any]:
+        return self._made(self.commands.post("/products", CAKE_STAND | changes))
+
+    def new_order(self, customer: int, *lines: tuple[int, int]) -> dict[str, Any]:
+        items = [{"productId": product, "quantity": quantity} for product, quantity in lines]
+        return self._made(
+            self.commands.post("/orders", {"customerId": customer, "orderItems": items})
+        )
+
+    def _made(self, reply: Reply) -> dict[str, Any]:
+        assert reply.status == 201, reply.raw
+        made: dict[str, Any] = reply.json
+        return made

@@ -1,0 +1,85 @@
+"""Settings: where a value comes from, and what is said of a bad one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from storelog.config import ApiKey, load, mask_url, shown
+from storelog.errors import BadSetting
+
+KEY = "a" * 64
+
+
+def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "storelog.toml").write_text('currency = "GBP"\nkafka_lanes = 6\n')
+    loaded = load({"currency": "CHF"}, {"STORELOG_CURRENCY": "USD"}, tmp_path)
+    assert (loaded.settings.currency, loaded.sources["currency"]) == ("CHF", "flag")
+    loaded = load(None, {"STORELOG_CURRENCY": "USD"}, tmp_path)
+    assert (loaded.settings.currency, loaded.sources["currency"]) == ("USD", "environment")
+    loaded = load(None, {}, tmp_path)
+    assert (loaded.settings.currency, loaded.sources["currency"]) == ("GBP", "file")
+    assert loaded.settings.kafka_lanes == 6
+    assert loaded.sources["log_level"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STORELOG_POSTGRES_URL", "mysql://h/x"),
+        ("STORELOG_MONGODB_URI", "http://x"),
+        ("STORELOG_KAFKA_BOOTSTRAP_SERVERS", "nowhere"),
+        ("STORELOG_KAFKA_LANES", "0"),
+        ("STORELOG_KAFKA_LANES", "three"),
+        ("STORELOG_CURRENCY", "euro"),
+        ("STORELOG_ALLOW_ANONYMOUS", "perhaps"),
+        ("STORELOG_LOG_LEVEL", "loud"),
+        ("STORELOG_COMMAND_URL", "ftp://x"),
+    ],
+)
+def test_a_bad_value_names_the_setting_the_value_and_what_is_allowed(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadSetting) as caught:
+        load(None, {name: value}, tmp_path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert name in message
+    assert value in message
+    assert "allowed: " in message
+
+
+def test_an_unknown_setting_in_the_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "storelog.toml").write_text('curency = "GBP"\n')
+    with pytest.raises(BadSetting, match="curency"):
+        load(None, {}, tmp_path)
+
+
+def test_a_bad_key_is_refused_without_being_shown(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting) as caught:
+        load(None, {"STORELOG_API_KEYS": f"ann:boss:{KEY}"}, tmp_path)
+    assert KEY not in str(caught.value)
+
+
+def test_secrets_are_masked_wherever_they_are_shown(tmp_path: Path) -> None:
+    url = "postgresql://ann:secret@db/shop"
+    environ = {"STORELOG_POSTGRES_URL": url, "STORELOG_API_KEYS": f"ann:admin:{KEY}"}
+    settings = load(None, environ, tmp_path).settings
+    assert settings.api_keys == (ApiKey("ann", "admin", KEY),)
+    assert shown("postgres_url", settings.postgres_url) == "postgresql://ann:***@db/shop"
+    assert shown("api_keys", settings.api_keys) == "ann:admin:***"
+    assert shown("kafka_sasl_password", "secret") == "***"
+    assert mask_url("mongodb://h/x") == "mongodb://h/x"
+
+
+def test_what_a_dead_up_left_behind_misleads_nobody(tmp_path: Path) -> None:
+    facts = {"pid": 1, "settings": {"postgres_url": "postgresql://x/y"}}
+    (tmp_path / "run.json").write_text(json.dumps(facts))
+    (tmp_path / "up.lock").touch()
+    assert load(None, {}, tmp_path).settings.postgres_url is None

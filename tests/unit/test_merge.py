@@ -1,0 +1,85 @@
+"""The merge of a lane: whatever order the nine topics come in, records leave in log order."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storelog.projector.merge import LaneMerge
+from storelog.projector.record import Record
+
+
+def lane_of_records(positions: list[int]) -> list[Record]:
+    """Records of one lane, each on one of three topics, with offsets as Kafka would give them."""
+    offsets = dict.fromkeys("abc", 0)
+    records, previous = [], 0
+    for position in positions:
+        topic = "abc"[position % 3]
+        records.append(Record(topic, 0, offsets[topic], position, previous, "", 1, 1, "", b""))
+        offsets[topic] += 1
+        previous = position
+    return records
+
+
+def by_topic(records: list[Record]) -> list[list[Record]]:
+    return [[record for record in records if record.topic == topic] for topic in "abc"]
+
+
+def interleave(queues: list[list[Record]], seed: int) -> list[Record]:
+    """Any order across topics, the right order within each."""
+    dice, left, mixed = random.Random(seed), [list(queue) for queue in queues if queue], []
+    while left:
+        queue = dice.choice(left)
+        mixed.append(queue.pop(0))
+        left = [queue for queue in left if queue]
+    return mixed
+
+
+positions = st.lists(st.integers(1, 500), unique=True, min_size=1, max_size=60).map(sorted)
+
+
+@given(positions, st.integers(0, 1000))
+def test_shuffled_topics_and_repeats_leave_in_log_order_once(at: list[int], seed: int) -> None:
+    records = lane_of_records(at)
+    merge, taken = LaneMerge(0), []
+    for record in interleave(by_topic(records), seed):
+        merge.add(record)
+        merge.add(record)
+        taken += merge.take(7)
+        merge.add(record)
+    while more := merge.take(7):
+        taken += more
+    assert [record.position for record in taken] == at
+    assert not merge.has_waiting()
+
+
+@given(positions.filter(lambda p: len(p) > 1), st.integers(0, 1000), st.data())
+def test_a_missing_record_is_waited_for_and_never_skipped(
+    at: list[int], seed: int, data: st.DataObject
+) -> None:
+    records = lane_of_records(at)
+    missing = data.draw(st.integers(0, len(records) - 2))
+    merge, taken = LaneMerge(0), []
+    for record in interleave(by_topic(records), seed):
+        if record.position != at[missing]:
+            merge.add(record)
+        taken += merge.take(100)
+    assert [record.position for record in taken] == at[:missing]
+    assert merge.has_waiting()
+    merge.add(records[missing])
+    assert [record.position for record in merge.take(1000)] == at[missing:]
+
+
+def test_what_waits_is_read_again_after_a_crash() -> None:
+    first, second, third = lane_of_records([3, 6, 9])
+    merge = LaneMerge(0)
+    merge.add(third)
+    assert merge.first_offset("a") == third.offset
+    merge.add(second)
+    assert merge.first_offset("a") == second.offset
+    merge.add(first)
+    merge.take(2)
+    assert merge.first_offset("a") == third.offset
+    merge.take(1)
+    assert merge.first_offset("a") is None
+    assert merge.waiting("a") == 0

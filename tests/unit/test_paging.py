@@ -1,0 +1,49 @@
+"""Cursors: bound to their list and filters, and refused when they are anything else."""
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storelog.errors import InvalidFields
+from storelog.query_service.paging import make_cursor, read_cursor, to_moment, to_number
+
+FILTERS = {"list": "orders", "customerId": 5}
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=3))
+def test_a_cursor_gives_back_its_key(key: list[int]) -> None:
+    assert read_cursor(make_cursor(FILTERS, key), FILTERS, len(key)) == key
+
+
+def test_a_cursor_of_other_filters_is_refused() -> None:
+    cursor = make_cursor(FILTERS, [1, 2])
+    for other in ({"list": "orders"}, {**FILTERS, "customerId": 6}, {**FILTERS, "list": "x"}):
+        with pytest.raises(InvalidFields):
+            read_cursor(cursor, other, 2)
+    with pytest.raises(InvalidFields):
+        read_cursor(cursor, FILTERS, 3)
+
+
+@given(st.text(max_size=60))
+def test_any_other_text_is_refused(text: str) -> None:
+    with pytest.raises(InvalidFields):
+        read_cursor(text, FILTERS, 2)
+
+
+@pytest.mark.parametrize("key", [["1", 2], [True, 2], [None, None], [2**63, 1], [1.5, 2]])
+def test_a_forged_key_is_refused(key: list[object]) -> None:
+    mark = json.loads(base64.b64decode(make_cursor(FILTERS, [1]) + "=="))[0]
+    forged = base64.urlsafe_b64encode(json.dumps([mark, *key]).encode()).decode().rstrip("=")
+    with pytest.raises(InvalidFields):
+        read_cursor(forged, FILTERS, 2)
+
+
+def test_moments_are_whole_milliseconds_and_never_out_of_range() -> None:
+    at = datetime(2011, 12, 9, 12, 50, 0, 123000, tzinfo=UTC)
+    assert to_moment(to_number(at)) == at
+    assert to_moment(2**63 - 1).year == 9999
+    assert to_moment(-(2**63)).year == 1

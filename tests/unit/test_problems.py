@@ -1,0 +1,55 @@
+"""Every error class has a status, every slug a title, and nothing internal is shown."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import storelog
+from storelog import errors
+from storelog.web import problems
+
+SOURCE = Path(storelog.__file__).parent
+
+
+def test_every_error_that_can_reach_a_client_has_a_status() -> None:
+    reach_a_client = [
+        kind
+        for kind in vars(errors).values()
+        if inspect.isclass(kind)
+        and issubclass(kind, errors.Refusal | errors.Unavailable)
+        and kind not in (errors.Refusal, errors.ProtocolRefusal)
+    ]
+    assert len(reach_a_client) >= 9
+    assert set(reach_a_client) == set(problems.STATUS)
+
+
+def test_every_class_is_in_the_tree_of_the_docstring() -> None:
+    drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or ""))
+    classes = {
+        n for n, k in vars(errors).items() if inspect.isclass(k) and k.__module__ == errors.__name__
+    }
+    assert classes == drawn | {"StorelogError"}
+
+
+def test_every_slug_that_the_code_raises_has_a_title() -> None:
+    slugs = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "Conflict",
+                "Forbidden",
+                "InvalidFields",
+                "ProtocolRefusal",
+            ):
+                constants = [a.value for a in node.args if isinstance(a, ast.Constant)]
+                slugs |= {c for c in constants if isinstance(c, str) and re.fullmatch("[a-z-]+", c)}
+    assert len(slugs) >= 8
+    assert slugs <= problems.TITLES.keys()
+
+
+def test_what_is_not_in_the_tree_shows_nothing_of_itself() -> None:
+    shown = problems.render(errors.StorelogError("password=secret"), "/x", "c1")
+    assert shown.status == 500
+    assert b"secret" not in shown.body
+    assert shown.content_type == "application/problem+json"

@@ -1,0 +1,170 @@
+"""The folds: what each event does to the documents, and what must never go in."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+
+from storelog.errors import PoisonRecord
+from storelog.projector.change import Change, read_change
+from storelog.projector.read_models import customers, orders, product_sold, products, totals
+
+AT = "2026-01-31T23:59:59.999Z"
+PRODUCT = {"productId": 5, "name": "Lamp", "price": "0.425", "stock": 7, "stockStatus": True}
+SALE = {
+    "itemId": 9,
+    "productId": 5,
+    "productName": "Lamp",
+    "productPrice": "0.425",
+    "quantitySold": 3,
+    "remainingStock": 4,
+    "stockStatus": True,
+    "orderId": 2,
+    "customerId": 1,
+    "productTotalPrice": "1.275",
+    "soldAt": AT,
+}
+ORDER = {
+    "orderId": 2,
+    "orderDate": AT,
+    "customerId": 1,
+    "orderItems": [
+        {"itemId": 9, "productId": 5, "productName": "Lamp", "quantity": 3, "price": "0.425"},
+        {"itemId": 10, "productId": 5, "productName": "Lamp", "quantity": 1, "price": "0.425"},
+    ],
+    "totalPrice": "1.70",
+}
+
+
+def change(kind: str, payload: dict[str, Any], position: int = 7, version: int = 2) -> Change:
+    subject = next(
+        f"{name}-{payload[name + 'Id']}"
+        for name in ("order" if kind.startswith("Order") else "product", "customer")
+        if f"{name}Id" in payload
+    )
+    return read_change(position, kind, subject, version, 1, msgspec.json.encode(payload))
+
+
+def test_a_product_document_has_the_contracts_names_and_types() -> None:
+    (write,) = products.fold(change("ProductCreated", PRODUCT, version=1))
+    assert (write.collection, write.document_id, write.is_new) == ("products", 5, True)
+    assert write.fields == {
+        "product_id": 5,
+        "name": "Lamp",
+        "price": Decimal128("0.425"),
+        "stock": 7,
+        "stockStatus": True,
+        "deleted": False,
+        "version": 1,
+        "position": 7,
+    }
+    assert type(write.fields["product_id"]) is Int64
+
+
+def test_a_sale_sets_the_stock_of_its_product_and_nothing_else() -> None:
+    (write,) = products.fold(change("ProductSold", SALE))
+    assert write.fields == {"stock": 4, "stockStatus": True, "version": 2, "position": 7}
+    assert not write.is_new
+    assert not write.is_whole
+
+
+def test_a_sale_is_one_document_of_product_sold() -> None:
+    (write,) = product_sold.fold(change("ProductSold", SALE))
+    assert write.document_id == 9
+    assert write.fields == {
+        "productId": 5,
+        "productName": "Lamp",
+        "productPrice": Decimal128("0.425"),
+        "quantitySold": 3,
+        "remainingStock": 4,
+        "stockStatus": True,
+        "orderId": 2,
+        "customerId": 1,
+        "productTotalPrice": Decimal128("1.275"),
+        "soldAt": datetime(2026, 1, 31, 23, 59, 59, 999000, tzinfo=UTC),
+        "position": 7,
+    }
+
+
+def test_an_order_document_has_dbrefs_and_embedded_items() -> None:
+    (write,) = orders.fold(change("OrderCreated", ORDER, version=1))
+    assert write.fields["customer"] == DBRef("customers", 1)
+    assert write.fields["orderItems"][0] == {
+        "itemId": 9,
+        "product": DBRef("products", 5),
+        "productId": 5,
+        "productName": "Lamp",
+        "quantity": 3,
+        "price": Decimal128("0.425"),
+    }
+    assert write.fields["totalPrice"] == Decimal128("1.70")
+
+
+def test_a_deleted_order_stays_as_a_tombstone_and_marks_its_sales() -> None:
+    deleted = change("OrderDeleted", ORDER | {"deletedAt": AT})
+    (write,) = orders.fold(deleted)
+    assert write.fields["deleted"] is True
+    assert write.fields["deletedAt"].year == 2026
+    marks = product_sold.fold(deleted)
+    assert [mark.document_id for mark in marks] == [9, 10]
+    assert all(mark.is_mark and mark.fields["cancelled"] for mark in marks)
+
+
+def test_a_customer_document_keeps_a_missing_phone_as_null() -> None:
+    body = {"customerId": 1, "name": "Ann", "email": "a@b", "phoneNumber": None}
+    (write,) = customers.fold(change("CustomerUpdated", body))
+    assert write.fields["phoneNumber"] is None
+    assert write.fields["customer_id"] == 1
+
+
+def test_an_order_adds_to_the_shop_its_customer_and_its_products() -> None:
+    deltas = {str(d.key): d for d in totals.fold(change("OrderCreated", ORDER), lane=1)}
+    assert deltas.keys() == {
+        "shop/2026-01/1/0",
+        "customer/all/1/0",
+        "customer/2026-01-31/1/0",
+        "product/all/1/0",
+        "product/2026-01-31/1/0",
+    }
+    for delta in deltas.values():
+        assert (delta.units, delta.sales, delta.orders) == (4, Decimal("1.700"), 1)
+
+
+def test_a_deleted_order_takes_away_exactly_what_it_added() -> None:
+    added = list(totals.fold(change("OrderCreated", ORDER), 0))
+    taken = list(totals.fold(change("OrderDeleted", ORDER | {"deletedAt": AT}), 0))
+    for plus, minus in zip(added, taken, strict=True):
+        assert plus == replace(minus, units=-minus.units, sales=-minus.sales, orders=-minus.orders)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "cause"),
+    [
+        ("ProductSold", SALE | {"quantitySold": "3"}, "quantitySold"),
+        ("ProductSold", {k: v for k, v in SALE.items() if k != "soldAt"}, "soldAt"),
+        ("ProductCreated", PRODUCT | {"price": None}, "price"),
+        ("OrderCreated", ORDER | {"orderItems": [{}]}, "itemId"),
+        ("OrderDeleted", ORDER, "deletedAt"),
+    ],
+)
+def test_a_breach_of_the_schema_is_poison(kind: str, payload: dict[str, Any], cause: str) -> None:
+    with pytest.raises(PoisonRecord, match=cause):
+        change(kind, payload)
+
+
+def test_unknown_types_versions_and_foreign_keys_are_poison() -> None:
+    raw = msgspec.json.encode(PRODUCT)
+    with pytest.raises(PoisonRecord, match="unknown event type"):
+        read_change(1, "ProductEaten", "product-5", 1, 1, raw)
+    with pytest.raises(PoisonRecord, match="schema version 9"):
+        read_change(1, "ProductCreated", "product-5", 1, 9, raw)
+    with pytest.raises(PoisonRecord, match="came under the key 'product-6'"):
+        read_change(1, "ProductCreated", "product-6", 1, 1, raw)
+    with pytest.raises(PoisonRecord):
+        read_change(1, "ProductCreated", "product-5", 1, 1, b"{")

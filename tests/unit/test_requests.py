@@ -1,0 +1,138 @@
+"""What comes in: strict JSON, exact money, every limit, every error with its pointer."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storelog.command_service import requests
+from storelog.errors import InvalidFields, Malformed, ProtocolRefusal
+from storelog.web.json_body import read_json
+
+
+def parse(text: str) -> Any:
+    return read_json(text.encode(), "application/json")
+
+
+def pointers(body: Any, read: Any) -> list[str]:
+    with pytest.raises(InvalidFields) as caught:
+        read(parse(json.dumps(body)) if not isinstance(body, str) else parse(body))
+    return [error["pointer"] for error in caught.value.facts["errors"]]
+
+
+def product(body: str) -> Any:
+    return requests.read_product(parse(body), needs_stock=True)
+
+
+@given(st.decimals(0, 9_999_999_999, places=4, allow_nan=False))
+def test_money_is_read_exactly_as_a_number_and_as_a_string(amount: Decimal) -> None:
+    for text in (f"{amount:f}", f'"{amount:f}"'):
+        assert product(f'{{"name":"x","price":{text},"stock":1}}').price == amount
+
+
+@pytest.mark.parametrize(
+    "price",
+    ["-0.01", "1e3", '"1e3"', '"1_0"', '" 1"', '"1 "', '"NaN"', '"+1"', '"1."', '".5"', '"١"',
+     "0.00001", "10000000000", "true", "null", "[]", '""', f'"{"9" * 50}"'],
+)  # fmt: skip
+def test_what_is_no_amount_is_refused(price: str) -> None:
+    body = f'{{"name":"x","price":{price},"stock":1}}'
+    assert pointers(body, lambda b: requests.read_product(b, needs_stock=True)) == ["/price"]
+
+
+@pytest.mark.parametrize("stock", ["-1", "2147483648", "1.5", '"1"', "1e2", "true", "null"])
+def test_what_is_no_stock_is_refused(stock: str) -> None:
+    body = f'{{"name":"x","price":1,"stock":{stock}}}'
+    assert pointers(body, lambda b: requests.read_product(b, needs_stock=True)) == ["/stock"]
+
+
+@given(st.text(min_size=1, max_size=200).filter(lambda t: "\0" not in t))
+def test_a_name_is_kept_as_it_was_sent(name: str) -> None:
+    body = json.dumps({"name": name, "email": "a@b", "phoneNumber": ""})
+    if any("\ud800" <= c <= "\udfff" for c in name):
+        return
+    assert requests.read_customer(parse(body)).name == name
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [
+        ({"name": ""}, "/name"),
+        ({"name": "x" * 201}, "/name"),
+        ({"name": "a\0b"}, "/name"),
+        ({"name": "\ud800"}, "/name"),
+        ({"name": 5}, "/name"),
+        ({"email": "ab"}, "/email"),
+        ({"email": "a.b.c"}, "/email"),
+        ({"email": "a@b@c"}, "/email"),
+        ({"email": "a@" + "b" * 253}, "/email"),
+        ({"phoneNumber": "1" * 16}, "/phoneNumber"),
+        ({"phoneNumber": 5}, "/phoneNumber"),
+        ({"customerId": 5}, "/customerId"),
+        ({"a/b~c": 5}, "/a~1b~0c"),
+    ],
+)
+def test_a_customers_limits(changed: dict[str, Any], pointer: str) -> None:
+    body = {"name": "Ann", "email": "a@b.c", "phoneNumber": None} | changed
+    assert pointers(body, requests.read_customer) == [pointer]
+
+
+def test_all_errors_of_a_body_are_named_at_once() -> None:
+    body = {"customerId": 0, "orderItems": [{"productId": 1, "quantity": 0}, 7], "total": 1}
+    assert sorted(pointers(body, requests.read_order)) == [
+        "/customerId",
+        "/orderItems/0/quantity",
+        "/orderItems/1",
+        "/orderItems/1/productId",
+        "/orderItems/1/quantity",
+        "/total",
+    ]
+
+
+def test_an_order_has_1_to_2000_lines() -> None:
+    line = {"productId": 1, "quantity": 1}
+    wrong: list[Any] = [[], [line] * 2001, None, {}]
+    for lines in wrong:
+        assert pointers({"customerId": 1, "orderItems": lines}, requests.read_order) == [
+            "/orderItems"
+        ]
+    order, is_import = requests.read_order(
+        parse(json.dumps({"customerId": 1, "orderItems": [line] * 2000}))
+    )
+    assert len(order.lines) == 2000
+    assert not is_import
+
+
+def test_a_date_or_a_price_makes_an_order_an_import() -> None:
+    line = {"productId": 1, "quantity": 1}
+    dated = {"customerId": 1, "orderItems": [line], "orderDate": "2011-01-01T00:00:00.1239Z"}
+    order, is_import = requests.read_order(parse(json.dumps(dated)))
+    assert is_import
+    assert order.order_date is not None
+    assert order.order_date.microsecond == 123_000
+    priced = {"customerId": 1, "orderItems": [{**line, "price": "1"}]}
+    assert requests.read_order(parse(json.dumps(priced)))[1]
+    for wrong in ("2011-01-01", "2011-01-01T00:00:00", "x", 5, "2011-13-01T00:00:00Z"):
+        assert pointers({**dated, "orderDate": wrong}, requests.read_order) == ["/orderDate"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b'{"a":1,"a":2}', b'{"a":NaN}', b"[1] x", b"\xff", b"\xef\xbb\xbf{}",
+     b"[" * 100_000, b"'a'", b'{"a":Infinity}', b'"\t"'],
+)  # fmt: skip
+def test_what_is_not_one_json_value_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        read_json(body, "application/json")
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "", "text/plain", "application/jsonx", "application/json; charset=latin-1"]
+)
+def test_only_json_in_utf_8_is_taken(kind: str | None) -> None:
+    with pytest.raises(ProtocolRefusal) as caught:
+        read_json(b"{}", kind)
+    assert caught.value.status == 415
