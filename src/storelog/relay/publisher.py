@@ -60,7 +60,7 @@ class Publisher:
                 lane,
                 aggregate.encode(),
                 kafka_value(event.event_type, event.payload),
-                _headers(event, aggregate, last[lane]),
+                record_headers(event, aggregate, last[lane]),
                 delivered,
             )
             last[lane] = event.position
@@ -121,7 +121,8 @@ class Publisher:
         self._producer.flush(1)
 
 
-def _headers(event: Envelope, aggregate: str, lane_previous: int) -> list[Header]:
+def record_headers(event: Envelope, aggregate: str, lane_previous: int) -> list[Header]:
+    """Return the contract's headers: CloudEvents 1.0 in binary mode, and the event's place."""
     headers: list[Header] = [
         ("ce_specversion", b"1.0"),
         ("ce_id", str(event.event_id).encode()),

@@ -1,0 +1,151 @@
+"""The pipeline on a real PostgreSQL: no oversell, no gap, no double, whatever is lost or paused."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from storelog.command_service import store
+from storelog.config import Settings
+from support.load import place_orders
+from support.system import System, free_port
+from support.wire import Wire
+
+
+@pytest.fixture
+def two_services(settings: Settings) -> Iterator[tuple[System, System]]:
+    with ExitStack() as stack:
+        first = stack.enter_context(System(settings, ("command-service",)))
+        second = stack.enter_context(System(settings, ("command-service",)))
+        yield first, second
+
+
+def test_two_command_services_never_oversell(two_services: tuple[System, System]) -> None:
+    first, second = two_services
+    customer = first.new_customer()["customerId"]
+    product = second.new_product(stock=100)["productId"]
+    body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
+    urls = [first.commands.url, second.commands.url]
+    statuses, answers = place_orders(urls, [body] * 2_000, connections=100)
+    assert statuses == {201: 100, 409: 1_900}
+    refused = [answer for answer in answers if "type" in answer]
+    assert {answer["type"] for answer in refused} == {"/problems/insufficient-stock"}
+    stock = first.sql("SELECT stock FROM products WHERE product_id = $1", product)
+    assert stock == [{"stock": 0}]
+    sold = first.sql("SELECT count(*) AS n FROM events WHERE event_type = 'ProductSold'")
+    assert sold == [{"n": 100}]
+
+
+def test_a_reader_of_the_log_never_meets_a_gap_while_two_services_write(
+    two_services: tuple[System, System],
+) -> None:
+    first, second = two_services
+    customer = first.new_customer()["customerId"]
+    product = first.new_product(stock=1_000_000)["productId"]
+    body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
+    seen: list[int] = []
+    is_done = threading.Event()
+
+    async def read() -> None:
+        connection = await asyncpg.connect(first.settings.postgres_url)
+        cursor = 0
+        while not is_done.is_set() or cursor < first_written:
+            rows = await connection.fetch(
+                "SELECT position FROM events WHERE position > $1 ORDER BY position", cursor
+            )
+            seen.extend(row["position"] for row in rows)
+            cursor = seen[-1] if seen else 0
+        await connection.close()
+
+    first_written = 10**9
+    reader = threading.Thread(target=lambda: asyncio.run(read()))
+    reader.start()
+    statuses, _ = place_orders([first.commands.url, second.commands.url], [body] * 1_500, 64)
+    first_written = first.written()
+    is_done.set()
+    reader.join(30)
+    assert statuses == {201: 1_500}
+    assert seen == list(range(1, first_written + 1))
+
+
+@pytest.mark.parametrize("what", ["request", "answer"])
+def test_a_commit_that_got_no_answer_has_one_effect(settings: Settings, what: str) -> None:
+    address = urlsplit(settings.postgres_url or "")
+    with Wire(str(address.hostname), address.port or 0) as wire:
+        netloc = f"postgres@127.0.0.1:{wire.port}"
+        behind_wire = replace(settings, postgres_url=address._replace(netloc=netloc).geturl())
+        with System(behind_wire, ("command-service",)) as system:
+            customer, product = system.new_customer(), system.new_product()
+            line = (product["productId"], 1)
+            system.new_order(customer["customerId"], line)
+            # All that an order needs is in memory now: its next message is the one that writes.
+            wire.cut(what)
+            system.new_order(customer["customerId"], line)
+            assert wire.happened.is_set()
+            direct = System(settings)
+            stock = direct.sql("SELECT stock FROM products")
+            assert stock == [{"stock": 8}]
+            assert direct.written() == 6
+            assert direct.sql("SELECT count(*) AS n FROM orders") == [{"n": 2}]
+
+
+def test_a_paused_writer_loses_the_head_and_others_go_on(settings: Settings) -> None:
+    with System(settings, ("command-service",)) as system:
+        system.new_customer()
+
+        async def hold_the_head() -> None:
+            paused = await store.connect(settings.postgres_url or "")
+            await paused.execute("BEGIN")
+            await store.read_head(paused, lock=True)
+            began = time.monotonic()
+            reply = await asyncio.to_thread(system.new_customer)
+            assert reply["customerId"]
+            assert time.monotonic() - began < 8
+            with pytest.raises(store.AWAY):
+                await paused.fetchval("SELECT 1")
+
+        asyncio.run(hold_the_head())
+
+
+def test_without_postgresql_a_command_is_503_and_health_says_so(settings: Settings) -> None:
+    nowhere = replace(settings, postgres_url=f"postgresql://x@127.0.0.1:{free_port()}/x")
+    system = System(nowhere, ("command-service",))
+    system.start("command-service")
+    try:
+        live = threading.Event()
+        for _ in range(200):
+            try:
+                if system.commands.get("/health/live").status == 200:
+                    break
+            except OSError:
+                live.wait(0.1)
+        assert system.commands.get("/health/ready").status == 503
+        began = time.monotonic()
+        reply = system.commands.post("/customers", {"name": "x", "email": "a@b"})
+        assert (reply.status, reply.slug) == (503, "unavailable")
+        assert int(reply.headers["retry-after"]) >= 1
+        assert time.monotonic() - began < 3
+    finally:
+        system.__exit__(None, None, None)
+
+
+def test_what_is_more_than_can_wait_is_503_and_the_rest_is_answered(settings: Settings) -> None:
+    limits = {"STORELOG_MAX_QUEUED_COMMANDS": "5"}
+    with System(settings, ("command-service",), environment=limits) as system:
+        customer = system.new_customer()["customerId"]
+        product = system.new_product(stock=1_000_000)["productId"]
+        body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
+        statuses, answers = place_orders([system.commands.url], [body] * 2_000, 200)
+        assert statuses[201] > 0
+        assert statuses[503] > 0
+        assert set(statuses) == {201, 503}
+        problems = {answer["type"] for answer in answers if "type" in answer}
+        assert problems == {"/problems/overloaded"}
+        sold = system.sql("SELECT count(*) AS n FROM orders")
+        assert sold == [{"n": statuses[201]}]

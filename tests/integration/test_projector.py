@@ -1,0 +1,179 @@
+"""The projector: each event once, in order, whatever Kafka delivers and whoever is killed."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from storelog.config import Settings
+from support.embedded import EmbeddedServers
+from support.kafka import HostileRelay
+from support.system import System, wait_for
+
+READERS = ("projector", "query-service")
+
+
+def trade(system: System) -> None:
+    """Write a log with every kind of event."""
+    customers = [system.new_customer()["customerId"] for _ in range(4)]
+    products = [system.new_product(stock=100)["productId"] for _ in range(4)]
+    orders = []
+    for number in range(24):
+        lines = [(products[number % 4], 1), (products[(number + 1) % 4], 2)]
+        orders.append(system.new_order(customers[number % 4], *lines)["orderId"])
+    for order in orders[::5]:
+        system.commands.delete(f"/orders/{order}")
+    system.commands.put(f"/products/{products[0]}", {"name": "New", "price": "1"})
+    system.commands.put(f"/customers/{customers[0]}", {"name": "New", "email": "a@b"})
+    system.commands.delete(f"/products/{products[1]}")
+    system.commands.delete(f"/customers/{customers[1]}")
+
+
+@pytest.fixture
+def traded(settings: Settings) -> Iterator[System]:
+    """A log that no relay has sent yet, and a projector that waits for it."""
+    with System(settings, ("command-service", *READERS)) as system:
+        trade(system)
+        yield system
+
+
+def position(system: System) -> int:
+    return system.queries.get("/health/ready").json["position"]  # type: ignore[no-any-return]
+
+
+def verified(system: System) -> dict[str, Any]:
+    done = system.cli("verify", "--json")
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert done.returncode == 0, report["differences"]
+    return report
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_repeated_and_shuffled_topics_make_the_same_documents(traded: System, seed: int) -> None:
+    relay = HostileRelay(traded.settings)
+    relay.send_shuffled(seed)
+    relay.announce()
+    traded.wait_projected()
+    assert verified(traded)["position"] == traded.written()
+
+
+def test_a_missing_record_is_waited_for_and_then_all_goes_on(traded: System) -> None:
+    relay = HostileRelay(traded.settings)
+    missing = relay.outgoing[len(relay.outgoing) // 2]
+    relay.send_shuffled(4, leave_out=missing.event.position)
+    relay.announce()
+
+    def lanes() -> dict[int, int]:
+        found = traded.mongo.checkpoints.find({})
+        return {checkpoint["_id"]: int(checkpoint["position"]) for checkpoint in found}
+
+    wait_for(lambda: lanes().get(missing.lane) == missing.lane_previous, "the lane to stop")
+    others = {o.lane for o in relay.outgoing} - {missing.lane}
+    last = {
+        lane: max(o.event.position for o in relay.outgoing if o.lane == lane) for lane in others
+    }
+    wait_for(lambda: {lane: lanes().get(lane) for lane in others} == last, "the other lanes")
+    assert position(traded) == 0
+    assert lanes()[missing.lane] == missing.lane_previous
+    relay.send(missing)
+    relay.flush()
+    traded.wait_projected()
+    verified(traded)
+
+
+def test_a_killed_projector_applies_nothing_twice(traded: System) -> None:
+    relay = HostileRelay(traded.settings)
+    for outgoing in relay.outgoing[:40]:
+        relay.send(outgoing)
+    relay.flush()
+    wait_for(lambda: traded.mongo.checkpoints.find_one({"position": {"$gt": 0}}), "a checkpoint")
+    traded.signal("projector", signal.SIGKILL)
+    relay.send_shuffled(5)
+    traded.start("projector")
+    relay.announce()
+    traded.wait_projected()
+    verified(traded)
+
+
+def test_a_checkpoint_that_is_older_than_the_documents_repeats_without_harm(
+    traded: System,
+) -> None:
+    relay = HostileRelay(traded.settings)
+    relay.send_shuffled(6)
+    relay.announce()
+    traded.wait_projected()
+    traded.signal("projector", signal.SIGKILL)
+    traded.mongo.checkpoints.delete_many({})
+    traded.start("projector")
+    traded.wait_projected()
+    verified(traded)
+
+
+def test_two_projectors_share_the_lanes(traded: System) -> None:
+    with System(traded.settings, ("projector",)) as second:
+        relay = HostileRelay(traded.settings)
+        relay.send_shuffled(8)
+        relay.announce()
+        traded.wait_projected()
+        second.signal("projector", signal.SIGKILL)
+        traded.new_customer()
+        again = HostileRelay(traded.settings)
+        again.send(again.outgoing[-1])
+        again.flush()
+        again.announce()
+        traded.wait_projected()
+        verified(traded)
+
+
+def test_poison_parks_its_aggregate_and_everything_else_goes_on(traded: System) -> None:
+    relay = HostileRelay(traded.settings)
+    victim = next(o for o in relay.outgoing if o.event.event_type == "ProductSold")
+    behind = [
+        o
+        for o in relay.outgoing
+        if o.event.aggregate == victim.event.aggregate and o.event.position > victim.event.position
+    ]
+    for outgoing in relay.outgoing:
+        relay.send(outgoing, b"not json" if outgoing is victim else None)
+    relay.send_rubbish("OrderCreated", b"\xff\x00")
+    relay.flush()
+    relay.announce()
+    traded.wait_projected()
+    reply = traded.queries.get("/orders")
+    assert int(reply.headers["storelog-dead-letters"]) == 1 + len(behind)
+    letters = {letter["_id"]: letter for letter in traded.mongo.dead_letters.find({})}
+    parked = letters.pop(str(victim.event.position))
+    assert parked["state"] == "parked"
+    assert parked["value"] == b"not json"
+    assert "not an event" in parked["cause"]
+    assert parked["aggregate"] == victim.event.aggregate
+    foreign = [letter for letter in letters.values() if letter["state"] == "foreign"]
+    assert [letter["value"] for letter in foreign] == [b"\xff\x00"]
+    waiting = {int(x["position"]) for x in letters.values() if x["state"] == "waiting"}
+    assert waiting == {o.event.position for o in behind}
+    stock = traded.mongo.products.find_one({"_id": victim.event.aggregate_id})
+    assert stock is not None
+    assert stock["version"] == victim.event.version - 1
+    assert verified(traded)["checked"]["deadLetters"] == 1 + len(behind)
+
+
+def test_without_mongodb_reads_are_503_and_afterwards_nothing_is_missing(
+    servers: EmbeddedServers, system: System
+) -> None:
+    trade(system)
+    system.wait_projected()
+    system.new_order(1, (1, 1))
+    os.kill(servers.pid("mongodb"), signal.SIGKILL)
+    customer = system.new_customer()["customerId"]
+    began = time.monotonic()
+    reply = system.queries.get("/orders")
+    assert (reply.status, reply.slug) == (503, "unavailable")
+    assert time.monotonic() - began < 3
+    servers.restart("mongodb")
+    system.wait_projected()
+    assert system.queries.get(f"/customers/{customer}").status == 200
+    verified(system)

@@ -1,0 +1,119 @@
+"""Reads topics whole, and writes them as no good relay would."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from storelog.config import Settings
+from storelog.envelope import Envelope
+from storelog.event_codec import kafka_value, lane_of_event
+from storelog.kafka import client_settings, event_topics, watermark_topic
+from storelog.relay import cursor
+from storelog.relay.publisher import Publisher, record_headers
+from support.system import wait_for
+
+
+def read_topics(settings: Settings, topics: Sequence[str], lanes: int = 3) -> list[Message]:
+    """Return every record of the topics, from the beginning."""
+    consumer = Consumer({**client_settings(settings), "group.id": "tests-reader"})
+    try:
+        places = [TopicPartition(topic, lane, 0) for topic in topics for lane in range(lanes)]
+        ends = sum(consumer.get_watermark_offsets(place, 10)[1] for place in places)
+        consumer.assign(places)
+        found: list[Message] = []
+
+        def all_read() -> bool:
+            found.extend(consumer.consume(1000, 0.2))
+            return len(found) >= ends
+
+        wait_for(all_read, f"{ends} records", 30)
+        return found
+    finally:
+        consumer.close()
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    """Return the headers as text."""
+    pairs: Any = message.headers() or []
+    return {name: value.decode() for name, value in pairs}
+
+
+def read_events(settings: Settings) -> list[Message]:
+    return read_topics(settings, event_topics(settings))
+
+
+def read_watermarks(settings: Settings) -> list[Message]:
+    return read_topics(settings, [watermark_topic(settings)])
+
+
+@dataclass
+class Outgoing:
+    """One event with its place in a lane."""
+
+    event: Envelope
+    lane: int
+    lane_previous: int
+
+
+class HostileRelay:
+    """Sends the log to Kafka in any order, any number of times, with holes and with rubbish."""
+
+    def __init__(self, settings: Settings, lanes: int = 3) -> None:
+        self._settings = settings
+        self._producer = Producer(client_settings(settings))
+        events = asyncio.run(self._log())
+        last = [0] * lanes
+        self.outgoing: list[Outgoing] = []
+        for event in events:
+            lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, lanes)
+            self.outgoing.append(Outgoing(event, lane, last[lane]))
+            last[lane] = event.position
+        self._last = tuple(last)
+
+    async def _log(self) -> Sequence[Envelope]:
+        connection = await cursor.connect(self._settings.postgres_url or "")
+        try:
+            return await cursor.read_after(connection, 0, 100_000)
+        finally:
+            await connection.close()
+
+    def send(self, outgoing: Outgoing, value: bytes | None = None) -> None:
+        event = outgoing.event
+        self._producer.produce(
+            self._settings.kafka_topic_prefix + event.event_type,
+            value if value is not None else kafka_value(event.event_type, event.payload),
+            event.aggregate.encode(),
+            partition=outgoing.lane,
+            headers=record_headers(event, event.aggregate, outgoing.lane_previous),
+        )
+
+    def send_rubbish(self, topic: str, value: bytes) -> None:
+        self._producer.produce(self._settings.kafka_topic_prefix + topic, value, b"x", partition=0)
+
+    def send_shuffled(self, seed: int, leave_out: int | None = None) -> None:
+        """Send every event twice, in log order within a topic and any order across topics."""
+        topics: dict[str, list[Outgoing]] = {}
+        for outgoing in self.outgoing:
+            if outgoing.event.position != leave_out:
+                topics.setdefault(outgoing.event.event_type, []).append(outgoing)
+        dice, left = random.Random(seed), list(topics.values())
+        while left:
+            queue = dice.choice(left)
+            outgoing = queue.pop(0)
+            self.send(outgoing)
+            self.send(outgoing)
+            left = [queue for queue in left if queue]
+        self.flush()
+
+    def announce(self) -> None:
+        """Send the watermark that says all of it was sent."""
+        publisher = Publisher(self._settings)
+        last = self.outgoing[-1].event
+        asyncio.run(publisher.announce(last, last.position, self._last))
+
+    def flush(self) -> None:
+        assert self._producer.flush(30) == 0
