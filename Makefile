@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install up test check
+.PHONY: help install up test test-retail check
 help: ## show what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,8 +17,11 @@ install: $(VENV)/.installed ## prepare .venv with everything
 up: install ## start everything
 	@$(BIN)/storelog up
 
-test: install ## run every test
-	$(BIN)/python -m pytest
+test: install ## run every test, starting what it needs
+	$(BIN)/python -m pytest -m "not retail" --durations=10
+
+test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names the file)
+	$(BIN)/python -m pytest -m retail -s
 
 check: install ## format, lint, types, layers, tidy
 	$(BIN)/ruff format --check src tests

@@ -33,14 +33,20 @@ class EmbeddedServers:
 
     def start(self) -> None:
         for program in self._programs:
-            program.start()
-            assert program.pid is not None
-            self._watchdog.guard(program.pid, program.stop_signal)
+            self._launch(program)
+        for program in self._programs:
+            self._wait_ready(program)
+
+    def _launch(self, program: Program) -> None:
+        program.start()
+        assert program.pid is not None
+        self._watchdog.guard(program.pid, program.stop_signal)
+
+    def _wait_ready(self, program: Program) -> None:
         give_up_at = time.monotonic() + READY_SECONDS
-        while not all(program.state == "ready" for program in self._programs):
-            for program in self._programs:
-                assert not program.look(), f"{program.name} ended: {program.last_words()}"
-            assert time.monotonic() < give_up_at, "the servers do not get ready"
+        while program.state != "ready":
+            assert not program.look(), f"{program.name} ended: {program.last_words()}"
+            assert time.monotonic() < give_up_at, f"{program.name} does not get ready"
             threading.Event().wait(0.1)
 
     def stop(self) -> None:
@@ -54,7 +60,8 @@ class EmbeddedServers:
         """Start a server again that a test has killed."""
         program = next(p for p in self._programs if p.name == name)
         program.wait_stopped()
-        self.start()
+        self._launch(program)
+        self._wait_ready(program)
 
     def pid(self, name: str) -> int:
         pid = next(p for p in self._programs if p.name == name).pid

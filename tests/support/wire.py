@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -41,24 +42,23 @@ class Wire:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._target)
-            for source, sink, what in ((client, server, "request"), (server, client, "answer")):
-                threading.Thread(
-                    target=self._forward, args=(source, sink, what), daemon=True
-                ).start()
+            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client, socket.create_connection(self._target) as server:
+            back = threading.Thread(target=self._forward, args=(server, client, "answer"))
+            back.start()
+            self._forward(client, server, "request")
+            back.join()
 
     def _forward(self, source: socket.socket, sink: socket.socket, what: str) -> None:
-        try:
+        with suppress(OSError):
             while data := source.recv(65_536):
                 if self._cut == what:
                     self._cut = None
                     self.happened.set()
                     break
                 sink.sendall(data)
-        except OSError:
-            pass
         for end in (source, sink):
-            try:
+            with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue

@@ -6,6 +6,8 @@ import threading
 import time
 from contextlib import suppress
 
+import psutil
+
 from storelog.cli.options import DataDir, settings_of
 from storelog.config import is_running
 from storelog.errors import CannotRun
@@ -25,8 +27,15 @@ def down(data_dir: DataDir = None) -> None:
     with suppress(ProcessLookupError):
         os.kill(facts["pid"], signal.SIGTERM)
     give_up_at = time.monotonic() + STOP_SECONDS
-    while is_running(home):
+    while is_running(home) or _lives(facts["pid"]):
         if time.monotonic() > give_up_at:
             raise CannotRun(f"`storelog up` (pid {facts['pid']}) did not stop in {STOP_SECONDS} s")
         threading.Event().wait(0.1)
     print("Stopped.")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -6,7 +6,6 @@ stderr, never a traceback of ours for something a user did.
 
 import sys
 
-import click
 import typer
 
 from storelog import __version__
@@ -65,26 +64,15 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(_run())
-
-
-def _run() -> int:
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return 2
+        app()
     except BadUse as error:
-        return _fail(error, 2)
+        sys.exit(_fail(error, 2))
     except (CannotRun, HistoryMismatch) as error:
-        return _fail(error, 3)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted", 3)
+        sys.exit(_fail(error, 3))
     except BrokenPipeError:
         # Whoever read the output has had enough.
         sys.stderr.close()
-        return 0
-    return code if isinstance(code, int) else 0
 
 
 def _fail(error: object, code: int) -> int:

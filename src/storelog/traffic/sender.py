@@ -1,7 +1,7 @@
 """Sends commands over HTTP, many in flight, each with its Idempotency-Key.
 
 What is repeated after an error has the same key, so it has one effect. Gives up when nothing has
-been answered for a minute.
+been answered for a minute, or nothing at all for 5 s.
 Next: traffic/retail_import.py
 """
 
@@ -20,6 +20,7 @@ from storelog.errors import CannotRun
 
 IN_FLIGHT = 48
 GIVE_UP_SECONDS = 60.0
+FIRST_ANSWER_SECONDS = 5.0
 MAX_WAIT_SECONDS = 2.0
 _TRY_AGAIN = (502, 503, 504)
 
@@ -55,7 +56,7 @@ class Sender:
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
         self._slots = asyncio.Semaphore(IN_FLIGHT)
-        self._last_answer_at = time.monotonic()
+        self._last_answer_at, self._has_answered = time.monotonic(), False
         self._session: aiohttp.ClientSession | None = None
         self.position = 0
 
@@ -77,7 +78,7 @@ class Sender:
     async def send(self, method: str, path: str, body: Any, key: str | None = None) -> Answer:
         """Return the answer, whatever its status; wait and repeat while the service is away.
 
-        Raises CannotRun when nothing answers for GIVE_UP_SECONDS.
+        Raises CannotRun when nothing answers for too long.
         """
         headers = dict(self._headers)
         if key is not None:
@@ -89,7 +90,8 @@ class Sender:
                 answer, trouble = await self._try(method, path, raw, headers)
                 if answer is not None:
                     return answer
-                if time.monotonic() - self._last_answer_at > GIVE_UP_SECONDS:
+                patience = GIVE_UP_SECONDS if self._has_answered else FIRST_ANSWER_SECONDS
+                if time.monotonic() - self._last_answer_at > patience:
                     raise CannotRun(f"{self._url} does not answer: {trouble}")
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, MAX_WAIT_SECONDS)
@@ -107,7 +109,7 @@ class Sender:
             return None, repr(error)
         if response.status in _TRY_AGAIN:
             return None, f"status {response.status}"
-        self._last_answer_at = time.monotonic()
+        self._last_answer_at, self._has_answered = time.monotonic(), True
         position = int(response.headers.get("Storelog-Position", 0))
         self.position = max(self.position, position)
         return Answer(

@@ -7,7 +7,9 @@ Next: web/app.py
 
 import asyncio
 import ipaddress
+import signal
 import socket
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -53,6 +55,14 @@ class _ImpatientProtocol(HttpToolsProtocol):
             self._head_timer = None
 
 
+class _Server(uvicorn.Server):
+    """Ends by itself on SIGTERM and SIGINT: the process goes on to its own exit code."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine can reach the address."""
     try:
@@ -96,9 +106,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
     )
     listener = _listen(host, port)
     try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        return
+        _Server(config).run(sockets=[listener])
     finally:
         listener.close()
 

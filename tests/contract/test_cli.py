@@ -1,0 +1,136 @@
+"""The command line: exit codes, one-line errors, help with an example, facts as JSON."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support.system import System
+
+COMMANDS = [
+    "up", "down", "status", "lag", "migrate", "verify", "events", "demo", "config",
+    "import retail", "command-service", "relay", "projector", "query-service",
+]  # fmt: skip
+
+
+def run(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("STORELOG_")}
+    return subprocess.run(
+        [sys.executable, "-m", "storelog", *argv],
+        env={**clean, "STORELOG_DATA_DIR": "/nonexistent/storelog", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd="/",
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_and_a_data_dir(command: str) -> None:
+    shown = run(*command.split(), "--help", COLUMNS="200", NO_COLOR="1")
+    assert shown.returncode == 0
+    assert f"Example: storelog {command}" in shown.stdout
+    assert "--data-dir" in shown.stdout
+
+
+@pytest.mark.parametrize("argv", [["nothing"], ["up", "--nothing"], ["events", "--limit", "x"], []])
+def test_bad_use_is_exit_2(argv: list[str]) -> None:
+    assert run(*argv).returncode == 2
+
+
+@pytest.mark.parametrize("command", ["config", "command-service", "relay", "migrate", "up"])
+def test_a_bad_setting_is_one_line_and_exit_2_within_2_s(command: str) -> None:
+    began = time.monotonic()
+    done = run(command, STORELOG_KAFKA_LANES="many")
+    assert time.monotonic() - began < 5
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    for part in ("STORELOG_KAFKA_LANES", "many", "1 to 256"):
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["lag", "migrate", "verify", "events", "demo", "command-service", "relay", "projector"],
+)
+def test_when_nothing_runs_it_is_one_line_and_exit_3(command: str) -> None:
+    done = run(command)
+    assert done.returncode == 3
+    assert done.stderr.strip().count("\n") == 0
+    assert done.stderr.startswith("storelog: ")
+
+
+def test_beyond_loopback_a_key_is_needed() -> None:
+    urls = {
+        "STORELOG_POSTGRES_URL": "postgresql://x@127.0.0.1:1/x",
+        "STORELOG_MONGODB_URI": "mongodb://127.0.0.1:1/x",
+    }
+    for command in ("command-service", "query-service"):
+        done = run(command, "--host", "0.0.0.0", "--port", "1", **urls)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "STORELOG_ALLOW_ANONYMOUS" in done.stderr
+
+
+def test_config_shows_values_with_their_sources_and_masks_secrets() -> None:
+    secret = "postgresql://ann:secret@db/shop"
+    done = run("config", "--json", STORELOG_POSTGRES_URL=secret)
+    settings = {row["name"]: row for row in json.loads(done.stdout)["settings"]}
+    assert settings["STORELOG_POSTGRES_URL"]["value"] == "postgresql://ann:***@db/shop"
+    assert settings["STORELOG_POSTGRES_URL"]["source"] == "environment"
+    assert settings["STORELOG_COMMAND_DEADLINE_SECONDS"]["unit"] == "seconds"
+    assert "secret" not in done.stdout + run("config", STORELOG_POSTGRES_URL=secret).stdout
+
+
+def test_lag_is_zero_once_everything_is_projected(shop: System) -> None:
+    shop.new_customer()
+    shop.wait_projected()
+    lag = json.loads(shop.cli("lag", "--json").stdout)
+    assert lag.keys() == {
+        "written", "relayed", "projected", "events_behind", "seconds_behind", "dead_letters",
+    }  # fmt: skip
+    assert lag["written"] == lag["relayed"] == lag["projected"] == shop.written()
+    assert (lag["events_behind"], lag["seconds_behind"], lag["dead_letters"]) == (0, 0, 0)
+
+
+def test_events_prints_one_json_event_a_line(shop: System) -> None:
+    product = shop.new_product()["productId"]
+    path = f"/products/{product}/stock-adjustments"
+    for delta in (1, 2, 3):
+        shop.commands.post(path, {"delta": delta, "reason": "x"})
+    done = shop.cli("events", "--aggregate", f"product-{product}", "--limit", "3")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["version"] for event in events] == [1, 2, 3]
+    after = str(events[-1]["position"])
+    rest = shop.cli("events", "--aggregate", f"product-{product}", "--after", after)
+    assert [json.loads(line)["version"] for line in rest.stdout.splitlines()] == [4]
+    everything = shop.cli("events").stdout.splitlines()
+    assert len(everything) == shop.written()
+
+
+def test_the_demo_trades_and_leaves_a_shop_that_agrees(shop: System) -> None:
+    done = shop.cli(
+        "demo", "--orders-per-second", "100", "--duration", "2", "--seed", "3", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout.splitlines()[-1])
+    assert sum(n for what, n in shown["answers"].items() if what.startswith("orders")) >= 190
+    assert shop.cli("verify").returncode == 0
+
+
+def test_a_bad_retail_file_is_refused_before_anything_is_sent(
+    shop: System, tmp_path: object
+) -> None:
+    from pathlib import Path
+
+    from support.retail import HEADER
+
+    written = shop.written()
+    path = Path(str(tmp_path)) / "bad.csv"
+    path.write_text(f"{HEADER}\n1,A,x,1,2010-12-01 08:26:00,1,1,UK\n1,A,x,one,2010-12-01,1,1,UK\n")
+    done = shop.cli("import", "retail", str(path))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "line 3: Quantity 'one'" in done.stderr
+    assert shop.written() == written

@@ -1,0 +1,125 @@
+"""`storelog up` from outside: one command starts everything, and nothing is left when it ends."""
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.system import ANN, CAKE_STAND, wait_for
+from support.up import Up, is_running, kill
+
+STATUS = {
+    "data_dir", "command_url", "query_url", "postgres_url", "kafka_bootstrap_servers",
+    "mongodb_uri", "mongodb_database", "processes", "servers", "lag",
+}  # fmt: skip
+
+
+@pytest.fixture
+def up() -> Iterator[Up]:
+    home = Path(tempfile.mkdtemp(prefix="storelog-up-"))
+    running = Up(home / "data")
+    try:
+        yield running
+    finally:
+        running.close()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def buy(up: Up) -> int:
+    customer = up.commands.post("/customers", ANN).json["customerId"]
+    product = up.commands.post("/products", CAKE_STAND).json["productId"]
+    items = [{"productId": product, "quantity": 2}]
+    reply = up.commands.post("/orders", {"customerId": customer, "orderItems": items})
+    assert reply.status == 201, reply.raw
+    order: int = reply.json["orderId"]
+    return order
+
+
+def test_it_starts_everything_once_and_down_leaves_nothing(up: Up) -> None:
+    started = up.detach()
+    assert started.returncode == 0, started.stdout + started.stderr
+    assert up.commands.url in started.stdout
+    assert "curl" in started.stdout
+    status = up.status()
+    assert status.keys() == STATUS
+    assert [set(server) for server in status["servers"]] == [
+        {"name", "version", "pid", "state"}
+    ] * 3
+    assert [p["name"] for p in status["processes"]] == [
+        "command-service", "relay", "projector", "query-service",
+    ]  # fmt: skip
+    assert {p["state"] for p in status["processes"] + status["servers"]} == {"ready"}
+    order = buy(up)
+    wait_for(lambda: up.queries.get(f"/orders/{order}").status == 200, "the order to be readable")
+
+    second = up.detach()
+    assert second.returncode == 2
+    assert second.stderr.count("\n") == 1
+    assert "already runs" in second.stderr
+    other = Up(up.data_dir.parent / "other")
+    other.command_port = up.command_port
+    taken = other.detach()
+    assert (taken.returncode, taken.stderr.count("\n")) == (2, 1)
+    assert f"port {up.command_port} is in use" in taken.stderr
+
+    pids = up.pids()
+    assert up.cli("down").returncode == 0
+    assert not [pid for pid in pids if is_running(pid)]
+    assert up.cli("down").returncode == 0
+    assert up.cli("status").returncode == 1
+    assert {p["state"] for p in up.status()["processes"]} == {"stopped"}
+
+
+def test_after_kill_9_of_everything_it_comes_back_with_everything(up: Up) -> None:
+    up.start()
+    order = buy(up)
+    wait_for(lambda: up.queries.get(f"/orders/{order}").status == 200, "the order to be readable")
+    later = buy(up)
+    kill(up.pids())
+    assert up.foreground is not None
+    up.foreground.wait(10)
+    again = up.detach()
+    assert again.returncode == 0, again.stdout + again.stderr
+    for number in (order, later):
+        path = f"/orders/{number}"
+        wait_for(lambda path=path: up.queries.get(path).status == 200, path)  # type: ignore[misc]
+    verified = up.cli("verify")
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_what_dies_is_restarted_and_when_up_is_killed_all_ends_in_10_s(up: Up) -> None:
+    up.start()
+    assert up.foreground is not None
+    for name in ("projector", "command-service", "mongodb"):
+        kill([up.pid(name)])
+
+        def is_back(name: str = name) -> bool:
+            status = up.status()
+            found = next(e for e in status["processes"] + status["servers"] if e["name"] == name)
+            return found["state"] == "ready" and up.pid(name) not in (None, 0)
+
+        before = up.pid(name)
+        wait_for(lambda name=name, before=before: up.pid(name) not in (None, before), name)  # type: ignore[misc]
+        wait_for(is_back, f"{name} to be ready", 60)
+    assert next(p for p in up.status()["processes"] if p["name"] == "projector")["restarts"] == 1
+    order = buy(up)
+    wait_for(lambda: up.queries.get(f"/orders/{order}").status == 200, "the order to be readable")
+    pids = up.pids()
+    up.foreground.send_signal(signal.SIGKILL)
+    wait_for(lambda: not [pid for pid in pids if is_running(pid)], "all to end", 10)
+
+
+def test_ctrl_c_stops_everything_in_order_with_exit_0(up: Up) -> None:
+    up.start()
+    assert up.foreground is not None
+    pids = up.pids()
+    up.foreground.send_signal(signal.SIGINT)
+    assert up.foreground.wait(60) == 0
+    assert not [pid for pid in pids if is_running(pid)]
+    assert up.foreground.stdout is not None
+    said = up.foreground.stdout.read()
+    assert "Storelog is ready" in said
+    assert said.rstrip().endswith("stopped")
