@@ -28,3 +28,4 @@ check: install ## format, lint, types, layers, tidy
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/test_tidy.py

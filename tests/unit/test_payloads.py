@@ -1,0 +1,94 @@
+"""The nine events' payloads, literally as the contract gives them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from storelog.domain.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
+from storelog.domain.order import Order, OrderCreated, OrderDeleted, OrderItem
+from storelog.domain.product import (
+    Product,
+    ProductCreated,
+    ProductDeleted,
+    ProductSold,
+    ProductUpdated,
+    ReturnedLine,
+)
+from storelog.envelope import EVENT_TYPES
+from storelog.event_codec import Event, encode_json, kafka_value, payload_of
+
+AT = datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC)
+SHOWN_AT = "2026-01-31T12:00:00.005Z"
+ANN = Customer(1, "Ann", "a@b", None)
+LAMP = Product(5, "Lamp", Decimal("0.4250"), 7)
+ORDER = Order(2, AT, 1, (OrderItem(9, 5, "Lamp", 3, Decimal("0.425")),), Decimal("1.28"))
+CUSTOMER = {"customerId": 1, "name": "Ann", "email": "a@b", "phoneNumber": None}
+PRODUCT = {"productId": 5, "name": "Lamp", "price": "0.425", "stock": 7, "stockStatus": True}
+PLACED = {
+    "orderId": 2,
+    "orderDate": SHOWN_AT,
+    "customerId": 1,
+    "orderItems": [
+        {"itemId": 9, "productId": 5, "productName": "Lamp", "quantity": 3, "price": "0.425"}
+    ],
+    "totalPrice": "1.28",
+}
+EVENTS: list[tuple[Event, dict[str, object]]] = [
+    (CustomerCreated(ANN), CUSTOMER),
+    (CustomerUpdated(ANN), CUSTOMER),
+    (CustomerDeleted(ANN, AT), CUSTOMER | {"deletedAt": SHOWN_AT}),
+    (ProductCreated(LAMP), PRODUCT),
+    (ProductUpdated(LAMP, "Changed"), PRODUCT | {"reason": "Changed"}),
+    (
+        ProductUpdated(LAMP, "StockAdjusted", delta=-2, note="broken"),
+        PRODUCT | {"reason": "StockAdjusted", "delta": -2, "note": "broken"},
+    ),
+    (
+        ProductUpdated(
+            LAMP,
+            "OrderDeleted",
+            order_id=2,
+            returned=(ReturnedLine(9, 3, Decimal("1.275"), AT),),
+        ),
+        PRODUCT
+        | {
+            "reason": "OrderDeleted",
+            "orderId": 2,
+            "returned": [
+                {"itemId": 9, "quantity": 3, "productTotalPrice": "1.275", "soldAt": SHOWN_AT}
+            ],
+        },
+    ),
+    (
+        ProductSold(replace(LAMP, stock=0), 9, 2, 1, Decimal("0.5"), 3, Decimal("1.5"), AT),
+        {
+            "itemId": 9,
+            "productId": 5,
+            "productName": "Lamp",
+            "productPrice": "0.50",
+            "quantitySold": 3,
+            "remainingStock": 0,
+            "stockStatus": False,
+            "orderId": 2,
+            "customerId": 1,
+            "productTotalPrice": "1.50",
+            "soldAt": SHOWN_AT,
+        },
+    ),
+    (ProductDeleted(LAMP, AT), PRODUCT | {"deletedAt": SHOWN_AT}),
+    (OrderCreated(ORDER), PLACED),
+    (OrderDeleted(ORDER, AT), PLACED | {"deletedAt": SHOWN_AT}),
+]
+
+
+def test_each_payload_is_the_contracts() -> None:
+    for event, expected in EVENTS:
+        assert payload_of(event) == expected
+    assert {type(event).__name__ for event, _ in EVENTS} == set(EVENT_TYPES)
+
+
+def test_kafkas_value_has_the_payloads_bytes_as_they_were_written() -> None:
+    raw = encode_json(CUSTOMER)
+    assert kafka_value("CustomerCreated", raw) == (
+        b'{"eventType":"CustomerCreated","payload":' + raw + b"}"
+    )
