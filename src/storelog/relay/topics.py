@@ -23,7 +23,8 @@ TIMEOUT_SECONDS = 30.0
 
 def ensure_topics(settings: Settings, lanes: int) -> None:
     """Create what is missing, with `lanes` partitions. Raises CannotRun."""
-    admin = AdminClient(client_settings(settings))
+    # What goes wrong is raised; librdkafka need not say it too.
+    admin = AdminClient({**client_settings(settings), "log_level": 0})
     wanted = dict.fromkeys(event_topics(settings), _FOR_EVER)
     wanted[watermark_topic(settings)] = _NEWEST
     copies = settings.kafka_replication_factor
