@@ -139,5 +139,8 @@ def test_rubbish_on_the_wire_is_refused_and_the_next_request_is_answered(service
         with socket.create_connection((address.hostname, address.port), timeout=10) as raw:
             raw.sendall(rubbish)
             raw.shutdown(socket.SHUT_WR)
-            assert b" 200 " not in raw.recv(4096)
+            answer = raw.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 400 ")
+            assert b"application/problem+json" in answer
+            assert b"/problems/malformed-request" in answer
     assert service.get("/health/live").status == 200

@@ -9,15 +9,18 @@ import asyncio
 import ipaddress
 import signal
 import socket
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
+from uuid import uuid4
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from storelog.config import Settings
-from storelog.errors import BadSetting, CannotRun
+from storelog.errors import BadSetting, CannotRun, Malformed, StorelogError, Unavailable
 from storelog.web.logs import set_up_logs
+from storelog.web.problems import render
 
 HEAD_DEADLINE_SECONDS = 20.0
 MAX_CONNECTIONS = 2_000
@@ -25,13 +28,35 @@ STOP_WITHIN_SECONDS = 10
 
 
 class _ImpatientProtocol(HttpToolsProtocol):
-    """httptools with a deadline from a connection's first byte to the end of a request's head."""
+    """httptools with a deadline from a connection's first byte to the end of a request's head.
+
+    What never becomes a request is answered with a problem document all the same.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait_for_head()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._refuse(Unavailable("There are too many connections.", slug="overloaded"))
+        else:
+            self._wait_for_head()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Malformed(msg))
+
+    def _refuse(self, error: StorelogError) -> None:
+        answer = render(error, "", uuid4().hex)
+        headers = [
+            *answer.headers,
+            ("Content-Type", answer.content_type),
+            ("Content-Length", str(len(answer.body))),
+            ("Connection", "close"),
+        ]
+        head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers)
+        self.transport.write(f"{head}\r\n".encode() + answer.body)
+        self.transport.close()
 
     def _wait_for_head(self) -> None:
         if self._head_timer is None:
@@ -99,7 +124,6 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         server_header=False,
         date_header=True,
         proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
         backlog=2_048,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
