@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from support.http import Client
 from support.system import System
 
 RETAIL_FILE = os.environ.get("STORELOG_TEST_RETAIL_FILE")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        folder = Path(item.fspath).parent.name
-        if folder not in ("unit", "tests"):
-            item.add_marker(pytest.mark.servers)
 
 
 @pytest.fixture(scope="session")
@@ -67,12 +59,6 @@ def commands(shop: System) -> Client:
 def queries(shop: System) -> Client:
     """The shared system's Query Service."""
     return shop.queries
-
-
-@pytest.fixture
-def small_lanes(servers: EmbeddedServers) -> Settings:
-    """Settings of a new system with one lane."""
-    return new_settings(servers, replace(servers.settings, kafka_lanes=1))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
-BANNED_WORDS = r"\b(TODO|FIXME|XXX|NotImplementedError)\b"
 BANNED_CALLS = {
     "time.sleep": "a bounded wait on a condition, or Event.wait",
     "datetime.utcnow": "envelope.utc_now",
@@ -57,11 +56,13 @@ def test_public_functions_and_classes_say_what_they_do(path: Path) -> None:
             assert node.name.startswith("_") or ast.get_docstring(node), f"a docstring for {named}"
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in SOURCES + TESTS if p.name != "test_tidy.py"], ids=relative
-)
+@pytest.mark.parametrize("path", SOURCES + TESTS, ids=relative)
 def test_nothing_is_left_for_later(path: Path) -> None:
-    assert not re.search(BANNED_WORDS, path.read_text("utf-8"))
+    """Words left in comments are found by ruff (FIX); here, methods that only say `not yet`."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            assert ast.unparse(raised) not in ("NotImplementedError", "NotImplemented")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)

@@ -132,7 +132,7 @@ def test_without_postgresql_a_command_is_503_and_health_says_so(settings: Settin
         assert int(reply.headers["retry-after"]) >= 1
         assert time.monotonic() - began < 3
     finally:
-        system.__exit__(None, None, None)
+        system.__exit__()
 
 
 def test_what_is_more_than_can_wait_is_503_and_the_rest_is_answered(settings: Settings) -> None:
