@@ -7,8 +7,10 @@ Next: domain/order.py
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 EVENT_TYPES = (
@@ -53,6 +55,28 @@ class Envelope:
     def aggregate(self) -> str:
         """The aggregate's name, which is also its Kafka key: `product-5`."""
         return f"{self.aggregate_type}-{self.aggregate_id}"
+
+
+EVENT_COLUMNS = """position, hash, event_id, aggregate_type, aggregate_id, version, event_type,
+    schema_version, payload, occurred_at, recorded_at, correlation_id, causation_id, caller,
+    traceparent"""
+
+
+def envelope_from_row(row: Sequence[Any]) -> Envelope:
+    """Return the envelope from a row of `EVENT_COLUMNS`; the payload comes as text."""
+    position, event_hash, event_id, kind, number, version, event_type, schema, payload, *rest = row
+    return Envelope(
+        position,
+        event_hash,
+        event_id,
+        kind,
+        number,
+        version,
+        event_type,
+        schema,
+        payload.encode(),
+        *rest,
+    )
 
 
 def utc_now() -> datetime:

@@ -46,7 +46,9 @@ _HEAD_MOVED = "SL001"
 
 async def connect(postgres_url: str) -> asyncpg.Connection:
     """Open a writing connection within 1 s. Raises OSError, TimeoutError, PostgresError."""
-    return await asyncpg.connect(postgres_url, timeout=0.9, server_settings=SESSION_SETTINGS)
+    return await asyncpg.connect(
+        postgres_url, timeout=0.9, command_timeout=6, server_settings=SESSION_SETTINGS
+    )
 
 
 async def read_head(connection: asyncpg.Connection, *, lock: bool = False) -> Head:

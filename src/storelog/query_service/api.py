@@ -94,12 +94,7 @@ class QueryApi:
 
     async def list_customer_orders(self, request: Request) -> Response:
         """GET /customers/{customerId}/orders"""
-        number = request.ids["customerId"]
-        async with answering():
-            known = await self._reads.one("customers", number)
-        if known is None:
-            raise _unknown("customer", number)
-        return await self._list_orders(request, number)
+        return await self._list_orders(request, request.ids["customerId"])
 
     async def _list_orders(self, request: Request, customer: int | None) -> Response:
         parameters = Parameters(request.query)
@@ -115,6 +110,9 @@ class QueryApi:
         after = read_cursor(request.query.get("cursor"), filters, 2)
         async with answering():
             place = await self._reads.place()
+            named = request.ids.get("customerId")
+            if named is not None and await self._reads.one("customers", named) is None:
+                raise _unknown("customer", named)
             if product is None:
                 page = await lists.orders(self._reads, place, match, span, after, limit)
             else:
@@ -188,36 +186,44 @@ class QueryApi:
 
     async def product_totals(self, request: Request) -> Response:
         """GET /analytics/product-totals"""
-        place, figures, limit = await self._figures(request, analytics.by_product)
-        top = _highest(figures, limit)
-        async with answering():
-            names = await self._names("products", (number for number, _ in top))
-        items = [
-            {
+        return await self._top(
+            request,
+            analytics.by_product,
+            "products",
+            lambda number, name, figure: {
                 "productId": number,
-                "productName": names.get(number),
+                "productName": name,
                 "unitsSold": figure.units,
                 "totalSales": format_money(figure.sales),
-            }
-            for number, figure in top
-        ]
-        return _answer(place, {"items": items})
+            },
+        )
 
     async def top_customers(self, request: Request) -> Response:
         """GET /analytics/top-customers"""
-        place, figures, limit = await self._figures(request, analytics.by_customer)
-        top = _highest(figures, limit)
-        async with answering():
-            names = await self._names("customers", (number for number, _ in top))
-        items = [
-            {
+        return await self._top(
+            request,
+            analytics.by_customer,
+            "customers",
+            lambda number, name, figure: {
                 "customerId": number,
-                "name": names.get(number),
+                "name": name,
                 "orders": figure.orders,
                 "totalSpent": format_money(figure.sales),
-            }
-            for number, figure in top
-        ]
+            },
+        )
+
+    async def _top(
+        self,
+        request: Request,
+        read: Any,
+        collection: str,
+        body: Callable[[int, str | None, analytics.Figure], Document],
+    ) -> Response:
+        place, figures, limit = await self._figures(request, read)
+        top = _highest(figures, limit)
+        async with answering():
+            names = await self._names(collection, (number for number, _ in top))
+        items = [body(number, names.get(number), figure) for number, figure in top]
         return _answer(place, {"items": items})
 
     async def _figures(self, request: Request, read: Any) -> tuple[Place, Figures, int]:

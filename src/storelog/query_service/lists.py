@@ -62,14 +62,8 @@ async def orders(
     limit: int,
 ) -> Page:
     """Return orders, newest first; `match` is on customerId, or nothing."""
-    found: list[Document] = []
     walk = _walk(reads, "orders", {**match, "deleted": False}, "orderDate", ("_id",), place, span)
-    if walk is not None:
-        async with aclosing(walk(limit + 1).documents(after)) as documents:
-            async for document in documents:
-                found.append(document)
-                if len(found) > limit:
-                    break
+    found = await _first(walk(limit + 1).documents(after), limit + 1) if walk else []
     return _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]])
 
 
@@ -119,14 +113,8 @@ async def sales_of_product(
     is_cancelled: bool,
 ) -> Page:
     """Return a product's sales, newest first."""
-    found: list[Document] = []
     walk = _sales_of_product(reads, place, match, span, is_cancelled=is_cancelled)
-    if walk is not None:
-        async with aclosing(walk(limit + 1).documents(after)) as documents:
-            async for sale in documents:
-                found.append(sale)
-                if len(found) > limit:
-                    break
+    found = await _first(walk(limit + 1).documents(after), limit + 1) if walk else []
     return _page(found, limit, _sale_key)
 
 
@@ -149,10 +137,7 @@ async def sales_of_orders(
         # The order that the last page ended in may have more lines: begin with it again.
         start = [after[0], after[1] + 1] if after else None
         async with aclosing(walk(limit + 1).documents(start)) as documents:
-            async for sale in _sales_in(reads, documents, after):
-                found.append(sale)
-                if len(found) > limit:
-                    break
+            found = await _first(_sales_in(reads, documents, after), limit + 1)
     return _page(found, limit, _sale_key)
 
 
@@ -182,7 +167,7 @@ def page_of_sales(sales: list[Document], after: Key | None, limit: int) -> Page:
 
 async def _sales_in(
     reads: Reads, orders: AsyncIterator[Document], after: Key | None
-) -> AsyncIterator[Document]:
+) -> AsyncGenerator[Document]:
     async for order in orders:
         items = sorted((item["itemId"] for item in order["orderItems"]), reverse=True)
         if after and order["_id"] == after[1]:
@@ -192,6 +177,17 @@ async def _sales_in(
             # A sale that its product's lane has not written yet is above the answer's position.
             if item in sales and "productId" in sales[item]:
                 yield sales[item]
+
+
+async def _first(documents: AsyncGenerator[Document], count: int) -> list[Document]:
+    """Return the first so many, and end the reading of the rest."""
+    found: list[Document] = []
+    async with aclosing(documents):
+        async for document in documents:
+            found.append(document)
+            if len(found) == count:
+                break
+    return found
 
 
 def _sale_key(sale: Document) -> Key:

@@ -78,7 +78,6 @@ class Walk:
     oldest: datetime
     newest: datetime
     chunk: int
-    projection: Mapping[str, int] | None = None
 
     async def documents(self, after: Key | None) -> AsyncGenerator[Document]:
         """Yield the documents below the key, or all."""
@@ -110,7 +109,7 @@ class Walk:
         """Yield a window's documents, a chunk at a time, each chunk after the last one's key."""
         order = [(self.time, -1), *((tie, -1) for tie in self.ties)]
         query = {**self.match, **condition}
-        found = self.collection.find(query, self.projection, sort=order, batch_size=self.chunk)
+        found = self.collection.find(query, sort=order, batch_size=self.chunk)
         async with found:
             async for document in found:
                 yield document

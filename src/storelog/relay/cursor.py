@@ -7,11 +7,10 @@ Next: relay/relay.py
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
 
-from storelog.envelope import GENESIS_HASH, Envelope
+from storelog.envelope import EVENT_COLUMNS, GENESIS_HASH, Envelope, envelope_from_row
 from storelog.errors import CannotRun, HistoryMismatch
 
 LEADER_LOCK = 0x53746F72656C6F67  # "Storelog"
@@ -23,9 +22,6 @@ SESSION_SETTINGS = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
-_COLUMNS = """position, hash, event_id, aggregate_type, aggregate_id, version, event_type,
-    schema_version, payload, occurred_at, recorded_at, correlation_id, causation_id, caller,
-    traceparent"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,9 @@ class Cursor:
 
 async def connect(postgres_url: str) -> asyncpg.Connection:
     """Open the relay's one connection."""
-    return await asyncpg.connect(postgres_url, timeout=5, server_settings=SESSION_SETTINGS)
+    return await asyncpg.connect(
+        postgres_url, timeout=5, command_timeout=15, server_settings=SESSION_SETTINGS
+    )
 
 
 async def lead(connection: asyncpg.Connection) -> bool:
@@ -76,30 +74,14 @@ async def read_after(
 ) -> Sequence[Envelope]:
     """Return at most `limit` events above `position`, in order; none missing between them."""
     rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2",
+        f"SELECT {EVENT_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2",
         position,
         limit,
     )
-    events = [_envelope(row) for row in rows]
+    events = [envelope_from_row(row) for row in rows]
     if events and events[-1].position != position + len(events):
         raise HistoryMismatch(f"the log has a gap after position {position}: run `storelog verify`")
     return events
-
-
-def _envelope(row: Sequence[Any]) -> Envelope:
-    position, event_hash, event_id, kind, number, version, event_type, schema, payload, *rest = row
-    return Envelope(
-        position,
-        event_hash,
-        event_id,
-        kind,
-        number,
-        version,
-        event_type,
-        schema,
-        payload.encode(),
-        *rest,
-    )
 
 
 async def hash_at(connection: asyncpg.Connection, position: int) -> bytes | None:

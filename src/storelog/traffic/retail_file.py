@@ -34,7 +34,7 @@ MAX_LINES, MAX_QUANTITY, MAX_STOCK = 2_000, 1_000_000, 2_147_483_647
 MAX_PRICE = Decimal(9_999_999_999)
 _INTEGER = re.compile(r"[-+]?[0-9]{1,12}")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,12})?")
-_TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%m/%d/%Y %H:%M", "%Y-%m-%dT%H:%M:%S")
+_OTHER_TIME = re.compile(r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d\d")
 
 
 @dataclass(slots=True)
@@ -195,11 +195,11 @@ def _price(text: str) -> Decimal:
 
 def _date(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        if _OTHER_TIME.fullmatch(text):
+            return datetime.strptime(f"{text} +0000", "%m/%d/%Y %H:%M %z")
+        at = datetime.fromisoformat(text)
     except ValueError:
-        for form in _TIMES:
-            try:
-                return datetime.strptime(text, form).replace(tzinfo=UTC)
-            except ValueError:
-                continue
-    raise ValueError(f"InvoiceDate {text[:40]!r} is not a time such as 2010-12-01 08:26:00")
+        at = None
+    if at is None or at.tzinfo is not None:
+        raise ValueError(f"InvoiceDate {text[:40]!r} is not a time such as 2010-12-01 08:26:00")
+    return at.replace(tzinfo=UTC)

@@ -8,13 +8,10 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
-from storelog.envelope import GENESIS_HASH, Envelope, chain_hash
+from storelog.envelope import EVENT_COLUMNS, GENESIS_HASH, Envelope, chain_hash, envelope_from_row
 from storelog.verify.report import Report
 
 CHUNK = 2_000
-_COLUMNS = """position, hash, event_id, aggregate_type, aggregate_id, version, event_type,
-    schema_version, payload, occurred_at, recorded_at, correlation_id, causation_id, caller,
-    traceparent, payload_hash"""
 
 
 async def read_log(
@@ -23,22 +20,15 @@ async def read_log(
     """Yield events with their payload hashes in (after, up_to], a chunk at a time."""
     while after < up_to:
         rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM events WHERE position > $1 AND position <= $2"
-            f" ORDER BY position LIMIT {CHUNK}",
+            f"SELECT {EVENT_COLUMNS}, payload_hash FROM events"
+            f" WHERE position > $1 AND position <= $2 ORDER BY position LIMIT {CHUNK}",
             after,
             up_to,
         )
         if not rows:
             return
-        yield [_event(tuple(row)) for row in rows]
+        yield [(envelope_from_row(tuple(row)[:-1]), row["payload_hash"]) for row in rows]
         after = rows[-1]["position"]
-
-
-def _event(row: tuple[object, ...]) -> tuple[Envelope, bytes]:
-    *fields, payload_hash = row
-    fields[8] = str(fields[8]).encode()
-    assert isinstance(payload_hash, bytes)
-    return Envelope(*fields), payload_hash  # type: ignore[arg-type]
 
 
 class Chain:

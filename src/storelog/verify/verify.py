@@ -18,9 +18,9 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
-from storelog.lag import read_place
 from storelog.projector.change import Change, read_change
 from storelog.projector.database import DEAD_LETTERS
+from storelog.query_service.reads import Reads
 from storelog.read_side import database_name, mongodb_uri
 from storelog.verify.log import Chain, read_log
 from storelog.verify.read_model import ReadModel
@@ -40,12 +40,16 @@ async def verify(settings: Settings, progress: Progress, *, repair: bool = False
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     client: AsyncMongoClient[Document] = AsyncMongoClient(
-        mongodb_uri(settings), serverSelectionTimeoutMS=5_000, appname="storelog verify"
+        mongodb_uri(settings),
+        serverSelectionTimeoutMS=5_000,
+        socketTimeoutMS=60_000,
+        appname="storelog verify",
     )
     try:
         connection = await asyncpg.connect(
             settings.postgres_url,
             timeout=5,
+            command_timeout=60,
             server_settings={"application_name": "storelog verify", "jit": "off"},
         )
         database = client.get_database(
@@ -121,16 +125,18 @@ class _Run:
         """Wait until the read model holds the position; a difference when it does not come."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + WAIT_SECONDS
-        while True:
-            place = await read_place(self._settings)
-            if place.position >= position:
-                return True
-            self._progress("projected", place.position, position)
-            if loop.time() > give_up_at:
-                where = "mongodb.checkpoints"
-                self._report.differ(where, "all lanes", "position", position, place.position)
-                return False
-            await asyncio.sleep(0.25)
+        reads = Reads(self._settings)
+        try:
+            while (place := await reads.place()).position < position:
+                self._progress("projected", place.position, position)
+                if loop.time() > give_up_at:
+                    where = "mongodb.checkpoints"
+                    self._report.differ(where, "all lanes", "position", position, place.position)
+                    return False
+                await asyncio.sleep(0.25)
+        finally:
+            await reads.close()
+        return True
 
     async def _read_dead_letters(self) -> None:
         """Read which events are not in the read model, and said to be so."""
