@@ -3,10 +3,10 @@
 import threading
 from typing import Annotated
 
+import msgspec
 import typer
 
-from storelog.cli.client import get_json
-from storelog.cli.options import DataDir, print_json, settings_of
+from storelog.cli.options import DataDir, client_of, settings_of
 
 PAGE = 1_000
 FOLLOW_SECONDS = 0.5
@@ -26,15 +26,15 @@ def events(
     """Print events in order. Example: storelog events --aggregate product-5 --limit 10"""
     settings = settings_of(data_dir).settings
     left = limit
-    while left is None or left > 0:
-        size = PAGE if left is None else min(left, PAGE)
-        asked = {"aggregate": aggregate, "after": after, "limit": size}
-        found = get_json(settings, f"{settings.command_url}/events", asked)
-        for event in found["items"]:
-            print_json(event)
-            after = event["position"]
-        left = None if left is None else left - len(found["items"])
-        if found["nextAfter"] is None:
-            if not follow:
-                return
-            threading.Event().wait(FOLLOW_SECONDS)
+    with client_of(settings) as shop:
+        while left is None or left > 0:
+            size = PAGE if left is None else min(left, PAGE)
+            found = shop.list_events(aggregate=aggregate, after=after, limit=size)
+            for event in found:
+                print(msgspec.json.encode(event).decode(), flush=True)
+                after = event.position
+            left = None if left is None else left - len(found)
+            if len(found) < size:
+                if not follow:
+                    return
+                threading.Event().wait(FOLLOW_SECONDS)

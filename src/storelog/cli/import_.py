@@ -42,8 +42,7 @@ def retail(
     settings = settings_of(data_dir).settings
     from storelog.cli.progress import Shown
     from storelog.traffic.retail_file import read_retail_file
-    from storelog.traffic.retail_import import Options, RetailImport
-    from storelog.traffic.sender import Refused
+    from storelog.traffic.retail_import import Options, Refused, RetailImport
 
     read = read_retail_file(file, limit_invoices)
     with Shown() as progress:

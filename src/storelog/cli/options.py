@@ -2,13 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from storelog.config import Loaded, load
+from storelog.config import Loaded, Settings, load
+from storelog.errors import BadUse, CannotRun
+
+if TYPE_CHECKING:
+    from storelog.client import Storelog
 
 T = TypeVar("T")
 DataDir = Annotated[
@@ -38,6 +43,18 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from group
+
+
+@contextmanager
+def client_of(settings: Settings) -> "Iterator[Storelog]":
+    """Give a client of the services that the settings name; what is refused was bad use."""
+    from storelog.client import Problem, Storelog
+
+    with Storelog(settings.command_url, settings.query_url, settings.api_key) as shop:
+        try:
+            yield shop
+        except Problem as problem:
+            raise (BadUse if problem.status < 500 else CannotRun)(str(problem)) from problem
 
 
 def print_json(facts: Any) -> None:

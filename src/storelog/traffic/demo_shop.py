@@ -2,24 +2,26 @@
 
 The same seed makes the same catalogue and customers, and draws from the same dice; what is refused
 (a product is sold out, say) is counted, since a shop has refusals too.
-Next: traffic/sender.py
+Next: client/session.py
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+from storelog.client import AsyncStorelog, Line, Problem
 from storelog.config import Settings
-from storelog.traffic.sender import Answer, Refused, Sender
 
 PRODUCTS, CUSTOMERS = 120, 200
 MAX_IN_FLIGHT = 200
+PATIENCE_SECONDS = 60.0
 _KINDS = ("Cake stand", "Lantern", "Teapot", "Cushion", "Clock", "Candle", "Tray", "Lamp")
 _COLOURS = ("red", "white", "blue", "green", "ivory", "pink", "grey", "gold")
 _FIRST = ("Ann", "Ben", "Chloe", "David", "Ella", "Femi", "Grace", "Hugo", "Ines", "Jun")
 _LAST = ("Miller", "Okafor", "Rossi", "Novak", "Silva", "Kim", "Dubois", "Larsen")
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 
 
@@ -36,35 +38,35 @@ class DemoShop:
 
     async def run(self, settings: Settings, orders_per_second: float, seconds: float) -> int:
         """Open the shop, then trade; return the log's position at the end."""
-        async with Sender(settings, settings.command_url) as sender:
-            await self._open(sender)
-            await self._trade(sender, orders_per_second, seconds)
-            return sender.position
+        async with AsyncStorelog(
+            settings.command_url,
+            settings.query_url,
+            settings.api_key,
+            patience_seconds=PATIENCE_SECONDS,
+        ) as shop:
+            await self._open(shop)
+            await self._trade(shop, orders_per_second, seconds)
+            return shop.position
 
-    async def _open(self, sender: Sender) -> None:
-        for kind, path, count, make, ids in (
-            ("customer", "/customers", CUSTOMERS, self._new_customer, self._customers),
-            ("product", "/products", PRODUCTS, self._new_product, self._products),
-        ):
-            bodies = [make() for _ in range(count)]
-            answers = await asyncio.gather(*(sender.send("POST", path, body) for body in bodies))
-            for answer in answers:
-                if answer.status != 201:
-                    raise Refused(f"a {kind}", answer)
-                ids.append(answer.body[f"{kind}Id"])
-            self._progress(f"{kind}s", count, count)
+    async def _open(self, shop: AsyncStorelog) -> None:
+        customers = [shop.create_customer(*self._new_customer()) for _ in range(CUSTOMERS)]
+        self._customers = [made.customer_id for made in await asyncio.gather(*customers)]
+        self._progress("customers", CUSTOMERS, CUSTOMERS)
+        products = [shop.create_product(*self._new_product()) for _ in range(PRODUCTS)]
+        self._products = [made.product_id for made in await asyncio.gather(*products)]
+        self._progress("products", PRODUCTS, PRODUCTS)
 
-    def _new_customer(self) -> dict[str, Any]:
+    def _new_customer(self) -> tuple[str, str]:
         first, last = self._random.choice(_FIRST), self._random.choice(_LAST)
         address = f"{first}.{last}.{self._random.randrange(10_000)}@example.invalid".lower()
-        return {"name": f"{first} {last}", "email": address, "phoneNumber": None}
+        return f"{first} {last}", address
 
-    def _new_product(self) -> dict[str, Any]:
+    def _new_product(self) -> tuple[str, str, int]:
         name = f"{self._random.choice(_COLOURS)} {self._random.choice(_KINDS)}".capitalize()
         price = f"{self._random.randrange(1, 60)}.{self._random.choice(('00', '25', '50', '95'))}"
-        return {"name": name, "price": price, "stock": self._random.randrange(20, 2_000)}
+        return name, price, self._random.randrange(20, 2_000)
 
-    async def _trade(self, sender: Sender, orders_per_second: float, seconds: float) -> None:
+    async def _trade(self, shop: AsyncStorelog, orders_per_second: float, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         total = max(1, round(orders_per_second * seconds))
@@ -73,43 +75,41 @@ class DemoShop:
             for number in range(total):
                 await asyncio.sleep(max(0.0, began + number / orders_per_second - loop.time()))
                 await free.acquire()
-                task = group.create_task(self._act(sender))
+                task = group.create_task(self._act(shop))
                 task.add_done_callback(lambda _: free.release())
                 self._progress("orders", number + 1, total)
 
-    async def _act(self, sender: Sender) -> None:
+    async def _act(self, shop: AsyncStorelog) -> None:
         """Do what happens next in the shop: an order mostly, sometimes something else."""
         dice = self._random.random()
         if dice < 0.02 and self._orders:
             order = self._orders.pop(self._random.randrange(len(self._orders)))
-            self._count("orders deleted", await sender.send("DELETE", f"/orders/{order}", None))
+            await self._count("orders deleted", shop.delete_order(order))
         elif dice < 0.05:
-            product = self._random.choice(self._products)
-            body = {"delta": self._random.randrange(50, 500), "reason": "delivery"}
-            path = f"/products/{product}/stock-adjustments"
-            self._count("deliveries", await sender.send("POST", path, body))
+            product, units = self._random.choice(self._products), self._random.randrange(50, 500)
+            await self._count("deliveries", shop.adjust_stock(product, units, "delivery"))
         elif dice < 0.06:
             customer = self._random.choice(self._customers)
-            path = f"/customers/{customer}"
-            self._count("customers changed", await sender.send("PUT", path, self._new_customer()))
-        answer = await sender.send("POST", "/orders", self._new_order())
-        self._count("orders", answer)
-        if answer.status == 201:
-            self._orders.append(answer.body["orderId"])
+            changed = shop.update_customer(customer, *self._new_customer())
+            await self._count("customers changed", changed)
+        made = await self._count("orders", shop.place_order(*self._new_order()))
+        if made is not None:
+            self._orders.append(made.order_id)
 
-    def _new_order(self) -> dict[str, Any]:
+    def _new_order(self) -> tuple[int, list[Line]]:
         lines = min(8, 1 + int(self._random.expovariate(0.6)))
         # A few products sell most, as in a real shop.
         chosen = {int(self._random.triangular(0, PRODUCTS, 0)) for _ in range(lines)}
-        return {
-            "customerId": self._random.choice(self._customers),
-            "orderItems": [
-                {"productId": self._products[place], "quantity": self._random.randrange(1, 6)}
-                for place in sorted(chosen)
-            ],
-        }
+        return self._random.choice(self._customers), [
+            Line(self._products[place], self._random.randrange(1, 6)) for place in sorted(chosen)
+        ]
 
-    def _count(self, what: str, answer: Answer) -> None:
-        refused = answer.status >= 400
-        slug = str((answer.body or {}).get("type", "")).rpartition("/")[2] if refused else ""
-        self.answers[f"{what} refused: {slug}" if refused else what] += 1
+    async def _count(self, what: str, command: Awaitable[T]) -> T | None:
+        """Return what the command gave, or None where a rule refused it."""
+        try:
+            made = await command
+        except Problem as problem:
+            self.answers[f"{what} refused: {problem.slug}"] += 1
+            return None
+        self.answers[what] += 1
+        return made

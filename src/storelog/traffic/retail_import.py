@@ -2,24 +2,30 @@
 
 Every command has a key made of the file, the options and its own name, so an import that was
 stopped at any moment goes on where it was, and one that is finished changes nothing.
-Next: traffic/sender.py
+Next: client/session.py
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from storelog.client import AsyncStorelog, Line, Problem
 from storelog.config import Settings
 from storelog.domain.money import exact_sum, format_money, line_amount
-from storelog.envelope import format_time
+from storelog.errors import CannotRun
 from storelog.traffic.retail_file import GUEST, Invoice, RetailFile
-from storelog.traffic.sender import IN_FLIGHT, Refused, Sender
 
+IN_FLIGHT = 48
+PATIENCE_SECONDS = 60.0
 Progress = Callable[[str, int, int], None]
+
+
+class Refused(CannotRun):
+    """A command of the import was refused; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,9 @@ class Options:
 
     limit_invoices: int | None = None
     spare_stock: int = 100
+
+
+Send = Callable[[AsyncStorelog, str, str], Awaitable[None]]
 
 
 class RetailImport:
@@ -44,26 +53,35 @@ class RetailImport:
 
     async def run(self, settings: Settings) -> int:
         """Send everything; return the log's position after it. Raises Refused and CannotRun."""
-        async with Sender(settings, settings.command_url) as sender:
-            await self._each("customers", self._file.customers, sender, self._send_customer)
-            await self._each("products", self._file.items, sender, self._send_product)
-            await self._each("orders", self._file.invoices, sender, self._send_order)
-            return sender.position
+        async with AsyncStorelog(
+            settings.command_url,
+            settings.query_url,
+            settings.api_key,
+            patience_seconds=PATIENCE_SECONDS,
+            max_in_flight=IN_FLIGHT,
+        ) as shop:
+            await self._each("customer", self._file.customers, shop, self._send_customer)
+            await self._each("product", self._file.items, shop, self._send_product)
+            await self._each("order", self._file.invoices, shop, self._send_order)
+            return shop.position
 
-    async def _each(
-        self, kind: str, names: Iterable[str], sender: Sender, send: Callable[..., Any]
-    ) -> None:
+    async def _each(self, kind: str, names: Iterable[str], shop: AsyncStorelog, send: Send) -> None:
         """Send one command for each name, IN_FLIGHT at a time; stop at the first refusal."""
         waiting = list(names)
         total, done = len(waiting), 0
-        self._progress(kind, 0, total)
+        self._progress(f"{kind}s", 0, total)
 
         async def work() -> None:
             nonlocal done
             while waiting:
-                await send(sender, waiting.pop())
+                name = waiting.pop()
+                key = f"{self._prefix}/{kind}/{quote(name or 'guest', safe='')}"
+                try:
+                    await send(shop, name, key)
+                except Problem as problem:
+                    raise Refused(f"{kind} {name or 'guest'} was refused: {problem}") from problem
                 done += 1
-                self._progress(kind, done, total)
+                self._progress(f"{kind}s", done, total)
 
         # Taken from the end, so that the file's order is kept.
         waiting.reverse()
@@ -71,48 +89,27 @@ class RetailImport:
             for _ in range(min(IN_FLIGHT, total)):
                 group.create_task(work())
 
-    async def _command(
-        self, sender: Sender, path: str, kind: str, name: str, body: dict[str, Any]
-    ) -> Any:
-        key = f"{self._prefix}/{kind}/{quote(name, safe='')}"
-        answer = await sender.send("POST", path, body, key)
-        if answer.status != 201:
-            raise Refused(f"{kind} {name}", answer)
-        return answer.body
-
-    async def _send_customer(self, sender: Sender, number: str) -> None:
+    async def _send_customer(self, shop: AsyncStorelog, number: str, key: str) -> None:
         name, address = f"Customer {number}", f"customer-{number}@example.invalid"
         if number == GUEST:
             name, address = "Guest", "guest@example.invalid"
-        body = {"name": name, "email": address}
-        made = await self._command(sender, "/customers", "customer", number or "guest", body)
-        self._customers[number] = made["customerId"]
+        made = await shop.create_customer(name, address, key=key)
+        self._customers[number] = made.customer_id
 
-    async def _send_product(self, sender: Sender, code: str) -> None:
+    async def _send_product(self, shop: AsyncStorelog, code: str, key: str) -> None:
         item = self._file.items[code]
-        body = {
-            "name": item.name,
-            "price": format_money(item.price),
-            "stock": item.units + self._options.spare_stock,
-        }
-        made = await self._command(sender, "/products", "product", code, body)
-        self._products[code] = made["productId"]
+        stock = item.units + self._options.spare_stock
+        made = await shop.create_product(item.name, format_money(item.price), stock, key=key)
+        self._products[code] = made.product_id
 
-    async def _send_order(self, sender: Sender, number: str) -> None:
+    async def _send_order(self, shop: AsyncStorelog, number: str, key: str) -> None:
         invoice = self._file.invoices[number]
-        body = {
-            "customerId": self._customers[invoice.customer],
-            "orderDate": format_time(invoice.date),
-            "orderItems": [
-                {
-                    "productId": self._products[code],
-                    "quantity": quantity,
-                    "price": format_money(price),
-                }
-                for code, quantity, price in invoice.lines
-            ],
-        }
-        await self._command(sender, "/orders", "order", number, body)
+        lines = [
+            Line(self._products[code], quantity, format_money(price))
+            for code, quantity, price in invoice.lines
+        ]
+        customer = self._customers[invoice.customer]
+        await shop.place_order(customer, lines, order_date=invoice.date, key=key)
 
     def summary(self) -> dict[str, Any]:
         """Return what the contract's summary says."""
@@ -140,12 +137,16 @@ async def wait_until_projected(
     settings: Settings, position: int, stall_seconds: float
 ) -> AsyncIterator[int]:
     """Yield the read model's position until it holds `position`, or has not moved for a while."""
-    async with Sender(settings, settings.query_url) as sender:
+    async with AsyncStorelog(
+        settings.command_url,
+        settings.query_url,
+        settings.api_key,
+        patience_seconds=PATIENCE_SECONDS,
+    ) as shop:
         loop = asyncio.get_running_loop()
         last, moved_at = -1, loop.time()
         while last < position and loop.time() - moved_at < stall_seconds:
-            answer = await sender.send("GET", "/health/ready", None)
-            now = answer.body.get("position", -1) if answer.status == 200 else last
+            now = await shop.projected()
             if now != last:
                 last, moved_at = now, loop.time()
                 yield now

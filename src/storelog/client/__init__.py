@@ -1,0 +1,52 @@
+"""A typed Python client of both services: `Storelog` for plain code, `AsyncStorelog` for asyncio.
+
+Every command carries an Idempotency-Key, so that repeating it after a network error has one
+effect; a read waits for the commands that were sent before it. Imports nothing of the services.
+Next: client/shop.py
+"""
+
+from storelog.client.blocking import Storelog
+from storelog.client.bodies import (
+    Customer,
+    DaySales,
+    Event,
+    Line,
+    Order,
+    OrderItem,
+    Product,
+    ProductTotal,
+    Sale,
+    TopCustomer,
+    TotalSales,
+)
+from storelog.client.problems import (
+    InsufficientStock,
+    InvalidRequest,
+    NoAnswer,
+    Problem,
+    ThingNotFound,
+    VersionIsStale,
+)
+from storelog.client.shop import AsyncStorelog
+
+__all__ = [
+    "AsyncStorelog",
+    "Customer",
+    "DaySales",
+    "Event",
+    "InsufficientStock",
+    "InvalidRequest",
+    "Line",
+    "NoAnswer",
+    "Order",
+    "OrderItem",
+    "Problem",
+    "Product",
+    "ProductTotal",
+    "Sale",
+    "Storelog",
+    "ThingNotFound",
+    "TopCustomer",
+    "TotalSales",
+    "VersionIsStale",
+]

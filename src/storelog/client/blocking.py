@@ -1,0 +1,126 @@
+"""The client for plain code: the same calls, run on a loop in a thread of the client's own.
+
+One client may be used from many threads at once. Next: client/transport.py
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from storelog.client.session import Listing
+from storelog.client.shop import AsyncStorelog
+
+P = ParamSpec("P")
+T = TypeVar("T")
+STOP_SECONDS = 5.0
+
+
+def _now(
+    method: Callable[Concatenate[AsyncStorelog, P], Coroutine[Any, Any, T]],
+) -> "Callable[Concatenate[Storelog, P], T]":
+    """Return the method that waits for its answer."""
+
+    def call(self: "Storelog", /, *args: P.args, **named: P.kwargs) -> T:
+        return self.run(method(self.shop, *args, **named))
+
+    update_wrapper(call, method)
+    return call
+
+
+def _each(
+    method: Callable[Concatenate[AsyncStorelog, P], Listing[T]],
+) -> "Callable[Concatenate[Storelog, P], Iterator[T]]":
+    """Return the method that yields a list's items."""
+
+    def call(self: "Storelog", /, *args: P.args, **named: P.kwargs) -> Iterator[T]:
+        listing = method(self.shop, *args, **named)
+        while (items := self.run(listing.next_page())) is not None:
+            yield from items
+
+    update_wrapper(call, method)
+    return call
+
+
+class Storelog:
+    """One shop: `with Storelog(command_url, query_url) as shop: ...`; see AsyncStorelog."""
+
+    def __init__(
+        self,
+        command_url: str = "http://127.0.0.1:8080",
+        query_url: str = "http://127.0.0.1:8081",
+        api_key: str | None = None,
+        *,
+        patience_seconds: float = 30.0,
+        wait_seconds: int = 10,
+        max_in_flight: int = 48,
+    ) -> None:
+        self.shop = AsyncStorelog(
+            command_url,
+            query_url,
+            api_key,
+            patience_seconds=patience_seconds,
+            wait_seconds=wait_seconds,
+            max_in_flight=max_in_flight,
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="storelog-client", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        if self._loop.is_closed():
+            return
+        self.run(self.shop.transport.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_SECONDS)
+        self._loop.close()
+
+    @property
+    def position(self) -> int:
+        """The newest position that this client's commands were given."""
+        return self.shop.position
+
+    @position.setter
+    def position(self, position: int) -> None:
+        self.shop.position = position
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what a call of `shop` gives; an interrupt ends the call."""
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return running.result()
+        finally:
+            running.cancel()
+
+    create_customer = _now(AsyncStorelog.create_customer)
+    update_customer = _now(AsyncStorelog.update_customer)
+    delete_customer = _now(AsyncStorelog.delete_customer)
+    create_product = _now(AsyncStorelog.create_product)
+    update_product = _now(AsyncStorelog.update_product)
+    adjust_stock = _now(AsyncStorelog.adjust_stock)
+    delete_product = _now(AsyncStorelog.delete_product)
+    place_order = _now(AsyncStorelog.place_order)
+    delete_order = _now(AsyncStorelog.delete_order)
+    get_customer = _now(AsyncStorelog.get_customer)
+    get_product = _now(AsyncStorelog.get_product)
+    get_order = _now(AsyncStorelog.get_order)
+    list_customers = _each(AsyncStorelog.list_customers)
+    list_products = _each(AsyncStorelog.list_products)
+    list_orders = _each(AsyncStorelog.list_orders)
+    list_sales = _each(AsyncStorelog.list_sales)
+    total_sales = _now(AsyncStorelog.total_sales)
+    sales_by_day = _now(AsyncStorelog.sales_by_day)
+    product_totals = _now(AsyncStorelog.product_totals)
+    top_customers = _now(AsyncStorelog.top_customers)
+    list_events = _now(AsyncStorelog.list_events)
+    projected = _now(AsyncStorelog.projected)

@@ -1,0 +1,140 @@
+"""The reads, each holding what this client's own commands wrote before it.
+
+`start` is in a range, `end` is not; `as_of` is a position or a moment: the shop as it was then.
+Next: client/blocking.py
+"""
+
+from datetime import date, datetime
+
+from storelog.client.bodies import (
+    Customer,
+    DaySales,
+    Event,
+    EventPage,
+    Order,
+    Page,
+    Product,
+    ProductTotal,
+    Ready,
+    Sale,
+    TopCustomer,
+    TotalSales,
+)
+from storelog.client.session import Listing, Session, read, versioned
+from storelog.client.transport import Answer
+
+When = datetime | date
+AsOf = int | datetime
+
+
+class Queries(Session):
+    """What looks at the shop."""
+
+    async def get_customer(self, customer_id: int, *, as_of: AsOf | None = None) -> Customer:
+        """Return a customer. Raises ThingNotFound."""
+        return versioned(await self.get(f"/customers/{customer_id}", {"asOf": as_of}), Customer)
+
+    async def get_product(self, product_id: int, *, as_of: AsOf | None = None) -> Product:
+        """Return a product. Raises ThingNotFound."""
+        return versioned(await self.get(f"/products/{product_id}", {"asOf": as_of}), Product)
+
+    async def get_order(self, order_id: int, *, as_of: AsOf | None = None) -> Order:
+        """Return an order. Raises ThingNotFound."""
+        return read(await self.get(f"/orders/{order_id}", {"asOf": as_of}), Order)
+
+    def list_customers(self, *, as_of: AsOf | None = None) -> Listing[Customer]:
+        """List every customer."""
+        return Listing(self, "/customers", Page[Customer], {"asOf": as_of})
+
+    def list_products(
+        self, *, in_stock: bool | None = None, as_of: AsOf | None = None
+    ) -> Listing[Product]:
+        """List every product."""
+        return Listing(self, "/products", Page[Product], {"inStock": in_stock, "asOf": as_of})
+
+    def list_orders(
+        self,
+        *,
+        customer_id: int | None = None,
+        product_id: int | None = None,
+        start: When | None = None,
+        end: When | None = None,
+        as_of: AsOf | None = None,
+    ) -> Listing[Order]:
+        """List orders, the newest first; `start` is in the range, `end` is not."""
+        asked = {"customerId": customer_id, "productId": product_id, "from": start, "to": end}
+        return Listing(self, "/orders", Page[Order], {**asked, "asOf": as_of})
+
+    def list_sales(
+        self,
+        *,
+        customer_id: int | None = None,
+        product_id: int | None = None,
+        order_id: int | None = None,
+        start: When | None = None,
+        end: When | None = None,
+        cancelled: bool = False,
+        as_of: AsOf | None = None,
+    ) -> Listing[Sale]:
+        """List sales, the newest first; with `cancelled` those of deleted orders only."""
+        asked = {"customerId": customer_id, "productId": product_id, "orderId": order_id}
+        span = {"from": start, "to": end, "cancelled": cancelled or None, "asOf": as_of}
+        return Listing(self, "/product-sold", Page[Sale], {**asked, **span})
+
+    async def total_sales(
+        self, start: When | None = None, end: When | None = None, *, as_of: AsOf | None = None
+    ) -> TotalSales:
+        """Return the shop's figures for [start, end)."""
+        return read(await self._figures("total-sales", start, end, as_of), TotalSales)
+
+    async def sales_by_day(
+        self, start: When | None = None, end: When | None = None, *, as_of: AsOf | None = None
+    ) -> list[DaySales]:
+        """Return the figures of each UTC day on which anything was sold."""
+        return read(await self._figures("sales-by-day", start, end, as_of), Page[DaySales]).items
+
+    async def product_totals(
+        self,
+        start: When | None = None,
+        end: When | None = None,
+        *,
+        limit: int = 50,
+        as_of: AsOf | None = None,
+    ) -> list[ProductTotal]:
+        """Return the products that sold most, by sales."""
+        answer = await self._figures("product-totals", start, end, as_of, limit)
+        return read(answer, Page[ProductTotal]).items
+
+    async def top_customers(
+        self,
+        start: When | None = None,
+        end: When | None = None,
+        *,
+        limit: int = 50,
+        as_of: AsOf | None = None,
+    ) -> list[TopCustomer]:
+        """Return the customers who spent most."""
+        answer = await self._figures("top-customers", start, end, as_of, limit)
+        return read(answer, Page[TopCustomer]).items
+
+    async def list_events(
+        self, *, aggregate: str | None = None, after: int = 0, limit: int = 1_000
+    ) -> list[Event]:
+        """Return events of the log above a position, in order."""
+        asked = {"aggregate": aggregate, "after": after, "limit": limit}
+        return read(await self.get_log(asked), EventPage).items
+
+    async def projected(self) -> int:
+        """Return the position that the read model holds now, without waiting for any."""
+        return read(await self.get("/health/ready", is_waiting=False), Ready).position
+
+    async def _figures(
+        self,
+        name: str,
+        start: When | None,
+        end: When | None,
+        as_of: AsOf | None,
+        limit: int | None = None,
+    ) -> Answer:
+        asked = {"from": start, "to": end, "limit": limit, "asOf": as_of}
+        return await self.get(f"/analytics/{name}", asked)

@@ -1,0 +1,129 @@
+"""What all calls share: keys on commands, positions from commands to reads, pages of lists.
+
+Next: client/commands.py
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Generic, Self, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from storelog.client.bodies import Customer, Page, Product
+from storelog.client.problems import NoAnswer
+from storelog.client.transport import Answer, Transport
+from storelog.envelope import format_time
+
+T = TypeVar("T")
+V = TypeVar("V", Customer, Product)
+PAGE = 200
+
+
+class Session:
+    """One shop, by its two services' addresses; use it as an async context.
+
+    `position` is the newest that this client's commands were given. Reads ask for everything up to
+    it, so it may be handed on to another client, whose reads then hold the same. A method raises
+    Problem for a refusal, and NoAnswer when nothing has answered for `patience_seconds`.
+    """
+
+    def __init__(
+        self,
+        command_url: str = "http://127.0.0.1:8080",
+        query_url: str = "http://127.0.0.1:8081",
+        api_key: str | None = None,
+        *,
+        patience_seconds: float = 30.0,
+        wait_seconds: int = 10,
+        max_in_flight: int = 48,
+    ) -> None:
+        self._command_url, self._query_url = command_url.rstrip("/"), query_url.rstrip("/")
+        self.transport = Transport(api_key, patience_seconds, max_in_flight)
+        self._wait_seconds = wait_seconds
+        self.position = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.transport.close()
+
+    async def command(
+        self, method: str, path: str, body: Any, key: str | None, if_version: int | None = None
+    ) -> Answer:
+        """Send a command to the Command Service, and keep the position that it was given."""
+        headers = {"Idempotency-Key": key or uuid4().hex}
+        if if_version is not None:
+            headers["If-Match"] = f'"{if_version}"'
+        answer = await self.transport.call(
+            method, self._command_url, path, headers=headers, body=body
+        )
+        self.position = max(self.position, answer.position)
+        return answer
+
+    async def get(
+        self, path: str, asked: Mapping[str, Any] | None = None, *, is_waiting: bool = True
+    ) -> Answer:
+        """Read from the Query Service what holds everything up to `position`."""
+        headers = {}
+        if is_waiting and self.position:
+            headers["Storelog-Wait-For"] = str(self.position)
+            headers["Prefer"] = f"wait={self._wait_seconds}"
+        return await self.transport.call(
+            "GET", self._query_url, path, query=_query(asked or {}), headers=headers
+        )
+
+    async def get_log(self, asked: Mapping[str, Any]) -> Answer:
+        """Read from the Command Service's log."""
+        return await self.transport.call("GET", self._command_url, "/events", query=_query(asked))
+
+
+class Listing(Generic[T]):
+    """A list, fetched a page at a time while it is iterated over, once."""
+
+    def __init__(
+        self, session: Session, path: str, kind: type[Page[T]], asked: Mapping[str, Any]
+    ) -> None:
+        self._session, self._path, self._kind = session, path, kind
+        self._asked = {**asked, "limit": PAGE}
+        self._is_over = False
+
+    async def next_page(self) -> list[T] | None:
+        """Return the next page's items, which may be none; None after the last page."""
+        if self._is_over:
+            return None
+        page = read(await self._session.get(self._path, self._asked), self._kind)
+        self._asked["cursor"] = page.next_cursor
+        self._is_over = page.next_cursor is None
+        return page.items
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        while (items := await self.next_page()) is not None:
+            for item in items:
+                yield item
+
+
+def read(answer: Answer, kind: type[T]) -> T:
+    """Return the answer's body, checked. Raises NoAnswer for one that is no such thing."""
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NoAnswer(f"what was answered is no {kind!r}: {error}") from error
+
+
+def versioned(answer: Answer, kind: type[V]) -> V:
+    """Return the answer's body with the version that its ETag names."""
+    return msgspec.structs.replace(read(answer, kind), version=answer.version)
+
+
+def _query(asked: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in asked.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return format_time(value if value.tzinfo else value.replace(tzinfo=UTC))
+    return value.isoformat() if isinstance(value, date) else str(value)
