@@ -115,6 +115,10 @@ class System:
     def log(self, name: str) -> str:
         return (self._home / f"{name}.log").read_text("utf-8")[-3000:]
 
+    def url(self, name: str) -> str:
+        """Where the process listens."""
+        return self._urls[name]
+
     def signal(self, name: str, number: signal.Signals) -> None:
         self._processes[name].send_signal(number)
         if number == signal.SIGKILL:

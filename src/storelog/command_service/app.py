@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from storelog.command_service import store
+from storelog.command_service import measures, store
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.routes import routes
 from storelog.command_service.schemas import SCHEMAS
@@ -60,6 +60,10 @@ class CommandService:
             raise Unavailable("The service is starting.")
         return self._pool
 
+    async def measure(self) -> None:
+        """Read for a scrape what only PostgreSQL knows."""
+        await measures.measure(self.pool)
+
     async def ready(self) -> dict[str, Any]:
         """Return the log's position. Raises Unavailable when PostgreSQL does not answer."""
         try:
@@ -79,6 +83,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         settings,
         service.ready,
         schemas=SCHEMAS,
+        measure=service.measure,
         on_startup=service.start,
         on_shutdown=service.stop,
     )

@@ -18,7 +18,7 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from storelog.command_service import state_reader, store
+from storelog.command_service import measures, state_reader, store
 from storelog.command_service.batch import Batch, Writes
 from storelog.command_service.decisions import NewIds
 from storelog.command_service.state import State
@@ -29,6 +29,7 @@ from storelog.domain.product import CreateProduct
 from storelog.envelope import utc_now
 from storelog.errors import Conflict, OutcomeUnknown, Unavailable
 from storelog.web.http import Response
+from storelog.web.request_metrics import SERVER_ERRORS
 
 MAX_BATCH_COMMANDS = 256
 MAX_BATCH_LINES = 4_000
@@ -74,6 +75,7 @@ class Pipeline:
 
     async def start(self) -> None:
         """Begin to take commands."""
+        measures.QUEUE_LENGTH.read = lambda: len(self._queue)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._expire())]
 
     async def stop(self) -> None:
@@ -152,19 +154,26 @@ class Pipeline:
             if batch and lines > MAX_BATCH_LINES:
                 break
             batch.append(self._queue.popleft())
+        measures.QUEUE_WAIT.observe(time.monotonic() - batch[0].queued_at)
         return batch
 
     async def _process(self, batch: list[_Waiting]) -> None:
+        submissions = [waiting.submission for waiting in batch]
         try:
-            answers = await self._commit([waiting.submission for waiting in batch])
+            answers = await self._commit(submissions)
         except Unavailable as error:
+            measures.count_commands(submissions, None)
             _fail(batch, error)
             return
         except Exception:  # noqa: BLE001  one bad batch must not end the worker; each is answered
             _log.exception("a batch of commands failed", commands=len(batch))
+            measures.count_commands(submissions, None)
+            SERVER_ERRORS.of().add()
             await self._disconnect()
             _fail(batch, OutcomeUnknown("The command failed; repeat it with its Idempotency-Key."))
             return
+        measures.count_commands(submissions, answers)
+        measures.BATCH_COMMANDS.observe(len(batch))
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
@@ -184,10 +193,13 @@ class Pipeline:
                     if has_conflict:
                         self._state = None
                     lost = await self._decide(connection, submissions)
+                    began = time.perf_counter()
                     await store.append(connection, lost.writes)
+                measures.APPEND.observe(time.perf_counter() - began)
                 self._settle(lost.writes)
                 return lost.answers
             except store.Conflicted:
+                measures.CONFLICTS.add()
                 lost, self._state, has_conflict = None, None, True
             except store.AWAY as error:
                 await self._disconnect()
@@ -199,10 +211,12 @@ class Pipeline:
         raise Unavailable("PostgreSQL is too busy.", slug="overloaded")
 
     def _settle(self, writes: Writes) -> None:
+        measures.BATCH_EVENTS.observe(len(writes.events))
         if self._state is not None:
             self._state.settle(writes.head)
 
     async def _decide(self, connection: asyncpg.Connection, submissions: list[Submission]) -> _Try:
+        began = time.perf_counter()
         if self._state is None:
             self._state = State(await store.read_head(connection))
         state, self._state = self._state, None
@@ -210,9 +224,12 @@ class Pipeline:
         remembered = await state_reader.read_answers(connection, keys) if keys else {}
         await _load(connection, state, submissions)
         ids = await self._reserve_ids(connection, submissions)
+        loaded = time.perf_counter()
         batch = Batch(state, ids, remembered, utc_now(), self._keep_keys)
         answers = [batch.answer(submission) for submission in submissions]
         self._state = state
+        measures.LOAD.observe(loaded - began)
+        measures.DECIDE.observe(time.perf_counter() - loaded)
         return _Try(batch.writes, answers)
 
     async def _reserve_ids(

@@ -1,4 +1,4 @@
-"""Wiring of the projector: the loop, and a small health endpoint beside it.
+"""Wiring of the projector: the loop, and health and metrics beside it.
 
 Next: projector/projector.py
 """
@@ -11,4 +11,12 @@ from storelog.web.worker import serve_worker
 def run(settings: Settings, host: str, port: int) -> None:
     """Project until SIGTERM or SIGINT. Raises HistoryMismatch."""
     projector = Projector(settings)
-    serve_worker("storelog projector", settings, host, port, projector.run, projector.facts)
+    serve_worker(
+        "storelog projector",
+        settings,
+        host,
+        port,
+        projector.run,
+        projector.facts,
+        projector.measure,
+    )

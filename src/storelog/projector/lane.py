@@ -5,8 +5,9 @@ watermarks: each says which position of this lane stands for which position of t
 Next: projector/writer.py
 """
 
+import time
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from confluent_kafka import Message
 from pymongo.database import Database
 
 from storelog.errors import HistoryMismatch, PoisonRecord
-from storelog.projector import checkpoints, dead_letters
+from storelog.projector import checkpoints, dead_letters, measures
 from storelog.projector.database import READ_MODELS
 from storelog.projector.merge import LaneMerge
 from storelog.projector.read_models import totals
@@ -26,6 +27,14 @@ from storelog.projector.writer import BatchWriter
 
 MAX_BATCH = 5_000
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What was announced and is not reached: the oldest one's time, the newest one's position."""
+
+    oldest_recorded_at: str | None
+    newest: int
 
 
 class Lane:
@@ -44,6 +53,7 @@ class Lane:
         self._marks: deque[Watermark] = deque()
         self._letters: list[dict[str, Any]] = []
         self._bounds = self.checkpoint.bounds
+        self.behind: Behind | None = None
 
     def receive(self, message: Message, *, is_watermark: bool) -> None:
         """Take in one message of this lane's partitions."""
@@ -79,8 +89,12 @@ class Lane:
         for record in records:
             deltas += self._fold(record)
         if records:
+            began = time.perf_counter()
             self._writer.flush()
             self._totals.write(deltas)
+            measures.WRITE.observe(time.perf_counter() - began)
+            measures.BATCH_EVENTS.observe(len(records))
+            measures.EVENTS.add(len(records))
         self._keep_letters()
         self._save(records)
         return len(records) == MAX_BATCH
@@ -143,6 +157,8 @@ class Lane:
         if new is not self.checkpoint:
             new = replace(new, offsets=self._resume_offsets())
             self.checkpoint = checkpoints.save(self._database, self.checkpoint, new)
+        marks = self._marks
+        self.behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
 
     def _resume_offsets(self) -> dict[str, int]:
         """Return where to read on after a crash: what waits in memory is to be read again."""

@@ -49,6 +49,10 @@ class LaneMerge:
         """Return how many records of the topic wait."""
         return len(self._offsets.get(topic, ()))
 
+    def number_waiting(self) -> int:
+        """Return how many records wait for an earlier one."""
+        return len(self._by_previous)
+
     def has_waiting(self) -> bool:
         """Tell whether any record waits for an earlier one."""
         return bool(self._by_previous)

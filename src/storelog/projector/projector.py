@@ -24,6 +24,7 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
+from storelog.projector import measures
 from storelog.projector.checkpoints import Fenced
 from storelog.projector.database import connect
 from storelog.projector.lane import Lane
@@ -72,6 +73,10 @@ class Projector:
             raise Unavailable(self._trouble)
         lanes = sorted(self._lanes.items())
         return {"lanes": {str(n): lane.checkpoint.position for n, lane in lanes}}
+
+    async def measure(self) -> None:
+        """Show how far the lanes are, for a scrape."""
+        measures.measure(self._lanes.values(), is_ready=self._trouble is None)
 
     async def run(self) -> None:
         """Project until cancelled. Raises HistoryMismatch."""
@@ -172,6 +177,7 @@ class Projector:
 
     def _recover(self, consumer: Consumer, error: Exception) -> None:
         """Drop what is in memory, wait, and load the checkpoints again."""
+        measures.RETRIES.add()
         self._trouble = f"A server behind is away or this lane was taken: {error}"[:300]
         _log.warning("projector waits", error=str(error)[:300], seconds=self._back_off)
         self._stop.wait(self._back_off)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from storelog.config import Settings
+from storelog.query_service import measures
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.routes import routes
 from storelog.query_service.schemas import SCHEMAS
@@ -25,6 +26,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         settings,
         ready,
         schemas=SCHEMAS,
+        measure=lambda: measures.measure(reads),
         on_shutdown=reads.close,
     )
     serve(app, settings, host, port)

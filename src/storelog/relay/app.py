@@ -11,4 +11,4 @@ from storelog.web.worker import serve_worker
 def run(settings: Settings, host: str, port: int) -> None:
     """Relay until SIGTERM or SIGINT. Raises HistoryMismatch."""
     relay = Relay(settings)
-    serve_worker("storelog relay", settings, host, port, relay.run, relay.facts)
+    serve_worker("storelog relay", settings, host, port, relay.run, relay.facts, relay.measure)

@@ -7,6 +7,7 @@ Next: projector/projector.py
 """
 
 import asyncio
+import time
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, Unavailable
 from storelog.relay import cursor as cursors
+from storelog.relay import measures
 from storelog.relay.cursor import Cursor
 from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
@@ -52,6 +54,11 @@ class Relay:
             )
         return {"position": self._cursor.position}
 
+    async def measure(self) -> None:
+        """Read how far behind the relay is, for a scrape."""
+        measures.ACTIVE.set(self._cursor is not None)
+        await measures.measure(self._url)
+
     async def run(self) -> None:
         """Relay for ever. Raises HistoryMismatch when the log is not the one Kafka has seen."""
         back_off = 0.1
@@ -60,6 +67,7 @@ class Relay:
                 await self._run_once()
                 back_off = 0.1
             except (*AWAY, *KAFKA_FAILURES) as error:
+                measures.RETRIES.add()
                 _log.warning("relay waits for a server", error=str(error), seconds=back_off)
                 await asyncio.sleep(back_off)
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
@@ -90,7 +98,11 @@ class Relay:
             woken.clear()
             await publisher.announce(newest, cursor.position, cursor.lanes)
             while events := await cursors.read_after(connection, cursor.position, BATCH_EVENTS):
+                began = time.perf_counter()
                 lanes = await publisher.publish(events, cursor.lanes)
+                measures.PUBLISH.observe(time.perf_counter() - began)
+                measures.BATCH_EVENTS.observe(len(events))
+                measures.EVENTS.add(len(events))
                 newest = events[-1]
                 moved = Cursor(newest.position, cursor.epoch, lanes)
                 await cursors.move(connection, cursor, moved)

@@ -7,7 +7,8 @@ Next: command_service/api.py
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -25,6 +26,7 @@ from storelog.errors import (
     Unavailable,
 )
 from storelog.event_codec import encode_json
+from storelog.web import metrics, request_metrics
 from storelog.web.auth import authenticate, authorize
 from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.openapi import DOCS_PAGE, document
@@ -33,13 +35,14 @@ from storelog.web.problems import render
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
 BODY_DEADLINE_SECONDS = 20.0
+MEASURE_EVERY_SECONDS = 1.0
 MAX_ID = 2**63 - 1
 _ID = re.compile(r"[1-9]\d{0,18}")
 _CORRELATION = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _log = structlog.get_logger()
 
-Scope = Mapping[str, Any]
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Facts = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -61,12 +64,14 @@ class App:
         ready: Facts,
         *,
         schemas: Mapping[str, Any] | None = None,
+        measure: Callable[[], Awaitable[None]] = _nothing,
         on_startup: Callable[[], Awaitable[None]] = _nothing,
         on_shutdown: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._keys = settings.api_keys
         self._on_startup, self._on_shutdown = on_startup, on_shutdown
-        self._ready = ready
+        self._ready, self._measure = ready, measure
+        self._measured_at = 0.0
         about = {"name": name, "version": __version__, "currency": settings.currency}
         table = list(routes)
         openapi = encode_json(document(name, table, schemas or {}))
@@ -78,6 +83,7 @@ class App:
         ]
         table += [Route("GET", path, role, _constant(r), Operation("")) for path, role, r in fixed]
         table.append(Route("GET", "/health/ready", "public", self._readiness, Operation("")))
+        table.append(Route("GET", "/metrics", "read", self._metrics, Operation("")))
         self._table = _tabulate(table)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,6 +97,7 @@ class App:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
+        began = time.perf_counter()
         given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
         correlation_id = given if _CORRELATION.fullmatch(given) else uuid4().hex
         try:
@@ -98,10 +105,13 @@ class App:
         except StorelogError as error:
             response = render(error, scope["path"], correlation_id)
             if response.status == 500:
+                request_metrics.SERVER_ERRORS.of().add()
                 _log.error("request failed", correlation_id=correlation_id, error=repr(error))
         except Exception:  # noqa: BLE001  the last door: the client gets a problem, the log the cause
+            request_metrics.SERVER_ERRORS.of().add()
             _log.exception("request failed", correlation_id=correlation_id)
             response = render(StorelogError(), scope["path"], correlation_id)
+        request_metrics.count(scope.get("storelog.route"), response, time.perf_counter() - began)
         await _send(response, correlation_id, scope["method"] == "HEAD", send)
 
     async def _answer(
@@ -109,6 +119,7 @@ class App:
     ) -> Response:
         path = scope["path"]
         route, ids = self._route(scope["method"], path, scope.get("raw_path"))
+        scope["storelog.route"] = route
         caller = authenticate(self._keys, headers) if route.role != "public" else _PUBLIC
         authorize(caller, route.role)
         raw_query = scope["query_string"]
@@ -144,6 +155,12 @@ class App:
 
     async def _readiness(self, _request: Request) -> Response:
         return Response(200, encode_json({"status": "ready", **await self._ready()}))
+
+    async def _metrics(self, _request: Request) -> Response:
+        if time.monotonic() - self._measured_at > MEASURE_EVERY_SECONDS:
+            self._measured_at = time.monotonic()
+            await self._measure()
+        return Response(200, metrics.exposition(), (), metrics.CONTENT_TYPE)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Runs a worker (relay, projector) with its health endpoint, in one process.
+"""Runs a worker (relay, projector) with its health and metrics, in one process.
 
 The worker's end is the process's end: when its loop raises, the health endpoint stops and the
 error is the process's.
@@ -14,7 +14,7 @@ from typing import Any
 
 from storelog.config import Settings
 from storelog.web.app import App
-from storelog.web.server import serve
+from storelog.web.server import check_host, serve
 
 
 def serve_worker(
@@ -24,6 +24,7 @@ def serve_worker(
     port: int,
     work: Callable[[], Awaitable[None]],
     facts: Callable[[], Mapping[str, Any]],
+    measure: Callable[[], Awaitable[None]],
 ) -> None:
     """Run `work` until SIGTERM or SIGINT, or until it raises, which is raised here again."""
     failures: list[BaseException] = []
@@ -40,7 +41,8 @@ def serve_worker(
     async def ready() -> Mapping[str, Any]:
         return facts()
 
-    app = App(name, [], settings, ready, on_startup=start, on_shutdown=stop)
+    check_host(settings, host)
+    app = App(name, [], settings, ready, measure=measure, on_startup=start, on_shutdown=stop)
     serve(app, settings, host, port)
     if failures:
         raise failures[0]

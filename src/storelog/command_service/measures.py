@@ -1,0 +1,64 @@
+"""What the Command Service counts: commands, batches and their parts, the queue, the log's head.
+
+Next: command_service/pipeline.py
+"""
+
+import asyncpg
+
+from storelog.command_service import store
+from storelog.command_service.submission import Submission
+from storelog.web.http import Response
+from storelog.web.metrics import SIZES, Counter, counter, gauge, histogram
+
+COMMANDS = counter(
+    "storelog_commands_total",
+    "Commands by what came of them: accepted, refused, replayed or failed.",
+    ("command", "outcome"),
+)
+BATCH_COMMANDS = histogram(
+    "storelog_batch_commands", "Commands decided and committed together.", bounds=SIZES
+).of()
+BATCH_EVENTS = histogram(
+    "storelog_batch_events", "Events that one batch appended.", bounds=SIZES
+).of()
+_PARTS = histogram(
+    "storelog_batch_part_seconds",
+    "Seconds of a batch's parts: load (state, answers and ids), decide, append (one commit).",
+    ("part",),
+)
+LOAD, DECIDE, APPEND = _PARTS.of("load"), _PARTS.of("decide"), _PARTS.of("append")
+CONFLICTS = counter(
+    "storelog_batch_conflicts_total", "Batches decided again because another service wrote first."
+).of()
+QUEUE_LENGTH = gauge("storelog_command_queue_length", "Commands that wait for their batch.").of()
+QUEUE_WAIT = histogram(
+    "storelog_command_queue_wait_seconds", "Seconds that a batch's oldest command had waited."
+).of()
+LOG_POSITION = gauge("storelog_log_position", "The position of the last event in the log.").of()
+_bound: dict[tuple[type, str], Counter] = {}
+
+
+def count_commands(submissions: list[Submission], answers: list[Response] | None) -> None:
+    """Count the commands of one batch; no answers: the batch failed."""
+    for number, submission in enumerate(submissions):
+        kind = type(submission.command)
+        outcome = "failed" if answers is None else _outcome(answers[number])
+        bound = _bound.get((kind, outcome))
+        if bound is None:
+            bound = _bound[kind, outcome] = COMMANDS.of(kind.__name__, outcome)
+        bound.add()
+
+
+def _outcome(answer: Response) -> str:
+    if answer.headers and answer.headers[-1][0] == "Idempotency-Replayed":
+        return "replayed"
+    return "accepted" if answer.status < 400 else "refused"
+
+
+async def measure(pool: asyncpg.Pool) -> None:
+    """Read the log's head for a scrape; without PostgreSQL it is not known."""
+    try:
+        async with pool.acquire(timeout=0.9) as connection:
+            LOG_POSITION.set((await store.read_head(connection)).position)
+    except (*store.AWAY, asyncpg.PostgresError):
+        LOG_POSITION.clear()

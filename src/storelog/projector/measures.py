@@ -1,0 +1,76 @@
+"""What the projector counts, and how far behind its lanes are: known in memory, read on a scrape.
+
+Next: projector/projector.py
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from storelog.envelope import parse_time, utc_now
+from storelog.web.metrics import SIZES, counter, gauge, histogram
+
+if TYPE_CHECKING:
+    from storelog.projector.lane import Lane
+
+EVENTS = counter("storelog_projector_events_total", "Events folded into MongoDB.").of()
+BATCH_EVENTS = histogram(
+    "storelog_projector_batch_events",
+    "Events of one lane folded and written together.",
+    bounds=SIZES,
+).of()
+WRITE = histogram(
+    "storelog_projector_write_seconds", "Seconds until MongoDB had acknowledged a batch."
+).of()
+RETRIES = counter(
+    "storelog_projector_retries_total", "Times the projector began again: a server was away."
+).of()
+READY = gauge("storelog_projector_ready", "1 while the lanes are loaded and MongoDB answers.").of()
+POSITION = gauge(
+    "storelog_projector_position", "The lane's last event that MongoDB holds.", ("lane",)
+)
+SAFE_POSITION = gauge(
+    "storelog_projector_safe_position",
+    "MongoDB holds the lane's share of everything up to this position.",
+    ("lane",),
+)
+DEAD_LETTERS = gauge(
+    "storelog_projector_dead_letters",
+    "The lane's events that could not be projected, or wait behind one that could not.",
+    ("lane",),
+)
+WAITING = gauge(
+    "storelog_projector_waiting_records",
+    "Records in memory that wait for an earlier one of their lane.",
+    ("lane",),
+)
+LAG_EVENTS = gauge(
+    "storelog_projector_lag_events",
+    "Positions from the lane's safe one to the newest the relay has announced.",
+    ("lane",),
+)
+LAG_SECONDS = gauge(
+    "storelog_projector_lag_seconds",
+    "Age of the oldest announced position that the lane has not reached; 0: none.",
+    ("lane",),
+)
+_BY_LANE = (POSITION, SAFE_POSITION, DEAD_LETTERS, WAITING, LAG_EVENTS, LAG_SECONDS)
+
+
+def measure(lanes: "Iterable[Lane]", *, is_ready: bool) -> None:
+    """Show the lanes that this process owns now, and no others."""
+    READY.set(is_ready)
+    for family in _BY_LANE:
+        family.forget()
+    now = utc_now()
+    for lane in lanes:
+        name, checkpoint, behind = str(lane.number), lane.checkpoint, lane.behind
+        POSITION.of(name).set(checkpoint.position)
+        SAFE_POSITION.of(name).set(checkpoint.safe)
+        DEAD_LETTERS.of(name).set(checkpoint.dead_letters)
+        WAITING.of(name).set(lane.merge.number_waiting())
+        LAG_EVENTS.of(name).set(0 if behind is None else behind.newest - checkpoint.safe)
+        seconds = 0.0
+        if behind is not None and behind.oldest_recorded_at is not None:
+            recorded_at = parse_time(behind.oldest_recorded_at)
+            seconds = max(0.0, (now - recorded_at).total_seconds())
+        LAG_SECONDS.of(name).set(seconds)

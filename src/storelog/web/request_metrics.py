@@ -1,0 +1,52 @@
+"""What both services and both workers count of HTTP: requests, refusals by slug, server errors.
+
+Next: web/app.py
+"""
+
+import re
+
+from storelog.web.http import Response, Route
+from storelog.web.metrics import Counter, Histogram, counter, histogram
+
+REQUESTS = histogram(
+    "storelog_http_request_duration_seconds",
+    "Seconds from a request's head to its answer's.",
+    ("method", "route", "status"),
+)
+REFUSALS = counter(
+    "storelog_http_refusals_total",
+    "Answers that are problems, by the slug of their type.",
+    ("slug",),
+)
+SERVER_ERRORS = counter(
+    "storelog_server_errors_total", "Failures of this process's own; the log has each."
+)
+SERVER_ERRORS.of()
+_SLUG = re.compile(rb'\{"type":"/problems/([a-z-]+)"')
+_bound: dict[tuple[str, str, int], Histogram] = {}
+_slugs: dict[bytes, Counter] = {}
+
+
+def count(route: Route | None, response: Response, seconds: float) -> None:
+    """Count one answered request under its route's template, never under its path."""
+    key = ("", "", response.status)
+    if route is not None:
+        key = (route.method, route.path, response.status)
+    bound = _bound.get(key)
+    if bound is None:
+        # A path that is no route's has neither: its labels stay few, whatever is asked for.
+        bound = _bound[key] = REQUESTS.of(key[0] or "none", key[1] or "none", str(key[2]))
+    bound.observe(seconds)
+    if response.status >= 400:
+        count_refusal(response)
+
+
+def count_refusal(response: Response) -> None:
+    """Count a problem by its slug, which its body begins with."""
+    match = _SLUG.match(response.body)
+    if match is None:
+        return
+    slug = match[1]
+    if slug not in _slugs:
+        _slugs[slug] = REFUSALS.of(slug.decode())
+    _slugs[slug].add()
