@@ -9,6 +9,7 @@ from storelog.command_service import store
 from storelog.command_service.submission import Submission
 from storelog.web.http import Response
 from storelog.web.metrics import SIZES, Counter, counter, gauge, histogram
+from storelog.web.request_metrics import SERVER_ERRORS as SERVER_ERRORS
 
 COMMANDS = counter(
     "storelog_commands_total",
@@ -40,6 +41,7 @@ _bound: dict[tuple[type, str], Counter] = {}
 
 def count_commands(submissions: list[Submission], answers: list[Response] | None) -> None:
     """Count the commands of one batch; no answers: the batch failed."""
+    BATCH_COMMANDS.observe(len(submissions))
     for number, submission in enumerate(submissions):
         kind = type(submission.command)
         outcome = "failed" if answers is None else _outcome(answers[number])

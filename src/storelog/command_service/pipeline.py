@@ -29,7 +29,6 @@ from storelog.domain.product import CreateProduct
 from storelog.envelope import utc_now
 from storelog.errors import Conflict, OutcomeUnknown, Unavailable
 from storelog.web.http import Response
-from storelog.web.request_metrics import SERVER_ERRORS
 
 MAX_BATCH_COMMANDS = 256
 MAX_BATCH_LINES = 4_000
@@ -168,12 +167,11 @@ class Pipeline:
         except Exception:  # noqa: BLE001  one bad batch must not end the worker; each is answered
             _log.exception("a batch of commands failed", commands=len(batch))
             measures.count_commands(submissions, None)
-            SERVER_ERRORS.of().add()
+            measures.SERVER_ERRORS.of().add()
             await self._disconnect()
             _fail(batch, OutcomeUnknown("The command failed; repeat it with its Idempotency-Key."))
             return
         measures.count_commands(submissions, answers)
-        measures.BATCH_COMMANDS.observe(len(batch))
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
@@ -193,9 +191,8 @@ class Pipeline:
                     if has_conflict:
                         self._state = None
                     lost = await self._decide(connection, submissions)
-                    began = time.perf_counter()
-                    await store.append(connection, lost.writes)
-                measures.APPEND.observe(time.perf_counter() - began)
+                    with measures.APPEND.timing():
+                        await store.append(connection, lost.writes)
                 self._settle(lost.writes)
                 return lost.answers
             except store.Conflicted:
@@ -216,20 +213,18 @@ class Pipeline:
             self._state.settle(writes.head)
 
     async def _decide(self, connection: asyncpg.Connection, submissions: list[Submission]) -> _Try:
-        began = time.perf_counter()
-        if self._state is None:
-            self._state = State(await store.read_head(connection))
-        state, self._state = self._state, None
-        keys = [s.key for s in submissions if s.key is not None]
-        remembered = await state_reader.read_answers(connection, keys) if keys else {}
-        await _load(connection, state, submissions)
-        ids = await self._reserve_ids(connection, submissions)
-        loaded = time.perf_counter()
-        batch = Batch(state, ids, remembered, utc_now(), self._keep_keys)
-        answers = [batch.answer(submission) for submission in submissions]
+        with measures.LOAD.timing():
+            if self._state is None:
+                self._state = State(await store.read_head(connection))
+            state, self._state = self._state, None
+            keys = [s.key for s in submissions if s.key is not None]
+            remembered = await state_reader.read_answers(connection, keys) if keys else {}
+            await _load(connection, state, submissions)
+            ids = await self._reserve_ids(connection, submissions)
+        with measures.DECIDE.timing():
+            batch = Batch(state, ids, remembered, utc_now(), self._keep_keys)
+            answers = [batch.answer(submission) for submission in submissions]
         self._state = state
-        measures.LOAD.observe(loaded - began)
-        measures.DECIDE.observe(time.perf_counter() - loaded)
         return _Try(batch.writes, answers)
 
     async def _reserve_ids(

@@ -5,7 +5,6 @@ watermarks: each says which position of this lane stands for which position of t
 Next: projector/writer.py
 """
 
-import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
@@ -89,10 +88,9 @@ class Lane:
         for record in records:
             deltas += self._fold(record)
         if records:
-            began = time.perf_counter()
-            self._writer.flush()
-            self._totals.write(deltas)
-            measures.WRITE.observe(time.perf_counter() - began)
+            with measures.WRITE.timing():
+                self._writer.flush()
+                self._totals.write(deltas)
             measures.BATCH_EVENTS.observe(len(records))
             measures.EVENTS.add(len(records))
         self._keep_letters()

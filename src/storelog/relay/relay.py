@@ -7,7 +7,6 @@ Next: projector/projector.py
 """
 
 import asyncio
-import time
 from typing import Any
 
 import asyncpg
@@ -98,9 +97,8 @@ class Relay:
             woken.clear()
             await publisher.announce(newest, cursor.position, cursor.lanes)
             while events := await cursors.read_after(connection, cursor.position, BATCH_EVENTS):
-                began = time.perf_counter()
-                lanes = await publisher.publish(events, cursor.lanes)
-                measures.PUBLISH.observe(time.perf_counter() - began)
+                with measures.PUBLISH.timing():
+                    lanes = await publisher.publish(events, cursor.lanes)
                 measures.BATCH_EVENTS.observe(len(events))
                 measures.EVENTS.add(len(events))
                 newest = events[-1]

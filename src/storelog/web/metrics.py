@@ -5,8 +5,10 @@ written by one thread. The text format and the process's own figures are prometh
 Next: web/app.py
 """
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Generic, TypeVar
 
@@ -70,6 +72,13 @@ class Histogram:
         """Take note of one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Observe the seconds that the block takes, unless it raises."""
+        began = time.perf_counter()
+        yield
+        self.observe(time.perf_counter() - began)
 
 
 Child = TypeVar("Child", bound=Counter | Gauge | Histogram)
