@@ -11,6 +11,7 @@
     │   ├── Forbidden          the key's role is too low (403)
     │   └── ProtocolRefusal    405, 413, 415, 429: `status` is part of what happened
     ├── Unavailable            a server behind is away, or the queue is full; try again (503)
+    │   ├── NotCaughtUp        the read model does not hold the position that was waited for (503)
     │   └── OutcomeUnknown     a command may or may not have been done; repeat it with its key (503)
     ├── BadUse                 what was asked for cannot be asked for like this (exit 2)
     │   └── BadSetting         a setting has a value that is not allowed
@@ -23,6 +24,7 @@ one table from class to HTTP status.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 
@@ -115,6 +117,7 @@ class Unavailable(StorelogError):
     """A server behind is away or a queue is full; nothing was done; try again."""
 
     slug = "unavailable"
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, detail: str, retry_after_seconds: int = 1, slug: str | None = None) -> None:
         super().__init__(detail)
@@ -128,6 +131,26 @@ class OutcomeUnknown(Unavailable):
     """The command may have been done or not; repeating it with its key tells."""
 
     slug = "outcome-unknown"
+
+
+class NotCaughtUp(Unavailable):
+    """The read model does not hold the position waited for, or a dead letter is missing from it."""
+
+    slug = "not-caught-up"
+
+    def __init__(
+        self, waited_for: int, position: int, dead_letter: Mapping[str, Any] | None = None
+    ) -> None:
+        detail = f"The read model holds everything up to {position}, not yet up to {waited_for}."
+        facts: dict[str, Any] = {"waitedFor": waited_for, "position": position}
+        if dead_letter is not None:
+            detail = (
+                f"Event {dead_letter['position']} of {dead_letter['aggregate']} is a dead letter:"
+                " it is not in the read model until an operator retries or discards it."
+            )
+            facts["deadLetter"] = dict(dead_letter)
+        super().__init__(detail)
+        self.facts = facts
 
 
 class BadUse(StorelogError):

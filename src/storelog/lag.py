@@ -10,7 +10,8 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.envelope import utc_now
 from storelog.errors import CannotRun, StorelogError
-from storelog.query_service.reads import Place, Reads
+from storelog.query_service.reads import Reads
+from storelog.query_service.view import Place
 
 TIMEOUT_SECONDS = 5.0
 
@@ -48,7 +49,7 @@ async def read_place(settings: Settings) -> Place:
     """Return how far the read model is. Raises CannotRun when MongoDB is away."""
     reads = Reads(settings)
     try:
-        return await reads.place()
+        return (await reads.view()).place
     except (PyMongoError, StorelogError) as error:
         raise CannotRun(f"MongoDB does not answer: {error}") from error
     finally:

@@ -103,13 +103,15 @@ class CommandApi:
         if errors:
             raise InvalidFields(errors)
         try:
+            head = await log_reader.read_head(self._pool())
             events = await log_reader.read_events(self._pool(), aggregate, after, limit)
         except store.AWAY as error:
             raise Unavailable("PostgreSQL is away.") from error
         next_after = events[-1].position if len(events) == limit else None
         # The payloads are spliced in as they were written, not read and written again.
         items = b",".join(event_body(event) for event in events)
-        return Response(200, b'{"items":[%b],"nextAfter":%b}' % (items, encode_json(next_after)))
+        body = b'{"items":[%b],"nextAfter":%b}' % (items, encode_json(next_after))
+        return Response(200, body, (("Storelog-Position", str(head)),))
 
     async def _submit(self, request: Request, command: Command) -> Response:
         submission = Submission(

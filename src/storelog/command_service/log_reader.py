@@ -5,6 +5,11 @@ import asyncpg
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 
 
+async def read_head(pool: asyncpg.Pool) -> int:
+    """Return the log's last position."""
+    return int(await pool.fetchval("SELECT position FROM log_head"))
+
+
 async def read_events(
     pool: asyncpg.Pool, aggregate: str | None, after: int, limit: int
 ) -> list[Envelope]:

@@ -26,7 +26,9 @@ CUSTOMER, PRODUCT, ORDER = "/customers/{customerId}", "/products/{productId}", "
 def routes(pipeline: Pipeline, pool: Callable[[], asyncpg.Pool]) -> list[Route]:
     """Return the table, its handlers around one pipeline and a pool that reads the log."""
     api = CommandApi(pipeline, pool)
-    read_log = Operation("Read the log", 200, None, "Events", _EVENTS_QUERY)
+    read_log = Operation(
+        "Read the log", 200, None, "Events", _EVENTS_QUERY, headers=("Storelog-Position",)
+    )
     return [
         _creates("/customers", api.create_customer, "Create a customer", "Customer"),
         _changes("PUT", CUSTOMER, api.update_customer, "Replace a customer", "NewCustomer"),

@@ -1,7 +1,7 @@
 """The figures: sums of totals for whole days, and of the orders in the cut edges of a range.
 
 All are sums of exact line amounts; deleted orders are in none.
-Next: query_service/api.py
+Next: query_service/bodies.py
 """
 
 from collections.abc import AsyncGenerator, Iterable
@@ -13,7 +13,7 @@ from decimal import Decimal
 from storelog.domain.money import exact_sum, line_amount
 from storelog.query_service.lists import newest_orders
 from storelog.query_service.parameters import Range
-from storelog.query_service.reads import Document, Place, Reads
+from storelog.query_service.view import Document, View
 
 _DAY = timedelta(days=1)
 
@@ -57,30 +57,30 @@ class _Parts:
     edges: tuple[Range, ...]
 
 
-async def shop(reads: Reads, place: Place, span: Range) -> Figures:
+async def shop(view: View, span: Range) -> Figures:
     """Return the shop's figures by day."""
     figures = Figures()
-    parts = _cut(span, place)
+    parts = _cut(span, view)
     if parts is None:
         return figures
     if parts.first < parts.last:
         first, last = f"{parts.first:%Y-%m-%d}", f"{parts.last:%Y-%m-%d}"
         query = {"kind": "shop", "period": {"$gte": first[:7], "$lte": last[:7]}}
-        async for document in reads.collection("totals").find(query):
+        async for document in view.collection("totals").find(query):
             for day, entry in document["entries"].items():
                 if first <= day < last:
                     _add(figures, day, entry)
-    async for order in _edges(reads, place, parts):
+    async for order in _edges(view, parts):
         figures.add(f"{order['orderDate']:%Y-%m-%d}", *_sum(order["orderItems"]), 1)
     return figures
 
 
-async def by_product(reads: Reads, place: Place, span: Range) -> Figures:
+async def by_product(view: View, span: Range) -> Figures:
     """Return the figures by product."""
-    figures = await _by(reads, place, span, "product")
-    parts = None if _is_open(span) else _cut(span, place)
+    figures = await _by(view, span, "product")
+    parts = None if _is_open(span) else _cut(span, view)
     if parts is not None:
-        async for order in _edges(reads, place, parts):
+        async for order in _edges(view, parts):
             lines: dict[int, list[Document]] = {}
             for item in order["orderItems"]:
                 lines.setdefault(item["productId"], []).append(item)
@@ -89,12 +89,12 @@ async def by_product(reads: Reads, place: Place, span: Range) -> Figures:
     return figures
 
 
-async def by_customer(reads: Reads, place: Place, span: Range) -> Figures:
+async def by_customer(view: View, span: Range) -> Figures:
     """Return the figures by customer."""
-    figures = await _by(reads, place, span, "customer")
-    parts = None if _is_open(span) else _cut(span, place)
+    figures = await _by(view, span, "customer")
+    parts = None if _is_open(span) else _cut(span, view)
     if parts is not None:
-        async for order in _edges(reads, place, parts):
+        async for order in _edges(view, parts):
             figures.add(str(order["customerId"]), *_sum(order["orderItems"]), 1)
     return figures
 
@@ -103,16 +103,16 @@ def _is_open(span: Range) -> bool:
     return span.start is None and span.end is None
 
 
-async def _by(reads: Reads, place: Place, span: Range, kind: str) -> Figures:
+async def _by(view: View, span: Range, kind: str) -> Figures:
     figures = Figures()
     query: Document = {"kind": kind, "period": "all"}
     if not _is_open(span):
-        parts = _cut(span, place)
+        parts = _cut(span, view)
         if parts is None or parts.first >= parts.last:
             return figures
         first, last = f"{parts.first:%Y-%m-%d}", f"{parts.last:%Y-%m-%d}"
         query = {"kind": kind, "period": {"$gte": first, "$lt": last}}
-    async for document in reads.collection("totals").find(query):
+    async for document in view.collection("totals").find(query):
         for entry, total in document["entries"].items():
             _add(figures, entry, total)
     return figures
@@ -127,11 +127,11 @@ def _sum(items: Iterable[Document]) -> tuple[int, Decimal]:
     return sum(q for q, _ in lines), exact_sum(line_amount(q, price) for q, price in lines)
 
 
-def _cut(span: Range, place: Place) -> _Parts | None:
+def _cut(span: Range, view: View) -> _Parts | None:
     """Cut a range into whole UTC days and edges, within where there are orders at all."""
-    if place.oldest_order is None or place.newest_order is None:
+    if view.place.oldest_order is None or view.place.newest_order is None:
         return None
-    begin, beyond = _midnight(place.oldest_order), _midnight(place.newest_order) + _DAY
+    begin, beyond = _midnight(view.place.oldest_order), _midnight(view.place.newest_order) + _DAY
     start = max(span.start or begin, begin).astimezone(UTC)
     end = min(span.end or beyond, beyond).astimezone(UTC)
     if start >= end:
@@ -148,8 +148,8 @@ def _midnight(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-async def _edges(reads: Reads, place: Place, parts: _Parts) -> AsyncGenerator[Document]:
+async def _edges(view: View, parts: _Parts) -> AsyncGenerator[Document]:
     for edge in parts.edges:
-        async with aclosing(newest_orders(reads, place, edge)) as orders:
+        async with aclosing(newest_orders(view, edge)) as orders:
             async for order in orders:
                 yield order

@@ -18,7 +18,8 @@ def run(settings: Settings, host: str, port: int) -> None:
 
     async def ready() -> dict[str, Any]:
         async with answering():
-            return {"position": (await reads.place()).position}
+            view = await reads.view()
+            return {"position": view.place.position}
 
     app = App(
         "storelog query-service",

@@ -1,4 +1,4 @@
-"""From documents to the contract's bodies. Next: query_service/api.py"""
+"""From documents to the contract's bodies. Next: query_service/answers.py"""
 
 from typing import Any
 

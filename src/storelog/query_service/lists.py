@@ -13,7 +13,7 @@ from typing import Any
 
 from storelog.query_service.paging import Key, Walk, to_moment, to_number
 from storelog.query_service.parameters import Range
-from storelog.query_service.reads import Document, Place, Reads
+from storelog.query_service.view import Document, View
 
 ID_WINDOW = 64
 MAX_ID_WINDOW = 4_096
@@ -30,21 +30,21 @@ class Page:
 
 
 async def by_id(
-    reads: Reads,
+    view: View,
     collection: str,
-    highest: int,
     match: Mapping[str, Any],
     after: Key | None,
     limit: int,
 ) -> Page:
     """Return what is not deleted, by id upward."""
-    found: list[Document] = []
+    place, found = view.place, list[Document]()
+    highest = place.highest_customer if collection == "customers" else place.highest_product
     low = after[0] + 1 if after else 1
     window = max(ID_WINDOW, limit)
     while low <= highest and len(found) <= limit:
         # Ids are dense: a window of them is found by equality, which every server does fast.
         ids = range(low, min(low + window, highest + 1))
-        documents = await reads.many(collection, ids)
+        documents = await view.many(collection, ids)
         for number in sorted(documents):
             document = documents[number]
             if not document["deleted"] and all(document[k] == v for k, v in match.items()):
@@ -54,22 +54,21 @@ async def by_id(
 
 
 async def orders(
-    reads: Reads,
-    place: Place,
+    view: View,
     match: Mapping[str, Any],
     span: Range,
     after: Key | None,
     limit: int,
 ) -> Page:
     """Return orders, newest first; `match` is on customerId, or nothing."""
-    walk = _walk(reads, "orders", {**match, "deleted": False}, "orderDate", ("_id",), place, span)
+    walk = _walk(view, "orders", {**match, "deleted": False}, "orderDate", ("_id",), span)
     found = await _first(walk(limit + 1).documents(after), limit + 1) if walk else []
     return _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]])
 
 
-async def newest_orders(reads: Reads, place: Place, span: Range) -> AsyncGenerator[Document]:
+async def newest_orders(view: View, span: Range) -> AsyncGenerator[Document]:
     """Yield every order of a range, newest first: for the edges that cut a day."""
-    walk = _walk(reads, "orders", {"deleted": False}, "orderDate", ("_id",), place, span)
+    walk = _walk(view, "orders", {"deleted": False}, "orderDate", ("_id",), span)
     if walk is not None:
         async with aclosing(walk(EDGE_CHUNK).documents(None)) as documents:
             async for document in documents:
@@ -77,8 +76,7 @@ async def newest_orders(reads: Reads, place: Place, span: Range) -> AsyncGenerat
 
 
 async def orders_of_product(
-    reads: Reads,
-    place: Place,
+    view: View,
     match: Mapping[str, Any],
     span: Range,
     after: Key | None,
@@ -86,7 +84,7 @@ async def orders_of_product(
 ) -> Page:
     """Return orders that have the product, newest first; found through its sales."""
     keys: dict[int, int] = {}
-    walk = _sales_of_product(reads, place, match, span, is_cancelled=False)
+    walk = _sales_of_product(view, match, span, is_cancelled=False)
     if walk is not None:
         # Below (time, order) come all lines of earlier orders, whatever their item ids.
         start = [*after, 0] if after else None
@@ -95,7 +93,7 @@ async def orders_of_product(
                 keys.setdefault(sale["orderId"], to_number(sale["soldAt"]))
                 if len(keys) > limit:
                     break
-    known = await reads.many("orders", keys)
+    known = await view.many("orders", keys)
     wanted = [(number, at) for number, at in keys.items() if number in known]
     page = [known[number] for number, _ in wanted[:limit] if not known[number]["deleted"]]
     last = list(keys.items())[limit - 1] if len(keys) > limit else None
@@ -103,8 +101,7 @@ async def orders_of_product(
 
 
 async def sales_of_product(
-    reads: Reads,
-    place: Place,
+    view: View,
     match: Mapping[str, Any],
     span: Range,
     after: Key | None,
@@ -113,14 +110,13 @@ async def sales_of_product(
     is_cancelled: bool,
 ) -> Page:
     """Return a product's sales, newest first."""
-    walk = _sales_of_product(reads, place, match, span, is_cancelled=is_cancelled)
+    walk = _sales_of_product(view, match, span, is_cancelled=is_cancelled)
     found = await _first(walk(limit + 1).documents(after), limit + 1) if walk else []
     return _page(found, limit, _sale_key)
 
 
 async def sales_of_orders(
-    reads: Reads,
-    place: Place,
+    view: View,
     match: Mapping[str, Any],
     span: Range,
     after: Key | None,
@@ -130,28 +126,26 @@ async def sales_of_orders(
 ) -> Page:
     """Return sales, newest first; found through their orders, whose items name them."""
     found: list[Document] = []
-    walk = _walk(
-        reads, "orders", {**match, "deleted": is_cancelled}, "orderDate", ("_id",), place, span
-    )
+    walk = _walk(view, "orders", {**match, "deleted": is_cancelled}, "orderDate", ("_id",), span)
     if walk is not None:
         # The order that the last page ended in may have more lines: begin with it again.
         start = [after[0], after[1] + 1] if after else None
         async with aclosing(walk(limit + 1).documents(start)) as documents:
-            found = await _first(_sales_in(reads, documents, after), limit + 1)
+            found = await _first(_sales_in(view, documents, after), limit + 1)
     return _page(found, limit, _sale_key)
 
 
 async def sales_of_order(
-    reads: Reads, order_id: int, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
+    view: View, order_id: int, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
 ) -> list[Document]:
     """Return one order's sales, at most as many as an order may have lines."""
-    order = (await reads.many("orders", [order_id])).get(order_id)
+    order = (await view.many("orders", [order_id])).get(order_id)
     if order is None or order["deleted"] != is_cancelled:
         return []
     sold_at = order["orderDate"]
     if (span.start and sold_at < span.start) or (span.end and sold_at >= span.end):
         return []
-    sales = await reads.many("product_sold", [item["itemId"] for item in order["orderItems"]])
+    sales = await view.many("product_sold", [item["itemId"] for item in order["orderItems"]])
     return [
         sale
         for _, sale in sorted(sales.items(), reverse=True)
@@ -166,13 +160,13 @@ def page_of_sales(sales: list[Document], after: Key | None, limit: int) -> Page:
 
 
 async def _sales_in(
-    reads: Reads, orders: AsyncIterator[Document], after: Key | None
+    view: View, orders: AsyncIterator[Document], after: Key | None
 ) -> AsyncGenerator[Document]:
     async for order in orders:
         items = sorted((item["itemId"] for item in order["orderItems"]), reverse=True)
         if after and order["_id"] == after[1]:
             items = [item for item in items if item < after[2]]
-        sales = await reads.many("product_sold", items)
+        sales = await view.many("product_sold", items)
         for item in items:
             # A sale that its product's lane has not written yet is above the answer's position.
             if item in sales and "productId" in sales[item]:
@@ -195,34 +189,33 @@ def _sale_key(sale: Document) -> Key:
 
 
 def _sales_of_product(
-    reads: Reads, place: Place, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
+    view: View, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
 ) -> Any:
     cancelled: Any = True if is_cancelled else {"$ne": True}
     match = {**match, "cancelled": cancelled}
-    return _walk(reads, "product_sold", match, "soldAt", ("orderId", "_id"), place, span)
+    return _walk(view, "product_sold", match, "soldAt", ("orderId", "_id"), span)
 
 
 def _walk(
-    reads: Reads,
+    view: View,
     collection: str,
     match: Mapping[str, Any],
     time: str,
     ties: tuple[str, ...],
-    place: Place,
     span: Range,
 ) -> Any:
     """Return a maker of walks within the range, or None where no document can be."""
-    if place.oldest_order is None or place.newest_order is None:
+    if view.place.oldest_order is None or view.place.newest_order is None:
         return None
-    oldest: datetime = max(place.oldest_order, span.start or place.oldest_order)
-    newest: datetime = place.newest_order
+    oldest: datetime = max(view.place.oldest_order, span.start or view.place.oldest_order)
+    newest: datetime = view.place.newest_order
     if span.end is not None:
         newest = min(newest, to_moment(to_number(span.end - timedelta(microseconds=1))))
     if oldest > newest:
         return None
 
     def make(chunk: int) -> Walk:
-        return Walk(reads.collection(collection), match, time, ties, oldest, newest, chunk)
+        return Walk(view.collection(collection), match, time, ties, oldest, newest, chunk)
 
     return make
 

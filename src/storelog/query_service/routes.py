@@ -1,11 +1,12 @@
 """The Query Service's table: every endpoint, the least role that may call it, what it says.
 
-Next: query_service/api.py
+Next: query_service/singles.py
 """
 
 from typing import Any
 
-from storelog.query_service.api import QueryApi
+from storelog.query_service.figures import FiguresApi
+from storelog.query_service.listing import Listing
 from storelog.query_service.parameters import (
     CANCELLED,
     CUSTOMER,
@@ -17,39 +18,48 @@ from storelog.query_service.parameters import (
     RANGE,
 )
 from storelog.query_service.reads import Reads
+from storelog.query_service.singles import Singles
 from storelog.web.http import Handler, Operation, Route
 
 _FRESH = ("Storelog-Position", "Storelog-Dead-Letters")
+_ASKED = ("Storelog-Wait-For", "Prefer")
 _TOP = {**RANGE, "limit": LIMIT}
 
 
 def routes(reads: Reads) -> list[Route]:
     """Return the table, its handlers around one reader."""
-    api = QueryApi(reads)
+    singles, listing, figures = Singles(reads), Listing(reads), FiguresApi(reads)
     orders = {**RANGE, **PAGE, **PRODUCT}
     sales = {**orders, **CUSTOMER, **ORDER, **CANCELLED}
     return [
-        _one("/customers/{customerId}", api.get_customer, "Customer"),
-        _one("/products/{productId}", api.get_product, "Product"),
-        _one("/orders/{orderId}", api.get_order, "Order"),
-        _many("/customers", api.list_customers, "Customers", PAGE),
-        _many("/products", api.list_products, "Products", {**PAGE, **IN_STOCK}),
-        _many("/orders", api.list_orders, "Orders", {**orders, **CUSTOMER}),
-        _many("/customers/{customerId}/orders", api.list_customer_orders, "Orders", orders),
-        _many("/product-sold", api.list_sales, "Sales", sales),
-        _many("/analytics/total-sales", api.total_sales, "TotalSales", RANGE),
-        _many("/analytics/sales-by-day", api.sales_by_day, "SalesByDay", RANGE),
-        _many("/analytics/product-totals", api.product_totals, "ProductTotals", _TOP),
-        _many("/analytics/top-customers", api.top_customers, "TopCustomers", _TOP),
+        _one("/customers/{customerId}", singles.get_customer, "Customer"),
+        _one("/products/{productId}", singles.get_product, "Product"),
+        _one("/orders/{orderId}", singles.get_order, "Order"),
+        _many("/customers", listing.list_customers, "Customers", PAGE),
+        _many("/products", listing.list_products, "Products", {**PAGE, **IN_STOCK}),
+        _many("/orders", listing.list_orders, "Orders", {**orders, **CUSTOMER}),
+        _many("/customers/{customerId}/orders", listing.list_customer_orders, "Orders", orders),
+        _many("/product-sold", listing.list_sales, "Sales", sales),
+        _many("/analytics/total-sales", figures.total_sales, "TotalSales", RANGE),
+        _many("/analytics/sales-by-day", figures.sales_by_day, "SalesByDay", RANGE),
+        _many("/analytics/product-totals", figures.product_totals, "ProductTotals", _TOP),
+        _many("/analytics/top-customers", figures.top_customers, "TopCustomers", _TOP),
     ]
 
 
 def _one(path: str, handler: Handler, schema: str) -> Route:
-    operation = Operation(f"One {schema.lower()}", 200, None, schema, headers=("ETag", *_FRESH))
+    operation = Operation(
+        f"One {schema.lower()}",
+        200,
+        None,
+        schema,
+        headers=("ETag", *_FRESH),
+        request_headers=_ASKED,
+    )
     return Route("GET", path, "read", handler, operation)
 
 
 def _many(path: str, handler: Handler, schema: str, query: dict[str, dict[str, Any]]) -> Route:
     words = path.rpartition("/")[2].replace("-", " ")
-    operation = Operation(words.capitalize(), 200, None, schema, query, headers=_FRESH)
+    operation = Operation(words.capitalize(), 200, None, schema, query, (), _FRESH, _ASKED)
     return Route("GET", path, "read", handler, operation)

@@ -127,7 +127,7 @@ class _Run:
         give_up_at = loop.time() + WAIT_SECONDS
         reads = Reads(self._settings)
         try:
-            while (place := await reads.place()).position < position:
+            while (place := (await reads.view()).place).position < position:
                 self._progress("projected", place.position, position)
                 if loop.time() > give_up_at:
                     where = "mongodb.checkpoints"

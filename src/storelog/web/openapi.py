@@ -47,6 +47,14 @@ _HEADERS: dict[str, dict[str, Any]] = {
     },
     "Idempotency-Replayed": {"schema": {"const": "true"}, "description": "The first answer again."},
     "Idempotency-Key": {"schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}},
+    "Storelog-Wait-For": {
+        "schema": {"type": "string", "pattern": r"^\d{1,19}$"},
+        "description": "Answer only from what holds everything up to this position.",
+    },
+    "Prefer": {
+        "schema": {"type": "string"},
+        "description": "`wait=5`: how many seconds to wait for it; 2 unless told, at most 30.",
+    },
     "If-Match": {"schema": {"type": "string", "pattern": r'^("[1-9]\d{0,9}"|\*)$'}},
 }
 

@@ -19,6 +19,7 @@ STATUS: dict[type[errors.StorelogError], int] = {
     errors.StaleVersion: 412,
     errors.InvalidFields: 422,
     errors.Unavailable: 503,
+    errors.NotCaughtUp: 503,
     errors.OutcomeUnknown: 503,
 }
 TITLES = {
@@ -41,6 +42,7 @@ TITLES = {
     "idempotency-key-reused": "The key was used for another request",
     "overloaded": "Too many requests are waiting",
     "unavailable": "A server behind is away",
+    "not-caught-up": "The read model does not hold that position yet",
     "outcome-unknown": "The outcome is not known",
     "internal-error": "Something went wrong here",
 }
@@ -59,6 +61,7 @@ def render(error: errors.StorelogError, instance: str, correlation_id: str) -> R
         facts, headers = error.facts, error.headers
     elif isinstance(error, errors.Unavailable):
         status, slug, detail = STATUS[type(error)], error.slug, error.detail
+        facts = dict(error.facts)
         headers = (("Retry-After", str(error.retry_after_seconds)),)
     if status == 401:
         headers = (*headers, ("WWW-Authenticate", 'Bearer realm="storelog"'))

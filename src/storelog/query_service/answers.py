@@ -1,0 +1,54 @@
+"""What all endpoints share: an answer names the position it holds, an order its customer's name.
+
+Next: query_service/singles.py
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from storelog.errors import NotFound
+from storelog.event_codec import encode_json
+from storelog.query_service import bodies
+from storelog.query_service.lists import Page
+from storelog.query_service.paging import make_cursor
+from storelog.query_service.parameters import Range
+from storelog.query_service.view import View
+from storelog.web.http import Response
+
+Document = dict[str, Any]
+
+
+def answer(view: View, body: Document, etag: str | None = None) -> Response:
+    """Return a body with the headers that say how fresh it is."""
+    headers = view.place.headers()
+    if etag is not None:
+        headers = (("ETag", etag), *headers)
+    return Response(200, encode_json(body), headers)
+
+
+def list_answer(view: View, filters: Document, page: Page, items: list[Document]) -> Response:
+    """Return one page, and the cursor of the next one."""
+    cursor = None if page.next_key is None else make_cursor(filters, page.next_key)
+    return answer(view, {"items": items, "nextCursor": cursor})
+
+
+def span_filter(span: Range) -> Document:
+    """Return the range as a cursor is bound to it."""
+    return {"from": span.start, "to": span.end}
+
+
+def unknown(kind: str, number: int) -> NotFound:
+    """Return the refusal for a thing that is not there, or deleted."""
+    return NotFound(f"There is no {kind} {number}.")
+
+
+async def names_of(view: View, collection: str, ids: Iterable[int]) -> dict[int, str]:
+    """Return the names of customers or products, of deleted ones too."""
+    found = await view.many(collection, ids, {"name": 1})
+    return {number: document["name"] for number, document in found.items()}
+
+
+async def orders_with_names(view: View, orders: Sequence[Document]) -> list[Document]:
+    """Return orders' bodies, each with its customer's name."""
+    names = await names_of(view, "customers", (order["customerId"] for order in orders))
+    return [bodies.order(order, names.get(order["customerId"])) for order in orders]

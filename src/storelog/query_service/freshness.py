@@ -1,0 +1,69 @@
+"""Opens a request's view, as fresh as the request asks: `Storelog-Wait-For`, `Prefer: wait=`.
+
+Guarantees that whoever waits for N gets everything up to N or a 503 that says why not: not there
+yet, or a dead letter at or below N is missing from what was asked for.
+Next: query_service/lists.py
+"""
+
+import re
+from typing import Any
+
+from storelog.errors import Malformed, NotCaughtUp
+from storelog.query_service.reads import Reads
+from storelog.query_service.view import View
+from storelog.web.http import Request
+
+DEFAULT_WAIT_SECONDS = 2
+MAX_WAIT_SECONDS = 30
+_POSITION = re.compile(r"\d{1,19}", re.ASCII)
+_WAIT = re.compile(r'\s*wait\s*=\s*"?([^";,\s]*)"?\s*', re.ASCII | re.IGNORECASE)
+_HELD_UP = {"state": {"$in": ["parked", "waiting"]}}
+
+
+async def open_view(reads: Reads, request: Request, thing: str | None = None) -> View:
+    """Return a view that holds what the request waits for, at once when it waits for nothing.
+
+    `thing`: the one aggregate (`product-5`) that is read; None for lists and figures, which may
+    miss any. Raises NotCaughtUp, Malformed, Unavailable, PyMongoError.
+    """
+    position, seconds = _wanted(request)
+    view = await reads.view()
+    if position is None:
+        return view
+    await _check_dead_letters(view, position, thing)
+    if view.place.position < position:
+        newer = await reads.positions.wait(position, seconds)
+        if newer is None:
+            raise NotCaughtUp(position, view.place.position)
+        await _check_dead_letters(newer, position, thing)
+        return newer
+    return view
+
+
+def _wanted(request: Request) -> tuple[int | None, int]:
+    """Return the position to wait for, and for how many seconds. Raises Malformed."""
+    given = request.headers.get("storelog-wait-for")
+    seconds = DEFAULT_WAIT_SECONDS
+    for preference in request.headers.get("prefer", "").split(","):
+        named = _WAIT.fullmatch(preference.partition(";")[0])
+        if named is not None:
+            if not named[1].isdecimal() or not named[1].isascii():
+                raise Malformed("Prefer: wait= takes whole seconds, such as wait=5.")
+            seconds = min(int(named[1][:10]), MAX_WAIT_SECONDS)
+    if given is None:
+        return None, seconds
+    if not _POSITION.fullmatch(given) or int(given) >= 2**63:
+        raise Malformed("Storelog-Wait-For must be one position, such as 42.")
+    return int(given), seconds
+
+
+async def _check_dead_letters(view: View, position: int, thing: str | None) -> None:
+    if not view.place.dead_letters:
+        return
+    query: dict[str, Any] = {**_HELD_UP, "position": {"$lte": position}}
+    if thing is not None:
+        query["aggregate"] = thing
+    letter = await view.collection("dead_letters").find_one(query, sort=[("position", 1)])
+    if letter is not None:
+        facts = {"position": int(letter["position"]), "aggregate": letter["aggregate"]}
+        raise NotCaughtUp(position, view.place.position, facts)

@@ -1,0 +1,87 @@
+"""How far the read model is, read by one shared watcher for all who wait.
+
+Guarantees that 1,000 waiting requests cost what one costs: the checkpoints are polled once for all
+of them, and only while somebody waits. `/live` and `Storelog-Wait-For` both stand on `wait`.
+Next: query_service/reads.py
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from storelog.errors import Unavailable
+from storelog.query_service.view import View
+
+POLL_SECONDS = 0.015
+MAX_WAITERS = 5_000
+RELEASED_AT_ONCE = 25
+_log = structlog.get_logger()
+
+
+class Positions:
+    """The watcher: `wait(N, seconds)` returns once everything up to N is in the read model."""
+
+    def __init__(self, read: Callable[[], Awaitable[View]]) -> None:
+        self._read = read
+        self._waiters: dict[asyncio.Future[View], int] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    async def wait(self, position: int, seconds: float) -> View | None:
+        """Return the first view that holds the position, or None when the time is over.
+
+        To follow every change, wait for the last view's position and one. Raises Unavailable when
+        MongoDB is away or too many wait.
+        """
+        if len(self._waiters) >= MAX_WAITERS:
+            raise Unavailable("Too many requests wait for a position.", slug="overloaded")
+        waiter: asyncio.Future[View] = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = position
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch())
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter
+        except TimeoutError:
+            return None
+        finally:
+            del self._waiters[waiter]
+
+    async def close(self) -> None:
+        """Stop watching; who still waits is told that the service stops."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        self._fail(Unavailable("The service stops."))
+
+    async def _watch(self) -> None:
+        while self._waiters:
+            try:
+                view = await self._read()
+            except PyMongoError as error:
+                _log.warning("positions cannot be read", error=str(error)[:300])
+                self._fail(Unavailable("MongoDB is away or too busy."))
+                return
+            self._release(view)
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _release(self, view: View) -> None:
+        """Let some go on who wait for no more: all at once, they would stand in one another's way.
+
+        The next poll queues behind their reads, so that a slow server gets fewer of them.
+        """
+        reached = [
+            waiter
+            for waiter, position in self._waiters.items()
+            if position <= view.place.position and not waiter.done()
+        ]
+        for waiter in reached[:RELEASED_AT_ONCE]:
+            waiter.set_result(view)
+
+    def _fail(self, error: Unavailable) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(error)

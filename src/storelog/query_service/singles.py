@@ -1,0 +1,49 @@
+"""One customer, product or order by its id. Next: query_service/listing.py"""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+from storelog.event_codec import encode_json
+from storelog.query_service import bodies
+from storelog.query_service.answers import Document, answer, orders_with_names, unknown
+from storelog.query_service.freshness import open_view
+from storelog.query_service.reads import Reads, answering
+from storelog.web.http import Request, Response
+
+
+class Singles:
+    """The handlers, around one reader of MongoDB."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def get_customer(self, request: Request) -> Response:
+        """GET /customers/{customerId}"""
+        return await self._get_versioned(request, "customer", bodies.customer)
+
+    async def get_product(self, request: Request) -> Response:
+        """GET /products/{productId}"""
+        return await self._get_versioned(request, "product", bodies.product)
+
+    async def _get_versioned(
+        self, request: Request, kind: str, body: Callable[[Document], Document]
+    ) -> Response:
+        number = request.ids[f"{kind}Id"]
+        async with answering():
+            view = await open_view(self._reads, request, f"{kind}-{number}")
+            found = await view.one(f"{kind}s", number)
+        if found is None:
+            raise unknown(kind, number)
+        return answer(view, body(found), f'"{found["version"]}"')
+
+    async def get_order(self, request: Request) -> Response:
+        """GET /orders/{orderId}"""
+        number = request.ids["orderId"]
+        async with answering():
+            view = await open_view(self._reads, request, f"order-{number}")
+            found = await view.one("orders", number)
+            named = await orders_with_names(view, [found]) if found else []
+        if not named:
+            raise unknown("order", number)
+        etag = sha256(encode_json(named[0])).hexdigest()[:32]
+        return answer(view, named[0], f'"{etag}"')

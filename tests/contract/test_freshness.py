@@ -1,0 +1,109 @@
+"""Positions: on every answer, waited for, and refused with a reason where they do not come."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from storelog.config import Settings
+from support.kafka import HostileRelay
+from support.system import System
+
+PATHS = [
+    "/customers", "/customers/{c}", "/customers/{c}/orders", "/products", "/products/{p}",
+    "/orders", "/orders/{o}", "/product-sold", "/analytics/total-sales",
+    "/analytics/product-totals", "/analytics/sales-by-day", "/analytics/top-customers",
+]  # fmt: skip
+
+
+@pytest.fixture
+def held_back(settings: Settings) -> Iterator[System]:
+    """A log of four events that reaches Kafka only when the test sends it."""
+    with System(settings, ("command-service", "projector", "query-service")) as system:
+        customer = system.new_customer()["customerId"]
+        product = system.new_product()["productId"]
+        system.new_order(customer, (product, 1))
+        yield system
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_read_that_waits_for_a_write_has_it(shop: System, path: str) -> None:
+    customer, product = shop.new_customer()["customerId"], shop.new_product()["productId"]
+    body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
+    placed = shop.commands.post("/orders", body)
+    filled = path.format(c=customer, p=product, o=placed.json["orderId"])
+    headers = {"Storelog-Wait-For": str(placed.position), "Prefer": "wait=30"}
+    reply = shop.queries.get(filled, headers)
+    assert reply.status == 200, reply.raw
+    assert reply.position >= placed.position
+
+
+def test_every_answer_of_the_log_names_its_position(shop: System) -> None:
+    made = shop.commands.post("/customers", {"name": "Eve", "email": "e@x"})
+    assert shop.commands.get("/events?limit=1").position >= made.position
+    path = f"/customers/{made.json['customerId']}"
+    changed = shop.commands.put(path, {"name": "Eva", "email": "e@x"})
+    assert changed.position > made.position
+    assert shop.commands.delete(path).position > changed.position
+
+
+def test_a_position_that_never_comes_is_503_and_says_how_far_it_is(shop: System) -> None:
+    for path in ("/orders", "/customers/1", "/analytics/total-sales"):
+        began = time.monotonic()
+        reply = shop.queries.get(path, {"Storelog-Wait-For": "999999999", "Prefer": "wait=1"})
+        assert 0.9 < time.monotonic() - began < 10
+        assert (reply.status, reply.slug) == (503, "not-caught-up")
+        assert reply.json["waitedFor"] == 999_999_999
+        assert 0 < reply.json["position"] < 999_999_999
+        assert int(reply.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("position", ["", "-1", "1.5", "x", "99999999999999999999", "1,2"])
+def test_a_position_that_is_none_is_400(shop: System, position: str) -> None:
+    reply = shop.queries.get("/orders", {"Storelog-Wait-For": position})
+    assert (reply.status, reply.slug) == (400, "malformed-request")
+
+
+def test_a_wait_that_is_no_number_is_400_and_other_preferences_are_let_be(shop: System) -> None:
+    reply = shop.queries.get("/orders", {"Storelog-Wait-For": "1", "Prefer": "wait=soon"})
+    assert (reply.status, reply.slug) == (400, "malformed-request")
+    reply = shop.queries.get("/orders", {"Prefer": "respond-async, wait=3; x=y, handling=lenient"})
+    assert reply.status == 200
+
+
+def test_many_waiting_lists_all_get_the_write_once_it_is_projected(held_back: System) -> None:
+    written = held_back.written()
+    headers = {"Storelog-Wait-For": str(written), "Prefer": "wait=30"}
+
+    def read(_: int) -> int:
+        return held_back.queries.get("/analytics/total-sales", headers).position
+
+    with ThreadPoolExecutor(200) as pool:
+        waiting = [pool.submit(read, number) for number in range(200)]
+        relay = HostileRelay(held_back.settings)
+        relay.send_shuffled(1)
+        relay.announce()
+        assert all(future.result() >= written for future in waiting)
+
+
+def test_a_dead_letter_is_named_to_whom_it_concerns_and_to_no_other(held_back: System) -> None:
+    relay = HostileRelay(held_back.settings)
+    victim = next(o for o in relay.outgoing if o.event.event_type == "ProductSold")
+    for outgoing in relay.outgoing:
+        relay.send(outgoing, b"not json" if outgoing is victim else None)
+    relay.flush()
+    relay.announce()
+    held_back.wait_projected()
+    parked = {"position": victim.event.position, "aggregate": victim.event.aggregate}
+    headers = {"Storelog-Wait-For": str(victim.event.position), "Prefer": "wait=30"}
+    for path in ("/orders", "/analytics/total-sales", f"/products/{victim.event.aggregate_id}"):
+        began = time.monotonic()
+        reply = held_back.queries.get(path, headers)
+        assert (reply.status, reply.slug) == (503, "not-caught-up")
+        assert reply.json["deadLetter"] == parked
+        assert time.monotonic() - began < 10
+    for path in ("/customers/1", "/orders/1"):
+        assert held_back.queries.get(path, headers).status == 200
+    before = {"Storelog-Wait-For": str(victim.event.position - 1)}
+    assert held_back.queries.get("/orders", before).status == 200
