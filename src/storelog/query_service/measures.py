@@ -20,7 +20,7 @@ DEAD_LETTERS = gauge(
 async def measure(reads: Reads) -> None:
     """Read how far the read model is; without MongoDB that is not known."""
     try:
-        place = await reads.place()
+        place = (await reads.view()).place
     except PyMongoError:
         POSITION.clear()
         DEAD_LETTERS.clear()
