@@ -28,9 +28,11 @@ from storelog.errors import (
 from storelog.event_codec import encode_json
 from storelog.web import metrics, request_metrics
 from storelog.web.auth import authenticate, authorize
-from storelog.web.http import Operation, Request, Response, Route
+from storelog.web.http import Answer, Operation, Request, Response, Route, Stream
 from storelog.web.openapi import DOCS_PAGE, document
 from storelog.web.problems import render
+from storelog.web.representation import Representation
+from storelog.web.streaming import send_stream
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
@@ -72,6 +74,7 @@ class App:
         self._on_startup, self._on_shutdown = on_startup, on_shutdown
         self._ready, self._measure = ready, measure
         self._measured_at = 0.0
+        self._representation = Representation()
         about = {"name": name, "version": __version__, "currency": settings.currency}
         table = list(routes)
         openapi = encode_json(document(name, table, schemas or {}))
@@ -89,7 +92,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event, as ASGI says."""
         if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+            await self._lifespan(scope["state"], receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
 
@@ -101,7 +104,7 @@ class App:
         given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
         correlation_id = given if _CORRELATION.fullmatch(given) else uuid4().hex
         try:
-            response = await self._answer(scope, headers, correlation_id, receive)
+            response: Answer = await self._answer(scope, headers, correlation_id, receive)
         except StorelogError as error:
             response = render(error, scope["path"], correlation_id)
             if response.status == 500:
@@ -112,11 +115,14 @@ class App:
             _log.exception("request failed", correlation_id=correlation_id)
             response = render(StorelogError(), scope["path"], correlation_id)
         request_metrics.count(scope.get("storelog.route"), response, time.perf_counter() - began)
-        await _send(response, correlation_id, scope["method"] == "HEAD", send)
+        is_head = scope["method"] == "HEAD"
+        await _send(response, correlation_id, is_head, send)
+        if isinstance(response, Stream) and not is_head:
+            await send_stream(response, scope["state"], receive, send)
 
     async def _answer(
         self, scope: Scope, headers: Mapping[str, str], correlation_id: str, receive: Receive
-    ) -> Response:
+    ) -> Answer:
         path = scope["path"]
         route, ids = self._route(scope["method"], path, scope.get("raw_path"))
         scope["storelog.route"] = route
@@ -132,7 +138,10 @@ class App:
         request = Request(
             scope["method"], path, ids, query, headers, body, caller, correlation_id, traced
         )
-        return await route.handler(request)
+        response = await route.handler(request)
+        if route.method == "GET" and isinstance(response, Response) and _is_read(route, response):
+            return await self._representation.choose(headers, response)
+        return response
 
     def _route(
         self, method: str, path: str, raw_path: bytes | None
@@ -162,10 +171,11 @@ class App:
             await self._measure()
         return Response(200, metrics.exposition(), (), metrics.CONTENT_TYPE)
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, state: dict[str, Any], receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                state["stopping"] = asyncio.Event()
                 await self._on_startup()
                 await send({"type": "lifespan.startup.complete"})
             else:
@@ -250,10 +260,22 @@ async def _receive(receive: Receive, timeout: float) -> dict[str, Any]:
     return message
 
 
-async def _send(response: Response, correlation_id: str, is_head: bool, send: Send) -> None:
+def _is_read(route: Route, response: Response) -> bool:
+    is_json = response.content_type == "application/json"
+    return response.status == 200 and is_json and route.role != "public"
+
+
+async def _send(response: Answer, correlation_id: str, is_head: bool, send: Send) -> None:
+    """Send an answer whole, or a stream's head."""
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-correlation-id", correlation_id.encode()))
-    if response.status != 204:
+    if isinstance(response, Stream):
+        headers.append((b"content-type", response.content_type.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if is_head:
+            await send({"type": "http.response.body", "body": b""})
+        return
+    if response.status not in (204, 304):
         headers.append((b"content-type", response.content_type.encode()))
         headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

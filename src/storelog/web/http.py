@@ -3,9 +3,9 @@
 Next: web/app.py
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,18 @@ class Response:
     content_type: str = "application/json"
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer of 200 that goes on: `pieces` yields what is sent, at most a few KiB at once."""
+
+    status: ClassVar[int] = 200
+    pieces: AsyncGenerator[bytes]
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "text/event-stream"
+
+
+Answer = Response | Stream
+Handler = Callable[[Request], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,7 @@ class Operation:
     refusals: tuple[int, ...] = ()
     headers: tuple[str, ...] = ()
     request_headers: tuple[str, ...] = ()
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)

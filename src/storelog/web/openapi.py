@@ -35,7 +35,7 @@ _PROBLEM = {
     },
 }
 _HEADERS: dict[str, dict[str, Any]] = {
-    "ETag": {"schema": {"type": "string"}, "description": "The version, quoted."},
+    "ETag": {"schema": {"type": "string"}, "description": "The version, or a hash, quoted."},
     "Location": {"schema": {"type": "string"}, "description": "Where the new thing is."},
     "Storelog-Position": {
         "schema": {"type": "string", "pattern": r"^\d+$"},
@@ -54,6 +54,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "Prefer": {
         "schema": {"type": "string"},
         "description": "`wait=5`: how many seconds to wait for it; 2 unless told, at most 30.",
+    },
+    "If-None-Match": {
+        "schema": {"type": "string"},
+        "description": "Tags the client has: 304 without a body when one is still right.",
     },
     "If-Match": {"schema": {"type": "string", "pattern": r'^("[1-9]\d{0,9}"|\*)$'}},
 }
@@ -90,19 +94,31 @@ def _operation(route: Route) -> dict[str, Any]:
         {"name": name, "in": "query", "schema": schema} for name, schema in operation.query.items()
     ]
     parameters += [
-        {"name": name, "in": "header", **_HEADERS[name]} for name in operation.request_headers
+        {"name": name, "in": "header", **_HEADERS[name]}
+        for name in (*operation.request_headers, *(["If-None-Match"] if _has_tag(route) else []))
     ]
     described: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": _operation_id(route),
         "parameters": parameters,
-        "responses": {str(operation.success): _success(route), **_refusals(route)},
+        "responses": {
+            str(operation.success): _success(route),
+            **(
+                {"304": {"description": "What the client has is right."}} if _has_tag(route) else {}
+            ),
+            **_refusals(route),
+        },
         "x-role": route.role,
     }
     if operation.request is not None:
         content = {"application/json": {"schema": _ref(operation.request)}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _has_tag(route: Route) -> bool:
+    is_json = route.operation.content_type == "application/json"
+    return route.method == "GET" and is_json and route.role != "public"
 
 
 def _operation_id(route: Route) -> str:
@@ -116,7 +132,7 @@ def _success(route: Route) -> dict[str, Any]:
     if operation.headers:
         answer["headers"] = {name: _HEADERS[name] for name in operation.headers}
     if operation.response is not None:
-        answer["content"] = {"application/json": {"schema": _ref(operation.response)}}
+        answer["content"] = {operation.content_type: {"schema": _ref(operation.response)}}
     return answer
 
 

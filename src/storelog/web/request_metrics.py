@@ -5,7 +5,7 @@ Next: web/app.py
 
 import re
 
-from storelog.web.http import Response, Route
+from storelog.web.http import Answer, Response, Route
 from storelog.web.metrics import Counter, Histogram, counter, histogram
 
 REQUESTS = histogram(
@@ -27,7 +27,7 @@ _bound: dict[tuple[str, str, int], Histogram] = {}
 _slugs: dict[bytes, Counter] = {}
 
 
-def count(route: Route | None, response: Response, seconds: float) -> None:
+def count(route: Route | None, response: Answer, seconds: float) -> None:
     """Count one answered request under its route's template, never under its path."""
     key = ("", "", response.status)
     if route is not None:
@@ -37,7 +37,7 @@ def count(route: Route | None, response: Response, seconds: float) -> None:
         # A path that is no route's has neither: its labels stay few, whatever is asked for.
         bound = _bound[key] = REQUESTS.of(key[0] or "none", key[1] or "none", str(key[2]))
     bound.observe(seconds)
-    if response.status >= 400:
+    if isinstance(response, Response) and response.status >= 400:
         count_refusal(response)
 
 

@@ -62,8 +62,14 @@ class _ImpatientProtocol(HttpToolsProtocol):
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_DEADLINE_SECONDS, self.transport.close)
 
+    def shutdown(self) -> None:
+        # A stream does not end by itself: every stream of the process waits for this.
+        self.app_state["stopping"].set()
+        super().shutdown()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["state"]["cut_off"] = self.transport.abort
         self._wait_for_head()
 
     def on_headers_complete(self) -> None:

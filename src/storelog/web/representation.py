@@ -1,0 +1,85 @@
+"""How a read's body goes out: an entity tag, 304 for what the client has, gzip for large ones.
+
+RFC 9110, sections 8.8, 12.5.3, 13.1.2 and 15.4.5. A body that has no tag of its own gets a weak one
+of its bytes. Compressing never holds the loop up: small bodies stay as they are, larger ones are
+compressed at once, very large ones in the one thread there is for it, or not at all while it works.
+Next: web/app.py
+"""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+
+from storelog.errors import Malformed
+from storelog.web.http import Response
+
+GZIP_FROM_BYTES = 4_096
+GZIP_LEVEL = 4
+# 64 KiB take 0.7 ms; what is larger is compressed beside the loop.
+INLINE_BYTES = 65_536
+_GZIP_FORMAT = 16 + zlib.MAX_WBITS
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAGS = re.compile(rf"\s*{_TAG}\s*(?:,\s*{_TAG}\s*)*")
+_CODING = re.compile(r"\s*([a-zA-Z*-]+)\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?")
+
+
+class Representation:
+    """Chooses what of a response goes out; one for a service, around its one thread."""
+
+    def __init__(self) -> None:
+        self._is_compressing = False
+
+    async def choose(self, headers: Mapping[str, str], response: Response) -> Response:
+        """Return what answers a GET with these headers (lower-case names). Raises Malformed."""
+        said = dict(response.headers)
+        tag = said.pop("ETag", None) or f'W/"{sha256(response.body).hexdigest()[:32]}"'
+        said |= {"Vary": "Accept-Encoding", "Cache-Control": "no-cache"}
+        wanted = headers.get("if-none-match")
+        if wanted is not None and _is_among(tag, wanted):
+            return Response(304, b"", (("ETag", tag), *said.items()))
+        body = await self._compressed(headers, response.body)
+        if body is not None:
+            # A strong tag names bytes, and these are others; a weak one names what is meant.
+            tag = tag if tag.startswith("W/") else f"W/{tag}"
+            said["Content-Encoding"] = "gzip"
+        return replace(response, body=body or response.body, headers=(("ETag", tag), *said.items()))
+
+    async def _compressed(self, headers: Mapping[str, str], body: bytes) -> bytes | None:
+        if len(body) < GZIP_FROM_BYTES or not _accepts_gzip(headers.get("accept-encoding", "")):
+            return None
+        if len(body) <= INLINE_BYTES:
+            return _gzip(body)
+        if self._is_compressing:
+            return None
+        self._is_compressing = True
+        try:
+            return await asyncio.to_thread(_gzip, body)
+        finally:
+            self._is_compressing = False
+
+
+def _gzip(body: bytes) -> bytes:
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
+    return packer.compress(body) + packer.flush()
+
+
+def _accepts_gzip(accepted: str) -> bool:
+    weights: dict[str, float] = {}
+    for part in accepted[:1_000].split(","):
+        coding = _CODING.fullmatch(part)
+        if coding is not None:
+            weights[coding[1].lower()] = float(coding[2] or 1)
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
+def _is_among(tag: str, wanted: str) -> bool:
+    """Compare weakly, as If-None-Match does. Raises Malformed."""
+    if wanted.strip() == "*":
+        return True
+    if not _TAGS.fullmatch(wanted):
+        raise Malformed('If-None-Match must be * or entity tags in quotes, such as "3", W/"a1".')
+    return tag.removeprefix("W/") in re.findall(r'"[^"]*"', wanted)
