@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install up test test-retail check
+.PHONY: help install up test test-retail postman generate check
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -23,9 +23,15 @@ test: install ## run every test, starting what it needs
 test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names the file)
 	$(BIN)/python -m pytest -m retail -s
 
+postman: install ## run the Postman collection against a system of its own
+	$(BIN)/python -m pytest -q -s tests/e2e/test_postman.py
+
+generate: install ## write the files that are made from the code
+	$(BIN)/python -m generate
+
 check: install ## format, lint, types, layers, tidy
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests generate
+	$(BIN)/ruff check src tests generate
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/test_tidy.py

@@ -1,0 +1,34 @@
+"""The OpenAPI documents of both services, without starting either."""
+
+from typing import Any, cast
+
+from storelog.command_service import routes as command_routes
+from storelog.command_service.schemas import SCHEMAS as COMMAND_SCHEMAS
+from storelog.query_service import routes as query_routes
+from storelog.query_service.schemas import SCHEMAS as QUERY_SCHEMAS
+from storelog.web.openapi import document
+
+_NO_SERVER: Any = cast(Any, None)
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """Return `command` and `query`: the documents as the services give them."""
+    return {
+        "command": document(
+            "storelog command-service",
+            command_routes.routes(_NO_SERVER, _NO_SERVER),
+            COMMAND_SCHEMAS,
+        ),
+        "query": document("storelog query-service", query_routes.routes(_NO_SERVER), QUERY_SCHEMAS),
+    }
+
+
+def inlined(schema: Any, components: dict[str, Any]) -> Any:
+    """Return a schema with every `$ref` to the components put in its place."""
+    if isinstance(schema, list):
+        return [inlined(part, components) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return inlined(components[schema["$ref"].rpartition("/")[2]], components)
+    return {name: inlined(part, components) for name, part in schema.items()}

