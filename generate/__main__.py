@@ -3,14 +3,21 @@
 import json
 from pathlib import Path
 
-from generate import postman
+from generate import events, postman
+from generate.openapi import documents
 
 ROOT = Path(__file__).parent.parent
 
 
 def files() -> dict[str, str]:
     """Return the text of each file by its path from the top of the repository."""
+    schemas = {
+        **{f"{name}.schema": schema for name, schema in events.schemas().items()},
+        **{f"openapi-{service}": document for service, document in documents().items()},
+        "asyncapi": events.asyncapi(),
+    }
     return {
+        **{f"docs/schemas/{name}.json": _json(value) for name, value in schemas.items()},
         "postman/storelog.postman_collection.json": _json(postman.collection()),
         "postman/storelog.postman_environment.json": _json(
             postman.environment("http://127.0.0.1:8080", "http://127.0.0.1:8081")

@@ -14,20 +14,11 @@ from generate.story import STORY
 
 Json = dict[str, Any]
 # Beside the documents: what every service has.
-PLAIN = ("/", "/health/live", "/health/ready", "/openapi.json", "/docs")
+PLAIN = ("/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs")
 _SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 _ABOUT = """Both services of Storelog, told as a story: run it from top to bottom, in Postman's
 collection runner or with `make postman`. Choose the environment first; `apiKey` may stay empty
 where no key is configured. Made by `make generate` from the story and the OpenAPI documents."""
-# Waits, at most 60 s, until the read side holds what the commands before have written.
-_WAIT = """const wanted = Number(pm.collectionVariables.get("position"));
-const url = pm.variables.replaceIn("{{queryUrl}}/analytics/total-sales");
-const header = {Authorization: pm.variables.replaceIn("Bearer {{apiKey}}")};
-const ask = left => pm.sendRequest({url, header}, (error, answer) => {
-  const held = error ? 0 : Number(answer.headers.get("Storelog-Position"));
-  if (held < wanted && left > 0) { setTimeout(() => ask(left - 1), 100); }
-});
-ask(600);""".splitlines()
 _VALUE = re.compile(r'"\{\{(\w+)\}\}"')
 
 
@@ -106,22 +97,19 @@ def _folder(folder: Folder) -> Json:
 
 def _item(step: Step) -> Json:
     events = [{"listen": "test", "script": {"type": "text/javascript", "exec": _script(step)}}]
-    before = [*step.before, *(_WAIT if _is_fresh(step) else [])]
-    if before:
-        script = {"type": "text/javascript", "exec": before}
+    if step.before:
+        script = {"type": "text/javascript", "exec": list(step.before)}
         events.insert(0, {"listen": "prerequest", "script": script})
     return {"name": step.name, "event": events, "request": _request(step), "response": []}
-
-
-def _is_fresh(step: Step) -> bool:
-    return step.service == "query" and operation(step) is not None
 
 
 def _request(step: Step) -> Json:
     path = re.sub(r"\{(\w+)\}", r"{{\1}}", step.path)
     host = f"{{{{{step.service}Url}}}}"
     query = "&".join(f"{key}={value}" for key, value in step.query.items())
-    headers = step.headers
+    headers = dict(step.headers)
+    if step.service == "query" and operation(step) is not None:
+        headers |= {"Storelog-Wait-For": "{{position}}", "Prefer": "wait=30"}
     request: Json = {
         "method": step.method,
         "header": [{"key": key, "value": value} for key, value in headers.items()],

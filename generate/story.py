@@ -16,7 +16,7 @@ _TOTALS = "/analytics/total-sales"
 
 
 def _there(service: str) -> tuple[Step, ...]:
-    paths = ("/", "/health/live", "/health/ready", "/openapi.json", "/docs")
+    paths = ("/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs")
     return tuple(Step(f"{service}: {path}", service, "GET", path) for path in paths)
 
 
@@ -180,8 +180,8 @@ STORY = (
     ),
     Folder(
         "Read your writes",
-        "Every answer names the position that it holds: once that has reached the position that a "
-        "command gave, what was written can be read.",
+        "Every answer names the position that it holds. Ask with `Storelog-Wait-For` for the "
+        "position that a command gave, and the answer holds what was written.",
         (
             put("Ann marries", _CUSTOMER, {**_ANN, "name": "Ann Baker"}),
             read(

@@ -3,21 +3,27 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from generate import events
 from generate.__main__ import ROOT, files
 from generate.openapi import documents, inlined
 from generate.postman import PLAIN, operation
 from generate.steps import Step
 from generate.story import STORY
+from storelog.upcasters import CURRENT_VERSION
 
 FILES = files()
 # A stream has no end that a collection could wait for.
 NOT_IN_POSTMAN = {("query", "GET", "/live")}
+
+
+def validate(value: Any, schema: Any) -> None:
+    checker = jsonschema.FormatChecker()
+    jsonschema.Draft202012Validator(schema, format_checker=checker).validate(value)
 
 
 def steps() -> Iterator[Step]:
@@ -59,6 +65,26 @@ def test_parameters_and_headers_of_the_collection_are_in_the_document() -> None:
         assert step.query.keys() | step.headers.keys() <= named, step.name
 
 
+def test_every_schema_of_the_documents_has_an_example_that_it_allows() -> None:
+    for document in documents().values():
+        components = document["components"]["schemas"]
+        for schema in components.values():
+            validate(schema["examples"][0], inlined(schema, components))
+
+
+@pytest.mark.parametrize("name", events.schemas())
+def test_every_example_of_an_event_is_one(name: str) -> None:
+    schema = events.schemas()[name]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for example in schema["examples"]:
+        validate(example, schema)
+
+
+def test_every_version_of_every_event_has_a_schema() -> None:
+    versions = {(kind, v + 1) for kind, current in CURRENT_VERSION.items() for v in range(current)}
+    assert set(events.PAYLOADS) == versions
+
+
 def test_there_is_nothing_generated_that_nobody_makes_any_more() -> None:
-    made = {Path(name).name for name in FILES if name.startswith("postman/")}
-    assert {path.name for path in (ROOT / "postman").glob("*.postman_*")} == made
+    found = [*(ROOT / "postman").iterdir(), *(ROOT / "docs" / "schemas").iterdir()]
+    assert {str(path.relative_to(ROOT)) for path in found} == FILES.keys()

@@ -1,9 +1,13 @@
 """The nine events' payloads, literally as the contract gives them."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import jsonschema
+
+from generate.events import value_schema
 from storelog.domain.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
 from storelog.domain.order import Order, OrderCreated, OrderDeleted, OrderItem
 from storelog.domain.product import (
@@ -16,6 +20,7 @@ from storelog.domain.product import (
 )
 from storelog.envelope import EVENT_TYPES
 from storelog.event_codec import Event, encode_json, kafka_value, payload_of
+from storelog.upcasters import CURRENT_VERSION
 
 AT = datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC)
 SHOWN_AT = "2026-01-31T12:00:00.005Z"
@@ -92,3 +97,10 @@ def test_kafkas_value_has_the_payloads_bytes_as_they_were_written() -> None:
     assert kafka_value("CustomerCreated", raw) == (
         b'{"eventType":"CustomerCreated","payload":' + raw + b"}"
     )
+
+
+def test_each_payload_is_as_its_schema_says() -> None:
+    for event, _ in EVENTS:
+        kind = type(event).__name__
+        value = json.loads(kafka_value(kind, encode_json(payload_of(event))))
+        jsonschema.validate(value, value_schema(kind, CURRENT_VERSION[kind]))

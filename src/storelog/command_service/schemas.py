@@ -7,6 +7,7 @@ from typing import Any
 
 from storelog.command_service.requests import MAX_ID, MAX_LINES, MAX_QUANTITY
 from storelog.domain.product import MAX_STOCK
+from storelog.envelope import EVENT_TYPES
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME = {"type": "string", "format": "date-time", "examples": ["2026-01-02T03:04:05.678Z"]}
@@ -42,7 +43,7 @@ _LINE_OUT = _object(
     ["itemId", "productId", "productName", "quantity", "price"],
     itemId=_ID,
     productId=_ID,
-    productName=_NAME,
+    productName={**_NAME, "examples": ["Cake stand"]},
     quantity={"type": "integer", "minimum": 1, "maximum": MAX_QUANTITY},
     price=_MONEY_OUT,
 )
@@ -59,8 +60,12 @@ _EVENT = _object(
     ],
     position=_ID,
     eventId={"type": "string", "format": "uuid"},
-    eventType={"type": "string"},
-    aggregate={"type": "string", "pattern": r"^(customer|product|order)-\d+$"},
+    eventType={"enum": list(EVENT_TYPES)},
+    aggregate={
+        "type": "string",
+        "pattern": r"^(customer|product|order)-\d+$",
+        "examples": ["product-5"],
+    },
     version=_ID,
     schemaVersion=_ID,
     occurredAt=_TIME,

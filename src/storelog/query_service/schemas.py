@@ -9,8 +9,12 @@ _ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 _MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
-_TEXT: dict[str, Any] = {"type": "string"}
+_ANN: dict[str, Any] = {"type": "string", "examples": ["Ann Miller"]}
+_EMAIL: dict[str, Any] = {"type": "string", "examples": ["ann@example.com"]}
+_STAND: dict[str, Any] = {"type": "string", "examples": ["Cake stand"]}
 _TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
+_ANN_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "examples": ["Ann Miller"]}
+_STAND_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "examples": ["Cake stand"]}
 _FLAG: dict[str, Any] = {"type": "boolean"}
 
 
@@ -33,17 +37,17 @@ def _page(name: str) -> dict[str, Any]:
 
 
 SCHEMAS: dict[str, Any] = {
-    "Customer": _object(customerId=_ID, name=_TEXT, email=_TEXT, phoneNumber=_TEXT_OR_NULL),
-    "Product": _object(productId=_ID, name=_TEXT, price=_MONEY, stock=_COUNT, stockStatus=_FLAG),
+    "Customer": _object(customerId=_ID, name=_ANN, email=_EMAIL, phoneNumber=_TEXT_OR_NULL),
+    "Product": _object(productId=_ID, name=_STAND, price=_MONEY, stock=_COUNT, stockStatus=_FLAG),
     "Order": _object(
         orderId=_ID,
         orderDate=_TIME,
         customerId=_ID,
-        customerName=_TEXT_OR_NULL,
+        customerName=_ANN_OR_NULL,
         orderItems={
             "type": "array",
             "items": _object(
-                itemId=_ID, productId=_ID, productName=_TEXT, quantity=_ID, price=_MONEY
+                itemId=_ID, productId=_ID, productName=_STAND, quantity=_ID, price=_MONEY
             ),
         },
         totalPrice=_MONEY,
@@ -51,7 +55,7 @@ SCHEMAS: dict[str, Any] = {
     "Sale": _object(
         itemId=_ID,
         productId=_ID,
-        productName=_TEXT,
+        productName=_STAND,
         productPrice=_MONEY,
         quantitySold=_ID,
         remainingStock=_COUNT,
@@ -76,9 +80,9 @@ SCHEMAS: dict[str, Any] = {
         )
     ),
     "ProductTotals": _items(
-        _object(productId=_ID, productName=_TEXT_OR_NULL, unitsSold=_COUNT, totalSales=_MONEY)
+        _object(productId=_ID, productName=_STAND_OR_NULL, unitsSold=_COUNT, totalSales=_MONEY)
     ),
     "TopCustomers": _items(
-        _object(customerId=_ID, name=_TEXT_OR_NULL, orders=_COUNT, totalSpent=_MONEY)
+        _object(customerId=_ID, name=_ANN_OR_NULL, orders=_COUNT, totalSpent=_MONEY)
     ),
 }

@@ -11,19 +11,26 @@ from importlib.resources import files
 from typing import Any
 
 from storelog import __version__
+from storelog.web.examples import example_of
 from storelog.web.http import Route
 
 _ID = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+
+
+def _shown(example: str, **limits: Any) -> dict[str, Any]:
+    return {"type": "string", **limits, "examples": [example]}
+
+
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "correlationId"],
     "properties": {
-        "type": {"type": "string", "pattern": "^/problems/[a-z-]+$"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "correlationId": {"type": "string"},
+        "type": _shown("/problems/stale-version", pattern="^/problems/[a-z-]+$"),
+        "title": _shown("The version is not the current one"),
+        "status": {"type": "integer", "examples": [412]},
+        "detail": _shown("The current version is 3."),
+        "instance": _shown("/products/5"),
+        "correlationId": _shown("6f1c2a5e9b5e4c0f8d1f3a7b2c4d6e8f"),
         "errors": {
             "type": "array",
             "items": {
@@ -31,6 +38,7 @@ _PROBLEM = {
                 "required": ["pointer", "detail"],
                 "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
             },
+            "examples": [[]],
         },
     },
 }
@@ -69,6 +77,11 @@ DOCS_PAGE = files("storelog.web").joinpath("docs.html").read_bytes()
 
 def document(name: str, routes: Iterable[Route], schemas: Mapping[str, Any]) -> dict[str, Any]:
     """Return the service's OpenAPI document; `schemas` are its named components."""
+    components = {"Problem": _PROBLEM, **schemas}
+    named = {
+        name: {**schema, "examples": [example_of(schema, components)]}
+        for name, schema in components.items()
+    }
     paths: dict[str, Any] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -77,7 +90,7 @@ def document(name: str, routes: Iterable[Route], schemas: Mapping[str, Any]) -> 
         "info": {"title": name, "version": __version__, "license": {"name": "Apache-2.0"}},
         "paths": paths,
         "components": {
-            "schemas": {"Problem": _PROBLEM, **schemas},
+            "schemas": named,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"key": []}, {}],
