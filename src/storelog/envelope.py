@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +86,7 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+@lru_cache(maxsize=1_024)
 def format_time(at: datetime) -> str:
     """Return RFC 3339 in UTC with `Z` and exactly three decimals."""
     at = at.astimezone(UTC)
@@ -105,37 +107,33 @@ def chain_hash(previous: bytes, event: Envelope, payload_hash: bytes) -> bytes:
     Texts are length-prefixed, so that no two events have the same bytes; an absent text is told
     from an empty one. The payload takes part by its own SHA-256 only.
     """
-    digest = hashlib.sha256(previous)
-    digest.update(
-        struct.pack(
-            ">QQIIqq",
-            event.position,
-            event.aggregate_id,
-            event.version,
-            event.schema_version,
-            _microseconds(event.occurred_at),
-            _microseconds(event.recorded_at),
-        )
+    numbers = _NUMBERS.pack(
+        event.position,
+        event.aggregate_id,
+        event.version,
+        event.schema_version,
+        _microseconds(event.occurred_at),
+        _microseconds(event.recorded_at),
     )
-    digest.update(event.event_id.bytes)
-    texts = (
-        event.aggregate_type,
-        event.event_type,
-        event.correlation_id,
-        event.causation_id,
-        event.caller,
-        event.traceparent,
-    )
-    for text in texts:
-        raw = b"" if text is None else b"+" + text.encode()
-        digest.update(struct.pack(">I", len(raw)) + raw)
-    digest.update(payload_hash)
-    return digest.digest()
+    kind = _framed(event.aggregate_type, event.event_type)
+    origin = _framed(event.correlation_id, event.causation_id, event.caller, event.traceparent)
+    return hashlib.sha256(
+        b"".join((previous, numbers, event.event_id.bytes, kind, origin, payload_hash))
+    ).digest()
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = struct.Struct(">QQIIqq")
 
 
+@lru_cache(maxsize=1_024)
+def _framed(*texts: str | None) -> bytes:
+    """Return the texts, each with its length; the events of one command share most of them."""
+    raw = [b"" if text is None else b"+" + text.encode() for text in texts]
+    return b"".join(struct.pack(">I", len(text)) + text for text in raw)
+
+
+@lru_cache(maxsize=1_024)
 def _microseconds(at: datetime) -> int:
     delta = at - _EPOCH
     return (delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds

@@ -6,11 +6,14 @@ Next: command_service/store.py
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from uuid import uuid4
+from uuid import UUID
+
+from asyncpg.pgproto.pgproto import UUID as FastUUID
 
 from storelog.command_service.decisions import NewIds, decide
 from storelog.command_service.state import Head, State
@@ -18,6 +21,7 @@ from storelog.command_service.submission import Idempotency, Submission
 from storelog.domain.customer import Customer, CustomerCreated
 from storelog.domain.order import Order, OrderCreated, OrderDeleted
 from storelog.domain.product import Product, ProductCreated
+from storelog.domain.value import value
 from storelog.envelope import Envelope, chain_hash
 from storelog.errors import InvalidFields, Refusal
 from storelog.event_codec import Event, aggregate_of, encode_json, payload_of
@@ -28,7 +32,7 @@ from storelog.web.problems import render
 Key = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Remembered:
     """The first answer to a command that carried a key."""
 
@@ -120,7 +124,7 @@ class Batch:
         envelope = Envelope(
             previous.position + 1,
             b"",
-            uuid4(),
+            new_event_id(),
             aggregate_type,
             aggregate_id,
             version,
@@ -157,6 +161,23 @@ class Batch:
             writes.new_orders.append(event.order)
         elif isinstance(event, OrderDeleted):
             writes.deleted_orders.append(event.order.order_id)
+
+
+_IDS_AT_ONCE = 256
+_ids: list[UUID] = []
+# A UUID of version 4 and RFC 9562's variant: four bits and two bits of it are fixed.
+_VERSION_4 = bytes(n & 0x0F | 0x40 for n in range(256))
+_VARIANT = bytes(n & 0x3F | 0x80 for n in range(256))
+
+
+def new_event_id() -> UUID:
+    """Return a random UUID (version 4); made by the hundred, since `uuid4` costs 2 us each."""
+    if not _ids:
+        raw = bytearray(os.urandom(16 * _IDS_AT_ONCE))
+        raw[6::16] = raw[6::16].translate(_VERSION_4)
+        raw[8::16] = raw[8::16].translate(_VARIANT)
+        _ids.extend(FastUUID(bytes(raw[at : at + 16])) for at in range(0, len(raw), 16))
+    return _ids.pop()
 
 
 def replay(earlier: Remembered, submission: Submission, key: Idempotency) -> Response:

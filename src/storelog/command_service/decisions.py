@@ -5,7 +5,7 @@ gets. Next: domain/order.py
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,12 +14,13 @@ from storelog.command_service.submission import Command
 from storelog.domain import customer as customers
 from storelog.domain import order as orders
 from storelog.domain import product as products
+from storelog.domain.value import value
 from storelog.event_codec import Event, aggregate_of, customer_body, product_body
 
 NewIds = dict[str, Callable[[], int]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """A command's events and the answer to it; `body` None: the created payload, or empty."""
 
@@ -78,8 +79,13 @@ def _known(state: State, ids: set[int]) -> dict[int, products.Product]:
 
 def _place_order(command: orders.PlaceOrder, state: State, ids: NewIds, now: datetime) -> Decision:
     known = _known(state, {line.product_id for line in command.lines})
-    numbered = replace(
-        command, order_id=ids["order"](), item_ids=tuple(ids["item"]() for _ in command.lines)
+    new_item = ids["item"]
+    numbered = orders.PlaceOrder(
+        ids["order"](),
+        command.customer_id,
+        command.lines,
+        tuple([new_item() for _ in command.lines]),
+        command.order_date,
     )
     events = orders.place(numbered, state.customers.get(command.customer_id), known, now)
     _move(state, events)

@@ -26,6 +26,7 @@ from storelog.command_service.submission import Command, Submission
 from storelog.domain.customer import CreateCustomer, DeleteCustomer, UpdateCustomer
 from storelog.domain.order import DeleteOrder, PlaceOrder
 from storelog.domain.product import CreateProduct
+from storelog.domain.value import value
 from storelog.envelope import utc_now
 from storelog.errors import Conflict, OutcomeUnknown, Unavailable
 from storelog.web.http import Response
@@ -45,7 +46,7 @@ class _Waiting:
     queued_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Try:
     writes: Writes
     answers: list[Response]

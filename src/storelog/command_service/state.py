@@ -12,13 +12,14 @@ from itertools import islice
 from storelog.domain.customer import Customer
 from storelog.domain.order import Order
 from storelog.domain.product import Product
+from storelog.domain.value import value
 from storelog.envelope import GENESIS_HASH
 
 MAX_KEPT = 50_000
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Head:
     """The newest event of the log: its position, its hash, and when it was recorded."""
 

@@ -3,16 +3,15 @@
 Next: command_service/pipeline.py
 """
 
-from dataclasses import dataclass
-
 from storelog.domain.customer import CustomerCommand
 from storelog.domain.order import DeleteOrder, PlaceOrder
 from storelog.domain.product import ProductCommand
+from storelog.domain.value import value
 
 Command = CustomerCommand | ProductCommand | PlaceOrder | DeleteOrder
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Idempotency:
     """An `Idempotency-Key`, and the SHA-256 over method, path, If-Match and body bytes."""
 
@@ -20,7 +19,7 @@ class Idempotency:
     request_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Submission:
     """One command on its way. Ids that the database gives are 0 in `command`."""
 

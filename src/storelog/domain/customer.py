@@ -1,12 +1,13 @@
 """The customer aggregate: who buys. Next: domain/product.py"""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from storelog.domain.value import value
 from storelog.errors import NotFound, StaleVersion
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Customer:
     """A customer's state; `version` counts its events."""
 
@@ -18,7 +19,7 @@ class Customer:
     is_deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CreateCustomer:
     """Ask for a new customer; the id was given by the database."""
 
@@ -28,7 +29,7 @@ class CreateCustomer:
     phone_number: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UpdateCustomer:
     """Replace what is known of a customer."""
 
@@ -39,7 +40,7 @@ class UpdateCustomer:
     expected_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeleteCustomer:
     """Take a customer away; orders stay."""
 
@@ -47,21 +48,21 @@ class DeleteCustomer:
     expected_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CustomerCreated:
     """A customer is known from now on."""
 
     customer: Customer
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CustomerUpdated:
     """A customer's fields were replaced (by equal ones, perhaps)."""
 
     customer: Customer
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CustomerDeleted:
     """A customer is gone; `customer` is the last state."""
 

@@ -6,7 +6,7 @@ Next: command_service/pipeline.py
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -20,10 +20,11 @@ from storelog.domain.product import (
     ReturnedLine,
     insufficient_stock,
 )
+from storelog.domain.value import value
 from storelog.errors import Conflict, InvalidFields, NotFound
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderItem:
     """One line of an order, at the price that was paid."""
 
@@ -34,7 +35,7 @@ class OrderItem:
     price: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Order:
     """An order's state; it never changes, it can only be deleted."""
 
@@ -47,7 +48,7 @@ class Order:
     is_deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderLine:
     """One asked-for line; `price` only where an import says what was paid."""
 
@@ -56,7 +57,7 @@ class OrderLine:
     price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlaceOrder:
     """Ask for an order; ids were given by the database, one item id a line."""
 
@@ -67,21 +68,21 @@ class PlaceOrder:
     order_date: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeleteOrder:
     """Undo an order: its stock goes back, its figures go away."""
 
     order_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderCreated:
     """An order was placed."""
 
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderDeleted:
     """An order was undone; `order` is the last state."""
 
@@ -144,7 +145,7 @@ def _sales(order: Order, products: Products) -> list[ProductSold]:
     sales = []
     for item in order.items:
         before = current.get(item.product_id) or products[item.product_id]
-        after = replace(before, stock=before.stock - item.quantity, version=before.version + 1)
+        after = before.sold(item.quantity)
         current[item.product_id] = after
         sales.append(
             ProductSold(

@@ -1,16 +1,17 @@
 """The product aggregate: what is sold, and how much of it is left. Next: domain/order.py"""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from storelog.domain.customer import check_version
+from storelog.domain.value import value
 from storelog.errors import Conflict, InvalidFields, NotFound
 
 MAX_STOCK = 2_147_483_647
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Product:
     """A product's state. `stock` is in units, `price` in the shop's currency."""
 
@@ -26,8 +27,19 @@ class Product:
         """Whether any unit is left."""
         return self.stock > 0
 
+    def sold(self, quantity: int) -> "Product":
+        """Return the product after `quantity` units have left the stock."""
+        return Product(
+            self.product_id,
+            self.name,
+            self.price,
+            self.stock - quantity,
+            self.version + 1,
+            self.is_deleted,
+        )
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class CreateProduct:
     """Ask for a new product; the id was given by the database."""
 
@@ -37,7 +49,7 @@ class CreateProduct:
     stock: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UpdateProduct:
     """Replace a product's fields; `stock` None leaves the stock as it is."""
 
@@ -48,7 +60,7 @@ class UpdateProduct:
     expected_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AdjustStock:
     """Add `delta` units to the stock (negative: take away), for a reason in words."""
 
@@ -57,7 +69,7 @@ class AdjustStock:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeleteProduct:
     """Take a product out of the shop; orders of it stay."""
 
@@ -65,14 +77,14 @@ class DeleteProduct:
     expected_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProductCreated:
     """A product is for sale from now on."""
 
     product: Product
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReturnedLine:
     """One line of a deleted order, as its product takes it back."""
 
@@ -82,7 +94,7 @@ class ReturnedLine:
     sold_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProductUpdated:
     """A product changed; `reason` is Changed, StockAdjusted or OrderDeleted (see the contract)."""
 
@@ -94,7 +106,7 @@ class ProductUpdated:
     returned: tuple[ReturnedLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProductSold:
     """One order line left the stock. `product` is the state after it, `price` the price paid."""
 
@@ -108,7 +120,7 @@ class ProductSold:
     sold_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProductDeleted:
     """A product is gone; `product` is the last state."""
 

@@ -4,11 +4,13 @@ Next: web/app.py
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
+from storelog.domain.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Caller:
     """Who asks: the name of the API key ("" without keys) and its role."""
 
@@ -16,7 +18,7 @@ class Caller:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """One request that was read whole: ids and parameters are checked, the body is bytes."""
 
@@ -31,7 +33,7 @@ class Request:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Response:
     """One answer; a body of JSON unless `content_type` says otherwise."""
 
@@ -41,7 +43,7 @@ class Response:
     content_type: str = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stream:
     """An answer of 200 that goes on: `pieces` yields what is sent, at most a few KiB at once."""
 
@@ -55,7 +57,7 @@ Answer = Response | Stream
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Operation:
     """What OpenAPI says of a route; schemas are JSON Schema, by name from the components."""
 
@@ -70,7 +72,7 @@ class Operation:
     content_type: str = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Route:
     """One row of a service's table: every endpoint with the least role that may call it.
 
