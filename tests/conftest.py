@@ -11,7 +11,7 @@ import pytest
 from storelog.config import Settings
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
-from support.system import System
+from support.system import System, trade
 
 RETAIL_FILE = os.environ.get("STORELOG_TEST_RETAIL_FILE")
 
@@ -69,3 +69,11 @@ def retail_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from support.retail import write_stand_in
 
     return write_stand_in(tmp_path_factory.mktemp("retail") / "stand-in.csv", seed=7)
+
+
+@pytest.fixture
+def traded(settings: Settings) -> Iterator[System]:
+    """A log that no relay has sent yet, and a projector that waits for it."""
+    with System(settings, ("command-service", "projector", "query-service")) as system:
+        trade(system)
+        yield system

@@ -56,6 +56,17 @@ async def read_place(settings: Settings) -> Place:
         await reads.close()
 
 
+async def active_database(settings: Settings) -> str:
+    """Return the name of the database that is the read model. Raises CannotRun."""
+    reads = Reads(settings)
+    try:
+        return (await reads.resolve()).name
+    except (PyMongoError, StorelogError) as error:
+        raise CannotRun(f"MongoDB does not answer: {error}") from error
+    finally:
+        await reads.close()
+
+
 async def _compare(postgres_url: str, place: Place) -> Lag:
     connection = await asyncpg.connect(postgres_url, timeout=TIMEOUT_SECONDS)
     try:

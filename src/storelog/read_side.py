@@ -1,4 +1,14 @@
-"""Where the read side's MongoDB is: shared by the projector, which writes it, and its readers."""
+"""Where the read side's MongoDB is: shared by the projector, which writes it, and its readers.
+
+The URI's database holds one pointer document, which names the database that is the active read
+model; without one it is the URI's own. A promotion is one write to it. While `promoting` names a
+database, nobody writes the active one, so that its position stands still until the switch.
+Next: upkeep/promotion.py
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
@@ -7,8 +17,26 @@ from storelog.config import Settings
 from storelog.errors import CannotRun
 
 DEFAULT_DATABASE = "storelog"
+POINTERS = "read_models"
+POINTER_ID = "active"
 # The embedded Python server takes 0.3 ms for each of 50 ids of an `$in`, 2 ms for each of 1,000.
 IDS_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Which database is the read model, and which one it was before the last promotion."""
+
+    database: str
+    previous: str | None = None
+    promoting: str | None = None
+
+
+def read_pointer(found: Mapping[str, Any] | None, home: str) -> Pointer:
+    """Return what the pointer document says; `home` is the URI's database."""
+    if found is None:
+        return Pointer(home)
+    return Pointer(found["database"], found.get("previous"), found.get("promoting"))
 
 
 def mongodb_uri(settings: Settings) -> str:

@@ -4,41 +4,13 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from storelog.config import Settings
 from support.embedded import EmbeddedServers
 from support.kafka import HostileRelay
-from support.system import System, wait_for
-
-READERS = ("projector", "query-service")
-
-
-def trade(system: System) -> None:
-    """Write a log with every kind of event."""
-    customers = [system.new_customer()["customerId"] for _ in range(4)]
-    products = [system.new_product(stock=100)["productId"] for _ in range(4)]
-    orders = []
-    for number in range(24):
-        lines = [(products[number % 4], 1), (products[(number + 1) % 4], 2)]
-        orders.append(system.new_order(customers[number % 4], *lines)["orderId"])
-    for order in orders[::5]:
-        system.commands.delete(f"/orders/{order}")
-    system.commands.put(f"/products/{products[0]}", {"name": "New", "price": "1"})
-    system.commands.put(f"/customers/{customers[0]}", {"name": "New", "email": "a@b"})
-    system.commands.delete(f"/products/{products[1]}")
-    system.commands.delete(f"/customers/{customers[1]}")
-
-
-@pytest.fixture
-def traded(settings: Settings) -> Iterator[System]:
-    """A log that no relay has sent yet, and a projector that waits for it."""
-    with System(settings, ("command-service", *READERS)) as system:
-        trade(system)
-        yield system
+from support.system import System, trade, wait_for
 
 
 def position(system: System) -> int:

@@ -20,7 +20,7 @@ from pymongo.database import Database
 
 from storelog.config import Settings
 from storelog.local.servers import PROCESSES, is_ready
-from storelog.read_side import database_name
+from storelog.read_side import POINTER_ID, POINTERS, database_name, read_pointer
 from support.http import Client, Reply
 
 READY_SECONDS = 60.0
@@ -143,7 +143,9 @@ class System:
     def mongo(self) -> Database[dict[str, Any]]:
         if self._mongo is None:
             self._mongo = MongoClient(self.settings.mongodb_uri, tz_aware=True)
-        return self._mongo[database_name(self.settings)]
+        home = self._mongo[database_name(self.settings)]
+        pointer = read_pointer(home[POINTERS].find_one({"_id": POINTER_ID}), home.name)
+        return self._mongo[pointer.database]
 
     def sql(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
         """Run one statement in PostgreSQL and return its rows."""
@@ -184,3 +186,19 @@ class System:
         assert reply.status == 201, reply.raw
         made: dict[str, Any] = reply.json
         return made
+
+
+def trade(system: System) -> None:
+    """Write a log with every kind of event."""
+    customers = [system.new_customer()["customerId"] for _ in range(4)]
+    products = [system.new_product(stock=100)["productId"] for _ in range(4)]
+    orders = []
+    for number in range(24):
+        lines = [(products[number % 4], 1), (products[(number + 1) % 4], 2)]
+        orders.append(system.new_order(customers[number % 4], *lines)["orderId"])
+    for order in orders[::5]:
+        system.commands.delete(f"/orders/{order}")
+    system.commands.put(f"/products/{products[0]}", {"name": "New", "price": "1"})
+    system.commands.put(f"/customers/{customers[0]}", {"name": "New", "email": "a@b"})
+    system.commands.delete(f"/products/{products[1]}")
+    system.commands.delete(f"/customers/{customers[1]}")

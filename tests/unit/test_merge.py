@@ -15,7 +15,9 @@ def lane_of_records(positions: list[int]) -> list[Record]:
     records, previous = [], 0
     for position in positions:
         topic = "abc"[position % 3]
-        records.append(Record(topic, 0, offsets[topic], position, previous, "", 1, 1, "", b""))
+        records.append(
+            Record(topic, 0, offsets[topic], position, previous, "", 1, 1, "", "", b"", [])
+        )
         offsets[topic] += 1
         previous = position
     return records

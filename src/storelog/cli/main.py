@@ -11,12 +11,14 @@ import typer
 from storelog import __version__
 from storelog.cli import (
     config,
+    dead_letters,
     demo,
     down,
     events,
     import_,
     lag,
     migrate,
+    resend,
     services,
     status,
     up,
@@ -38,6 +40,8 @@ app.command("lag")(lag.lag)
 app.command("migrate")(migrate.migrate)
 app.command("verify")(verify.verify)
 app.command("events")(events.events)
+app.command("resend")(resend.resend)
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command("demo")(demo.demo)
 app.command("config")(config.config)
 app.add_typer(import_.app, name="import")

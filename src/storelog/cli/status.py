@@ -24,7 +24,7 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 def _facts(loaded: Loaded) -> dict[str, Any]:
     from storelog.errors import StorelogError
-    from storelog.lag import read_lag
+    from storelog.lag import active_database, read_lag
     from storelog.local import run_file
     from storelog.local.servers import PROCESSES, is_ready
     from storelog.read_side import database_name
@@ -50,8 +50,12 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     ]
     for server in servers:
         server.pop("restarts", None)
+    database = database_name(
+        replace(settings, mongodb_uri=settings.mongodb_uri or "mongodb://127.0.0.1")
+    )
     try:
         lag = run_async(read_lag(settings)).facts() if running else None
+        database = run_async(active_database(settings)) if running else database
     except StorelogError:
         lag = None
     return {
@@ -61,9 +65,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
         "postgres_url": mask_url(settings.postgres_url) if settings.postgres_url else None,
         "kafka_bootstrap_servers": settings.kafka_bootstrap_servers,
         "mongodb_uri": mask_url(settings.mongodb_uri) if settings.mongodb_uri else None,
-        "mongodb_database": database_name(
-            replace(settings, mongodb_uri=settings.mongodb_uri or "mongodb://127.0.0.1")
-        ),
+        "mongodb_database": database,
         "processes": processes,
         "servers": servers,
         "lag": lag,

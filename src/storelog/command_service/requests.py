@@ -11,13 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 from storelog.domain.customer import CreateCustomer
-from storelog.domain.order import OrderLine, PlaceOrder
+from storelog.domain.order import MAX_LINES, OrderLine, PlaceOrder
 from storelog.domain.product import MAX_STOCK, AdjustStock, UpdateProduct
 from storelog.envelope import parse_time
 from storelog.errors import InvalidFields
 from storelog.web.json_body import Number
 
-MAX_LINES = 2_000
 MAX_QUANTITY = 1_000_000
 MAX_PRICE = Decimal(9_999_999_999)
 MAX_ID = 2**63 - 1

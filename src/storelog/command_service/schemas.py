@@ -5,7 +5,8 @@ Next: command_service/api.py
 
 from typing import Any
 
-from storelog.command_service.requests import MAX_ID, MAX_LINES, MAX_QUANTITY
+from storelog.command_service.requests import MAX_ID, MAX_QUANTITY
+from storelog.domain.order import MAX_LINES
 from storelog.domain.product import MAX_STOCK
 from storelog.envelope import EVENT_TYPES
 

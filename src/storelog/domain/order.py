@@ -23,6 +23,8 @@ from storelog.domain.product import (
 from storelog.domain.value import value
 from storelog.errors import Conflict, InvalidFields, NotFound
 
+MAX_LINES = 2_000
+
 
 @value
 class OrderItem:

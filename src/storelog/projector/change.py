@@ -4,73 +4,84 @@ Whatever does not hold to the schema raises PoisonRecord, before anything is fol
 Next: projector/read_models/orders.py
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from storelog.domain.order import MAX_LINES
 from storelog.errors import PoisonRecord
 from storelog.event_codec import read_payload
 from storelog.upcasters import CURRENT_VERSION
+
+# What MongoDB can hold, so that a record that breaks it is found here and not when it is written.
+Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class CustomerPayload(msgspec.Struct):
     """The payload of the customer events."""
 
-    customerId: int
+    customerId: Whole
     name: str
     email: str
     phoneNumber: str | None
-    deletedAt: datetime | None = None
+    deletedAt: Moment | None = None
 
 
 class ProductPayload(msgspec.Struct):
     """The payload of ProductCreated, ProductUpdated and ProductDeleted."""
 
-    productId: int
+    productId: Whole
     name: str
     price: Decimal
-    stock: int
+    stock: Whole
     stockStatus: bool
-    deletedAt: datetime | None = None
+    deletedAt: Moment | None = None
 
 
 class SalePayload(msgspec.Struct):
     """The payload of ProductSold."""
 
-    itemId: int
-    productId: int
+    itemId: Whole
+    productId: Whole
     productName: str
     productPrice: Decimal
-    quantitySold: int
-    remainingStock: int
+    quantitySold: Whole
+    remainingStock: Whole
     stockStatus: bool
-    orderId: int
-    customerId: int
+    orderId: Whole
+    customerId: Whole
     productTotalPrice: Decimal
-    soldAt: datetime
+    soldAt: Moment
 
 
 class ItemPayload(msgspec.Struct):
     """One line of an order."""
 
-    itemId: int
-    productId: int
+    itemId: Whole
+    productId: Whole
     productName: str
-    quantity: int
+    quantity: Whole
     price: Decimal
+
+
+Items = Annotated[list[ItemPayload], Meta(max_length=MAX_LINES)]
 
 
 class OrderPayload(msgspec.Struct):
     """The payload of the order events."""
 
-    orderId: int
-    orderDate: datetime
-    customerId: int
-    orderItems: list[ItemPayload]
+    orderId: Whole
+    orderDate: Moment
+    customerId: Whole
+    orderItems: Items
     totalPrice: Decimal
-    deletedAt: datetime | None = None
+    deletedAt: Moment | None = None
 
 
 Payload = CustomerPayload | ProductPayload | SalePayload | OrderPayload
@@ -126,6 +137,8 @@ def read_change(
         raise PoisonRecord(f"{event_type}: {error}") from error
     if _subject(read) != aggregate:
         raise PoisonRecord(f"{event_type} of {_subject(read)} came under the key {aggregate!r}")
+    if not all(amount.is_finite() for amount in _amounts(read)):
+        raise PoisonRecord(f"{event_type} has an amount that is no number")
     if event_type.endswith("Deleted") and getattr(read, "deletedAt", None) is None:
         raise PoisonRecord(f"{event_type} lacks deletedAt")
     return Change(position, event_type, aggregate, version, read)
@@ -137,3 +150,13 @@ def _subject(payload: Payload) -> str:
     if isinstance(payload, OrderPayload):
         return f"order-{payload.orderId}"
     return f"product-{payload.productId}"
+
+
+def _amounts(payload: Payload) -> Iterable[Decimal]:
+    if isinstance(payload, SalePayload):
+        return (payload.productPrice, payload.productTotalPrice)
+    if isinstance(payload, ProductPayload):
+        return (payload.price,)
+    if isinstance(payload, OrderPayload):
+        return (payload.totalPrice, *(item.price for item in payload.orderItems))
+    return ()

@@ -105,7 +105,9 @@ def save(database: Database[dict[str, Any]], old: Checkpoint, new: Checkpoint) -
         # Topic names have dots, which field names should not.
         "offsets": [{"topic": t, "offset": Int64(o)} for t, o in sorted(new.offsets.items())],
     }
-    expected = {"_id": old.lane, "position": Int64(old.position), "safe": Int64(old.safe)}
+    # `frozen` is set while a promotion waits: then nobody moves the lane.
+    place = {"position": Int64(old.position), "safe": Int64(old.safe), "frozen": None}
+    expected = {"_id": old.lane, **place}
     is_first = old == Checkpoint(old.lane)
     try:
         done = database[CHECKPOINTS].update_one(expected, {"$set": fields}, upsert=is_first)

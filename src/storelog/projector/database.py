@@ -13,7 +13,14 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.projector.read_models import customers, orders, product_sold, products, totals
-from storelog.read_side import database_name, mongodb_uri
+from storelog.read_side import (
+    POINTER_ID,
+    POINTERS,
+    Pointer,
+    database_name,
+    mongodb_uri,
+    read_pointer,
+)
 
 READ_MODELS = (customers, products, orders, product_sold)
 DEAD_LETTERS = "dead_letters"
@@ -22,7 +29,7 @@ _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
 def connect(settings: Settings) -> Database[Document]:
-    """Return the database for writing; nothing is sent yet. Raises CannotRun."""
+    """Return the URI's database for writing; nothing is sent yet. Raises CannotRun."""
     uri = mongodb_uri(settings)
     client: MongoClient[Document] = MongoClient(
         uri,
@@ -40,15 +47,33 @@ def connect(settings: Settings) -> Database[Document]:
     )
 
 
+def pointer_of(home: Database[Document]) -> Pointer:
+    """Return which database is the read model. Raises PyMongoError."""
+    return read_pointer(home[POINTERS].find_one({"_id": POINTER_ID}), home.name)
+
+
+def sibling(home: Database[Document], name: str) -> Database[Document]:
+    """Return another database of the same server, read and written in the same way."""
+    return home.client.get_database(
+        name, codec_options=home.codec_options, write_concern=home.write_concern
+    )
+
+
 def ensure_indexes(settings: Settings) -> None:
-    """Make the indexes that are missing. Raises CannotRun."""
-    database = connect(settings)
+    """Make the read model's indexes that are missing. Raises CannotRun."""
+    home = connect(settings)
     try:
-        for model in (orders, product_sold, totals):
-            for keys in model.INDEXES:
-                database[model.COLLECTION].create_index(keys)
-        database[DEAD_LETTERS].create_index([("aggregate", 1)])
+        make_indexes(sibling(home, pointer_of(home).database))
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {error}") from error
     finally:
-        database.client.close()
+        home.client.close()
+
+
+def make_indexes(database: Database[Document]) -> None:
+    """Make the indexes that are missing. Raises PyMongoError."""
+    for model in (orders, product_sold, totals):
+        for keys in model.INDEXES:
+            database[model.COLLECTION].create_index(keys)
+    for name in ("aggregate", "asked"):
+        database[DEAD_LETTERS].create_index([(name, 1)])

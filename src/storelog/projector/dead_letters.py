@@ -1,8 +1,9 @@
 """What cannot be projected is kept here with its bytes, cause and place; nothing is dropped.
 
 A parked event holds up the later events of its own aggregate only: they wait here behind it, in
-order. A record that is not the relay's is kept too, and holds up nothing.
-Next: projector/lane.py
+order. A record that is not the relay's is kept too, and holds up nothing. Commands only ask, by the
+field `asked`; the projector that owns the lane does it, since it alone writes the lane's documents.
+Next: projector/retries.py
 """
 
 from typing import Any
@@ -15,7 +16,11 @@ from storelog.envelope import utc_now
 from storelog.projector.database import DEAD_LETTERS
 from storelog.projector.record import Record
 
-PARKED, WAITING, FOREIGN = "parked", "waiting", "foreign"
+# `discarded` is no longer held up, and never applied; it is kept as a record of that.
+PARKED, WAITING, FOREIGN, DISCARDED = "parked", "waiting", "foreign", "discarded"
+RETRY, DISCARD = "retry", "discard"
+# A MongoDB document holds 16 MiB; of a value that is larger than any event, the beginning is kept.
+MAX_KEPT_BYTES = 12 * 1024 * 1024
 Document = dict[str, Any]
 
 
@@ -23,15 +28,15 @@ def of_record(record: Record, cause: str | None) -> Document:
     """Return the dead letter of a record; no cause: it only waits behind an earlier one."""
     return {
         "_id": str(record.position),
-        "aggregate": record.key,
+        "aggregate": record.aggregate,
         "position": Int64(record.position),
         "lane": record.lane,
         "topic": record.topic,
         "partition": record.lane,
         "offset": Int64(record.offset),
         "key": record.key,
-        "value": record.value,
-        "headers": _headers(record.message),
+        "value": _kept(record.value),
+        "headers": [list(pair) for pair in record.headers],
         "cause": cause,
         "state": WAITING if cause is None else PARKED,
         "at": utc_now(),
@@ -42,6 +47,7 @@ def of_foreign(message: Message, cause: str) -> Document:
     """Return the dead letter of a record that has no place in the log."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     key = message.key()
+    headers: Any = message.headers() or []
     return {
         "_id": f"{topic}/{partition}/{offset}",
         "aggregate": None,
@@ -51,18 +57,16 @@ def of_foreign(message: Message, cause: str) -> Document:
         "partition": partition,
         "offset": Int64(offset or 0),
         "key": key.decode("utf-8", "replace") if isinstance(key, bytes) else key,
-        "value": message.value(),
-        "headers": _headers(message),
+        "value": _kept(message.value()),
+        "headers": [list(pair) for pair in headers],
         "cause": cause,
         "state": FOREIGN,
         "at": utc_now(),
     }
 
 
-def _headers(message: Message | None) -> list[list[Any]]:
-    """Return the headers as pairs, as they came: a name may come twice."""
-    pairs: Any = (message.headers() if message else None) or []
-    return [list(pair) for pair in pairs]
+def _kept(value: bytes | str | None) -> bytes | str | None:
+    return None if value is None else value[:MAX_KEPT_BYTES]
 
 
 def keep(database: Database[Document], letters: list[Document]) -> None:
@@ -73,10 +77,21 @@ def keep(database: Database[Document], letters: list[Document]) -> None:
         )
 
 
-def parked_aggregates(database: Database[Document], lane: int) -> set[str]:
-    """Return the aggregates of the lane whose events wait."""
-    found = database[DEAD_LETTERS].find({"lane": lane, "state": PARKED}, {"aggregate": 1})
-    return {letter["aggregate"] for letter in found}
+def parked_aggregates(database: Database[Document], lane: int) -> dict[str, int]:
+    """Return the lane's aggregates whose events wait, and from which position on."""
+    wanted = {"aggregate": 1, "position": 1}
+    found = database[DEAD_LETTERS].find({"lane": lane, "state": PARKED}, wanted)
+    parked: dict[str, int] = {}
+    for letter in found:
+        at, aggregate = int(letter["position"]), letter["aggregate"]
+        parked[aggregate] = min(at, parked.get(aggregate, at))
+    return parked
+
+
+def discarded_positions(database: Database[Document], lane: int) -> set[int]:
+    """Return the lane's positions that are never to be applied."""
+    found = database[DEAD_LETTERS].find({"lane": lane, "state": DISCARDED}, {"position": 1})
+    return {int(letter["position"]) for letter in found if letter["position"] is not None}
 
 
 def count(database: Database[Document], lane: int) -> int:

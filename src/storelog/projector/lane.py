@@ -2,7 +2,7 @@
 
 The checkpoint moves last, so a crash repeats writes that repeat nothing. `safe` follows the
 watermarks: each says which position of this lane stands for which position of the log.
-Next: projector/writer.py
+Next: projector/folding.py
 """
 
 from collections import deque
@@ -10,22 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-import structlog
 from confluent_kafka import Message
 from pymongo.database import Database
 
 from storelog.errors import HistoryMismatch, PoisonRecord
 from storelog.projector import checkpoints, dead_letters, measures
-from storelog.projector.database import READ_MODELS
+from storelog.projector.folding import Folding
 from storelog.projector.merge import LaneMerge
-from storelog.projector.read_models import totals
-from storelog.projector.read_models.totals import Delta
-from storelog.projector.record import Record, Watermark, change_of, read_record, read_watermark
-from storelog.projector.totals_writer import TotalsWriter
-from storelog.projector.writer import BatchWriter
+from storelog.projector.record import Record, Watermark, read_record, read_watermark
+from storelog.projector.retries import Retries
 
 MAX_BATCH = 5_000
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +40,11 @@ class Lane:
         self._prefix = topic_prefix
         self.checkpoint = checkpoints.load(database, number)
         self.merge = LaneMerge(self.checkpoint.position)
-        self._writer = BatchWriter(database)
-        self._totals = TotalsWriter(database)
-        self._parked = dead_letters.parked_aggregates(database, number)
+        self._folding = Folding(database, number, self.checkpoint.bounds)
+        self._retries = Retries(database, number, self._folding, topic_prefix)
         self._next_offsets = dict(self.checkpoint.offsets)
         self._marks: deque[Watermark] = deque()
-        self._letters: list[dict[str, Any]] = []
-        self._bounds = self.checkpoint.bounds
+        self._has_foreign = False
         self.behind: Behind | None = None
 
     def receive(self, message: Message, *, is_watermark: bool) -> None:
@@ -63,13 +56,13 @@ class Lane:
         try:
             self.merge.add(read_record(message))
         except PoisonRecord as poison:
-            self._letters.append(dead_letters.of_foreign(message, str(poison)))
+            self._keep_foreign(message, str(poison))
 
     def _receive_mark(self, message: Message) -> None:
         try:
             mark = read_watermark(message.value() or b"")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._letters.append(dead_letters.of_foreign(message, str(error)))
+            self._keep_foreign(message, str(error))
             return
         if mark.position > self.checkpoint.safe and self.number < len(mark.lanes):
             self._marks.append(mark)
@@ -78,65 +71,45 @@ class Lane:
         """Tell whether more than `limit` messages of the topic wait here."""
         return max(self.merge.waiting(topic), len(self._marks) // 2) > limit
 
+    def _keep_foreign(self, message: Message, cause: str) -> None:
+        self._folding.keep_foreign(message, cause)
+        self._has_foreign = True
+
     def advance(self) -> bool:
         """Apply the next records, and say how far the lane is. Returns whether more wait.
 
         Raises PyMongoError and Fenced, after which the lane must be loaded again; HistoryMismatch.
         """
         records = self.merge.take(MAX_BATCH)
-        deltas: list[Delta] = []
         for record in records:
-            deltas += self._fold(record)
-        if records:
+            self._folding.fold(record, record.topic.removeprefix(self._prefix))
+        if records or self._has_foreign:
+            self._has_foreign = False
             with measures.WRITE.timing():
-                self._writer.flush()
-                self._totals.write(deltas)
+                has_letters = self._folding.write()
+            if has_letters:
+                self._count_letters()
+        if records:
             measures.BATCH_EVENTS.observe(len(records))
             measures.EVENTS.add(len(records))
-        self._keep_letters()
         self._save(records)
         return len(records) == MAX_BATCH
 
-    def _fold(self, record: Record) -> list[Delta]:
-        """Collect the record's writes and return its deltas; or make it a dead letter."""
-        if record.key in self._parked:
-            self._letters.append(dead_letters.of_record(record, None))
-            return []
-        try:
-            change = change_of(record, record.topic.removeprefix(self._prefix))
-            writes = [write for model in READ_MODELS for write in model.fold(change)]
-            deltas = list(totals.fold(change, self.number))
-        except PoisonRecord as poison:
-            self._park(record, str(poison))
-            return []
-        except Exception as bug:  # noqa: BLE001  a bug in a fold holds up one aggregate, not the lane
-            _log.exception("a fold failed", position=record.position)
-            self._park(record, repr(bug))
-            return []
-        self._writer.add(writes)
-        self._bounds = self._bounds.including(change.payload)
-        return deltas
+    def retry_asked(self) -> None:
+        """Do with dead letters what was asked for. Raises PyMongoError and Fenced."""
+        if self.checkpoint.dead_letters and self._retries.do_asked():
+            self._count_letters()
 
-    def _park(self, record: Record, cause: str) -> None:
-        self._parked.add(record.key)
-        self._letters.append(dead_letters.of_record(record, cause))
-        _log.warning(
-            "dead letter", position=record.position, key=record.key[:100], cause=cause[:300]
-        )
-
-    def _keep_letters(self) -> None:
-        if self._letters:
-            dead_letters.keep(self._database, self._letters)
-            self._letters = []
-            held_up = dead_letters.count(self._database, self.number)
-            new = replace(self.checkpoint, dead_letters=held_up)
-            self.checkpoint = checkpoints.save(self._database, self.checkpoint, new)
+    def _count_letters(self) -> None:
+        held_up = dead_letters.count(self._database, self.number)
+        new = replace(self.checkpoint, dead_letters=held_up, bounds=self._folding.bounds)
+        self.checkpoint = checkpoints.save(self._database, self.checkpoint, new)
 
     def _save(self, records: list[Record]) -> None:
         new = self.checkpoint
         if records:
             last = records[-1]
-            new = replace(new, position=last.position, hash=last.hash, bounds=self._bounds)
+            new = replace(new, position=last.position, hash=last.hash, bounds=self._folding.bounds)
         while self._marks and self._marks[0].lanes[self.number] <= new.position:
             mark = self._marks.popleft()
             if mark.position == new.position and mark.hash != new.hash:

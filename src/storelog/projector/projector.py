@@ -26,15 +26,17 @@ from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
 from storelog.projector import measures
 from storelog.projector.checkpoints import Fenced
-from storelog.projector.database import connect
+from storelog.projector.database import connect, pointer_of, sibling
 from storelog.projector.lane import Lane
 from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
+from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
 CONSUME_MESSAGES = 2_000
 MAX_MESSAGES = 10_000
 MAX_BACK_OFF_SECONDS = 5.0
 ALARM_SECONDS = 10.0
+LOOK_SECONDS = 1.0
 _CONSUMER = {
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
@@ -55,7 +57,8 @@ class Projector:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._database = connect(settings)
+        self._home = connect(settings)
+        self._pointer: Pointer | None = None
         self._watermarks = watermark_topic(settings)
         self._topics = [*event_topics(settings), self._watermarks]
         self._lanes: dict[int, Lane] = {}
@@ -66,6 +69,7 @@ class Projector:
         self._owned: list[TopicPartition] = []
         self._stuck_since: float | None = None
         self._stuck_at: dict[int, int] = {}
+        self._look_at = 0.0
 
     def facts(self) -> dict[str, Any]:
         """Return what health shows. Raises Unavailable while a server behind is away."""
@@ -105,10 +109,11 @@ class Projector:
                     self._recover(consumer, error)
         finally:
             consumer.close()
-            self._database.client.close()
+            self._home.client.close()
 
     def _step(self, consumer: Consumer) -> None:
-        if self._owned and not self._lanes:
+        self._look(consumer)
+        if self._owned and not self._lanes and not self._is_frozen:
             raise Fenced("the lanes' checkpoints are not read yet")
         more = False
         for message in self._poll(consumer, POLL_SECONDS):
@@ -119,6 +124,20 @@ class Projector:
             more = sum(lane.advance() for lane in self._lanes.values()) > 0
         self._throttle(consumer)
         self._alarm()
+
+    def _look(self, consumer: Consumer) -> None:
+        """Once a second, follow a promotion and do what is asked for about dead letters."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        if self._owned and pointer_of(self._home) != self._pointer:
+            self._load(consumer)
+        for lane in self._lanes.values():
+            lane.retry_asked()
+
+    @property
+    def _is_frozen(self) -> bool:
+        return self._pointer is not None and self._pointer.promoting is not None
 
     def _poll(self, consumer: Consumer, seconds: float) -> list[Message]:
         """Wait for the first message, then take what else is there: a backlog in large batches."""
@@ -159,8 +178,15 @@ class Projector:
     def _load(self, consumer: Consumer) -> None:
         """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
         self._lanes = {}
+        self._pointer = pointer_of(self._home)
+        if self._is_frozen:
+            # The read model is about to be another one: nothing is written until it is.
+            consumer.assign([])
+            _log.info("lanes wait for a promotion", promoting=self._pointer.promoting)
+            return
+        database = sibling(self._home, self._pointer.database)
         numbers = sorted({partition.partition for partition in self._owned})
-        lanes = {n: Lane(self._database, n, self._settings.kafka_topic_prefix) for n in numbers}
+        lanes = {n: Lane(database, n, self._settings.kafka_topic_prefix) for n in numbers}
         places = [
             TopicPartition(
                 p.topic,

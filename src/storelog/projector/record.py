@@ -11,12 +11,16 @@ import msgspec
 from confluent_kafka import Message
 
 from storelog.errors import PoisonRecord
+from storelog.kafka import MAX_RECORD_BYTES
 from storelog.projector.change import Change, read_change
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record; `lane_previous` is the position of the event before it in its lane."""
+    """One record; `lane_previous` is the position of the event before it in its lane.
+
+    `aggregate` is what the headers name, which a good record's key is too.
+    """
 
     topic: str
     lane: int
@@ -27,8 +31,9 @@ class Record:
     version: int
     schema_version: int
     key: str
+    aggregate: str
     value: bytes | None
-    message: Message | None = None
+    headers: list[tuple[str, Any]]
 
 
 class Watermark(msgspec.Struct):
@@ -52,6 +57,21 @@ read_watermark = msgspec.json.Decoder(Watermark).decode
 def read_record(message: Message) -> Record:
     """Return the record with its place in the log. Raises PoisonRecord for a foreign one."""
     pairs: Any = message.headers() or []
+    key = message.key()
+    return make_record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        key.decode("utf-8", "replace") if isinstance(key, bytes) else "",
+        message.value(),
+        pairs,
+    )
+
+
+def make_record(
+    topic: str, lane: int, offset: int, key: str, value: bytes | None, pairs: list[tuple[str, Any]]
+) -> Record:
+    """Return the record that these headers make of a value. Raises PoisonRecord."""
     headers = dict(pairs)
     try:
         position, previous = int(headers["position"]), int(headers["lane_previous"])
@@ -61,19 +81,21 @@ def read_record(message: Message) -> Record:
         raise PoisonRecord(f"not a record of the relay: {error!r}") from error
     if not 0 <= previous < position:
         raise PoisonRecord(f"position {position} cannot follow {previous}")
-    key = message.key()
+    subject = headers.get("ce_subject")
+    aggregate = subject.decode("utf-8", "replace") if isinstance(subject, bytes) else key
     return Record(
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
+        topic,
+        lane,
+        offset,
         position,
         previous,
         event_hash,
         version,
         schema_version,
-        key.decode("utf-8", "replace") if isinstance(key, bytes) else "",
-        message.value(),
-        message,
+        key,
+        aggregate,
+        value,
+        pairs,
     )
 
 
@@ -81,6 +103,12 @@ def change_of(record: Record, event_type: str) -> Change:
     """Return the change that the record carries on its type's topic. Raises PoisonRecord."""
     if record.value is None:
         raise PoisonRecord("the record has no value")
+    if len(record.value) > MAX_RECORD_BYTES:
+        raise PoisonRecord(
+            f"the value has {len(record.value)} bytes, more than the {MAX_RECORD_BYTES} allowed"
+        )
+    if record.key != record.aggregate:
+        raise PoisonRecord(f"the key is {record.key[:100]!r}, the event is {record.aggregate!r}'s")
     try:
         value = _read_value(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -90,7 +118,7 @@ def change_of(record: Record, event_type: str) -> Change:
     return read_change(
         record.position,
         event_type,
-        record.key,
+        record.aggregate,
         record.version,
         record.schema_version,
         bytes(value.payload),

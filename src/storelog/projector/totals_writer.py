@@ -45,8 +45,11 @@ class Total:
 
 @dataclass(slots=True)
 class _Document:
+    """`late`: positions that were added after later ones: they had waited as dead letters."""
+
     position: int = 0
     entries: dict[str, Total] = field(default_factory=dict)
+    late: list[int] = field(default_factory=list)
 
 
 class TotalsWriter:
@@ -56,8 +59,11 @@ class TotalsWriter:
         self._collection = database[COLLECTION]
         self._kept: OrderedDict[str, _Document] = OrderedDict()
 
-    def write(self, deltas: Iterable[Delta]) -> None:
-        """Add the deltas to the figures, each once. Raises Fenced and PyMongoError."""
+    def write(self, deltas: Iterable[Delta], *, are_late: bool = False) -> None:
+        """Add the deltas to the figures, each once. Raises Fenced and PyMongoError.
+
+        `are_late`: below a document's position they are no repeats, unless it names them.
+        """
         by_key: dict[Key, list[Delta]] = {}
         for delta in deltas:
             by_key.setdefault(delta.key, []).append(delta)
@@ -65,7 +71,7 @@ class TotalsWriter:
         operations = [
             operation
             for key, added in by_key.items()
-            if (operation := self._operation(key, added)) is not None
+            if (operation := self._operation(key, added, are_late=are_late)) is not None
         ]
         if not operations:
             return
@@ -83,21 +89,26 @@ class TotalsWriter:
             some = missing[start : start + IDS_AT_ONCE]
             for found in self._collection.find({"_id": {"$in": some}}):
                 entries = {name: read_total(entry) for name, entry in found["entries"].items()}
-                self._kept[found["_id"]] = _Document(int(found["position"]), entries)
+                late = [int(position) for position in found.get("late", ())]
+                self._kept[found["_id"]] = _Document(int(found["position"]), entries, late)
 
     def _operation(
-        self, key: Key, deltas: list[Delta]
+        self, key: Key, deltas: list[Delta], *, are_late: bool
     ) -> InsertOne[dict[str, Any]] | UpdateOne | None:
         name = str(key)
         document = self._kept.setdefault(name, _Document())
         self._kept.move_to_end(name)
         before = document.position
+        late = set(document.late)
         changed: dict[str, Total] = {}
         for delta in deltas:
-            if delta.position > before:
+            is_late = are_late and delta.position <= before and delta.position not in late
+            if delta.position > before or is_late:
                 entry = document.entries.get(delta.entry, Total()).plus(delta)
                 changed[delta.entry] = document.entries[delta.entry] = entry
-                document.position = delta.position
+                document.position = max(document.position, delta.position)
+                if is_late:
+                    document.late.append(delta.position)
         if not changed:
             return None
         if before == 0:
@@ -114,6 +125,8 @@ class TotalsWriter:
             )
         fields: dict[str, Any] = {f"entries.{e}": total.fields() for e, total in changed.items()}
         fields["position"] = Int64(document.position)
+        if len(document.late) > len(late):
+            fields["late"] = [Int64(position) for position in document.late]
         return UpdateOne({"_id": name, "position": Int64(before)}, {"$set": fields})
 
     def _forget_oldest(self) -> None:

@@ -12,17 +12,20 @@ from contextlib import asynccontextmanager
 import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import Unavailable
 from storelog.query_service.positions import Positions
 from storelog.query_service.view import Document, View, place_of
-from storelog.read_side import database_name, mongodb_uri
+from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
 
 SELECT_SECONDS = 0.8
 POSITION_SECONDS = 0.9
 READ_SECONDS = 10.0
+# For so long after a promotion a request may still read the model before it, which stands still.
+POINTER_SECONDS = 0.25
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
@@ -38,11 +41,25 @@ class Reads:
             maxPoolSize=50,
             waitQueueTimeoutMS=1_000,
         )
-        self._database = self._client.get_database(
-            database_name(settings), codec_options=_OPTIONS, read_preference=ReadPreference.PRIMARY
-        )
+        self._home = self._open(database_name(settings))
+        self._active = self._home
+        self._look_at = 0.0
         self._reading: asyncio.Task[View] | None = None
         self.positions = Positions(self.view)
+
+    def _open(self, name: str) -> AsyncDatabase[Document]:
+        return self._client.get_database(
+            name, codec_options=_OPTIONS, read_preference=ReadPreference.PRIMARY
+        )
+
+    async def resolve(self) -> AsyncDatabase[Document]:
+        """Return the database that is the active read model. Raises PyMongoError."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_at:
+            found = await self._home[POINTERS].find_one({"_id": POINTER_ID})
+            self._active = self._open(read_pointer(found, self._home.name).database)
+            self._look_at = now + POINTER_SECONDS
+        return self._active
 
     async def close(self) -> None:
         """Let nobody wait any longer, and close the connections."""
@@ -62,8 +79,9 @@ class Reads:
     async def _read(self) -> View:
         """Read the checkpoints: the only place that says which database is read."""
         with pymongo.timeout(POSITION_SECONDS):
-            found = await self._database["checkpoints"].find({}).to_list()
-        return View(self._database, place_of(found))
+            database = await self.resolve()
+            found = await database["checkpoints"].find({}).to_list()
+        return View(database, place_of(found))
 
 
 @asynccontextmanager

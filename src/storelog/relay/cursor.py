@@ -22,6 +22,15 @@ SESSION_SETTINGS = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
+# What is raised while PostgreSQL is away, or has closed the connection.
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.IdleSessionTimeoutError,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,21 +17,13 @@ from storelog.envelope import Envelope
 from storelog.errors import CannotRun, Unavailable
 from storelog.relay import cursor as cursors
 from storelog.relay import measures
-from storelog.relay.cursor import Cursor
+from storelog.relay.cursor import AWAY, Cursor
 from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 
 BATCH_EVENTS = 2_000
 IDLE_SECONDS = 1.0
 MAX_BACK_OFF_SECONDS = 5.0
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.IdleSessionTimeoutError,
-)
 _log = structlog.get_logger()
 
 

@@ -21,7 +21,13 @@ from storelog.errors import CannotRun, PoisonRecord
 from storelog.projector.change import Change, read_change
 from storelog.projector.database import DEAD_LETTERS
 from storelog.query_service.reads import Reads
-from storelog.read_side import database_name, mongodb_uri
+from storelog.read_side import (
+    POINTER_ID,
+    POINTERS,
+    database_name,
+    mongodb_uri,
+    read_pointer,
+)
 from storelog.verify.log import Chain, read_log
 from storelog.verify.read_model import ReadModel
 from storelog.verify.repair import repair_documents, repair_totals
@@ -52,8 +58,12 @@ async def verify(settings: Settings, progress: Progress, *, repair: bool = False
             command_timeout=60,
             server_settings={"application_name": "storelog verify", "jit": "off"},
         )
+        home = client[database_name(settings)]
+        pointer = read_pointer(
+            await home[POINTERS].find_one({"_id": POINTER_ID}), database_name(settings)
+        )
         database = client.get_database(
-            database_name(settings),
+            pointer.database,
             codec_options=_OPTIONS,
             read_preference=ReadPreference.PRIMARY,
             write_concern=pymongo.WriteConcern(w="majority", j=True),

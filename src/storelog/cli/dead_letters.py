@@ -1,0 +1,106 @@
+"""`storelog dead-letters`: what could not be projected, why, and what waits behind it."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from storelog.cli.options import AsJson, DataDir, print_json, settings_of
+from storelog.errors import NotFound
+
+app = typer.Typer(help="What could not be projected, and what waits behind it.")
+Id = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="As `list` shows them; none: all that are parked."),
+]
+
+
+@app.command("list")
+def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Print what is dead, and how many events wait. Example: storelog dead-letters list"""
+    settings = settings_of(data_dir).settings
+    from storelog.upkeep.dead_letters import dead_letters
+
+    with dead_letters(settings) as letters:
+        items = letters.list_all()
+    if as_json:
+        print_json({"items": items})
+        return
+    for item in items:
+        behind = f", {item['waiting']} events wait behind it" if item["waiting"] else ""
+        subject = item["aggregate"] or f"a foreign record of {item['topic']}"
+        print(f"{item['id']}  {subject}: {item['cause']}{behind}")
+    if not items:
+        print("no dead letters")
+
+
+@app.command("show")
+def show(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Print one dead letter whole; exit 1 for none. Example: storelog dead-letters show 1234"""
+    settings = settings_of(data_dir).settings
+    from storelog.upkeep.dead_letters import dead_letters
+
+    with dead_letters(settings) as letters:
+        try:
+            facts = letters.show(letter_id)
+        except NotFound as unknown:
+            raise _no(unknown) from unknown
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        print(f"{name:<18} {value}")
+
+
+@app.command("retry")
+def retry(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Replay dead letters from the log, and what waits behind them, in order.
+
+    Exit 1 when one still cannot be projected. Example: storelog dead-letters retry 1234
+    """
+    settings = settings_of(data_dir).settings
+    from storelog.upkeep.dead_letters import dead_letters
+
+    with dead_letters(settings) as letters:
+        try:
+            outcome = letters.retry(ids or [])
+        except NotFound as unknown:
+            raise _no(unknown) from unknown
+    _report(outcome, "replayed", as_json=as_json)
+
+
+@app.command("discard")
+def discard(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Leave one out of the read model for good, and replay what waits behind it.
+
+    Exit 1 for none. Example: storelog dead-letters discard 1234
+    """
+    settings = settings_of(data_dir).settings
+    from storelog.upkeep.dead_letters import dead_letters
+
+    with dead_letters(settings) as letters:
+        try:
+            outcome = letters.discard(letter_id)
+        except NotFound as unknown:
+            raise _no(unknown) from unknown
+    _report(outcome, "discarded", as_json=as_json)
+
+
+def _report(outcome: Any, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(outcome))
+    else:
+        for letter_id in outcome.settled:
+            print(f"{what} {letter_id}")
+        for letter_id, cause in outcome.still_dead.items():
+            print(f"still dead {letter_id}: {cause}")
+        if not outcome.settled and not outcome.still_dead:
+            print("no dead letters")
+    if outcome.still_dead:
+        raise typer.Exit(1)
+
+
+def _no(unknown: NotFound) -> typer.Exit:
+    typer.echo(f"storelog: {unknown.detail}", err=True)
+    return typer.Exit(1)

@@ -1,0 +1,92 @@
+"""Folds one lane's events into the documents: the one way in, for Kafka, dead letters and rebuilds.
+
+An event that cannot be folded becomes a dead letter and holds up its own aggregate only. Nothing is
+in MongoDB before `write`; what was written is written again safely.
+Next: projector/writer.py
+"""
+
+from typing import Any
+
+import structlog
+from confluent_kafka import Message
+from pymongo.database import Database
+
+from storelog.errors import PoisonRecord
+from storelog.projector import dead_letters
+from storelog.projector.change import Change
+from storelog.projector.checkpoints import Bounds
+from storelog.projector.database import READ_MODELS
+from storelog.projector.read_models import totals
+from storelog.projector.read_models.totals import Delta
+from storelog.projector.record import Record, change_of
+from storelog.projector.totals_writer import TotalsWriter
+from storelog.projector.writer import BatchWriter
+
+_log = structlog.get_logger()
+
+
+class Folding:
+    """One lane's documents, and what of the lane is parked."""
+
+    def __init__(self, database: Database[dict[str, Any]], lane: int, bounds: Bounds) -> None:
+        self._database = database
+        self._lane = lane
+        self.bounds = bounds
+        self.parked = dead_letters.parked_aggregates(database, lane)
+        self.discarded = dead_letters.discarded_positions(database, lane)
+        self._writer = BatchWriter(database)
+        self._totals = TotalsWriter(database)
+        self._deltas: list[Delta] = []
+        self._letters: list[dict[str, Any]] = []
+
+    def fold(self, record: Record, event_type: str) -> None:
+        """Collect what the record writes; or make it a dead letter."""
+        parked_at = self.parked.get(record.aggregate)
+        if parked_at is not None and record.position > parked_at:
+            self._letters.append(dead_letters.of_record(record, None))
+            return
+        if record.position in self.discarded:
+            return
+        try:
+            self.fold_change(change_of(record, event_type))
+        except PoisonRecord as poison:
+            self._park(record, str(poison))
+        except Exception as bug:  # noqa: BLE001  a bug in a fold holds up one aggregate, not the lane
+            _log.exception("a fold failed", position=record.position)
+            self._park(record, repr(bug))
+
+    def fold_change(self, change: Change) -> None:
+        """Collect what the change writes. All of it or, when a fold fails, nothing."""
+        writes = [write for model in READ_MODELS for write in model.fold(change)]
+        deltas = list(totals.fold(change, self._lane))
+        self.bounds = self.bounds.including(change.payload)
+        self._writer.add(writes)
+        self._deltas += deltas
+
+    def _park(self, record: Record, cause: str) -> None:
+        self.parked[record.aggregate] = record.position
+        self._letters.append(dead_letters.of_record(record, cause))
+        _log.warning(
+            "dead letter",
+            position=record.position,
+            aggregate=record.aggregate[:100],
+            cause=cause[:300],
+        )
+
+    def keep_foreign(self, message: Message, cause: str) -> None:
+        """Make a dead letter of a record that has no place in the log; it parks nothing."""
+        self._letters.append(dead_letters.of_foreign(message, cause))
+
+    def write(self, *, are_late: bool = False) -> bool:
+        """Write what was collected; return whether there are new dead letters.
+
+        `are_late`: the events waited as dead letters, so later ones may be in the figures already.
+        Raises Fenced and PyMongoError.
+        """
+        self._writer.flush()
+        self._totals.write(self._deltas, are_late=are_late)
+        self._deltas = []
+        has_letters = bool(self._letters)
+        dead_letters.keep(self._database, self._letters)
+        self._letters = []
+        return has_letters

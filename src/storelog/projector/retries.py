@@ -1,0 +1,117 @@
+"""Does with dead letters what was asked for: replays an aggregate's events in order, or discards.
+
+The owner of the lane does it between two batches, so it stays the only writer of its documents. At
+every step the first event that still waits is marked as parked, and a letter goes after its event
+is written: a crash repeats events that repeat nothing.
+Next: projector/folding.py
+"""
+
+from typing import Any
+
+import structlog
+from bson.int64 import Int64
+from pymongo.database import Database
+
+from storelog.envelope import utc_now
+from storelog.errors import PoisonRecord
+from storelog.projector.database import DEAD_LETTERS
+from storelog.projector.dead_letters import DISCARD, DISCARDED, PARKED, RETRY, WAITING
+from storelog.projector.folding import Folding
+from storelog.projector.record import change_of, make_record
+from storelog.read_side import IDS_AT_ONCE
+
+MAX_AGGREGATES = 100
+MAX_EVENTS = 2_000
+Document = dict[str, Any]
+_log = structlog.get_logger()
+
+
+class Retries:
+    """What is asked for in one lane. Every method raises PyMongoError and Fenced."""
+
+    def __init__(
+        self, database: Database[Document], lane: int, folding: Folding, topic_prefix: str
+    ) -> None:
+        self._letters = database[DEAD_LETTERS]
+        self._lane = lane
+        self._folding = folding
+        self._prefix = topic_prefix
+
+    def do_asked(self) -> bool:
+        """Do what is asked for; return whether there was anything."""
+        asked = {"asked": {"$in": [RETRY, DISCARD]}, "lane": self._lane}
+        found = self._letters.find(asked, {"aggregate": 1}).limit(MAX_AGGREGATES)
+        aggregates = {letter["aggregate"] for letter in found}
+        for aggregate in sorted(aggregates):
+            self._discard(aggregate)
+            while self._replay(aggregate):
+                pass
+        return bool(aggregates)
+
+    def _discard(self, aggregate: str) -> None:
+        for letter in self._letters.find({"aggregate": aggregate, "asked": DISCARD}):
+            chain = self._chain(aggregate, 2)
+            is_first = bool(chain) and chain[0]["_id"] == letter["_id"]
+            if is_first and len(chain) > 1:
+                self._park(chain[1], "the event before it was discarded", asked=RETRY)
+            self._folding.discarded.add(int(letter["position"]))
+            done = {"$set": {"state": DISCARDED, "at": utc_now()}, "$unset": {"asked": ""}}
+            self._letters.update_one({"_id": letter["_id"]}, done)
+            if is_first and len(chain) == 1:
+                self._folding.parked.pop(aggregate, None)
+
+    def _chain(self, aggregate: str, limit: int) -> list[Document]:
+        held_up = {"aggregate": aggregate, "state": {"$in": [PARKED, WAITING]}}
+        return list(self._letters.find(held_up).sort("position", 1).limit(limit))
+
+    def _replay(self, aggregate: str) -> bool:
+        """Replay the next events of the chain, if that is asked; return whether more wait."""
+        if self._letters.find_one({"aggregate": aggregate, "asked": RETRY}) is None:
+            return False
+        chain = self._chain(aggregate, MAX_EVENTS + 1)
+        done, cause = 0, None
+        while done < min(len(chain), MAX_EVENTS):
+            cause = self._fold(chain[done])
+            if cause is not None:
+                break
+            done += 1
+        self._folding.write(are_late=True)
+        if done < len(chain):
+            self._park(chain[done], cause or "the events before it are replayed", asked=RETRY)
+        self._forget(chain[:done])
+        if cause is not None:
+            # What cannot be projected yet is not tried again before it is asked for again.
+            asked = {"aggregate": aggregate, "asked": RETRY}
+            self._letters.update_many(asked, {"$unset": {"asked": ""}})
+        elif done == len(chain):
+            self._folding.parked.pop(aggregate, None)
+        _log.info("dead letters", aggregate=aggregate, replayed=done, cause=cause)
+        return cause is None and done < len(chain)
+
+    def _fold(self, letter: Document) -> str | None:
+        """Fold a letter's event; return why not, when it still cannot be."""
+        pairs = [(name, value) for name, value in letter["headers"]]
+        place = letter["topic"], int(letter["lane"]), int(letter["offset"])
+        try:
+            record = make_record(*place, letter["key"], letter["value"], pairs)
+            self._folding.fold_change(change_of(record, record.topic.removeprefix(self._prefix)))
+        except PoisonRecord as poison:
+            return str(poison)
+        except Exception as bug:  # noqa: BLE001  a bug in a fold holds up one aggregate, not the lane
+            _log.exception("a fold failed again", position=int(letter["position"]))
+            return repr(bug)
+        return None
+
+    def _park(self, letter: Document, cause: str, *, asked: str) -> None:
+        tries = Int64(int(letter.get("tries", 0)) + 1)
+        fields = {"state": PARKED, "cause": cause, "asked": asked, "tries": tries, "at": utc_now()}
+        self._letters.update_one({"_id": letter["_id"]}, {"$set": fields})
+        self._folding.parked[letter["aggregate"]] = int(letter["position"])
+
+    def _forget(self, letters: list[Document]) -> None:
+        """Delete letters; the first goes last, since it is what holds up the others."""
+        ids = [letter["_id"] for letter in letters]
+        for start in range(1, len(ids), IDS_AT_ONCE):
+            self._letters.delete_many({"_id": {"$in": ids[start : start + IDS_AT_ONCE]}})
+        if ids:
+            self._letters.delete_one({"_id": ids[0]})

@@ -1,0 +1,1 @@
+"""The operator's verbs: dead letters, sending again, rebuilding, changing the number of lanes."""

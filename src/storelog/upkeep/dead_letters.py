@@ -1,0 +1,202 @@
+"""What could not be projected: shows it, and asks the projector to replay or to discard it.
+
+Before a retry the events' bytes are taken from the log, which is the truth: what was spoilt on the
+way to Kafka or in it heals. The projector that owns the lane does what is asked, in order.
+Next: projector/retries.py
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
+
+from storelog.config import Settings
+from storelog.envelope import EVENT_COLUMNS, envelope_from_row
+from storelog.errors import BadUse, CannotRun, NotFound
+from storelog.event_codec import kafka_value
+from storelog.projector.database import DEAD_LETTERS, connect, pointer_of, sibling
+from storelog.projector.dead_letters import (
+    DISCARD,
+    DISCARDED,
+    FOREIGN,
+    PARKED,
+    RETRY,
+    WAITING,
+)
+from storelog.read_side import IDS_AT_ONCE
+from storelog.relay import cursor
+from storelog.relay.publisher import record_headers
+from storelog.verify.report import plain
+
+WAIT_SECONDS = 30.0
+SHOWN_BEHIND = 1_000
+Document = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a request: ids that are settled, and those that are not with their causes."""
+
+    settled: list[str] = field(default_factory=list)
+    still_dead: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def dead_letters(settings: Settings) -> Iterator["DeadLetters"]:
+    """Give the dead letters for as long as is needed. Raises CannotRun when MongoDB is away."""
+    home = connect(settings)
+    try:
+        active = sibling(home, pointer_of(home).database)
+        yield DeadLetters(settings, active[DEAD_LETTERS])
+    except PyMongoError as error:
+        raise CannotRun(f"MongoDB: {error}") from error
+    finally:
+        home.client.close()
+
+
+class DeadLetters:
+    """The dead letters of the active read model."""
+
+    def __init__(self, settings: Settings, letters: Collection[Document]) -> None:
+        self._settings = settings
+        self._letters = letters
+
+    def list_all(self) -> list[Document]:
+        """Return what is parked or foreign, each with the number of events that wait behind it."""
+        found = self._letters.find({"state": {"$in": [PARKED, FOREIGN]}}, {"value": 0})
+        return [self._summary(letter) for letter in sorted(found, key=_order)]
+
+    def _summary(self, letter: Document) -> Document:
+        waiting = {"aggregate": letter["aggregate"], "state": WAITING}
+        behind = 0 if letter["aggregate"] is None else self._letters.count_documents(waiting)
+        names = ("state", "aggregate", "position", "topic", "partition", "offset", "cause", "at")
+        facts = {name: plain(letter[name]) for name in names}
+        return {"id": letter["_id"], **facts, "waiting": behind}
+
+    def show(self, letter_id: str) -> Document:
+        """Return one dead letter whole. Raises NotFound."""
+        letter = self._find(letter_id)
+        behind = self._letters.find(
+            {"aggregate": letter["aggregate"], "state": WAITING}, {"position": 1}
+        )
+        positions = (
+            []
+            if letter["aggregate"] is None
+            else sorted(int(waits["position"]) for waits in behind.limit(SHOWN_BEHIND))
+        )
+        return {
+            **self._summary(letter),
+            "key": letter["key"],
+            "headers": [[name, _text(value)] for name, value in letter["headers"]],
+            "value": _text(letter["value"]),
+            "asked": letter.get("asked"),
+            "waitingPositions": positions,
+        }
+
+    def _find(self, letter_id: str) -> Document:
+        letter = self._letters.find_one({"_id": letter_id})
+        if letter is None:
+            raise NotFound(f"There is no dead letter {letter_id}.")
+        return letter
+
+    def retry(self, ids: Iterable[str]) -> Outcome:
+        """Have these (none: all that are parked) replayed, with what waits behind them, in order.
+
+        Raises BadUse for one that has no place in the log.
+        """
+        letters = [self._find(letter_id) for letter_id in ids]
+        if not letters:
+            letters = list(self._letters.find({"state": PARKED}))
+        for letter in letters:
+            if letter["state"] not in (PARKED, WAITING):
+                raise BadUse(f"dead letter {letter['_id']} is {letter['state']}: discard it only")
+        asyncio.run(self._refresh({letter["aggregate"] for letter in letters}))
+        return self._ask(letters, RETRY)
+
+    def discard(self, letter_id: str) -> Outcome:
+        """Have one left out for good; what waits behind it is replayed."""
+        letter = self._find(letter_id)
+        if letter["state"] == FOREIGN:
+            self._letters.update_one({"_id": letter_id}, {"$set": {"state": DISCARDED}})
+            return Outcome([letter_id])
+        if letter["state"] == DISCARDED:
+            return Outcome([letter_id])
+        return self._ask([letter], DISCARD)
+
+    def _ask(self, letters: list[Document], what: str) -> Outcome:
+        ids = [letter["_id"] for letter in letters]
+        for some in _by_fifty(ids):
+            self._letters.update_many({"_id": {"$in": some}}, {"$set": {"asked": what}})
+        give_up_at = time.monotonic() + WAIT_SECONDS
+        while any(self._letters.find_one({"_id": i, "asked": what}) for i in ids):
+            if time.monotonic() > give_up_at:
+                raise CannotRun(
+                    f"no projector took it up within {WAIT_SECONDS:.0f} s; one will when it runs"
+                )
+            threading.Event().wait(0.1)
+        outcome = Outcome()
+        for letter in letters:
+            left = self._letters.find_one({"_id": letter["_id"]})
+            if left is None or left["state"] == DISCARDED:
+                outcome.settled.append(letter["_id"])
+            else:
+                outcome.still_dead[letter["_id"]] = left["cause"] or "an event before it is dead"
+        return outcome
+
+    async def _refresh(self, aggregates: set[str]) -> None:
+        """Take the events' bytes from the log."""
+        if self._settings.postgres_url is None:
+            raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+        try:
+            connection = await cursor.connect(self._settings.postgres_url)
+            try:
+                for aggregate in aggregates:
+                    await self._refresh_one(connection, aggregate)
+            finally:
+                connection.terminate()
+        except cursor.AWAY as error:
+            raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
+
+    async def _refresh_one(self, connection: asyncpg.Connection, aggregate: str) -> None:
+        held_up = {"aggregate": aggregate, "state": {"$in": [PARKED, WAITING]}}
+        letters = {int(x["position"]): x for x in self._letters.find(held_up, {"value": 0})}
+        for some in _by_fifty(sorted(letters)):
+            rows = await connection.fetch(
+                f"SELECT {EVENT_COLUMNS} FROM events WHERE position = ANY ($1)", some
+            )
+            updates = []
+            for event in (envelope_from_row(tuple(row)) for row in rows):
+                letter = letters[event.position]
+                if event.aggregate != aggregate:
+                    raise BadUse(f"position {event.position} of the log is {event.aggregate}'s")
+                previous = int(dict(letter["headers"])["lane_previous"])
+                fresh = {
+                    "topic": self._settings.kafka_topic_prefix + event.event_type,
+                    "key": aggregate,
+                    "value": kafka_value(event.event_type, event.payload),
+                    "headers": [list(p) for p in record_headers(event, aggregate, previous)],
+                }
+                updates.append(UpdateOne({"_id": letter["_id"]}, {"$set": fresh}))
+            if updates:
+                self._letters.bulk_write(updates, ordered=False)
+
+
+def _by_fifty(items: list[Any]) -> Iterable[list[Any]]:
+    return (items[start : start + IDS_AT_ONCE] for start in range(0, len(items), IDS_AT_ONCE))
+
+
+def _order(letter: Document) -> tuple[bool, int, str]:
+    position = letter["position"]
+    return (position is None, int(position or 0), letter["_id"])
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value

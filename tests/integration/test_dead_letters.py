@@ -1,0 +1,201 @@
+"""Dead letters: each kind of poison, what waits behind it, and how it is settled."""
+
+import json
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from storelog.event_codec import kafka_value
+from storelog.kafka import MAX_RECORD_BYTES, client_settings
+from storelog.relay.publisher import record_headers
+from support.kafka import HostileRelay, Outgoing
+from support.system import System, wait_for
+
+Poison = tuple[bytes | None, bytes, dict[str, bytes]]
+
+
+def changed(outgoing: Outgoing, **fields: Any) -> bytes:
+    """Return the event's value with other fields in its payload; None: left out."""
+    payload = json.loads(outgoing.event.payload) | fields
+    left = {name: value for name, value in payload.items() if value is not None}
+    return kafka_value(outgoing.event.event_type, json.dumps(left).encode())
+
+
+def poisons(good: Outgoing) -> dict[str, Poison]:
+    """Return every kind of poison: the cause's words, and the record (value, key, headers)."""
+    key = good.event.aggregate.encode()
+    value = kafka_value(good.event.event_type, good.event.payload)
+    return {
+        "not an event": (b"not json", key, {}),
+        "came on the topic": (kafka_value("OrderEaten", good.event.payload), key, {}),
+        "unknown schema version 9": (value, key, {"schema_version": b"9"}),
+        "missing required field `totalPrice`": (changed(good, totalPrice=None), key, {}),
+        "Expected `int`": (changed(good, customerId="1"), key, {}),
+        "no number": (changed(good, totalPrice="NaN"), key, {}),
+        "no value": (None, key, {}),
+        "the key is 'product-1'": (value, b"product-1", {}),
+        "more than the": (b" " * (MAX_RECORD_BYTES + 1), key, {}),
+    }
+
+
+class PoisonRelay(HostileRelay):
+    """Sends the log, with poison in the place of some events."""
+
+    def send_with(self, poison: dict[int, Poison]) -> None:
+        self._allow_large()
+        producer = Producer({**client_settings(self._settings), "message.max.bytes": 20_000_000})
+        for outgoing in self.outgoing:
+            event = outgoing.event
+            if event.position not in poison:
+                self.send(outgoing)
+                continue
+            value, key, other = poison[event.position]
+            headers = dict(record_headers(event, event.aggregate, outgoing.lane_previous)) | other
+            topic = self._settings.kafka_topic_prefix + event.event_type
+            self.flush()
+            producer.produce(
+                topic, value, key, partition=outgoing.lane, headers=list(headers.items())
+            )
+            assert producer.flush(30) == 0
+        self.flush()
+        self.announce()
+
+    def _allow_large(self) -> None:
+        entry = ConfigEntry(
+            "max.message.bytes", "20000000", incremental_operation=AlterConfigOpType.SET
+        )
+        topic = self._settings.kafka_topic_prefix + "OrderCreated"
+        wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        admin = AdminClient(client_settings(self._settings))
+        for done in admin.incremental_alter_configs([wanted]).values():
+            done.result(30)
+
+
+def listed(system: System) -> dict[int, Any]:
+    done = system.cli("dead-letters", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    return {item["position"]: item for item in json.loads(done.stdout)["items"]}
+
+
+def verified(system: System) -> None:
+    done = system.cli("verify", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def poisoned(traded: System) -> tuple[System, PoisonRelay, dict[int, str]]:
+    """A log whose first orders are poison in Kafka, one of each kind."""
+    relay = PoisonRelay(traded.settings)
+    created = [o for o in relay.outgoing if o.event.event_type == "OrderCreated"]
+    kinds = poisons(created[0])
+    poison, causes = {}, {}
+    for outgoing, cause in zip(created, kinds, strict=False):
+        poison[outgoing.event.position] = poisons(outgoing)[cause]
+        causes[outgoing.event.position] = cause
+    relay.send_with(poison)
+    traded.wait_projected()
+    return traded, relay, causes
+
+
+def test_each_kind_of_poison_is_a_dead_letter_and_is_replayed_from_the_log(
+    poisoned: tuple[System, PoisonRelay, dict[int, str]],
+) -> None:
+    system, relay, causes = poisoned
+    found = listed(system)
+    assert found.keys() == causes.keys()
+    deleted = {o.event.aggregate for o in relay.outgoing if o.event.event_type == "OrderDeleted"}
+    for position, cause in causes.items():
+        item = found[position]
+        assert cause in item["cause"]
+        assert item["state"] == "parked"
+        # Only the order itself waits: its deletion, where there is one.
+        assert item["waiting"] == (1 if item["aggregate"] in deleted else 0)
+    letter = next(iter(causes))
+    shown = system.cli("dead-letters", "show", str(letter), "--json")
+    assert json.loads(shown.stdout)["value"] == "not json"
+    lag = json.loads(system.cli("lag", "--json").stdout)
+    assert (lag["events_behind"], lag["dead_letters"]) == (0, len(causes) + 2)
+    verified(system)
+    done = system.cli("dead-letters", "retry", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(map(int, json.loads(done.stdout)["settled"])) == sorted(causes)
+    assert listed(system) == {}
+    wait_for(lambda: json.loads(system.cli("lag", "--json").stdout)["dead_letters"] == 0, "none")
+    verified(system)
+
+
+def test_what_is_replayed_late_is_added_once(
+    poisoned: tuple[System, PoisonRelay, dict[int, str]],
+) -> None:
+    system, _, causes = poisoned
+    first = str(next(iter(causes)))
+    assert system.cli("dead-letters", "retry", first).returncode == 0
+    # A crash after the writes and before the letter was gone would replay it.
+    letter = system.mongo.dead_letters.find_one({"state": "parked"})
+    assert letter is not None
+    assert system.cli("dead-letters", "retry", letter["_id"]).returncode == 0
+    figures = system.queries.get("/analytics/total-sales").json
+    system.mongo.dead_letters.insert_one(letter)
+    assert system.cli("dead-letters", "retry", letter["_id"]).returncode == 0
+    assert system.queries.get("/analytics/total-sales").json == figures
+    verified(system)
+
+
+def test_a_discarded_event_is_left_out_and_what_waited_goes_on(traded: System) -> None:
+    relay = PoisonRelay(traded.settings)
+    sales = [o for o in relay.outgoing if o.event.event_type == "ProductSold"]
+    victim = sales[0].event
+    behind = sum(
+        o.event.aggregate == victim.aggregate and o.event.position > victim.position
+        for o in relay.outgoing
+    )
+    relay.send_with({victim.position: (None, victim.aggregate.encode(), {})})
+    relay.send_rubbish("OrderCreated", b"rubbish")
+    relay.flush()
+    traded.wait_projected()
+    wait_for(lambda: len(listed(traded)) == 2, "both dead letters")
+    found = listed(traded)
+    assert found[victim.position]["waiting"] == behind
+    foreign = found[None]["id"]  # type: ignore[index]
+    assert traded.cli("dead-letters", "retry", foreign).returncode == 2
+    assert traded.cli("dead-letters", "discard", foreign).returncode == 0
+    assert traded.cli("dead-letters", "discard", str(victim.position)).returncode == 0
+    assert listed(traded) == {}
+    product = traded.mongo.products.find_one({"_id": victim.aggregate_id})
+    last = max(
+        (o.event for o in relay.outgoing if o.event.aggregate == victim.aggregate),
+        key=lambda event: event.version,
+    )
+    assert product is not None
+    assert product["version"] == last.version
+    verified(traded)
+    assert traded.cli("dead-letters", "show", "1").returncode == 1
+    assert traded.cli("dead-letters", "discard", "1").returncode == 1
+
+
+def test_a_record_sent_again_from_the_log_fills_a_gap(traded: System) -> None:
+    # The relay's row says that all was sent; Kafka lacks one record.
+    relay = HostileRelay(traded.settings)
+    missing = relay.outgoing[len(relay.outgoing) // 2]
+    relay.send_shuffled(11, leave_out=missing.event.position)
+    relay.announce()
+    last, lanes = relay.outgoing[-1].event.position, [*relay._last]
+    traded.sql("UPDATE relay_cursor SET position = $1, lanes = $2 RETURNING 1", last, lanes)
+    wait_for(
+        lambda: traded.mongo.checkpoints.find_one({"position": missing.lane_previous}), "the gap"
+    )
+    place = str(missing.event.position)
+    assert traded.cli("resend", "--from", place, "--to", str(last + 1)).returncode == 2
+    done = traded.cli("resend", "--from", place, "--to", place, "--json")
+    assert json.loads(done.stdout) == {"first": int(place), "last": int(place), "events": 1}
+    traded.wait_projected()
+    assert json.loads(traded.cli("resend", "--from", "1", "--json").stdout)["events"] == last
+    verified(traded)
