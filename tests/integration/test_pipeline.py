@@ -13,9 +13,9 @@ import pytest
 
 from storelog.command_service import store
 from storelog.config import Settings
+from storelog.torture.wire import Wire
 from support.load import place_orders
 from support.system import System, free_port
-from support.wire import Wire
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_commit_that_got_no_answer_has_one_effect(settings: Settings, what: st
             line = (product["productId"], 1)
             system.new_order(customer["customerId"], line)
             # All that an order needs is in memory now: its next message is the one that writes.
-            wire.cut(what)
+            wire.lose(what)
             system.new_order(customer["customerId"], line)
             assert wire.happened.is_set()
             direct = System(settings)

@@ -21,6 +21,7 @@ from storelog.cli import (
     resend,
     services,
     status,
+    torture,
     up,
     verify,
 )
@@ -43,6 +44,7 @@ app.command("events")(events.events)
 app.command("resend")(resend.resend)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("demo")(demo.demo)
+app.command("torture")(torture.torture)
 app.command("config")(config.config)
 app.add_typer(import_.app, name="import")
 app.command("command-service")(services.command_service)

@@ -28,7 +28,7 @@ _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers={host}:{controller}
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{advertised},CONTROLLER://{host}:{controller}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={home}/data
@@ -55,13 +55,25 @@ _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def program(data_dir: Path, port: int, controller_port: int) -> Program:
-    """Fetch the jars and format the storage (both once); return the broker. Raises CannotRun."""
+def program(
+    data_dir: Path, port: int, controller_port: int, advertised_port: int | None = None
+) -> Program:
+    """Fetch the jars and format the storage (both once); return the broker. Raises CannotRun.
+
+    `advertised_port` is where clients are told to come, when something stands before the broker.
+    """
     home = data_dir / "kafka"
     home.mkdir(parents=True, exist_ok=True)
     properties = home / "server.properties"
     properties.write_text(
-        _PROPERTIES.format(host=HOST, port=port, controller=controller_port, home=home), "utf-8"
+        _PROPERTIES.format(
+            host=HOST,
+            port=port,
+            advertised=advertised_port or port,
+            controller=controller_port,
+            home=home,
+        ),
+        "utf-8",
     )
     log4j = home / "log4j2.xml"
     log4j.write_text(_LOG4J, "utf-8")

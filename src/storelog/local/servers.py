@@ -86,8 +86,17 @@ def _process(name: str, url: str, data_dir: Path, environment: dict[str, str]) -
 
 def is_ready(url: str) -> bool:
     """Tell whether a process says that it is ready."""
+    return _is_well(f"{url}/health/ready")
+
+
+def is_live(url: str) -> bool:
+    """Tell whether a process answers at all; one that stands by is live and not ready."""
+    return _is_well(f"{url}/health/live")
+
+
+def _is_well(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/health/ready", timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

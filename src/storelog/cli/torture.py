@@ -1,0 +1,89 @@
+"""`storelog torture`: does every promise hold while processes die and servers vanish?"""
+
+import secrets
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from storelog.cli.options import AsJson, print_json
+from storelog.errors import BadUse
+
+
+def torture(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            help="A new directory for servers, logs and ledger, which is kept (else a temporary"
+            " one, kept after a breach).",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed draws the same faults.", show_default=False)
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, max=10_080, help="Minutes of faults.")] = 10,
+    faults: Annotated[
+        str | None,
+        typer.Option(help="Kinds, separated by commas (default: all).", show_default=False),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Each kind once and short, whatever --minutes says.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run load and faults against a system of its own, check every promise; exit 1 on a breach.
+
+    Example: storelog torture --minutes 5 --faults kill,pause,wire-commit
+    """
+    from storelog.torture.faults import FAULTS
+    from storelog.torture.torture import Plan, Torture, install_stop_signals
+
+    kinds = list(FAULTS) if faults is None else [kind.strip() for kind in faults.split(",")]
+    unknown = [kind for kind in kinds if kind not in FAULTS]
+    if unknown:
+        raise BadUse(f"--faults: {unknown[0]!r} is not one of {', '.join(FAULTS)}")
+    if data_dir is not None and data_dir.exists() and any(data_dir.iterdir()):
+        raise BadUse(f"--data-dir {data_dir} is not empty: torture needs a new one")
+    chosen = secrets.randbelow(10**6) if seed is None else seed
+    home = data_dir or Path(tempfile.mkdtemp(prefix="storelog-torture-"))
+    home.mkdir(parents=True, exist_ok=True)
+    install_stop_signals()
+    _say(f"seed {chosen}, in {home}")
+    facts: dict[str, Any] | None = None
+    try:
+        plan = Plan(chosen, kinds, minutes * 60, once)
+        facts = Torture(plan, home.resolve(), _say).run()
+    finally:
+        if data_dir is None and facts is not None and not facts["breaches"]:
+            shutil.rmtree(home, ignore_errors=True)
+        else:
+            _say(f"ledger and logs are in {home}")
+    if as_json:
+        print_json(facts)
+    else:
+        _show(facts)
+    if facts["breaches"]:
+        raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(f"{time.strftime('%H:%M:%S')}  {line}", err=True)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            print(f"{name}:")
+            for what, number in value.items():
+                print(f"  {what:<36} {number:>10}")
+        elif name != "breaches":
+            print(f"{name:<38} {value:>10}")
+    for breach in facts["breaches"]:
+        print(f"BREACH {breach}")
+    repeat = f"storelog torture --seed {facts['seed']}"
+    print("every promise held" if not facts["breaches"] else f"to repeat: {repeat}")

@@ -1,0 +1,80 @@
+"""Every answer in the ledger against the log: each 2xx has exactly its events, no other has any.
+
+An event's correlation id is the id of the request that caused it, whoever repeated it.
+Next: torture/checks/history.py
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from storelog.envelope import Envelope
+from storelog.torture.ledger import Request
+from storelog.torture.report import Report
+
+
+def check_answers(log: Sequence[Envelope], requests: Mapping[str, Request], report: Report) -> None:
+    """Compare what was answered with what was written."""
+    caused: dict[str, list[Envelope]] = defaultdict(list)
+    for event in log:
+        caused[event.correlation_id].append(event)
+    for request in requests.values():
+        report.count("requests", 1)
+        events = caused.pop(request.request_id, [])
+        wrong = _wrong(request, events)
+        if wrong:
+            kinds = [f"{e.position} {e.event_type}" for e in events]
+            report.breach(
+                f"{request.method} {request.path} ({request.request_id}): {wrong}: {kinds}"
+            )
+    for cause, events in caused.items():
+        report.breach(f"position {events[0].position} was caused by {cause}, which nobody sent")
+
+
+def _wrong(request: Request, events: Sequence[Envelope]) -> str:
+    """Return what is wrong between a request and its events, empty when nothing is."""
+    answer = request.answer
+    if answer is None and request.key is not None:
+        return f"no outcome can be learnt: {request.troubles}"
+    if not request.may_have_happened:
+        told = answer.status if answer else request.troubles
+        return f"was told {told} and yet has events" if events else ""
+    if not events:
+        return "was answered 2xx and has no events" if answer is not None else ""
+    payload = json.loads(events[0].payload)
+    if answer is not None and answer.position != events[-1].position:
+        return f"was answered position {answer.position}"
+    if answer is not None and answer.status == 201 and answer.body != payload:
+        return "was answered another body than was written"
+    expected = _expected(request, payload, events)
+    found = [(event.event_type, event.aggregate) for event in events]
+    return "" if found == expected else f"should have {expected}"
+
+
+def _expected(
+    request: Request, first: Mapping[str, Any], events: Sequence[Envelope]
+) -> list[tuple[str, str]]:
+    """Return the types and aggregates of a command's events, in order, once."""
+    kind = request.path.split("/")[1].removesuffix("s")
+    number = first[f"{kind}Id"]
+    ending = {"POST": "Created", "PUT": "Updated", "DELETE": "Deleted"}[request.method]
+    if request.path.endswith("/stock-adjustments"):
+        ending = "Updated"
+    own = (f"{kind.capitalize()}{ending}", f"{kind}-{number}")
+    if kind != "order":
+        return [own]
+    products = [item["productId"] for item in first["orderItems"]]
+    if request.method == "POST":
+        return [own, *(("ProductSold", f"product-{each}") for each in products)]
+    # A deleted product gets nothing back: which were deleted, `history` knows.
+    returned = {event.aggregate for event in events[1:]}
+    given = dict.fromkeys(f"product-{each}" for each in products)
+    return [
+        own,
+        *(("ProductUpdated", each) for each in sorted(given, key=_number) if each in returned),
+    ]
+
+
+def _number(aggregate: str) -> int:
+    return int(aggregate.rpartition("-")[2])

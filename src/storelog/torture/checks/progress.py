@@ -1,0 +1,85 @@
+"""How far the log and the read model are, read past every wire.
+
+Next: torture/checks/answers.py
+"""
+
+import asyncio
+import time
+
+import asyncpg
+
+from storelog.config import Settings
+from storelog.envelope import Envelope
+from storelog.errors import CannotRun
+from storelog.lag import Lag, read_lag, read_place
+from storelog.torture.report import Report
+from storelog.verify.log import read_log
+
+LAG_SECONDS = 2.0
+SETTLED_WITHIN_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
+_POLL_SECONDS = 0.25
+
+
+def written(settings: Settings) -> int:
+    """Return the log's position. Raises CannotRun when PostgreSQL is away."""
+
+    async def read() -> int:
+        connection = await asyncpg.connect(settings.postgres_url, timeout=5)
+        try:
+            position: int = await connection.fetchval("SELECT position FROM log_head")
+        finally:
+            connection.terminate()
+        return position
+
+    try:
+        return asyncio.run(read())
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
+
+
+def projected(settings: Settings) -> int:
+    """Return the read model's position; 0 when MongoDB does not answer."""
+    try:
+        return asyncio.run(read_place(settings)).position
+    except CannotRun:
+        return 0
+
+
+def check_lag(settings: Settings, report: Report) -> None:
+    """Within 30 s after the faults the read side is less than 2 s behind, under load."""
+    began = time.monotonic()
+    while True:
+        lag = _lag(settings)
+        took = time.monotonic() - began
+        if lag is not None and lag.seconds_behind < LAG_SECONDS and took < PATIENCE_SECONDS:
+            report.lag_seconds = lag.seconds_behind
+            break
+        if took > PATIENCE_SECONDS:
+            report.breach(f"{took:.0f} s after the faults the lag is {lag}")
+            return
+        asyncio.run(asyncio.sleep(_POLL_SECONDS))
+    if took > SETTLED_WITHIN_SECONDS:
+        report.breach(f"the lag was under {LAG_SECONDS} s only {took:.0f} s after the faults")
+
+
+def _lag(settings: Settings) -> Lag | None:
+    try:
+        return asyncio.run(read_lag(settings))
+    except CannotRun:
+        return None
+
+
+def whole_log(settings: Settings) -> list[Envelope]:
+    """Return every event of the log, in order."""
+
+    async def read() -> list[Envelope]:
+        connection = await asyncpg.connect(settings.postgres_url, timeout=5, command_timeout=60)
+        try:
+            head = await connection.fetchval("SELECT position FROM log_head")
+            chunks = [chunk async for chunk in read_log(connection, 0, head)]
+        finally:
+            connection.terminate()
+        return [event for chunk in chunks for event, _ in chunk]
+
+    return asyncio.run(read())

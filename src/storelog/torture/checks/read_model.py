@@ -1,0 +1,90 @@
+"""MongoDB against the log: with the machinery of `storelog verify`, and caught in the act.
+
+`check_checkpoints` is for projectors that were just killed: whatever a checkpoint says is done must
+be in the documents.
+Next: torture/torture.py
+"""
+
+import asyncio
+import http.client
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from pymongo import MongoClient
+
+from storelog.config import Settings
+from storelog.envelope import Envelope
+from storelog.event_codec import lane_of_event
+from storelog.read_side import database_name, mongodb_uri
+from storelog.torture.checks.history import CENT, History
+from storelog.torture.report import Report
+from storelog.verify.verify import verify
+
+_COLLECTIONS = {"customer": "customers", "product": "products", "order": "orders"}
+
+
+def check_documents(settings: Settings, report: Report) -> None:
+    """Fold the log and compare every document, row and figure. Raises CannotRun."""
+    found = asyncio.run(verify(settings, lambda *_: None))
+    for where, number in found.checked.items():
+        report.count(f"verify {where}", number)
+    for difference in found.differences:
+        report.breach(f"verify: {json.dumps(difference, default=str)}")
+
+
+def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: Report) -> None:
+    """No checkpoint is ahead of the data: documents hold what their lane's checkpoint names."""
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        mongodb_uri(settings), serverSelectionTimeoutMS=10_000, socketTimeoutMS=60_000
+    )
+    try:
+        database = client[database_name(settings)]
+        # The checkpoints first: documents only ever get newer.
+        lanes = {int(c["_id"]): c for c in database["checkpoints"].find({})}
+        if not lanes:
+            return
+        count = next(iter(lanes.values()))["lanes"] or len(lanes)
+        due: dict[str, dict[int, int]] = defaultdict(dict)
+        for event in log:
+            lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, count)
+            if lane in lanes and event.position <= lanes[lane]["position"]:
+                due[event.aggregate_type][event.aggregate_id] = event.position
+        for kind, positions in due.items():
+            found = database[_COLLECTIONS[kind]].find({}, {"position": 1})
+            at = {int(document["_id"]): int(document["position"]) for document in found}
+            report.count("checkpoints against documents", len(positions))
+            for number, position in positions.items():
+                if at.get(number, 0) < position:
+                    report.breach(
+                        f"a checkpoint is ahead of {kind} {number}: the document is at"
+                        f" {at.get(number, 0)}, its event at {position} counts as projected"
+                    )
+    finally:
+        client.close()
+
+
+def check_sales(query_url: str, history: History, report: Report) -> None:
+    """The Query Service's figure is the sum of the lines of all orders that stand."""
+    figure = _get(query_url, "/analytics/total-sales")
+    rounded = history.sales.quantize(CENT, ROUND_HALF_EVEN)
+    said = Decimal(figure["totalSales"])
+    if said not in (history.sales, rounded) or figure["orders"] != history.orders:
+        report.breach(
+            f"total sales are {said} of {figure['orders']} orders, the log has {history.sales}"
+            f" of {history.orders}"
+        )
+
+
+def _get(url: str, path: str) -> dict[str, Any]:
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+    try:
+        connection.request("GET", path)
+        body: dict[str, Any] = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    return body

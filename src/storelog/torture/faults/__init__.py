@@ -1,0 +1,30 @@
+"""The faults by name. Each takes a trial, hurts the system, and leaves it whole again.
+
+Next: torture/faults/trial.py
+"""
+
+from collections.abc import Callable
+
+from storelog.torture.faults import processes, servers, wires
+from storelog.torture.faults.trial import Trial
+
+FAULTS: dict[str, Callable[[Trial], None]] = {
+    "kill": processes.kill,
+    "kill-ours": processes.kill_ours,
+    "kill-all": processes.kill_all,
+    "pause": processes.pause,
+    "restart": processes.restart,
+    "postgresql-stop": servers.stop_postgresql,
+    "postgresql-away": servers.postgresql_away,
+    "kafka-kill": servers.kill_kafka,
+    "kafka-away": servers.kafka_away,
+    "mongodb-kill": servers.kill_mongodb,
+    "mongodb-away": servers.mongodb_away,
+    "mongodb-wiped": servers.wipe_mongodb,
+    "mongodb-older": servers.older_mongodb,
+    "wire-delayed": wires.delay,
+    "wire-cut": wires.cut,
+    "wire-half-open": wires.half_open,
+    "wire-bytes": wires.dribble,
+    "wire-commit": wires.lose_commit,
+}

@@ -1,0 +1,126 @@
+"""Faults of servers: killed, away, emptied, brought back from an older copy of their files.
+
+Next: torture/faults/wires.py
+"""
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from storelog.torture.checks.progress import projected, written
+from storelog.torture.faults.trial import Trial
+
+HEAL_SECONDS = 60.0
+HEALED_EVENTS_A_SECOND = 200
+
+
+def stop_postgresql(trial: Trial) -> None:
+    """PostgreSQL is stopped immediately, in the middle of commits, and started again."""
+    for _ in range(3):
+        trial.rig.send("postgresql", signal.SIGQUIT)
+        trial.rig.wait_ready(["postgresql"])
+        trial.wait(0.5, 2)
+
+
+def postgresql_away(trial: Trial) -> None:
+    """PostgreSQL is away: commands get 503 within a second, reads go on."""
+    with trial.rig.held_down("postgresql"):
+        trial.rig.send("postgresql", signal.SIGQUIT)
+        trial.rig.wait_ended("postgresql")
+        trial.wait(1, 2)
+        trial.expect_commands_refused_in_time("PostgreSQL is away")
+        trial.expect_reads_go_on("PostgreSQL is away")
+        trial.wait(2, 8)
+    trial.rig.wait_ready(["postgresql"])
+
+
+def kill_kafka(trial: Trial) -> None:
+    """kill -9 of the broker, which comes back by itself."""
+    trial.rig.kill("kafka")
+    trial.rig.wait_ready(["kafka"])
+    trial.wait(0.5, 2)
+
+
+def kafka_away(trial: Trial) -> None:
+    """Kafka is away: commands are accepted as before, reads go on."""
+    with trial.rig.held_down("kafka"):
+        trial.rig.kill("kafka")
+        trial.wait(1, 2)
+        trial.expect_commands_accepted("Kafka is away")
+        trial.expect_reads_go_on("Kafka is away")
+        trial.wait(3, 12)
+    trial.rig.wait_ready(["kafka"])
+
+
+def kill_mongodb(trial: Trial) -> None:
+    """kill -9 of the MongoDB server, in the middle of writes."""
+    for _ in range(2):
+        trial.rig.kill("mongodb")
+        trial.rig.wait_ready(["mongodb"])
+        trial.wait(0.5, 2)
+
+
+def mongodb_away(trial: Trial) -> None:
+    """MongoDB is away: commands are accepted as before."""
+    with trial.rig.held_down("mongodb"):
+        trial.rig.kill("mongodb")
+        trial.wait(1, 2)
+        trial.expect_commands_accepted("MongoDB is away")
+        trial.wait(3, 12)
+    trial.rig.wait_ready(["mongodb"])
+
+
+def wipe_mongodb(trial: Trial) -> None:
+    """MongoDB comes back empty: the projector fills it again from Kafka, by itself."""
+    with trial.rig.held_down("mongodb"):
+        trial.rig.kill("mongodb")
+        trial.rig.wait_ended("mongodb")
+        for folder in _files(trial).iterdir():
+            shutil.rmtree(folder)
+            folder.mkdir()
+    wait_healed(trial, "MongoDB was emptied")
+
+
+def older_mongodb(trial: Trial) -> None:
+    """MongoDB comes back from an older copy of its files, behind the back of the projectors."""
+    copy = trial.rig.home / "mongodb-copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    with trial.rig.held_down("mongodb"):
+        trial.rig.kill("mongodb")
+        trial.rig.wait_ended("mongodb")
+        shutil.copytree(_files(trial), copy)
+    trial.rig.wait_ready(["mongodb"])
+    trial.wait(3, 10)
+    paused = [name for name in ("projector-1", "projector-2") if trial.dice.random() < 0.5]
+    for name in paused:
+        # A paused projector does not notice that the server went away and came back older.
+        trial.rig.send(name, signal.SIGSTOP)
+    with trial.rig.held_down("mongodb"):
+        trial.rig.kill("mongodb")
+        trial.rig.wait_ended("mongodb")
+        shutil.rmtree(_files(trial))
+        copy.rename(_files(trial))
+    trial.rig.wait_ready(["mongodb"])
+    for name in paused:
+        trial.rig.send(name, signal.SIGCONT)
+    wait_healed(trial, "MongoDB came back older")
+
+
+def wait_healed(trial: Trial, after: str) -> None:
+    """Wait until the read model holds what was written; a breach when it does not come."""
+    trial.rig.wait_ready(["mongodb"])
+    target, began = written(trial.rig.settings), time.monotonic()
+    limit = HEAL_SECONDS + target / HEALED_EVENTS_A_SECOND
+    while projected(trial.rig.settings) < target:
+        if time.monotonic() - began > limit:
+            at = projected(trial.rig.settings)
+            trial.report.breach(f"{after}: at {at} of {target} after {limit:.0f} s")
+            return
+        trial.stop.wait(0.25)
+    took = time.monotonic() - began
+    trial.report.slowest_healing = max(trial.report.slowest_healing, round(took, 1))
+
+
+def _files(trial: Trial) -> Path:
+    return trial.rig.home / "mongodb"

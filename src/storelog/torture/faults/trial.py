@@ -1,0 +1,80 @@
+"""One trial of a fault: what it may hurt, its dice, and what must hold while it lasts.
+
+Next: torture/faults/processes.py
+"""
+
+import http.client
+import random
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from storelog.torture.ledger import Ledger
+from storelog.torture.load import Shopper
+from storelog.torture.report import Report
+from storelog.torture.rig import Rig
+
+PROBES = 5
+REFUSED_WITHIN_SECONDS = 1.0
+SLACK_SECONDS = 2.0
+ACCEPTED_WITHIN_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Trial:
+    """`scale` stretches every wait: 1 is short, for a test; a long run takes more."""
+
+    rig: Rig
+    ledger: Ledger
+    prober: Shopper
+    dice: random.Random
+    report: Report
+    stop: threading.Event
+    scale: float = 1.0
+
+    def wait(self, low: float, high: float) -> None:
+        """Let the load go on for a while: seconds before scaling, drawn from the dice."""
+        self.stop.wait(self.dice.uniform(low, high) * self.scale)
+
+    def expect_commands_accepted(self, meanwhile: str) -> None:
+        """Commands are answered as before, though a server they do not need is away."""
+        for _ in range(PROBES):
+            began = time.monotonic()
+            request = self.prober.act(ACCEPTED_WITHIN_SECONDS)
+            if request.answer is None:
+                took = time.monotonic() - began
+                self.report.breach(
+                    f"{meanwhile}: {request.method} {request.path} was not accepted,"
+                    f" {request.troubles} after {took:.1f} s"
+                )
+
+    def expect_commands_refused_in_time(self, meanwhile: str) -> None:
+        """Commands get 503 within a second (in the middle; a busy machine may be late once)."""
+        took: list[float] = []
+        for _ in range(PROBES):
+            began = time.monotonic()
+            request = self.prober.act(ACCEPTED_WITHIN_SECONDS)
+            took.append((time.monotonic() - began) / max(1, request.attempts))
+            if request.answer is not None or not request.troubles:
+                self.report.breach(f"{meanwhile}: a command was answered {request.answer}")
+        worst, middle = max(took), statistics.median(took)
+        self.report.slowest_refusal = max(self.report.slowest_refusal, round(middle, 3))
+        if middle > REFUSED_WITHIN_SECONDS or worst > REFUSED_WITHIN_SECONDS + SLACK_SECONDS:
+            self.report.breach(f"{meanwhile}: 503 took {middle:.2f} s, once {worst:.2f} s")
+
+    def expect_reads_go_on(self, meanwhile: str) -> None:
+        """The Query Service answers."""
+        address = urlsplit(self.rig.query_url)
+        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
+        try:
+            connection.request("GET", "/orders?limit=5")
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            self.report.breach(f"{meanwhile}: a read was not answered: {error!r}")
+            return
+        finally:
+            connection.close()
+        if status != 200:
+            self.report.breach(f"{meanwhile}: a read was answered {status}")

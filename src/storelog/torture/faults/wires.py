@@ -1,0 +1,63 @@
+"""Faults of wires: delayed, cut, deaf, one byte at a time, the answer to a commit lost.
+
+Next: torture/checks/progress.py
+"""
+
+import re
+
+from storelog.torture.faults.trial import Trial
+from storelog.torture.wire import Wire
+
+# What only a message that writes the log has in it: names of events, or the commit itself.
+WRITES = re.compile(rb"CustomerCreated|CustomerUpdated|Product(Created|Updated|Sold)|Order|COMMIT")
+LOST_ANSWERS = 5
+
+
+def delay(trial: Trial) -> None:
+    """A wire takes up to half a second longer, each way."""
+    wire = _any_wire(trial)
+    wire.delay(trial.dice.choice((0.02, 0.1, 0.5)))
+    trial.wait(4, 8)
+    wire.heal()
+
+
+def cut(trial: Trial) -> None:
+    """A wire is cut, now and then for a moment only, mostly for some seconds."""
+    wire = _any_wire(trial)
+    for _ in range(4):
+        wire.sever()
+        trial.wait(0.1, 0.8)
+    wire.cut()
+    trial.wait(2, 6)
+    wire.heal()
+
+
+def half_open(trial: Trial) -> None:
+    """A wire goes deaf: no side hears the other again, and neither is told."""
+    wire = _any_wire(trial)
+    wire.deafen()
+    trial.wait(4, 9)
+    wire.heal()
+
+
+def dribble(trial: Trial) -> None:
+    """A wire carries one byte at a time."""
+    wire = _any_wire(trial)
+    wire.dribble()
+    trial.wait(4, 8)
+    wire.heal()
+
+
+def lose_commit(trial: Trial) -> None:
+    """The answer to a commit is lost, again and again; now and then the commit itself."""
+    wire = trial.rig.wires["command-service-postgresql"]
+    for _ in range(LOST_ANSWERS):
+        wire.lose(trial.dice.choice(("answer", "answer", "request")), WRITES)
+        wire.happened.wait(10)
+        trial.wait(0.1, 1)
+    wire.heal()
+
+
+def _any_wire(trial: Trial) -> Wire:
+    name = trial.dice.choice(sorted(trial.rig.wires))
+    return trial.rig.wires[name]

@@ -1,0 +1,128 @@
+"""The kit's own book of every request and every answer, kept outside the system it torments.
+
+A line is on file (flushed) before a request goes out and as soon as its answer is in, so that what
+the system says later can be held against what it said then.
+Next: torture/load.py
+"""
+
+import json
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service said: status, body (None when empty), position, whether it was a replay."""
+
+    status: int
+    body: Any
+    position: int
+    is_replay: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it says what became of the command, rather than to try again."""
+        return self.status < 500 and self.slug != "idempotency-in-progress"
+
+    @property
+    def slug(self) -> str:
+        """Which problem it is, empty for none."""
+        kind = self.body.get("type", "") if isinstance(self.body, dict) else ""
+        return str(kind).removeprefix("/problems/") if self.status >= 400 else ""
+
+
+@dataclass(slots=True)
+class Request:
+    """One command. `request_id` is its correlation id too; `answer` is the first that was final.
+
+    `troubles`: the attempts that told nothing final, as the slug or the broken connection's error.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    body: Any
+    key: str | None
+    answer: Answer | None = None
+    troubles: list[str] = field(default_factory=list)
+    attempts: int = 0
+
+    @property
+    def may_have_happened(self) -> bool:
+        """Whether it can have had an effect though no answer says so."""
+        if self.answer is not None:
+            return self.answer.status < 300
+        return any(trouble not in ("unavailable", "overloaded") for trouble in self.troubles)
+
+
+class Ledger:
+    """All requests of a run by id; from any number of threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._lock = threading.Lock()
+        self.requests: dict[str, Request] = {}
+        self.statuses: Counter[str] = Counter()
+        self.breaches: list[str] = []
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def begin(self, request: Request, url: str) -> None:
+        """Note that the request goes out (again)."""
+        with self._lock:
+            request.attempts += 1
+            self.requests[request.request_id] = request
+            self._write(
+                {
+                    "request": request.request_id,
+                    "to": url,
+                    "method": request.method,
+                    "path": request.path,
+                    "body": request.body,
+                    "key": request.key,
+                }
+            )
+
+    def end(self, request: Request, answer: Answer | None, trouble: str = "") -> None:
+        """Note what came back: an answer, or none and why."""
+        with self._lock:
+            told = str(answer.status) if answer is not None else "none"
+            self.statuses[told] += 1
+            self._write(
+                {
+                    "answer": request.request_id,
+                    "status": None if answer is None else answer.status,
+                    "body": None if answer is None else answer.body,
+                    "position": None if answer is None else answer.position,
+                    "trouble": trouble,
+                }
+            )
+            if answer is None or not answer.is_final:
+                request.troubles.append(trouble if answer is None else answer.slug)
+            elif request.answer is None:
+                request.answer = answer
+            else:
+                self._compare(request, request.answer, answer)
+
+    def _compare(self, request: Request, first: Answer, again: Answer) -> None:
+        """The same key gives the same answer for ever."""
+        same = (first.status, first.body, first.position)
+        if (again.status, again.body, again.position) != same or not again.is_replay:
+            self.breaches.append(
+                f"request {request.request_id} was answered {first.status} at {first.position},"
+                f" and repeated {again.status} at {again.position}, replay {again.is_replay}"
+            )
+
+    def unanswered(self) -> list[Request]:
+        """Return the requests with a key whose outcome nobody knows yet."""
+        with self._lock:
+            return [r for r in self.requests.values() if r.answer is None and r.key is not None]
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        self._file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+        self._file.flush()

@@ -1,0 +1,165 @@
+"""The load: shoppers that trade from a seed, repeat some requests, and put all in the ledger.
+
+Each shopper is a thread with dice of its own. Most requests carry a key; one without an answer is
+repeated with it at once, or left for the end, so that both ways of learning an outcome are used.
+Next: torture/rig.py
+"""
+
+import http.client
+import json
+import random
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from storelog.torture.ledger import Answer, Ledger, Request
+
+TIMEOUT_SECONDS = 14.0
+RETRIES = 3
+_LOST = (OSError, http.client.HTTPException)
+
+
+def send(url: str, request: Request, ledger: Ledger, seconds: float = TIMEOUT_SECONDS) -> None:
+    """Send the request once, and put what came of it in the ledger."""
+    ledger.begin(request, url)
+    try:
+        answer = _exchange(url, request, seconds)
+    except _LOST as error:
+        ledger.end(request, None, type(error).__name__)
+        return
+    ledger.end(request, answer)
+
+
+def _exchange(url: str, request: Request, seconds: float) -> Answer:
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=seconds)
+    headers = {"X-Correlation-Id": request.request_id, "Connection": "close"}
+    content = None if request.body is None else json.dumps(request.body)
+    if content is not None:
+        headers["Content-Type"] = "application/json"
+    if request.key is not None:
+        headers["Idempotency-Key"] = request.key
+    try:
+        connection.request(request.method, request.path, content, headers)
+        reply = connection.getresponse()
+        raw = reply.read()
+    finally:
+        connection.close()
+    return Answer(
+        reply.status,
+        json.loads(raw) if raw else None,
+        int(reply.getheader("Storelog-Position") or 0),
+        reply.getheader("Idempotency-Replayed") == "true",
+    )
+
+
+@dataclass(slots=True)
+class Shop:
+    """What the shoppers know of the shop, from the answers they got."""
+
+    customers: list[int] = field(default_factory=list)
+    products: list[int] = field(default_factory=list)
+    orders: list[int] = field(default_factory=list)
+
+    def learn(self, answer: Answer | None) -> None:
+        """Take note of what was made."""
+        if answer is None or answer.status != 201:
+            return
+        for kind, known in (
+            ("orderId", self.orders),
+            ("productId", self.products),
+            ("customerId", self.customers),
+        ):
+            if kind in answer.body:
+                known.append(answer.body[kind])
+                return
+
+
+class Shopper:
+    """Makes one request after the other from its own dice."""
+
+    def __init__(self, seed: str, shop: Shop, urls: Sequence[str], ledger: Ledger) -> None:
+        self._seed = seed
+        self._dice = random.Random(seed)
+        self._shop, self._urls, self._ledger = shop, urls, ledger
+        self._made = 0
+
+    def run(self, pause_seconds: float, stop: threading.Event) -> None:
+        """Trade until told to stop."""
+        while not stop.wait(self._dice.uniform(0, 2 * pause_seconds)):
+            self.act()
+
+    def act(self, seconds: float = TIMEOUT_SECONDS) -> Request:
+        """Send the next request, and again if it was lost and the dice say so."""
+        method, path, body = self._next()
+        request = self._request(method, path, body)
+        send(self._dice.choice(self._urls), request, self._ledger, seconds)
+        for _ in range(RETRIES):
+            if request.key is None or not self._is_repeated(request):
+                break
+            send(self._dice.choice(self._urls), request, self._ledger, seconds)
+        self._shop.learn(request.answer)
+        return request
+
+    def _is_repeated(self, request: Request) -> bool:
+        """A lost request is mostly repeated; an answered one now and then, for the same answer."""
+        return self._dice.random() < (0.6 if request.answer is None else 0.05)
+
+    def _request(self, method: str, path: str, body: Any) -> Request:
+        self._made += 1
+        request_id = f"{self._seed}-{self._made}"
+        key = f"key-{request_id}" if self._dice.random() < 0.9 else None
+        return Request(request_id, method, path, body, key)
+
+    def _next(self) -> tuple[str, str, Any]:
+        shop, dice = self._shop, self._dice
+        if len(shop.customers) < 8 or dice.random() < 0.03:
+            return "POST", "/customers", self._customer()
+        if len(shop.products) < 12 or dice.random() < 0.03:
+            return "POST", "/products", {**self._product(), "stock": dice.randrange(40)}
+        kind = dice.choices(
+            (
+                "order",
+                "delete order",
+                "adjust",
+                "product",
+                "customer",
+                "end product",
+                "end customer",
+            ),
+            (60, 8, 14, 8, 6, 2, 2),
+        )[0]
+        return self._of_kind(kind)
+
+    def _of_kind(self, kind: str) -> tuple[str, str, Any]:
+        shop, dice = self._shop, self._dice
+        customer, product = dice.choice(shop.customers[-40:]), dice.choice(shop.products[-60:])
+        if kind == "delete order" and shop.orders:
+            return "DELETE", f"/orders/{dice.choice(shop.orders)}", None
+        if kind == "adjust":
+            body = {"delta": dice.choice((-5, -1, 10, 30)), "reason": "count"}
+            return "POST", f"/products/{product}/stock-adjustments", body
+        if kind == "product":
+            body = self._product()
+            if dice.random() < 0.3:
+                body["stock"] = dice.randrange(60)
+            return "PUT", f"/products/{product}", body
+        if kind == "customer":
+            return "PUT", f"/customers/{customer}", self._customer()
+        if kind == "end product":
+            return "DELETE", f"/products/{product}", None
+        if kind == "end customer":
+            return "DELETE", f"/customers/{customer}", None
+        chosen = [dice.choice(shop.products[-60:]) for _ in range(dice.randrange(1, 5))]
+        items = [{"productId": each, "quantity": dice.randrange(1, 6)} for each in chosen]
+        return "POST", "/orders", {"customerId": customer, "orderItems": items}
+
+    def _customer(self) -> dict[str, Any]:
+        number = self._dice.randrange(10**6)
+        return {"name": f"Customer {number}", "email": f"c{number}@example.invalid"}
+
+    def _product(self) -> dict[str, Any]:
+        price = f"{self._dice.randrange(1, 90)}.{self._dice.choice(('00', '5', '95', '125'))}"
+        return {"name": f"Thing {self._dice.randrange(10**6)}", "price": price}

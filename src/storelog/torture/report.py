@@ -1,0 +1,58 @@
+"""What a run did and found.
+
+Next: torture/checks/__init__.py
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_BREACHES = 200
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts, and each breach of a promise in words; the seed repeats them."""
+
+    seed: int
+    trials: Counter[str] = field(default_factory=Counter)
+    breaches: list[str] = field(default_factory=list)
+    checked: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    slowest_refusal: float = 0.0
+    slowest_healing: float = 0.0
+    lag_seconds: float = 0.0
+
+    def breach(self, what: str) -> None:
+        """Note that a promise did not hold."""
+        if len(self.breaches) < MAX_BREACHES:
+            self.breaches.append(what)
+
+    def count(self, what: str, number: int) -> None:
+        """Note that so many were checked."""
+        self.checked[what] = self.checked.get(what, 0) + number
+
+    def facts(
+        self,
+        seconds: float,
+        kills: Mapping[str, int],
+        endings: Mapping[str, int],
+        statuses: Mapping[str, int],
+    ) -> dict[str, Any]:
+        """Return all of it as one JSON object."""
+        return {
+            "seed": self.seed,
+            "seconds": round(seconds),
+            "trials": sum(self.trials.values()),
+            "faults": dict(sorted(self.trials.items())),
+            "kills": dict(sorted(kills.items())),
+            "ended": dict(sorted(endings.items())),
+            "answers": dict(sorted(statuses.items())),
+            "checked": self.checked,
+            "left_out": self.left_out,
+            "refused_within_seconds": self.slowest_refusal,
+            "healed_within_seconds": self.slowest_healing,
+            "lag_seconds": self.lag_seconds,
+            "breaches": self.breaches,
+        }

@@ -1,0 +1,254 @@
+"""The system under torture: embedded servers, wires before them, and twins of each process.
+
+A keeper starts again whatever dies, unless a fault holds it down. Nothing outlives the rig: the
+watchdog ends everything should the rig itself be killed.
+Next: torture/faults/__init__.py
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from storelog.config import Settings
+from storelog.errors import CannotRun
+from storelog.local import kafka, mongodb, postgres, run_file
+from storelog.local.ports import HOST, kept_ports
+from storelog.local.program import Program
+from storelog.local.servers import is_live
+from storelog.local.watchdog import Watchdog
+from storelog.server_setup import set_up_servers
+from storelog.torture.wire import Wire
+
+SERVERS = ("postgresql", "kafka", "mongodb")
+TWINS = {"command-service": 2, "relay": 2, "projector": 2, "query-service": 1}
+PROCESSES = tuple(f"{name}-{n + 1}" for name, count in TWINS.items() for n in range(count))
+READY_SECONDS = 120.0
+TICK_SECONDS = 0.05
+RESTART_SECONDS = 0.5
+
+
+class Rig:
+    """Use it as a context: everything runs inside, and nothing afterwards."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._wires = ExitStack()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        self._lock = threading.RLock()
+        self._held: Counter[str] = Counter()
+        self._closing = threading.Event()
+        self.programs: dict[str, Program] = {}
+        self.wires: dict[str, Wire] = {}
+        self.kills: Counter[str] = Counter()
+        self.endings: Counter[str] = Counter()
+        self.settings = Settings()
+        self.command_urls: list[str] = []
+        self.query_url = ""
+
+    def __enter__(self) -> Self:
+        (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        self._watchdog = Watchdog()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
+        for names in (PROCESSES, SERVERS):
+            running = [self.programs[name] for name in names if name in self.programs]
+            for program in running:
+                self._signal(program, signal.SIGCONT)
+                program.ask_to_stop()
+            for program in running:
+                program.wait_stopped()
+        self._wires.close()
+        self._watchdog.close()
+
+    def _start(self) -> None:
+        ports = kept_ports(self.home, (*SERVERS, "kafka_controller", *PROCESSES))
+        self._open_wires(ports)
+        self.makers: dict[str, Callable[[], Program]] = {
+            "postgresql": lambda: postgres.program(self.home, ports["postgresql"]),
+            "kafka": lambda: kafka.program(
+                self.home, ports["kafka"], ports["kafka_controller"], self.wires["kafka"].port
+            ),
+            "mongodb": lambda: mongodb.program(self.home, ports["mongodb"]),
+        }
+        for name in SERVERS:
+            self._launch(name, self.makers[name]())
+        self._keeper.start()
+        self.wait_ready(SERVERS)
+        self.settings = self._settings_through(ports, None)
+        asyncio.run(set_up_servers(self.settings))
+        for name in PROCESSES:
+            self._launch(name, self._process(name, ports))
+        self.command_urls = [_url(ports, name) for name in PROCESSES if "command" in name]
+        self.query_url = _url(ports, "query-service-1")
+        self.wait_ready(PROCESSES)
+
+    def _open_wires(self, ports: dict[str, int]) -> None:
+        """One wire for each process to each of its servers; Kafka tells all clients one address."""
+        for name, server in (
+            ("command-service-postgresql", "postgresql"),
+            ("relay-postgresql", "postgresql"),
+            ("kafka", "kafka"),
+            ("projector-mongodb", "mongodb"),
+            ("query-service-mongodb", "mongodb"),
+        ):
+            self.wires[name] = self._wires.enter_context(Wire(HOST, ports[server]))
+
+    def _settings_through(self, ports: dict[str, int], process: str | None) -> Settings:
+        """Return settings that reach the servers through the process's wires, or directly."""
+
+        def port(server: str) -> int:
+            wire = self.wires.get("kafka" if server == "kafka" else f"{process}-{server}")
+            return ports[server] if wire is None or process is None else wire.port
+
+        return replace(
+            Settings(),
+            postgres_url=postgres.url(port("postgresql")),
+            kafka_bootstrap_servers=f"{HOST}:{port('kafka')}",
+            mongodb_uri=mongodb.url(port("mongodb")),
+            command_url=_url(ports, "command-service-1"),
+            query_url=_url(ports, "query-service-1"),
+        )
+
+    def _process(self, name: str, ports: dict[str, int]) -> Program:
+        kind = name.rpartition("-")[0]
+        argv = [sys.executable, "-m", "storelog", kind, "--data-dir", str(self.home)]
+        url = _url(ports, name)
+        return Program(
+            name,
+            [*argv, "--port", str(ports[name])],
+            self.home / "logs" / f"{name}.log",
+            lambda: is_live(url),
+            # Keys of the user's own system have no place here.
+            environment={
+                **run_file.as_environment(self._settings_through(ports, kind)),
+                "STORELOG_API_KEYS": "",
+            },
+        )
+
+    def _launch(self, name: str, program: Program) -> None:
+        with self._lock:
+            self.programs[name] = program
+            program.start()
+            assert program.pid is not None
+            self._watchdog.guard(program.pid, program.stop_signal)
+
+    def _keep(self) -> None:
+        """Start again what has ended, a moment later, unless a fault holds it down."""
+        while not self._closing.wait(TICK_SECONDS):
+            for name, program in list(self.programs.items()):
+                with self._lock:
+                    self._look_after(name, program)
+
+    def _look_after(self, name: str, program: Program) -> None:
+        pid = program.pid
+        if program.process is not None and program.process.poll() is not None:
+            code = program.process.returncode
+            self._watchdog.forget(pid or 0)
+            program.process, program.state = None, "failed"
+            program.start_at = time.monotonic() + RESTART_SECONDS
+            if code != -signal.SIGKILL and not self._held[name]:
+                self.endings[f"{name} by itself, exit {code}"] += 1
+        down = program.process is None and not self._held[name] and not self._closing.is_set()
+        if down and time.monotonic() >= program.start_at:
+            self._launch(name, program)
+
+    def wait_ready(self, names: Sequence[str], seconds: float = READY_SECONDS) -> None:
+        """Wait until all of them answer. Raises CannotRun when one does not come."""
+        give_up_at = time.monotonic() + seconds
+        for name in names:
+            while not self._is_ready(name):
+                if time.monotonic() > give_up_at or self._closing.is_set():
+                    words = self.programs[name].last_words()
+                    raise CannotRun(f"{name} does not get ready; it said:\n{words}")
+                self._closing.wait(TICK_SECONDS)
+
+    def _is_ready(self, name: str) -> bool:
+        program = self.programs[name]
+        return program.process is not None and program.is_ready()
+
+    def kill(self, *names: str) -> None:
+        """kill -9, all at once; a server with its children. They start again by themselves."""
+        with self._lock:
+            for name in names:
+                if self.programs[name].process is not None:
+                    self.kills[name] += 1
+                self._signal(self.programs[name], signal.SIGKILL)
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process that runs."""
+        with self._lock:
+            self._signal(self.programs[name], number)
+
+    def _signal(self, program: Program, number: signal.Signals) -> None:
+        if program.process is None or program.process.poll() is not None:
+            return
+        pid = program.process.pid
+        children = _children(pid) if number == signal.SIGKILL else []
+        for each in (pid, *children):
+            _send(each, number)
+
+    @contextmanager
+    def held_down(self, *names: str) -> Iterator[None]:
+        """Keep what ends down for a while; afterwards it is started again."""
+        with self._lock:
+            self._held.update(names)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.subtract(names)
+
+    def wait_ended(self, name: str, seconds: float = 30.0) -> int | None:
+        """Wait until the keeper has seen the end of a held program; raises CannotRun."""
+        process = self.programs[name].process
+        give_up_at = time.monotonic() + seconds
+        while self.programs[name].process is process and process is not None:
+            if time.monotonic() > give_up_at:
+                raise CannotRun(f"{name} does not end")
+            self._closing.wait(TICK_SECONDS)
+        return None if process is None else process.returncode
+
+    def heal(self) -> None:
+        """Make every wire whole and let whatever is paused go on."""
+        for wire in self.wires.values():
+            wire.heal()
+        for name in self.programs:
+            self.send(name, signal.SIGCONT)
+
+
+def _url(ports: dict[str, int], name: str) -> str:
+    return f"http://{HOST}:{ports[name]}"
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

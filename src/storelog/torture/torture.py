@@ -1,0 +1,176 @@
+"""One run: a system, load, faults from a seed, and then everything that must hold.
+
+The seed gives the faults, their order and the shoppers' dice; how threads meet is the machine's.
+Next: torture/wire.py
+"""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storelog.errors import CannotRun, StorelogError
+from storelog.torture.checks.answers import check_answers
+from storelog.torture.checks.history import History
+from storelog.torture.checks.progress import check_lag, whole_log
+from storelog.torture.checks.read_model import check_checkpoints, check_documents, check_sales
+from storelog.torture.checks.topics import check_topics
+from storelog.torture.faults import FAULTS
+from storelog.torture.faults.trial import Trial
+from storelog.torture.ledger import Ledger
+from storelog.torture.load import Shop, Shopper, send
+from storelog.torture.report import Report
+from storelog.torture.rig import PROCESSES, SERVERS, Rig
+
+SHOPPERS = 8
+PAUSE_SECONDS = 0.4
+SAY_SECONDS = 10.0
+RESOLVE_SECONDS = 60.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: `kinds` in a shuffled deck, again and again for `seconds`, or each once."""
+
+    seed: int
+    kinds: Sequence[str]
+    seconds: float
+    is_once: bool = False
+
+    @property
+    def scale(self) -> float:
+        """How far faults stretch: short waits for a short run, up to minutes away in a long one."""
+        return 1.0 if self.is_once else min(5.0, max(1.0, self.seconds / 300))
+
+
+class Torture:
+    """Runs a plan in `home`, where the ledger and all logs are afterwards."""
+
+    def __init__(self, plan: Plan, home: Path, say: Say) -> None:
+        self._plan, self._home, self._say = plan, home, say
+        self._dice = random.Random(f"{plan.seed}-faults")
+        self._report = Report(plan.seed)
+        self._stop = threading.Event()
+        self._now = "starts"
+        self._began = time.monotonic()
+
+    def run(self) -> dict[str, Any]:
+        """Return the facts of the run. Raises CannotRun when the system does not even start."""
+        ledger = Ledger(self._home / "ledger.jsonl")
+        with Rig(self._home) as rig, ThreadPoolExecutor(SHOPPERS + 1) as pool:
+            talker = pool.submit(self._talk, rig, ledger)
+            try:
+                self._hurt(rig, ledger, pool)
+                self._look(rig, ledger)
+            finally:
+                self._stop.set()
+            talker.result()
+            seconds = time.monotonic() - self._began
+            facts = self._report.facts(seconds, rig.kills, rig.endings, ledger.statuses)
+        ledger.close()
+        return facts
+
+    def _talk(self, rig: Rig, ledger: Ledger) -> None:
+        """Say every 10 s where the run is."""
+        while not self._stop.wait(SAY_SECONDS):
+            trials, kills = sum(self._report.trials.values()), sum(rig.kills.values())
+            self._say(
+                f"{time.monotonic() - self._began:.0f} s: {trials} trials, {kills} kills,"
+                f" {len(ledger.requests)} requests, {len(self._report.breaches)} breaches;"
+                f" {self._now}"
+            )
+
+    def _hurt(self, rig: Rig, ledger: Ledger, pool: ThreadPoolExecutor) -> None:
+        """Let shoppers trade, and one fault follow the other; the load outlasts the faults."""
+        shop, closing = Shop(), threading.Event()
+        shoppers = [self._shopper(str(n), shop, rig, ledger) for n in range(SHOPPERS)]
+        trading: list[Future[None]] = [
+            pool.submit(shopper.run, PAUSE_SECONDS, closing) for shopper in shoppers
+        ]
+        prober = self._shopper("probe", shop, rig, ledger)
+        trial = Trial(rig, ledger, prober, self._dice, self._report, self._stop, self._plan.scale)
+        try:
+            trial.wait(2, 3)
+            for kind in self._deck():
+                self._try(kind, trial)
+            self._now = "waits for the read side"
+            rig.heal()
+            rig.wait_ready((*SERVERS, *PROCESSES))
+            check_lag(rig.settings, self._report)
+            self._catch_projectors(rig)
+        finally:
+            closing.set()
+        for done in trading:
+            done.result()
+
+    def _shopper(self, name: str, shop: Shop, rig: Rig, ledger: Ledger) -> Shopper:
+        return Shopper(f"{self._plan.seed}-{name}", shop, rig.command_urls, ledger)
+
+    def _deck(self) -> Iterator[str]:
+        """Yield each kind once in a shuffled order, then again, until the time is up."""
+        give_up_at = time.monotonic() + self._plan.seconds
+        while True:
+            kinds = list(self._plan.kinds)
+            self._dice.shuffle(kinds)
+            for kind in kinds:
+                if not self._plan.is_once and time.monotonic() > give_up_at:
+                    return
+                yield kind
+            if self._plan.is_once:
+                return
+
+    def _try(self, kind: str, trial: Trial) -> None:
+        self._now = kind
+        self._report.trials[kind] += 1
+        try:
+            FAULTS[kind](trial)
+        except StorelogError as error:
+            self._report.breach(f"{kind}: {error}")
+            trial.rig.heal()
+        trial.wait(0.2, 1.5)
+
+    def _catch_projectors(self, rig: Rig) -> None:
+        """Kill the projectors in the middle of their work; hold checkpoints against documents."""
+        names = ("projector-1", "projector-2")
+        with rig.held_down(*names):
+            rig.kill(*names)
+            for name in names:
+                rig.wait_ended(name)
+            check_checkpoints(rig.settings, whole_log(rig.settings), self._report)
+        rig.wait_ready(names)
+
+    def _look(self, rig: Rig, ledger: Ledger) -> None:
+        """Learn what is still open, and check everything."""
+        self._now = "checks"
+        report = self._report
+        self._resolve(rig, ledger)
+        log = whole_log(rig.settings)
+        check_answers(log, ledger.requests, report)
+        history = History(report)
+        history.fold(log)
+        try:
+            check_documents(rig.settings, report)
+            check_topics(rig.settings, log, frozenset(), report)
+            check_sales(rig.query_url, history, report)
+        except CannotRun as error:
+            report.breach(f"after the faults: {error}")
+        for breach in ledger.breaches:
+            report.breach(breach)
+
+    def _resolve(self, rig: Rig, ledger: Ledger) -> None:
+        """Repeat each request that got no answer, with its key, until it has one."""
+        give_up_at = time.monotonic() + RESOLVE_SECONDS
+        while (left := ledger.unanswered()) and time.monotonic() < give_up_at:
+            for request in left:
+                send(self._dice.choice(rig.command_urls), request, ledger)
+
+
+def install_stop_signals() -> None:
+    """Turn SIGTERM into what Ctrl-C does, so that everything that was started is ended."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

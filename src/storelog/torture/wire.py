@@ -1,0 +1,171 @@
+"""A TCP proxy that hurts: it delays, cuts, goes deaf, dribbles, or loses one message for good.
+
+Stands between a client and its server and knows nothing of their protocols. What went through a
+deaf wire never arrives, even after it is healed, as on a network that lost a peer.
+Next: torture/rig.py
+"""
+
+import re
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+CHUNK_BYTES = 65_536
+CONNECT_SECONDS = 5.0
+ANYTHING = re.compile(rb"(?s).")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """The next request that matches is lost, or its answer is, and the connection with it."""
+
+    what: str
+    matching: re.Pattern[bytes]
+
+
+class Wire:
+    """Forwards connections on a port of its own to a server; threads of its own, until closed."""
+
+    def __init__(self, host: str, port: int, listen_port: int = 0) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", listen_port))
+        self.port: int = self._listener.getsockname()[1]
+        self._mode = "whole"
+        self._delay_seconds = 0.0
+        self._loss: _Loss | None = None
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self.happened = threading.Event()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._listener.close()
+        self.sever()
+
+    def heal(self) -> None:
+        """Forward everything again, at once; what was lost stays lost."""
+        self._mode, self._loss = "whole", None
+
+    def delay(self, seconds: float) -> None:
+        """Forward each chunk only after so long, in both directions."""
+        self._delay_seconds, self._mode = seconds, "slow"
+
+    def dribble(self) -> None:
+        """Forward one byte at a time."""
+        self._mode = "dribble"
+
+    def deafen(self) -> None:
+        """Swallow everything, close nothing: neither side hears of the other again."""
+        self._mode = "deaf"
+
+    def cut(self) -> None:
+        """Close every connection, and each new one at once."""
+        self._mode = "cut"
+        self.sever()
+
+    def lose(self, what: str, matching: re.Pattern[bytes] = ANYTHING) -> None:
+        """Lose the next matching `request`, or the `answer` to it, and that connection.
+
+        `happened` is set when it is lost.
+        """
+        self.happened.clear()
+        self._loss = _Loss(what, matching)
+
+    def sever(self) -> None:
+        """Close what is open now; new connections are forwarded as before."""
+        with self._lock:
+            ends, self._open = self._open, set()
+        for end in ends:
+            _shut(end)
+
+    def _accept(self) -> None:
+        while not self._closed.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._mode == "cut":
+                client.close()
+                continue
+            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection(self._target, CONNECT_SECONDS)
+        except OSError:
+            client.close()
+            return
+        server.settimeout(None)
+        with client, server:
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._open |= {client, server}
+            link = _Link()
+            back = threading.Thread(
+                target=self._forward, args=(server, client, link, "answer"), daemon=True
+            )
+            back.start()
+            self._forward(client, server, link, "request")
+            back.join()
+            with self._lock:
+                self._open -= {client, server}
+
+    def _forward(
+        self, source: socket.socket, sink: socket.socket, link: "_Link", what: str
+    ) -> None:
+        with suppress(OSError):
+            while data := source.recv(CHUNK_BYTES):
+                if link.is_deaf or self._mode == "deaf":
+                    link.is_deaf = True
+                elif self._is_lost(link, what, data):
+                    break
+                else:
+                    self._send(sink, data)
+        for end in (source, sink):
+            _shut(end)
+
+    def _is_lost(self, link: "_Link", what: str, data: bytes) -> bool:
+        loss = self._loss
+        if what == "request" and loss is not None and loss.matching.search(data):
+            self._loss = None
+            link.is_doomed = loss.what == "answer"
+            if not link.is_doomed:
+                self.happened.set()
+                return True
+        elif what == "answer" and link.is_doomed:
+            self.happened.set()
+            return True
+        return False
+
+    def _send(self, sink: socket.socket, data: bytes) -> None:
+        if self._mode == "slow":
+            self._closed.wait(self._delay_seconds)
+        if self._mode != "dribble":
+            sink.sendall(data)
+            return
+        for place in range(len(data)):
+            if self._mode != "dribble":
+                sink.sendall(data[place:])
+                return
+            sink.sendall(data[place : place + 1])
+
+
+@dataclass(slots=True)
+class _Link:
+    """One connection: `is_doomed` when its next answer is lost, `is_deaf` for ever."""
+
+    is_doomed: bool = False
+    is_deaf: bool = False
+
+
+def _shut(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
