@@ -23,8 +23,8 @@ from storelog.command_service.batch import Batch, Writes
 from storelog.command_service.decisions import NewIds
 from storelog.command_service.state import State
 from storelog.command_service.submission import Command, Submission
-from storelog.domain.customer import CreateCustomer, DeleteCustomer, UpdateCustomer
-from storelog.domain.order import DeleteOrder, PlaceOrder
+from storelog.domain.customer import CreateCustomer
+from storelog.domain.order import PlaceOrder
 from storelog.domain.product import CreateProduct
 from storelog.domain.value import value
 from storelog.envelope import utc_now
@@ -132,7 +132,7 @@ class Pipeline:
 
     async def _expire(self) -> None:
         while True:
-            await asyncio.sleep(0.1 if self._queue else 0.3)
+            await asyncio.sleep(0.1)
             oldest_allowed = time.monotonic() - QUEUE_DEADLINE_SECONDS
             while self._queue and self._queue[0].queued_at < oldest_allowed:
                 _fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
@@ -142,9 +142,19 @@ class Pipeline:
             await self._arrived.wait()
             self._arrived.clear()
             while self._queue:
-                await self._process(self._take())
+                await self._reach_postgresql()
+                if self._queue:
+                    await self._process(self._take())
             if self._is_closing:
                 return
+
+    async def _reach_postgresql(self) -> None:
+        """Connect while commands still wait, so that none waits longer than its deadline for it."""
+        try:
+            await self._connected()
+        except store.AWAY:
+            _fail(self._queue, Unavailable("PostgreSQL is away."))
+            self._queue.clear()
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -180,33 +190,44 @@ class Pipeline:
     async def _commit(self, submissions: list[Submission]) -> list[Response]:
         """Commit one batch: at once if the head has not moved, else again under its lock."""
         give_up_at = time.monotonic() + self._deadline
-        lost: _Try | None = None
-        has_conflict = False
+        in_doubt: list[_Try] = []
+        is_contended = False
         while time.monotonic() < give_up_at:
             try:
                 connection = await self._connected()
-                if lost is not None and await store.has_landed(connection, lost.writes):
-                    return lost.answers
-                lost = None
-                async with store.head_locked(connection) if has_conflict else nullcontext():
-                    if has_conflict:
+                async with store.head_locked(connection) if is_contended else nullcontext():
+                    if is_contended:
                         self._state = None
-                    lost = await self._decide(connection, submissions)
-                    with measures.APPEND.timing():
-                        await store.append(connection, lost.writes)
-                self._settle(lost.writes)
-                return lost.answers
+                    # Under the lock, and every try: a message that was lost on its way can still
+                    # arrive, but not between this look and the next try.
+                    for lost in in_doubt:
+                        if await store.has_landed(connection, lost.writes):
+                            return lost.answers
+                    in_doubt.append(await self._decide(connection, submissions))
+                    await self._append(connection, in_doubt)
+                self._settle(in_doubt[-1].writes)
+                return in_doubt[-1].answers
             except store.Conflicted:
                 measures.CONFLICTS.add()
-                lost, self._state, has_conflict = None, None, True
+                self._state, is_contended = None, True
             except store.AWAY as error:
                 await self._disconnect()
-                if lost is None:
+                if not in_doubt:
                     raise Unavailable("PostgreSQL is away.") from error
+                is_contended = True
                 await asyncio.sleep(RETRY_SECONDS)
-        if lost is not None:
+        if in_doubt:
             raise OutcomeUnknown("PostgreSQL went away; repeat the command with its key.")
         raise Unavailable("PostgreSQL is too busy.", slug="overloaded")
+
+    async def _append(self, connection: asyncpg.Connection, in_doubt: list[_Try]) -> None:
+        """Write the newest try; one that met a moved head wrote nothing, and is in no doubt."""
+        try:
+            with measures.APPEND.timing():
+                await store.append(connection, in_doubt[-1].writes)
+        except store.Conflicted:
+            in_doubt.pop()
+            raise
 
     def _settle(self, writes: Writes) -> None:
         measures.BATCH_EVENTS.observe(len(writes.events))
@@ -220,7 +241,7 @@ class Pipeline:
             state, self._state = self._state, None
             keys = [s.key for s in submissions if s.key is not None]
             remembered = await state_reader.read_answers(connection, keys) if keys else {}
-            await _load(connection, state, submissions)
+            await state_reader.load_for(connection, state, [s.command for s in submissions])
             ids = await self._reserve_ids(connection, submissions)
         with measures.DECIDE.timing():
             batch = Batch(state, ids, remembered, utc_now(), self._keep_keys)
@@ -275,25 +296,3 @@ def _look_at(answer: asyncio.Future[Response]) -> None:
 
 def _size(command: Command) -> int:
     return len(command.lines) if isinstance(command, PlaceOrder) else 1
-
-
-async def _load(
-    connection: asyncpg.Connection, state: State, submissions: Iterable[Submission]
-) -> None:
-    customers: set[int] = set()
-    products: set[int] = set()
-    orders: set[int] = set()
-    for submission in submissions:
-        match submission.command:
-            case PlaceOrder(customer_id=customer_id, lines=lines):
-                customers.add(customer_id)
-                products.update(line.product_id for line in lines)
-            case DeleteOrder(order_id=order_id):
-                orders.add(order_id)
-            case UpdateCustomer(customer_id=customer_id) | DeleteCustomer(customer_id=customer_id):
-                customers.add(customer_id)
-            case CreateCustomer() | CreateProduct():
-                pass
-            case other:
-                products.add(other.product_id)
-    await state_reader.load(connection, state, customers, products, orders)

@@ -10,9 +10,10 @@ import asyncpg
 
 from storelog.command_service.batch import Key, Remembered, response_from_row
 from storelog.command_service.state import State
-from storelog.domain.customer import Customer
-from storelog.domain.order import Order, OrderItem
-from storelog.domain.product import Product
+from storelog.command_service.submission import Command
+from storelog.domain.customer import CreateCustomer, Customer, DeleteCustomer, UpdateCustomer
+from storelog.domain.order import DeleteOrder, Order, OrderItem, PlaceOrder
+from storelog.domain.product import CreateProduct, Product
 
 _SEQUENCES = {
     "customer": "customers_customer_id_seq",
@@ -30,6 +31,29 @@ async def new_ids(connection: asyncpg.Connection, kind: str, count: int) -> list
         count,
     )
     return [row["id"] for row in rows]
+
+
+async def load_for(
+    connection: asyncpg.Connection, state: State, commands: Iterable[Command]
+) -> None:
+    """Put what the commands are decided on into `state`."""
+    customers: set[int] = set()
+    products: set[int] = set()
+    orders: set[int] = set()
+    for command in commands:
+        match command:
+            case PlaceOrder(customer_id=customer_id, lines=lines):
+                customers.add(customer_id)
+                products.update(line.product_id for line in lines)
+            case DeleteOrder(order_id=order_id):
+                orders.add(order_id)
+            case UpdateCustomer(customer_id=customer_id) | DeleteCustomer(customer_id=customer_id):
+                customers.add(customer_id)
+            case CreateCustomer() | CreateProduct():
+                pass
+            case other:
+                products.add(other.product_id)
+    await load(connection, state, customers, products, orders)
 
 
 async def load(

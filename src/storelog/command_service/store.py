@@ -160,14 +160,12 @@ def _product_row(p: Product) -> tuple[Any, ...]:
 
 
 async def has_landed(connection: asyncpg.Connection, writes: Writes) -> bool:
-    """Tell whether a batch whose answer was lost is in the log.
+    """Tell whether a batch whose answer was lost is in the log. The head must be locked.
 
-    Takes the head's lock first, so that the lost transaction has ended, and then looks in a new
-    statement: its first event is at one known position, or not there.
+    The lost transaction has ended then, or can no longer move the head once the caller has; its
+    first event is at one known position, or not there.
     """
-    async with connection.transaction():
-        await read_head(connection, lock=True)
-        event_id = await connection.fetchval(
-            "SELECT event_id FROM events WHERE position = $1", writes.base.position + 1
-        )
+    event_id = await connection.fetchval(
+        "SELECT event_id FROM events WHERE position = $1", writes.base.position + 1
+    )
     return bool(writes.events) and event_id == writes.events[0].event_id

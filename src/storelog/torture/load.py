@@ -10,6 +10,7 @@ import json
 import random
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from storelog.torture.ledger import Answer, Ledger, Request
 
 TIMEOUT_SECONDS = 14.0
 RETRIES = 3
+FEWEST = 6
 _LOST = (OSError, http.client.HTTPException)
 
 
@@ -57,24 +59,25 @@ def _exchange(url: str, request: Request, seconds: float) -> Answer:
 
 @dataclass(slots=True)
 class Shop:
-    """What the shoppers know of the shop, from the answers they got."""
+    """What the shoppers know of the shop, from the answers they got; from several threads."""
 
     customers: list[int] = field(default_factory=list)
     products: list[int] = field(default_factory=list)
     orders: list[int] = field(default_factory=list)
 
-    def learn(self, answer: Answer | None) -> None:
-        """Take note of what was made."""
-        if answer is None or answer.status != 201:
-            return
-        for kind, known in (
-            ("orderId", self.orders),
-            ("productId", self.products),
-            ("customerId", self.customers),
-        ):
-            if kind in answer.body:
-                known.append(answer.body[kind])
-                return
+    def learn(self, request: Request) -> None:
+        """Take note of what was made, and of what is no more."""
+        answer, kind = request.answer, request.path.split("/")[1]
+        known = {"orders": self.orders, "products": self.products, "customers": self.customers}[
+            kind
+        ]
+        if answer is not None and answer.status == 201:
+            known.append(answer.body[f"{kind.removesuffix('s')}Id"])
+        elif request.method == "DELETE":
+            number = int(request.path.rpartition("/")[2])
+            with suppress(ValueError):
+                if len(known) > FEWEST:
+                    known.remove(number)
 
 
 class Shopper:
@@ -100,7 +103,7 @@ class Shopper:
             if request.key is None or not self._is_repeated(request):
                 break
             send(self._dice.choice(self._urls), request, self._ledger, seconds)
-        self._shop.learn(request.answer)
+        self._shop.learn(request)
         return request
 
     def _is_repeated(self, request: Request) -> bool:
@@ -136,8 +139,9 @@ class Shopper:
     def _of_kind(self, kind: str) -> tuple[str, str, Any]:
         shop, dice = self._shop, self._dice
         customer, product = dice.choice(shop.customers[-40:]), dice.choice(shop.products[-60:])
-        if kind == "delete order" and shop.orders:
-            return "DELETE", f"/orders/{dice.choice(shop.orders)}", None
+        orders = shop.orders[-200:]
+        if kind == "delete order" and orders:
+            return "DELETE", f"/orders/{dice.choice(orders)}", None
         if kind == "adjust":
             body = {"delta": dice.choice((-5, -1, 10, 30)), "reason": "count"}
             return "POST", f"/products/{product}/stock-adjustments", body

@@ -9,17 +9,18 @@ import re
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 CHUNK_BYTES = 65_536
 CONNECT_SECONDS = 5.0
+LATE_SECONDS = 1.0
 ANYTHING = re.compile(rb"(?s).")
 
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """The next request that matches is lost, or its answer is, and the connection with it."""
+    """What becomes of the next request that matches, or of its answer."""
 
     what: str
     matching: re.Pattern[bytes]
@@ -35,6 +36,7 @@ class Wire:
         self._mode = "whole"
         self._delay_seconds = 0.0
         self._loss: _Loss | None = None
+        self._late: tuple[_Link, socket.socket, bytes] | None = None
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -51,7 +53,7 @@ class Wire:
 
     def heal(self) -> None:
         """Forward everything again, at once; what was lost stays lost."""
-        self._mode, self._loss = "whole", None
+        self._mode, self._loss, self._late = "whole", None, None
 
     def delay(self, seconds: float) -> None:
         """Forward each chunk only after so long, in both directions."""
@@ -73,7 +75,8 @@ class Wire:
     def lose(self, what: str, matching: re.Pattern[bytes] = ANYTHING) -> None:
         """Lose the next matching `request`, or the `answer` to it, and that connection.
 
-        `happened` is set when it is lost.
+        A `late request` arrives all the same, just before the next one that matches, long after
+        its sender has gone. `happened` is set when it is lost.
         """
         self.happened.clear()
         self._loss = _Loss(what, matching)
@@ -123,10 +126,14 @@ class Wire:
     ) -> None:
         with suppress(OSError):
             while data := source.recv(CHUNK_BYTES):
-                if link.is_deaf or self._mode == "deaf":
+                if link.is_late:
+                    link.late_answer.set()
+                elif link.is_deaf or self._mode == "deaf":
                     link.is_deaf = True
                 elif self._is_lost(link, what, data):
                     break
+                elif what == "request" and self._is_put_off(link, source, sink, data):
+                    return
                 else:
                     self._send(sink, data)
         for end in (source, sink):
@@ -134,15 +141,36 @@ class Wire:
 
     def _is_lost(self, link: "_Link", what: str, data: bytes) -> bool:
         loss = self._loss
-        if what == "request" and loss is not None and loss.matching.search(data):
+        if what == "answer":
+            is_lost = link.is_doomed
+        elif loss is None or loss.what == "late request" or not loss.matching.search(data):
+            return False
+        else:
             self._loss = None
             link.is_doomed = loss.what == "answer"
-            if not link.is_doomed:
-                self.happened.set()
-                return True
-        elif what == "answer" and link.is_doomed:
+            is_lost = not link.is_doomed
+        if is_lost:
             self.happened.set()
+        return is_lost
+
+    def _is_put_off(
+        self, link: "_Link", client: socket.socket, server: socket.socket, data: bytes
+    ) -> bool:
+        """Keep a request that is to come late; bring the one that was kept, before the next."""
+        loss = self._loss
+        if loss is None or loss.what != "late request" or not loss.matching.search(data):
+            return False
+        if self._late is None:
+            self._late = (link, server, data)
+            link.is_late = True
+            _shut(client)
             return True
+        late, late_server, late_data = self._late
+        self._loss = self._late = None
+        late_server.sendall(late_data)
+        late.late_answer.wait(LATE_SECONDS)
+        _shut(late_server)
+        self.happened.set()
         return False
 
     def _send(self, sink: socket.socket, data: bytes) -> None:
@@ -160,10 +188,13 @@ class Wire:
 
 @dataclass(slots=True)
 class _Link:
-    """One connection: `is_doomed` when its next answer is lost, `is_deaf` for ever."""
+    """One connection: `is_doomed` when its next answer is lost, `is_deaf` for ever; `is_late` when
+    its client has gone and its request is still on its way."""
 
     is_doomed: bool = False
     is_deaf: bool = False
+    is_late: bool = False
+    late_answer: threading.Event = field(default_factory=threading.Event)
 
 
 def _shut(end: socket.socket) -> None:
