@@ -1,10 +1,11 @@
-"""A managed Kafka: the whole way of an order over SASL and TLS, and what is said of wrong settings."""
+"""A managed Kafka: an order's whole way over SASL and TLS; what is said of wrong settings."""
 
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_an_order_goes_the_whole_way(
     ids=["password", "authority", "in the clear"],
 )
 def test_wrong_settings_are_said_on_one_line(
-    managed: Settings, servers: EmbeddedServers, wrong: dict[str, str | None]
+    managed: Settings, servers: EmbeddedServers, wrong: dict[str, Any]
 ) -> None:
     known = new_settings(servers)
     settings = replace(

