@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install up test test-retail torture postman generate check
+.PHONY: help install up test test-retail torture hostile postman generate check
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -22,6 +22,9 @@ test: install ## run every test, starting what it needs
 
 test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names the file)
 	$(BIN)/python -m pytest -m retail -s
+
+hostile: install ## 100,000 malformed requests for each service
+	STORELOG_HOSTILE_REQUESTS=100000 $(BIN)/python -m pytest -s tests/hostile/test_rubbish.py
 
 postman: install ## run the Postman collection against a system of its own
 	$(BIN)/python -m pytest -q -s tests/e2e/test_postman.py

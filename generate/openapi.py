@@ -4,8 +4,11 @@ from typing import Any, cast
 
 from storelog.command_service import routes as command_routes
 from storelog.command_service.schemas import SCHEMAS as COMMAND_SCHEMAS
+from storelog.config import Settings
 from storelog.query_service import routes as query_routes
 from storelog.query_service.schemas import SCHEMAS as QUERY_SCHEMAS
+from storelog.web.about import ABOUT_SCHEMAS, with_about
+from storelog.web.http import Route
 from storelog.web.openapi import document
 
 _NO_SERVER: Any = cast(Any, None)
@@ -13,14 +16,17 @@ _NO_SERVER: Any = cast(Any, None)
 
 def documents() -> dict[str, dict[str, Any]]:
     """Return `command` and `query`: the documents as the services give them."""
+    command = command_routes.routes(_NO_SERVER, _NO_SERVER)
+    query = query_routes.routes(_NO_SERVER)
     return {
-        "command": document(
-            "storelog command-service",
-            command_routes.routes(_NO_SERVER, _NO_SERVER),
-            COMMAND_SCHEMAS,
-        ),
-        "query": document("storelog query-service", query_routes.routes(_NO_SERVER), QUERY_SCHEMAS),
+        "command": _document("storelog command-service", command, COMMAND_SCHEMAS),
+        "query": _document("storelog query-service", query, QUERY_SCHEMAS),
     }
+
+
+def _document(name: str, routes: list[Route], schemas: dict[str, Any]) -> dict[str, Any]:
+    table = with_about(name, routes, Settings(), _NO_SERVER, _NO_SERVER, schemas)
+    return document(name, table, {**ABOUT_SCHEMAS, **schemas})
 
 
 def inlined(schema: Any, components: dict[str, Any]) -> Any:

@@ -9,91 +9,21 @@ Next: cli/main.py
 import fcntl
 import json
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from storelog import setting_types as types
 from storelog.errors import BadSetting
+from storelog.setting_types import ApiKey, mask_url
 
 PREFIX = "STORELOG_"
 RUN_FILE = "run.json"
 LOCK_FILE = "up.lock"
-ROLES = ("read", "write", "import", "admin")
+_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key of the settings: its name, its role, and the SHA-256 of the key in hex."""
-
-    name: str
-    role: str
-    sha256: str
-
-
-def _text(_name: str, raw: str) -> str:
-    return raw
-
-
-def _url(*schemes: str) -> Callable[[str, str], str]:
-    def parse(name: str, raw: str) -> str:
-        try:
-            parts = urlsplit(raw)
-            if parts.scheme in schemes and parts.hostname:
-                return raw
-        except ValueError:
-            pass
-        raise BadSetting(name, mask_url(raw), " or ".join(f"{s}://HOST..." for s in schemes))
-
-    return parse
-
-
-def _integer(low: int, high: int) -> Callable[[str, str], int]:
-    def parse(name: str, raw: str) -> int:
-        if not re.fullmatch(r"-?\d{1,18}", raw) or not low <= int(raw) <= high:
-            raise BadSetting(name, raw, f"a whole number from {low} to {high}")
-        return int(raw)
-
-    return parse
-
-
-def _one_of(*allowed: str) -> Callable[[str, str], str]:
-    def parse(name: str, raw: str) -> str:
-        if raw not in allowed:
-            raise BadSetting(name, raw, ", ".join(allowed))
-        return raw
-
-    return parse
-
-
-def _flag(name: str, raw: str) -> bool:
-    if raw.lower() not in ("true", "false"):
-        raise BadSetting(name, raw, "true or false")
-    return raw.lower() == "true"
-
-
-def _matching(pattern: str, allowed: str) -> Callable[[str, str], str]:
-    def parse(name: str, raw: str) -> str:
-        if not re.fullmatch(pattern, raw):
-            raise BadSetting(name, raw, allowed)
-        return raw
-
-    return parse
-
-
-def _keys(name: str, raw: str) -> tuple[ApiKey, ...]:
-    keys = []
-    for part in filter(None, raw.split(",")):
-        match = re.fullmatch(r"([A-Za-z0-9_.-]{1,64}):([a-z]+):([0-9a-fA-F]{64})", part.strip())
-        if match is None or match[2] not in ROLES:
-            allowed = f"name:role:sha256hex, separated by commas, with a role of {', '.join(ROLES)}"
-            raise BadSetting(name, "(not shown)", allowed)
-        keys.append(ApiKey(match[1], match[2], match[3].lower()))
-    return tuple(keys)
 
 
 def _setting(
@@ -108,6 +38,7 @@ def _setting(
     return field(default=default, metadata=metadata)
 
 
+_RATE = r"[1-9]\d{0,8}/([1-9]\d{0,3} ?)?(second|minute|hour|day)"
 _BOOTSTRAP = r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*"
 
 
@@ -116,70 +47,129 @@ class Settings:
     """All settings; None where nothing names a server yet."""
 
     postgres_url: str | None = _setting(
-        "the write side's PostgreSQL", _url("postgresql", "postgres"), is_secret=True
+        "the write side's PostgreSQL", types.url("postgresql", "postgres"), is_secret=True
     )
     kafka_bootstrap_servers: str | None = _setting(
-        "Kafka's brokers", _matching(_BOOTSTRAP, "HOST:PORT, separated by commas")
+        "Kafka's brokers", types.matching(_BOOTSTRAP, "HOST:PORT, separated by commas")
     )
     kafka_security_protocol: str = _setting(
         "how to speak to Kafka",
-        _one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        types.one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
         "PLAINTEXT",
     )
-    kafka_sasl_mechanism: str | None = _setting("how to log in to Kafka", _one_of(*_MECHANISMS))
-    kafka_sasl_username: str | None = _setting("Kafka user", _text)
-    kafka_sasl_password: str | None = _setting("Kafka password", _text, is_secret=True)
-    kafka_ssl_ca: str | None = _setting("file of the CA that signed Kafka's certificates", _text)
+    kafka_sasl_mechanism: str | None = _setting(
+        "how to log in to Kafka", types.one_of(*_MECHANISMS)
+    )
+    kafka_sasl_username: str | None = _setting("Kafka user", types.text)
+    kafka_sasl_password: str | None = _setting("Kafka password", types.text, is_secret=True)
+    kafka_ssl_ca: str | None = _setting(
+        "file of the CA that signed Kafka's certificates", types.text
+    )
     kafka_group_id: str = _setting(
         "consumer group of the projectors",
-        _matching(r"[A-Za-z0-9._-]{1,200}", "letters, digits, . _ -"),
+        types.matching(r"[A-Za-z0-9._-]{1,200}", "letters, digits, . _ -"),
         "storelog-projector",
     )
     kafka_topic_prefix: str = _setting(
         "put before every topic's name",
-        _matching(r"[A-Za-z0-9._-]{0,100}", "letters, digits, . _ -, at most 100"),
+        types.matching(r"[A-Za-z0-9._-]{0,100}", "letters, digits, . _ -, at most 100"),
         "",
     )
     kafka_replication_factor: int = _setting(
-        "copies of each partition of a new topic", _integer(1, 15), 1, unit="copies"
+        "copies of each partition of a new topic", types.integer(1, 15), 1, unit="copies"
     )
     kafka_lanes: int = _setting(
-        "lanes of a new system: partitions of each topic", _integer(1, 256), 3, unit="partitions"
+        "lanes of a new system: partitions of each topic",
+        types.integer(1, 256),
+        3,
+        unit="partitions",
     )
     mongodb_uri: str | None = _setting(
-        "the read side's MongoDB", _url("mongodb", "mongodb+srv"), is_secret=True
+        "the read side's MongoDB", types.url("mongodb", "mongodb+srv"), is_secret=True
     )
     command_url: str = _setting(
-        "where the Command Service answers", _url("http", "https"), "http://127.0.0.1:8080"
+        "where the Command Service answers", types.url("http", "https"), "http://127.0.0.1:8080"
     )
     query_url: str = _setting(
-        "where the Query Service answers", _url("http", "https"), "http://127.0.0.1:8081"
+        "where the Query Service answers", types.url("http", "https"), "http://127.0.0.1:8081"
     )
-    relay_url: str | None = _setting("where the relay's health answers", _url("http", "https"))
+    relay_url: str | None = _setting("where the relay's health answers", types.url("http", "https"))
     projector_url: str | None = _setting(
-        "where the projector's health answers", _url("http", "https")
+        "where the projector's health answers", types.url("http", "https")
     )
     api_keys: tuple[ApiKey, ...] = _setting(
-        "keys: name:role:sha256hex, separated by commas", _keys, (), is_secret=True
+        "keys: name:role:sha256hex, separated by commas", types.keys, (), is_secret=True
     )
-    api_key: str | None = _setting("the key that `storelog` itself sends", _text, is_secret=True)
-    allow_anonymous: bool = _setting("listen beyond loopback without any key", _flag, False)
+    api_key: str | None = _setting(
+        "the key that `storelog` itself sends", types.text, is_secret=True
+    )
+    oidc_issuer: str | None = _setting(
+        "OpenID provider whose tokens are accepted beside keys", types.provider_url
+    )
+    oidc_audience: str | None = _setting("audience that its tokens must name", types.text)
+    oidc_jwks_url: str | None = _setting(
+        "its key set, if not the one its configuration names", types.provider_url
+    )
+    oidc_algorithms: tuple[str, ...] = _setting(
+        "algorithms that may sign a token",
+        types.list_of(types.one_of(*_ALGORITHMS)),
+        ("RS256", "ES256"),
+    )
+    oidc_roles_claim: str = _setting(
+        "claim with the roles, with dots for a claim in a claim",
+        types.matching(r"[^\s.]+(\.[^\s.]+){0,4}", "NAME or NAME.NAME"),
+        "roles",
+    )
+    oidc_roles: tuple[tuple[str, str], ...] = _setting(
+        "THEIRS=OURS,... beside our own roles' names", types.list_of(types.role_of_theirs), ()
+    )
+    allow_anonymous: bool = _setting("listen beyond loopback without any key", types.flag, False)
     currency: str = _setting(
-        "the shop's currency", _matching(r"[A-Z]{3}", "three capital letters (ISO 4217)"), "EUR"
+        "the shop's currency",
+        types.matching(r"[A-Z]{3}", "three capital letters (ISO 4217)"),
+        "EUR",
     )
     idempotency_hours: int = _setting(
-        "how long an Idempotency-Key is remembered", _integer(1, 8760), 24, unit="hours"
+        "how long an Idempotency-Key is remembered", types.integer(1, 8760), 24, unit="hours"
     )
     max_queued_commands: int = _setting(
-        "commands that may wait in one Command Service", _integer(1, 100_000), 2000, unit="commands"
+        "commands that may wait in one Command Service",
+        types.integer(1, 100_000),
+        2000,
+        unit="commands",
     )
     command_deadline_seconds: int = _setting(
-        "how long a command may take in all", _integer(1, 60), 10, unit="seconds"
+        "how long a command may take in all", types.integer(1, 60), 10, unit="seconds"
+    )
+    max_connections: int = _setting(
+        "connections that a process serves at once",
+        types.integer(1, 60_000),
+        4000,
+        unit="connections",
+    )
+    max_connections_per_client: int = _setting(
+        "connections from one address", types.integer(1, 60_000), 1500, unit="connections"
+    )
+    max_requests_in_flight: int = _setting(
+        "requests that a service works on at once", types.integer(1, 60_000), 2500, unit="requests"
+    )
+    rate_limit_per_key: str | None = _setting(
+        "requests of one key (or address, without keys) in each process, as 600/minute",
+        types.matching(_RATE, "N/second, N/minute, N/hour or N/day, or N/M second..."),
+    )
+    rate_limit_per_address: str | None = _setting(
+        "requests from one address in each process, whoever sends them, as 600/minute",
+        types.matching(_RATE, "N/second, N/minute, N/hour or N/day, or N/M second..."),
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        "origins whose pages may call the services",
+        types.list_of(types.matching(r"https?://[A-Za-z0-9.\[\]:-]+", "https://HOST[:PORT],...")),
+        (),
     )
     log_level: str = _setting(
-        "least level that is logged", _one_of("debug", "info", "warning", "error"), "info"
+        "least level that is logged", types.one_of("debug", "info", "warning", "error"), "info"
     )
-    log_format: str = _setting("how log lines look", _one_of("human", "json"), "human")
+    log_format: str = _setting("how log lines look", types.one_of("human", "json"), "human")
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +249,6 @@ def running_settings(data_dir: Path) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
-def mask_url(url: str) -> str:
-    """Return the URL with its password as ***."""
-    return re.sub(r"(://[^/@:]*):[^@]*@", r"\1:***@", url)
-
-
 def shown(name: str, value: Any) -> str:
     """Return a setting's value as it may be shown."""
     metadata = next(f.metadata for f in fields(Settings) if f.name == name)
@@ -271,6 +256,8 @@ def shown(name: str, value: Any) -> str:
         return ""
     if name == "api_keys":
         return ",".join(f"{key.name}:{key.role}:***" for key in value)
+    if isinstance(value, tuple):
+        return ",".join("=".join(part) if isinstance(part, tuple) else part for part in value)
     if metadata["is_secret"]:
         return mask_url(value) if "://" in str(value) else "***"
     return str(value)

@@ -26,6 +26,7 @@ EVENT_TYPES = (
     "OrderDeleted",
 )
 WATERMARK_TOPIC = "storelog.watermarks"
+KEYS_TOPIC = "storelog.keys"
 GENESIS_HASH = bytes(32)
 
 

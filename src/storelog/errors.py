@@ -95,8 +95,8 @@ class Conflict(Refusal):
 class Unauthenticated(Refusal):
     """The request carries no key, or one that is not known."""
 
-    def __init__(self) -> None:
-        super().__init__("unauthenticated", "Send a valid key as `Authorization: Bearer KEY`.")
+    def __init__(self, detail: str = "Send a valid key as `Authorization: Bearer KEY`.") -> None:
+        super().__init__("unauthenticated", detail)
 
 
 class Forbidden(Refusal):

@@ -6,7 +6,7 @@ Next: relay/relay.py
 from typing import Any
 
 from storelog.config import Settings
-from storelog.envelope import EVENT_TYPES, WATERMARK_TOPIC
+from storelog.envelope import EVENT_TYPES, KEYS_TOPIC, WATERMARK_TOPIC
 from storelog.errors import CannotRun
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -39,3 +39,8 @@ def event_topics(settings: Settings) -> list[str]:
 def watermark_topic(settings: Settings) -> str:
     """Return the name of the topic that says how far the relay has come."""
     return settings.kafka_topic_prefix + WATERMARK_TOPIC
+
+
+def keys_topic(settings: Settings) -> str:
+    """Return the name of the topic that carries the newest set of API keys (hashes)."""
+    return settings.kafka_topic_prefix + KEYS_TOPIC

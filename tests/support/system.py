@@ -112,12 +112,18 @@ class System:
 
         wait_for(ready, f"{name}: {self.log(name)}", READY_SECONDS)
 
+    def log_path(self, name: str) -> Path:
+        return self._home / f"{name}.log"
+
     def log(self, name: str) -> str:
-        return (self._home / f"{name}.log").read_text("utf-8")[-3000:]
+        return self.log_path(name).read_text("utf-8")[-3000:]
 
     def url(self, name: str) -> str:
         """Where the process listens."""
         return self._urls[name]
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
 
     def signal(self, name: str, number: signal.Signals) -> None:
         self._processes[name].send_signal(number)

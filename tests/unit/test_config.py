@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from storelog.config import ApiKey, load, mask_url, shown
+from storelog.config import load, shown
 from storelog.errors import BadSetting
+from storelog.setting_types import ApiKey, mask_url
 
 KEY = "a" * 64
 
@@ -76,6 +77,20 @@ def test_secrets_are_masked_wherever_they_are_shown(tmp_path: Path) -> None:
     assert shown("api_keys", settings.api_keys) == "ann:admin:***"
     assert shown("kafka_sasl_password", "secret") == "***"
     assert mask_url("mongodb://h/x") == "mongodb://h/x"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:s3cret@db/shop",
+        "postgresql://ann:s3c@ret@db/shop",
+        "postgresql://db/shop?user=ann&password=s3cret",
+        "postgresql://db/shop?sslpassword=s3cret&sslmode=verify-full",
+        "mongodb://ann:s3cret@a:1,b:2/shop?tls=true",
+    ],
+)
+def test_no_password_of_an_address_is_shown(url: str) -> None:
+    assert "cret" not in mask_url(url)
 
 
 def test_what_a_dead_up_left_behind_misleads_nobody(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from storelog.cli import (
     down,
     events,
     import_,
+    keys,
     lag,
     migrate,
     resend,
@@ -47,6 +48,7 @@ app.command("demo")(demo.demo)
 app.command("torture")(torture.torture)
 app.command("config")(config.config)
 app.add_typer(import_.app, name="import")
+app.add_typer(keys.app, name="keys")
 app.command("command-service")(services.command_service)
 app.command("relay")(services.relay)
 app.command("projector")(services.projector)

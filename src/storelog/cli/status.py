@@ -6,7 +6,8 @@ from typing import Any
 import typer
 
 from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
-from storelog.config import Loaded, mask_url
+from storelog.config import Loaded
+from storelog.setting_types import mask_url
 
 
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from storelog.cli.options import DataDir, settings_of
-from storelog.config import Settings, mask_url
+from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
+from storelog.setting_types import mask_url
 
 DETACH_SECONDS = 240.0
 _FIRST = """curl -i -X POST {url}/products -H 'Content-Type: application/json' \\

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from storelog.api_keys import KeySet, read_key_set
 from storelog.command_service import measures, store
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.routes import routes
@@ -15,6 +16,7 @@ from storelog.command_service.schemas import SCHEMAS
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.web.app import App
+from storelog.web.keyring import Keyring
 from storelog.web.server import check_host, serve
 
 
@@ -72,6 +74,13 @@ class CommandService:
         except (*store.AWAY, asyncpg.PostgresError) as error:
             raise Unavailable("PostgreSQL is away or not migrated.") from error
 
+    async def key_set(self) -> KeySet:
+        """Return the API keys that hold. Raises Unavailable when PostgreSQL does not answer."""
+        try:
+            return await read_key_set(self.pool)
+        except (*store.AWAY, asyncpg.PostgresError) as error:
+            raise Unavailable("PostgreSQL is away or not migrated.") from error
+
 
 def run(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
@@ -84,6 +93,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         service.ready,
         schemas=SCHEMAS,
         measure=service.measure,
+        keyring=Keyring(settings.api_keys, service.key_set),
         on_startup=service.start,
         on_shutdown=service.stop,
     )

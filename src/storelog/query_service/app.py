@@ -4,10 +4,12 @@ from typing import Any
 
 from storelog.config import Settings
 from storelog.query_service import measures
+from storelog.query_service.keys import KeyReader
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.routes import routes
 from storelog.query_service.schemas import SCHEMAS
 from storelog.web.app import App
+from storelog.web.keyring import Keyring
 from storelog.web.server import check_host, serve
 
 
@@ -15,11 +17,16 @@ def run(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     check_host(settings, host)
     reads = Reads(settings)
+    keys = KeyReader(settings)
 
     async def ready() -> dict[str, Any]:
         async with answering():
             view = await reads.view()
             return {"position": view.place.position}
+
+    async def close() -> None:
+        await keys.close()
+        await reads.close()
 
     app = App(
         "storelog query-service",
@@ -28,6 +35,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         ready,
         schemas=SCHEMAS,
         measure=lambda: measures.measure(reads),
-        on_shutdown=reads.close,
+        keyring=Keyring(settings.api_keys, keys.read),
+        on_shutdown=close,
     )
     serve(app, settings, host, port)

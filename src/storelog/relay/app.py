@@ -1,9 +1,10 @@
-"""Wiring of the relay: the loop, and a small health endpoint beside it.
+"""Wiring of the relay: the loop, the announcing of keys, and a small health endpoint beside them.
 
 Next: relay/relay.py
 """
 
 from storelog.config import Settings
+from storelog.relay.keys import KeyAnnouncer
 from storelog.relay.relay import Relay
 from storelog.web.worker import serve_worker
 
@@ -11,4 +12,5 @@ from storelog.web.worker import serve_worker
 def run(settings: Settings, host: str, port: int) -> None:
     """Relay until SIGTERM or SIGINT. Raises HistoryMismatch."""
     relay = Relay(settings)
-    serve_worker("storelog relay", settings, host, port, relay.run, relay.facts, relay.measure)
+    loops = [relay.run, KeyAnnouncer(settings).run]
+    serve_worker("storelog relay", settings, host, port, loops, relay.facts, relay.measure)

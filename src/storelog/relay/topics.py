@@ -9,7 +9,13 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
-from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
+from storelog.kafka import (
+    MAX_RECORD_BYTES,
+    client_settings,
+    event_topics,
+    keys_topic,
+    watermark_topic,
+)
 
 _FOR_EVER = {
     "retention.ms": "-1",
@@ -22,14 +28,21 @@ TIMEOUT_SECONDS = 30.0
 
 
 def ensure_topics(settings: Settings, lanes: int) -> None:
-    """Create what is missing, with `lanes` partitions. Raises CannotRun."""
+    """Create what is missing, with `lanes` partitions (the keys: one). Raises CannotRun."""
     # What goes wrong is raised; librdkafka need not say it too.
     admin = AdminClient({**client_settings(settings), "log_level": 0})
     wanted = dict.fromkeys(event_topics(settings), _FOR_EVER)
     wanted[watermark_topic(settings)] = _NEWEST
+    partitions = {**dict.fromkeys(wanted, lanes), keys_topic(settings): 1}
+    wanted[keys_topic(settings)] = _NEWEST
     copies = settings.kafka_replication_factor
     new = [
-        NewTopic(name, num_partitions=lanes, replication_factor=copies, config=dict(config))
+        NewTopic(
+            name,
+            num_partitions=partitions[name],
+            replication_factor=copies,
+            config=dict(config),
+        )
         for name, config in wanted.items()
     ]
     try:
@@ -39,9 +52,9 @@ def ensure_topics(settings: Settings, lanes: int) -> None:
         known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
     except KafkaException as error:
         raise CannotRun(f"Kafka: {error.args[0].str()}") from error
-    for name in wanted:
-        found = len(known[name].partitions) if name in known else lanes
-        if found != lanes:
+    for name, count in partitions.items():
+        found = len(known[name].partitions) if name in known else count
+        if found != count:
             raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
 
 

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import structlog
 
-from storelog import __version__
 from storelog.config import Settings
 from storelog.errors import (
     InvalidFields,
@@ -25,19 +24,16 @@ from storelog.errors import (
     StorelogError,
     Unavailable,
 )
-from storelog.event_codec import encode_json
-from storelog.web import metrics, request_metrics
-from storelog.web.auth import authenticate, authorize
-from storelog.web.http import Answer, Operation, Request, Response, Route, Stream
-from storelog.web.openapi import DOCS_PAGE, document
+from storelog.web import request_metrics
+from storelog.web.about import Facts, with_about
+from storelog.web.body import Bodies
+from storelog.web.doors import EXTRA, Doors
+from storelog.web.http import Answer, Request, Response, Route, Stream
+from storelog.web.keyring import Keyring
 from storelog.web.problems import render
 from storelog.web.representation import Representation
 from storelog.web.streaming import send_stream
 
-MAX_BODY_BYTES = 1024 * 1024
-MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
-BODY_DEADLINE_SECONDS = 20.0
-MEASURE_EVERY_SECONDS = 1.0
 MAX_ID = 2**63 - 1
 _ID = re.compile(r"[1-9]\d{0,18}")
 _CORRELATION = re.compile(r"[\x21-\x7e]{1,128}")
@@ -47,7 +43,6 @@ _log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Facts = Callable[[], Awaitable[Mapping[str, Any]]]
 _Table = dict[tuple[str, ...], dict[str, Route]]
 
 
@@ -67,26 +62,17 @@ class App:
         *,
         schemas: Mapping[str, Any] | None = None,
         measure: Callable[[], Awaitable[None]] = _nothing,
+        keyring: Keyring | None = None,
         on_startup: Callable[[], Awaitable[None]] = _nothing,
         on_shutdown: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
-        self._keys = settings.api_keys
+        self._keyring = keyring or Keyring(settings.api_keys)
+        self._doors = Doors(settings, self._keyring)
+        self._in_flight, self._max_in_flight = 0, settings.max_requests_in_flight
+        self._bodies = Bodies()
         self._on_startup, self._on_shutdown = on_startup, on_shutdown
-        self._ready, self._measure = ready, measure
-        self._measured_at = 0.0
         self._representation = Representation()
-        about = {"name": name, "version": __version__, "currency": settings.currency}
-        table = list(routes)
-        openapi = encode_json(document(name, table, schemas or {}))
-        fixed = [
-            ("/", "read", Response(200, encode_json(about))),
-            ("/health/live", "public", Response(200, b'{"status":"live"}')),
-            ("/openapi.json", "read", Response(200, openapi)),
-            ("/docs", "read", Response(200, DOCS_PAGE, (), "text/html; charset=utf-8")),
-        ]
-        table += [Route("GET", path, role, _constant(r), Operation("")) for path, role, r in fixed]
-        table.append(Route("GET", "/health/ready", "public", self._readiness, Operation("")))
-        table.append(Route("GET", "/metrics", "read", self._metrics, Operation("")))
+        table = with_about(name, list(routes), settings, ready, measure, schemas or {})
         self._table = _tabulate(table)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +89,10 @@ class App:
         began = time.perf_counter()
         given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
         correlation_id = given if _CORRELATION.fullmatch(given) else uuid4().hex
+        self._in_flight += 1
         try:
+            if self._in_flight > self._max_in_flight:
+                raise Unavailable("Too many requests are being worked on.", slug="overloaded")
             response: Answer = await self._answer(scope, headers, correlation_id, receive)
         except StorelogError as error:
             response = render(error, scope["path"], correlation_id)
@@ -114,25 +103,30 @@ class App:
             request_metrics.SERVER_ERRORS.of().add()
             _log.exception("request failed", correlation_id=correlation_id)
             response = render(StorelogError(), scope["path"], correlation_id)
+        finally:
+            self._in_flight -= 1
         request_metrics.count(scope.get("storelog.route"), response, time.perf_counter() - began)
-        is_head = scope["method"] == "HEAD"
-        await _send(response, correlation_id, is_head, send)
-        if isinstance(response, Stream) and not is_head:
+        await _send(response, correlation_id, scope, send)
+        if isinstance(response, Stream) and scope["method"] != "HEAD":
             await send_stream(response, scope["state"], receive, send)
 
     async def _answer(
         self, scope: Scope, headers: Mapping[str, str], correlation_id: str, receive: Receive
     ) -> Answer:
+        preflight = self._doors.preflight(scope, headers)
+        if preflight is not None:
+            return preflight
         path = scope["path"]
         route, ids = self._route(scope["method"], path, scope.get("raw_path"))
         scope["storelog.route"] = route
-        caller = authenticate(self._keys, headers) if route.role != "public" else _PUBLIC
-        authorize(caller, route.role)
+        doors, role = self._doors, route.role
+        caller = doors.caller(role, headers) or await doors.token_caller(headers)
+        doors.admit(caller, role, scope)
         raw_query = scope["query_string"]
         query = _query(raw_query, route) if raw_query else _NO_QUERY
         body = b""
         if scope["method"] in ("POST", "PUT", "DELETE"):
-            body = await _body(headers, receive)
+            body = await self._bodies.read(scope, headers, receive)
         traceparent = headers.get("traceparent", "")
         traced = traceparent if _TRACEPARENT.fullmatch(traceparent) else None
         request = Request(
@@ -162,37 +156,22 @@ class App:
         names = re.findall(r"\{(\w+)\}", route.path) if ids else []
         return route, {name: int(i) for name, i in zip(names, ids, strict=True)}
 
-    async def _readiness(self, _request: Request) -> Response:
-        return Response(200, encode_json({"status": "ready", **await self._ready()}))
-
-    async def _metrics(self, _request: Request) -> Response:
-        if time.monotonic() - self._measured_at > MEASURE_EVERY_SECONDS:
-            self._measured_at = time.monotonic()
-            await self._measure()
-        return Response(200, metrics.exposition(), (), metrics.CONTENT_TYPE)
-
     async def _lifespan(self, state: dict[str, Any], receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 state["stopping"] = asyncio.Event()
                 await self._on_startup()
+                await self._keyring.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
+                await self._keyring.stop()
                 await self._on_shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
 
-_PUBLIC = authenticate((), {})
 _NO_QUERY: dict[str, str] = {}
-
-
-def _constant(response: Response) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(_request: Request) -> Response:
-        return response
-
-    return answer
 
 
 def _tabulate(routes: Iterable[Route]) -> _Table:
@@ -222,53 +201,18 @@ def _query(raw: bytes, route: Route) -> dict[str, str]:
     return dict(pairs)
 
 
-async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
-    """Read the whole body; one that is too large is read on for a while, to be heard out."""
-    too_large = ProtocolRefusal(
-        413, "too-large", f"A body has at most {MAX_BODY_BYTES} bytes.", [("Connection", "close")]
-    )
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length[:10]) > MAX_DISCARDED_BYTES:
-        raise too_large
-    give_up_at = asyncio.get_running_loop().time() + BODY_DEADLINE_SECONDS
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await _receive(receive, give_up_at - asyncio.get_running_loop().time())
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size <= MAX_BODY_BYTES:
-            parts.append(chunk)
-        elif size > MAX_DISCARDED_BYTES:
-            raise too_large
-        if not message.get("more_body"):
-            break
-    if size > MAX_BODY_BYTES:
-        raise too_large
-    return b"".join(parts)
-
-
-async def _receive(receive: Receive, timeout: float) -> dict[str, Any]:
-    try:
-        async with asyncio.timeout(timeout):
-            message = await receive()
-    except TimeoutError:
-        detail = f"The body did not arrive within {BODY_DEADLINE_SECONDS:.0f} s."
-        raise ProtocolRefusal(408, "request-timeout", detail, [("Connection", "close")]) from None
-    if message["type"] == "http.disconnect":
-        raise Unavailable("The client went away.")
-    return message
-
-
 def _is_read(route: Route, response: Response) -> bool:
     is_json = response.content_type == "application/json"
     return response.status == 200 and is_json and route.role != "public"
 
 
-async def _send(response: Answer, correlation_id: str, is_head: bool, send: Send) -> None:
+async def _send(response: Answer, correlation_id: str, scope: Scope, send: Send) -> None:
     """Send an answer whole, or a stream's head."""
+    is_head = scope["method"] == "HEAD"
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-correlation-id", correlation_id.encode()))
+    if EXTRA in scope:
+        headers += scope[EXTRA]
     if isinstance(response, Stream):
         headers.append((b"content-type", response.content_type.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -1,39 +1,49 @@
-"""Who may do what: API keys by the SHA-256 of the key, and roles that include one another.
+"""Who may do what: who sent a request, by its key, and roles that include one another.
 
-A key is compared in constant time with every key there is; its text is never kept or logged.
+Which role each endpoint needs is in the services' tables of routes.
 Next: web/app.py
 """
 
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
-from hmac import compare_digest
+from collections.abc import Mapping
 
-from storelog.config import ROLES, ApiKey
-from storelog.errors import Forbidden, Unauthenticated
+from storelog.errors import Forbidden
+from storelog.setting_types import ROLES
 from storelog.web.http import Caller
+from storelog.web.keyring import Keyring
+from storelog.web.tokens import Tokens, looks_like_token
 
 ANYBODY = Caller("", "admin")
+PUBLIC = Caller("", "public")
 _LEVEL = {"public": 0, **{role: level for level, role in enumerate(ROLES, 1)}}
 
 
-def authenticate(keys: Sequence[ApiKey], headers: Mapping[str, str]) -> Caller:
-    """Return who sent the request; anybody may do everything where no key is set.
+class Authenticator:
+    """Tells who sent a request; anybody may do everything where there is no key at all."""
 
-    Raises Unauthenticated.
-    """
-    if not keys:
-        return ANYBODY
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated
-    digest = sha256(key.strip().encode()).hexdigest()
-    found = None
-    for candidate in keys:
-        if compare_digest(candidate.sha256, digest):
-            found = candidate
-    if found is None:
-        raise Unauthenticated
-    return Caller(found.name, found.role)
+    def __init__(self, keyring: Keyring, tokens: Tokens | None) -> None:
+        self._keyring = keyring
+        self._tokens = tokens
+
+    def caller(self, headers: Mapping[str, str]) -> Caller | None:
+        """Return who sent the request, or None where `token_caller` must be asked.
+
+        Raises Unauthenticated, Unavailable.
+        """
+        if self._keyring.is_empty and self._tokens is None:
+            return ANYBODY
+        scheme, _, text = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise self._keyring.refusal()
+        text = text.strip()
+        if self._tokens is not None and looks_like_token(text):
+            return None
+        key = self._keyring.find(text)
+        return Caller(key.name, key.role)
+
+    async def token_caller(self, headers: Mapping[str, str]) -> Caller:
+        """Return who was given the token of the request. Raises Unauthenticated, Unavailable."""
+        assert self._tokens is not None
+        return await self._tokens.caller(headers["authorization"].partition(" ")[2].strip())
 
 
 def authorize(caller: Caller, role: str) -> None:

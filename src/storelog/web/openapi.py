@@ -5,7 +5,9 @@ Next: command_service/api.py
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
@@ -73,6 +75,15 @@ _HEADERS: dict[str, dict[str, Any]] = {
 
 # The page shows what the document says, set as text; it loads nothing from elsewhere.
 DOCS_PAGE = files("storelog.web").joinpath("docs.html").read_bytes()
+_SCRIPTS = " ".join(
+    f"'sha256-{b64encode(sha256(script).digest()).decode()}'"
+    for script in re.findall(rb"<script>(.*?)</script>", DOCS_PAGE, re.DOTALL)
+)
+# Every other answer is data: it runs nothing, and is in nobody's frame.
+DOCS_POLICY = (
+    f"default-src 'none'; connect-src 'self'; script-src {_SCRIPTS}; style-src 'unsafe-inline';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def document(name: str, routes: Iterable[Route], schemas: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +134,8 @@ def _operation(route: Route) -> dict[str, Any]:
         },
         "x-role": route.role,
     }
+    if route.role == "public":
+        described["security"] = []
     if operation.request is not None:
         content = {"application/json": {"schema": _ref(operation.request)}}
         described["requestBody"] = {"required": True, "content": content}
@@ -136,7 +149,11 @@ def _has_tag(route: Route) -> bool:
 
 def _operation_id(route: Route) -> str:
     words = [part.strip("{}") for part in re.split("[/-]", route.path) if part]
-    return route.method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
+    return (
+        route.method.lower()
+        + ("About" if not words else "")
+        + "".join(word[:1].upper() + word[1:] for word in words)
+    )
 
 
 def _success(route: Route) -> dict[str, Any]:
@@ -146,6 +163,8 @@ def _success(route: Route) -> dict[str, Any]:
         answer["headers"] = {name: _HEADERS[name] for name in operation.headers}
     if operation.response is not None:
         answer["content"] = {operation.content_type: {"schema": _ref(operation.response)}}
+    elif operation.success != 204:
+        answer["content"] = {operation.content_type: {"schema": {"type": "string"}}}
     return answer
 
 

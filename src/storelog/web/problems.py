@@ -30,6 +30,7 @@ TITLES = {
     "not-found": "Not found",
     "method-not-allowed": "The method is not allowed here",
     "request-timeout": "The request took too long to arrive",
+    "headers-too-large": "The request's head is too large",
     "too-large": "The request is too large",
     "unsupported-media-type": "The body must be application/json",
     "insufficient-stock": "Not enough stock",
@@ -44,6 +45,7 @@ TITLES = {
     "unavailable": "A server behind is away",
     "not-caught-up": "The read model does not hold that position yet",
     "outcome-unknown": "The outcome is not known",
+    "too-many-requests": "Too many requests in this time",
     "internal-error": "Something went wrong here",
 }
 

@@ -1,93 +1,40 @@
-"""Runs an application under uvicorn until SIGTERM, and closes connections that send too slowly.
+"""Runs an application under uvicorn until SIGTERM; beyond loopback a key is needed.
 
-uvicorn has no read time-out: a connection whose request head has not arrived in time is closed
-here, and `web/app.py` gives the body its own deadline. Beyond loopback a key is needed.
-Next: web/app.py
+What a connection may hold is limited in `web/protocol.py`, what a body may in `web/app.py`.
+Next: web/protocol.py
 """
 
 import asyncio
 import ipaddress
 import signal
 import socket
-from http import HTTPStatus
 from types import FrameType
 from typing import Any
-from uuid import uuid4
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from storelog.config import Settings
-from storelog.errors import BadSetting, CannotRun, Malformed, StorelogError, Unavailable
+from storelog.errors import BadSetting, CannotRun
+from storelog.web.connections import Connections
 from storelog.web.logs import set_up_logs
-from storelog.web.problems import render
+from storelog.web.openapi import DOCS_POLICY
+from storelog.web.protocol import LimitedProtocol
 
-HEAD_DEADLINE_SECONDS = 20.0
-MAX_CONNECTIONS = 2_000
 STOP_WITHIN_SECONDS = 10
-
-
-class _ImpatientProtocol(HttpToolsProtocol):
-    """httptools with a deadline from a connection's first byte to the end of a request's head.
-
-    What never becomes a request is answered with a problem document all the same.
-    """
-
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            self._refuse(Unavailable("There are too many connections.", slug="overloaded"))
-        else:
-            self._wait_for_head()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(Malformed(msg))
-
-    def _refuse(self, error: StorelogError) -> None:
-        answer = render(error, "", uuid4().hex)
-        headers = [
-            *answer.headers,
-            ("Content-Type", answer.content_type),
-            ("Content-Length", str(len(answer.body))),
-            ("Connection", "close"),
-        ]
-        head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
-        head += "".join(f"{name}: {value}\r\n" for name, value in headers)
-        self.transport.write(f"{head}\r\n".encode() + answer.body)
-        self.transport.close()
-
-    def _wait_for_head(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_DEADLINE_SECONDS, self.transport.close)
-
-    def shutdown(self) -> None:
-        # A stream does not end by itself: every stream of the process waits for this.
-        self.app_state["stopping"].set()
-        super().shutdown()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["state"]["cut_off"] = self.transport.abort
-        self._wait_for_head()
-
-    def on_headers_complete(self) -> None:
-        self._forget_timer()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget_timer()
-        super().connection_lost(exc)
-
-    def _forget_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
 
 class _Server(uvicorn.Server):
     """Ends by itself on SIGTERM and SIGINT: the process goes on to its own exit code."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = connections
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at every connection once a second; uvicorn ticks ten times as often."""
+        if counter % 10 == 0:
+            self._connections.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.force_exit = self.should_exit and sig == signal.SIGINT
@@ -104,31 +51,35 @@ def is_loopback(host: str) -> bool:
 
 def check_host(settings: Settings, host: str) -> None:
     """Raise BadSetting where anybody on the network could do everything."""
-    if not (is_loopback(host) or settings.api_keys or settings.allow_anonymous):
+    if not (
+        is_loopback(host) or settings.api_keys or settings.oidc_issuer or settings.allow_anonymous
+    ):
         raise BadSetting(
             "--host",
             host,
-            "a loopback address, unless STORELOG_API_KEYS has a key or"
-            " STORELOG_ALLOW_ANONYMOUS is true",
+            "a loopback address, unless STORELOG_API_KEYS has a key, STORELOG_OIDC_ISSUER is set,"
+            " or STORELOG_ALLOW_ANONYMOUS is true",
         )
 
 
 def serve(app: Any, settings: Settings, host: str, port: int) -> None:
     """Serve `app` until SIGTERM or SIGINT. Raises BadSetting; CannotRun when the port is taken."""
     set_up_logs(settings)
+    connections = Connections(settings.max_connections, settings.max_connections_per_client)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="auto",
-        http=_ImpatientProtocol,
+        http=type("Protocol", (LimitedProtocol,), {"door": connections}),
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         date_header=True,
+        headers=[("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", DOCS_POLICY)],
         proxy_headers=False,
         backlog=2_048,
         timeout_keep_alive=30,
@@ -136,7 +87,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
     )
     listener = _listen(host, port)
     try:
-        _Server(config).run(sockets=[listener])
+        _Server(config, connections).run(sockets=[listener])
     finally:
         listener.close()
 

@@ -1,15 +1,14 @@
 """Runs a worker (relay, projector) with its health and metrics, in one process.
 
-The worker's end is the process's end: when its loop raises, the health endpoint stops and the
-error is the process's.
+The worker's end is the process's end: when one of its loops raises, the health endpoint stops and
+the error is the process's.
 Next: relay/relay.py
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from storelog.config import Settings
@@ -22,21 +21,21 @@ def serve_worker(
     settings: Settings,
     host: str,
     port: int,
-    work: Callable[[], Awaitable[None]],
+    loops: Sequence[Callable[[], Awaitable[None]]],
     facts: Callable[[], Mapping[str, Any]],
     measure: Callable[[], Awaitable[None]],
 ) -> None:
-    """Run `work` until SIGTERM or SIGINT, or until it raises, which is raised here again."""
+    """Run `loops` until SIGTERM or SIGINT, or until one raises, which is raised here again."""
     failures: list[BaseException] = []
     tasks: list[asyncio.Task[None]] = []
 
     async def start() -> None:
-        tasks.append(asyncio.create_task(_watch(work, failures)))
+        tasks.extend(asyncio.create_task(_watch(loop, failures)) for loop in loops)
 
     async def stop() -> None:
-        tasks[0].cancel()
-        with suppress(asyncio.CancelledError):
-            await tasks[0]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     async def ready() -> Mapping[str, Any]:
         return facts()

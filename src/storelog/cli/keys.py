@@ -1,0 +1,113 @@
+"""`storelog keys`: API keys beside those of the settings; create, list, revoke while all runs."""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
+from storelog.config import Settings
+from storelog.envelope import format_time, parse_time, utc_now
+from storelog.errors import BadUse, CannotRun
+from storelog.setting_types import ROLES
+
+T = TypeVar("T")
+app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SPAN = re.compile(r"([1-9]\d{0,4})([hd])")
+Name = Annotated[str, typer.Argument(help="What the log will call whoever has the key.")]
+
+
+@app.command("create")
+def create(
+    name: Name,
+    role: Annotated[str, typer.Option(help=f"What it may do: {', '.join(ROLES)}.")],
+    expires: Annotated[
+        str | None,
+        typer.Option(help="When it ends: 90d, 12h, a day, or a time.", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it, once. Example: storelog keys create till-1 --role write"""
+    from storelog import api_keys
+
+    settings = settings_of(data_dir).settings
+    if not _NAME.fullmatch(name) or role not in ROLES:
+        raise BadUse(f"a name has letters, digits, . _ -, at most 64; a role is {', '.join(ROLES)}")
+    if any(key.name == name for key in settings.api_keys):
+        raise BadUse(f"STORELOG_API_KEYS has a key of the name {name}")
+    ends = None if expires is None else parse_expiry(expires, utc_now())
+    key = _run(settings, lambda connection: api_keys.create(connection, name, role, ends))
+    if as_json:
+        ends_at = None if ends is None else format_time(ends)
+        print_json({"name": name, "role": role, "expires_at": ends_at, "key": key})
+        return
+    until = "until it is revoked" if ends is None else f"until {format_time(ends)}"
+    print(
+        f"{name} ({role}), valid {until}. The key is kept nowhere and not shown again:\n\n  {key}"
+    )
+
+
+@app.command("list")
+def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Print every key there ever was, never its text. Example: storelog keys list"""
+    from storelog import api_keys
+
+    now = utc_now()
+    found = _run(settings_of(data_dir).settings, api_keys.issued)
+    rows = [key.facts(now) for key in found]
+    if as_json:
+        print_json({"keys": rows})
+        return
+    for row in rows:
+        ends = row["revoked_at"] or row["expires_at"] or "-"
+        print(f"{row['name']:<24} {row['role']:<7} {row['state']:<8} {row['created_at']}  {ends}")
+
+
+@app.command("revoke")
+def revoke(name: Name, data_dir: DataDir = None) -> None:
+    """Revoke a key: refused within 2 s by both services. Example: storelog keys revoke till-1"""
+    from storelog import api_keys
+
+    settings = settings_of(data_dir).settings
+    revoked = _run(settings, lambda connection: api_keys.revoke(connection, name))
+    print(f"{name} is revoked" if revoked else f"{name} was revoked before")
+
+
+def parse_expiry(raw: str, now: datetime) -> datetime:
+    """Return the moment that `90d`, `12h`, a day or an RFC 3339 time names. Raises BadUse."""
+    span = _SPAN.fullmatch(raw)
+    try:
+        if span is not None:
+            hours = int(span[1]) * (24 if span[2] == "d" else 1)
+            at = now + timedelta(hours=hours)
+        else:
+            at = parse_time(raw if "T" in raw else f"{raw}T00:00:00Z")
+    except (ValueError, OverflowError):
+        raise BadUse(
+            f"--expires: {raw!r} is not allowed; allowed: 90d, 12h, a day, a time"
+        ) from None
+    if at <= now:
+        raise BadUse(f"--expires: {raw!r} is in the past")
+    return at
+
+
+def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
+    import asyncpg
+
+    async def run() -> T:
+        connection = await asyncpg.connect(settings.postgres_url, timeout=5, command_timeout=10)
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
+
+    if settings.postgres_url is None:
+        raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+    try:
+        return run_async(run())
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotRun(f"PostgreSQL: {error}") from error

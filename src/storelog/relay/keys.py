@@ -1,0 +1,85 @@
+"""Announces the API keys' newest set on `storelog.keys`, for readers without a PostgreSQL account.
+
+Every relay process does so, the standby too: a set is whole, so whoever sends last sends what the
+table holds. A change is announced within a quarter of a second.
+Next: projector/keys.py
+"""
+
+import asyncio
+
+import asyncpg
+import structlog
+from confluent_kafka import KafkaError, Message, Producer
+
+from storelog.api_keys import read_key_set, to_facts
+from storelog.config import Settings
+from storelog.errors import CannotRun, Unavailable
+from storelog.event_codec import encode_json
+from storelog.kafka import client_settings, keys_topic
+from storelog.relay import cursor as cursors
+from storelog.relay.publisher import KAFKA_FAILURES
+
+POLL_SECONDS = 0.25
+SEND_SECONDS = 10.0
+MAX_BACK_OFF_SECONDS = 5.0
+_FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    *KAFKA_FAILURES,
+)
+_log = structlog.get_logger()
+
+
+class KeyAnnouncer:
+    """Runs until it is cancelled; errors of the servers are retried for ever, with back-off."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.postgres_url is None:
+            raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+        self._url = settings.postgres_url
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Announce for ever."""
+        back_off = POLL_SECONDS
+        while True:
+            try:
+                await self._announce_changes()
+            except _FAILURES as error:
+                _log.warning("keys wait for a server", error=str(error), seconds=back_off)
+                await asyncio.sleep(back_off)
+                back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
+
+    async def _announce_changes(self) -> None:
+        connection = await cursors.connect(self._url)
+        producer = Producer({**client_settings(self._settings), "acks": "all"})
+        announced: bytes | None = None
+        try:
+            while True:
+                known = encode_json(to_facts(await read_key_set(connection)))
+                if known != announced:
+                    await asyncio.to_thread(self._send, producer, known)
+                    announced = known
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            connection.terminate()
+
+    def _send(self, producer: Producer, known: bytes) -> None:
+        failures: list[str] = []
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failures.append(error.str())
+
+        producer.produce(
+            keys_topic(self._settings),
+            known,
+            b"keys",
+            partition=0,
+            on_delivery=delivered,
+        )
+        if producer.flush(SEND_SECONDS) or failures:
+            producer.purge()
+            raise Unavailable(f"Kafka has not taken the keys: {' '.join(failures)}")

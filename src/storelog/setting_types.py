@@ -1,0 +1,130 @@
+"""How a setting's text becomes its value; what is not allowed names the setting and what is.
+
+Next: config.py
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from storelog.errors import BadSetting
+
+ROLES = ("read", "write", "import", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key: its name, its role, the SHA-256 of its text in hex, and when it ends (epoch seconds).
+
+    A key of the settings does not end.
+    """
+
+    name: str
+    role: str
+    sha256: str
+    expires_at: float | None = None
+
+
+def mask_url(url: str) -> str:
+    """Return the URL with its password as ***."""
+    masked = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
+    return re.sub(r"([?&][a-zA-Z]*password=)[^&]*", r"\1***", masked, flags=re.IGNORECASE)
+
+
+def text(_name: str, raw: str) -> str:
+    """Take any text."""
+    return raw
+
+
+def url(*schemes: str) -> Callable[[str, str], str]:
+    """Check an address with one of the schemes."""
+
+    def parse(name: str, raw: str) -> str:
+        try:
+            parts = urlsplit(raw)
+            if parts.scheme in schemes and parts.hostname:
+                return raw
+        except ValueError:
+            pass
+        raise BadSetting(name, mask_url(raw), " or ".join(f"{s}://HOST..." for s in schemes))
+
+    return parse
+
+
+def integer(low: int, high: int) -> Callable[[str, str], int]:
+    """Check a whole number from `low` to `high`."""
+
+    def parse(name: str, raw: str) -> int:
+        if not re.fullmatch(r"-?\d{1,18}", raw) or not low <= int(raw) <= high:
+            raise BadSetting(name, raw, f"a whole number from {low} to {high}")
+        return int(raw)
+
+    return parse
+
+
+def one_of(*allowed: str) -> Callable[[str, str], str]:
+    """Check one of a few words."""
+
+    def parse(name: str, raw: str) -> str:
+        if raw not in allowed:
+            raise BadSetting(name, raw, ", ".join(allowed))
+        return raw
+
+    return parse
+
+
+def flag(name: str, raw: str) -> bool:
+    """Check true or false."""
+    if raw.lower() not in ("true", "false"):
+        raise BadSetting(name, raw, "true or false")
+    return raw.lower() == "true"
+
+
+def matching(pattern: str, allowed: str) -> Callable[[str, str], str]:
+    """Check a text that the whole pattern matches; `allowed` says it in words."""
+
+    def parse(name: str, raw: str) -> str:
+        if not re.fullmatch(pattern, raw):
+            raise BadSetting(name, raw, allowed)
+        return raw
+
+    return parse
+
+
+def keys(name: str, raw: str) -> tuple[ApiKey, ...]:
+    """Check `name:role:sha256hex,...`; what is wrong is not shown."""
+    keys = []
+    for part in filter(None, raw.split(",")):
+        match = re.fullmatch(r"([A-Za-z0-9_.-]{1,64}):([a-z]+):([0-9a-fA-F]{64})", part.strip())
+        if match is None or match[2] not in ROLES:
+            allowed = f"name:role:sha256hex, separated by commas, with a role of {', '.join(ROLES)}"
+            raise BadSetting(name, "(not shown)", allowed)
+        keys.append(ApiKey(match[1], match[2], match[3].lower()))
+    return tuple(keys)
+
+
+def list_of(one: Callable[[str, str], Any]) -> Callable[[str, str], tuple[Any, ...]]:
+    """Check each part between commas."""
+
+    def parse(name: str, raw: str) -> tuple[Any, ...]:
+        return tuple(one(name, part.strip()) for part in raw.split(",") if part.strip())
+
+    return parse
+
+
+def role_of_theirs(name: str, raw: str) -> tuple[str, str]:
+    """Check `THEIRS=OURS`, OURS being a role."""
+    theirs, _, ours = raw.partition("=")
+    if not theirs or ours not in ROLES:
+        raise BadSetting(name, raw, f"THEIRS=OURS with OURS one of {', '.join(ROLES)}")
+    return theirs, ours
+
+
+def provider_url(name: str, raw: str) -> str:
+    """Check an address whose answer is trusted: https, or this machine's own."""
+    parts = urlsplit(url("https", "http")(name, raw))
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise BadSetting(name, raw, "https://HOST...")
+    return raw

@@ -1,0 +1,100 @@
+"""What every service answers about itself: name, health, metrics, its OpenAPI document.
+
+Next: web/openapi.py
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from storelog import __version__
+from storelog.config import Settings
+from storelog.event_codec import encode_json
+from storelog.web import metrics
+from storelog.web.http import Operation, Request, Response, Route
+from storelog.web.openapi import DOCS_PAGE, document
+
+MEASURE_EVERY_SECONDS = 1.0
+Facts = Callable[[], Awaitable[Mapping[str, Any]]]
+_STATUS = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {"status": {"type": "string", "examples": ["ready"]}},
+}
+_TEXT = {"type": "string", "examples": ["0.1.0"]}
+_CURRENCY = {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]}
+ABOUT_SCHEMAS: dict[str, Any] = {
+    "About": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name", "version", "currency"],
+        "properties": {"name": _TEXT, "version": _TEXT, "currency": _CURRENCY},
+    },
+    "Health": _STATUS,
+    "Document": {"type": "object", "required": ["openapi"], "properties": {"openapi": _TEXT}},
+}
+
+
+def with_about(
+    name: str,
+    routes: Sequence[Route],
+    settings: Settings,
+    ready: Facts,
+    measure: Callable[[], Awaitable[None]],
+    schemas: Mapping[str, Any],
+) -> list[Route]:
+    """Return the service's whole table: its own routes, and those that every service has."""
+    about = {"name": name, "version": __version__, "currency": settings.currency}
+
+    async def readiness(_request: Request) -> Response:
+        return Response(200, encode_json({"status": "ready", **await ready()}))
+
+    measured_at = 0.0
+
+    async def show_metrics(_request: Request) -> Response:
+        nonlocal measured_at
+        if time.monotonic() - measured_at > MEASURE_EVERY_SECONDS:
+            measured_at = time.monotonic()
+            await measure()
+        return Response(200, metrics.exposition(), (), metrics.CONTENT_TYPE)
+
+    # The document is made from the table that it is itself a row of.
+    async def show_document(_request: Request) -> Response:
+        return Response(200, openapi)
+
+    table = [
+        *routes,
+        _get("/", "read", _constant(encode_json(about)), "Name, version, currency", "About"),
+        _get("/health/live", "public", _constant(b'{"status":"live"}'), "It runs", "Health"),
+        _get("/health/ready", "public", readiness, "It can answer", "Health"),
+        _get("/metrics", "read", show_metrics, "Prometheus", None, metrics.CONTENT_TYPE),
+        _get("/openapi.json", "read", show_document, "This document", "Document"),
+        _get("/docs", "read", _constant(DOCS_PAGE, _HTML), "This document, to read", None, _HTML),
+    ]
+    openapi = encode_json(document(name, table, {**ABOUT_SCHEMAS, **schemas}))
+    return table
+
+
+_HTML = "text/html; charset=utf-8"
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def _get(
+    path: str,
+    role: str,
+    handler: Handler,
+    summary: str,
+    response: str | None,
+    content_type: str = "application/json",
+) -> Route:
+    operation = Operation(summary, response=response, content_type=content_type)
+    return Route("GET", path, role, handler, operation)
+
+
+def _constant(body: bytes, content_type: str = "application/json") -> Handler:
+    response = Response(200, body, (), content_type)
+
+    async def answer(_request: Request) -> Response:
+        return response
+
+    return answer

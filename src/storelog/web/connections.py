@@ -1,0 +1,77 @@
+"""How many connections there may be, in all and from one address, and a look at each every second.
+
+HTTP/1.1 answers one request after the other on a connection, so these are also the limits of
+requests in flight. One sweep replaces a timer for each request.
+Next: web/app.py
+"""
+
+import ipaddress
+import resource
+from collections import Counter
+from typing import Protocol
+
+from storelog.errors import StorelogError, Unavailable
+
+# Files, sockets to the servers behind, and connections that are being refused.
+SPARE_DESCRIPTORS = 200
+WANTED_DESCRIPTORS = 65_536
+Address = tuple[str, int] | None
+
+
+class Connection(Protocol):
+    """What the sweep looks at."""
+
+    def look(self, now: float) -> None:
+        """Close it if it holds too much for too long."""
+
+
+class Connections:
+    """The connections of one server."""
+
+    def __init__(self, max_in_all: int, max_per_client: int) -> None:
+        self._max_in_all = min(max_in_all, max(_descriptors() - SPARE_DESCRIPTORS, 1))
+        self._max_per_client = max_per_client
+        self._open: dict[Connection, bool] = {}
+        self._per_client: Counter[str] = Counter()
+
+    def enter(self, connection: Connection, address: Address) -> StorelogError | None:
+        """Count a connection in; return why it is one too many, if it is."""
+        self._open[connection] = True
+        client = client_of(address)
+        self._per_client[client] += 1
+        if len(self._open) > self._max_in_all:
+            return Unavailable("There are too many connections.", slug="overloaded")
+        if self._per_client[client] > self._max_per_client:
+            return Unavailable("There are too many connections from you.", slug="overloaded")
+        return None
+
+    def leave(self, connection: Connection, address: Address) -> None:
+        """Count a connection out."""
+        if self._open.pop(connection, False):
+            client = client_of(address)
+            self._per_client[client] -= 1
+            if not self._per_client[client]:
+                del self._per_client[client]
+
+    def sweep(self, now: float) -> None:
+        """Look at every connection; `now` is the loop's time in seconds."""
+        for connection in list(self._open):
+            connection.look(now)
+
+
+def client_of(address: Address) -> str:
+    """Return what counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
+    if address is None or ":" not in address[0]:
+        return "" if address is None else address[0]
+    host = address[0].partition("%")[0]
+    return str(ipaddress.ip_network((host, 64), strict=False))
+
+
+def _descriptors() -> int:
+    """Allow this process as many descriptors as it may have; return how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, WANTED_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return WANTED_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft

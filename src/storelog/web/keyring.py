@@ -1,0 +1,89 @@
+"""The API keys that hold now: those of the settings, and a set that is read again all the time.
+
+A key is found by its SHA-256 and compared in constant time; its text is never kept or logged. As
+long as the set was never read, nobody is let in who is not in the settings; once it was, the last
+one holds while its server is away.
+Next: web/auth.py
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from hmac import compare_digest
+
+import structlog
+
+from storelog.api_keys import KeySet
+from storelog.errors import StorelogError, Unauthenticated, Unavailable
+from storelog.setting_types import ApiKey
+
+POLL_SECONDS = 0.5
+_log = structlog.get_logger()
+_NOBODY = ApiKey("", "public", "0" * 64)
+Read = Callable[[], Awaitable[KeySet]]
+
+
+class Keyring:
+    """Finds keys. `read` gives the set beside the settings' keys, where there is one."""
+
+    def __init__(self, keys: Sequence[ApiKey], read: Read | None = None) -> None:
+        self._settings_keys = tuple(keys)
+        self._read = read
+        self._is_known = read is None
+        self._task: asyncio.Task[None] | None = None
+        self._by_start: dict[str, ApiKey] = {}
+        self.is_empty = False
+        self._hold(KeySet())
+
+    def find(self, text: str) -> ApiKey:
+        """Return the key with this text. Raises Unauthenticated; Unavailable before it can know."""
+        digest = sha256(text.encode()).hexdigest()
+        found = self._by_start.get(digest[:16], _NOBODY)
+        if not compare_digest(found.sha256, digest) or found is _NOBODY:
+            raise self.refusal()
+        if found.expires_at is not None and found.expires_at <= time.time():
+            raise Unauthenticated("The key has expired.")
+        return found
+
+    def refusal(self) -> StorelogError:
+        """Return what to say to somebody whose key is not here, or who sent none."""
+        if self._is_known:
+            return Unauthenticated()
+        return Unavailable("The keys are not known yet.")
+
+    def _hold(self, known: KeySet) -> None:
+        # The first characters of a hash that nobody can choose tell nothing by their timing.
+        self._by_start = {key.sha256[:16]: key for key in (*known.keys, *self._settings_keys)}
+        self.is_empty = self._is_known and not self._settings_keys and not known.is_used
+
+    async def start(self) -> None:
+        """Read the set once, if its server is there, and from then on all the time."""
+        if self._read is not None:
+            with suppress(Unavailable):
+                await self._refresh(self._read)
+            self._task = asyncio.create_task(self._watch(self._read))
+
+    async def stop(self) -> None:
+        """Read no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _watch(self, read: Read) -> None:
+        is_away = False
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self._refresh(read)
+                is_away = False
+            except Unavailable as error:
+                if not is_away:
+                    _log.warning("keys cannot be read; the last ones hold", error=error.detail)
+                is_away = True
+
+    async def _refresh(self, read: Read) -> None:
+        known = await read()
+        self._is_known = True
+        self._hold(known)

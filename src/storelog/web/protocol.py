@@ -1,0 +1,168 @@
+"""One HTTP connection: uvicorn's httptools protocol with a limit on everything a client can hold.
+
+uvicorn itself has no time-out for reading or writing and no limit on a request's head. Here a head
+has a deadline, a size and a number of fields; what never becomes a request is answered with a
+problem document all the same; and an answer that its client does not read ends the connection.
+Next: web/connections.py
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from storelog.errors import Malformed, ProtocolRefusal, StorelogError
+from storelog.web.connections import Connections
+from storelog.web.problems import render
+
+HEAD_DEADLINE_SECONDS = 10.0
+MAX_HEAD_BYTES = 65_536
+MAX_HEADERS = 100
+MAX_PIPELINED = 16
+# A client reads at least so much of its answer in so long, or is cut off.
+WRITE_DEADLINE_SECONDS = 20.0
+MIN_READ_BYTES = 16_384
+# How long what a refused client still sends is read and thrown away.
+DEAF_SECONDS = 2.0
+
+
+class _Refused(Exception):
+    """Stops the parser; what is to be answered is in the protocol's `_refusal`."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """A connection that is refused, or closed, once it holds more than its share."""
+
+    door: Connections
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_since: float | None = None
+        self._head_bytes = 0
+        self._chunk_bytes = 0
+        self._refusal: StorelogError | None = None
+        self._deaf_since: float | None = None
+        self._unread = 0
+        self._unread_since = 0.0
+        self._has_drained = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_since = self.loop.time()
+        refusal = self.door.enter(self, self.client)
+        if refusal is not None:
+            self._refuse(refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.door.leave(self, self.client)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf_since is not None:
+            return
+        self._chunk_bytes = len(data)
+        super().data_received(data)
+        if self._head_since is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and self._deaf_since is None:
+                self._refuse(_too_large())
+
+    def shutdown(self) -> None:
+        # A stream does not end by itself: every stream of the process waits for this.
+        self.app_state["stopping"].set()
+        super().shutdown()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"]["cut_off"] = self.transport.abort
+        self._head_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        if len(self.headers) > MAX_HEADERS or self._is_head_too_large():
+            self._refusal = _too_large()
+            raise _Refused
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refusal = Malformed("Too many requests at once on one connection.")
+            raise _Refused
+        self._head_since = None
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def _is_head_too_large(self) -> bool:
+        if self._head_bytes + self._chunk_bytes <= MAX_HEAD_BYTES:
+            return False
+        fields = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return len(self.url) + fields > MAX_HEAD_BYTES
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._refusal or Malformed(msg))
+
+    def _refuse(self, error: StorelogError) -> None:
+        """Answer what is no request, and close, after the answers that are still to come."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._answer(error)
+        elif not cycle.more_body or cycle.response_started:
+            # What came before the rubbish was whole: it gets its own answer, and then the end.
+            cycle.keep_alive = False
+            self._head_since = None
+            self.flow.pause_reading()
+        elif self.pipeline:
+            self.transport.abort()
+        else:
+            self._answer(error)
+
+    def _answer(self, error: StorelogError) -> None:
+        answer = render(error, "", uuid4().hex)
+        headers = [
+            *answer.headers,
+            ("Content-Type", answer.content_type),
+            ("Content-Length", str(len(answer.body))),
+            ("Connection", "close"),
+        ]
+        head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers)
+        self.transport.write(f"{head}\r\n".encode() + answer.body)
+        # A close with something unread would take the answer away again: hear the client out.
+        self.transport.write_eof()
+        self._deaf_since = self.loop.time()
+        self._head_since = None
+
+    def look(self, now: float) -> None:
+        """Close the connection if its head is late or its answer is not read; called every second.
+
+        `now` is the loop's time in seconds.
+        """
+        if self._deaf_since is not None and now - self._deaf_since > DEAF_SECONDS:
+            self.transport.abort()
+        since = self._head_since
+        if since is not None and now - since > HEAD_DEADLINE_SECONDS:
+            self._head_since = None
+            if self._head_bytes and not self.transport.is_closing():
+                self._refuse(_too_late())
+            else:
+                self.transport.close()
+        unread = self.transport.get_write_buffer_size()
+        if not unread or self._has_drained or unread <= self._unread - MIN_READ_BYTES:
+            self._unread, self._unread_since = unread, now
+            self._has_drained = False
+        elif now - self._unread_since > WRITE_DEADLINE_SECONDS:
+            self.transport.abort()
+        else:
+            self._unread = max(self._unread, unread)
+
+    def resume_writing(self) -> None:
+        self._has_drained = True
+        super().resume_writing()
+
+
+def _too_large() -> ProtocolRefusal:
+    detail = f"A request's head has at most {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} fields."
+    return ProtocolRefusal(431, "headers-too-large", detail)
+
+
+def _too_late() -> ProtocolRefusal:
+    detail = f"The request's head did not arrive within {HEAD_DEADLINE_SECONDS:.0f} s."
+    return ProtocolRefusal(408, "request-timeout", detail)

@@ -1,0 +1,1 @@
+"""Clients that mean harm, or are merely broken: slow, many, and rubbish on the wire."""

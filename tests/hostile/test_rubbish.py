@@ -1,0 +1,59 @@
+"""Malformed requests from a seed, on both services: none crashes, swells, floods or slows them.
+
+STORELOG_HOSTILE_REQUESTS says how many (`make hostile`: 100,000), STORELOG_HOSTILE_SEED which.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hostile.attacks import attacks
+from hostile.rubbish import bombard, latency
+from support.embedded import EmbeddedServers, new_settings
+from support.system import System
+
+REQUESTS = int(os.environ.get("STORELOG_HOSTILE_REQUESTS", "5000"))
+SEED = int(os.environ.get("STORELOG_HOSTILE_SEED", "1"))
+WARM_UP = 1_500
+SECONDS = max(60.0, REQUESTS / 50)
+LOG_BYTES_EACH = 200
+SERVICES = ["command-service", "query-service"]
+
+
+@pytest.fixture(scope="module")
+def target(servers: EmbeddedServers) -> Iterator[System]:
+    with System(new_settings(servers), tuple(SERVICES)) as system:
+        yield system
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_rubbish_on_the_wire_changes_nothing_for_others(target: System, name: str) -> None:
+    client = target.commands if name == "command-service" else target.queries
+    process = psutil.Process(target.pid(name))
+    source = attacks(SEED)
+    bombard(client.url, source, WARM_UP, SECONDS)
+    memory, fds = process.memory_info().rss, process.num_fds()
+    log = target.log_path(name).stat().st_size
+    before = latency(client.url, "/health/live", 200)
+
+    outcome = bombard(client.url, source, REQUESTS, SECONDS)
+
+    after = latency(client.url, "/health/live", 200)
+    logged = target.log_path(name).stat().st_size - log
+    grown = process.memory_info().rss / memory - 1
+    print(
+        f"{name}: seed {SEED}, {outcome.sent} requests, {dict(sorted(outcome.statuses.items()))},"
+        f" memory {grown:+.1%}, log {logged / outcome.sent:.1f} bytes each,"
+        f" {before * 1000:.2f} ms before, {after * 1000:.2f} ms after"
+    )
+    assert outcome.wrong == [], f"seed {SEED}: {len(outcome.wrong)} wrong"
+    assert outcome.statuses[400] > 0
+    assert outcome.statuses[404] > 0
+    assert grown < 0.2
+    assert logged <= LOG_BYTES_EACH * outcome.sent
+    assert after < 3 * before + 0.01
+    assert process.num_fds() <= fds + 60
+    assert "Traceback" not in Path(target.log_path(name)).read_text("utf-8", "replace")
