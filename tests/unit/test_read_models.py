@@ -12,9 +12,10 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from storelog.errors import PoisonRecord
-from storelog.projector.change import Change, read_change
+from storelog.projector.change import Change, Origin, read_change
 from storelog.projector.read_models import customers, orders, product_sold, products, totals
 
+ORIGIN = Origin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
 AT = "2026-01-31T23:59:59.999Z"
 PRODUCT = {"productId": 5, "name": "Lamp", "price": "0.425", "stock": 7, "stockStatus": True}
 SALE = {
@@ -48,7 +49,7 @@ def change(kind: str, payload: dict[str, Any], position: int = 7, version: int =
         for name in ("order" if kind.startswith("Order") else "product", "customer")
         if f"{name}Id" in payload
     )
-    return read_change(position, kind, subject, version, 1, msgspec.json.encode(payload))
+    return read_change(position, kind, subject, version, 1, msgspec.json.encode(payload), ORIGIN)
 
 
 def test_a_product_document_has_the_contracts_names_and_types() -> None:
@@ -61,6 +62,13 @@ def test_a_product_document_has_the_contracts_names_and_types() -> None:
         "stock": 7,
         "stockStatus": True,
         "deleted": False,
+        "created": {
+            "position": 7,
+            "recordedAt": ORIGIN.recorded_at,
+            "caller": "till",
+            "correlationId": "c1",
+        },
+        "bodyPosition": 7,
         "version": 1,
         "position": 7,
     }
@@ -161,10 +169,10 @@ def test_a_breach_of_the_schema_is_poison(kind: str, payload: dict[str, Any], ca
 def test_unknown_types_versions_and_foreign_keys_are_poison() -> None:
     raw = msgspec.json.encode(PRODUCT)
     with pytest.raises(PoisonRecord, match="unknown event type"):
-        read_change(1, "ProductEaten", "product-5", 1, 1, raw)
+        read_change(1, "ProductEaten", "product-5", 1, 1, raw, ORIGIN)
     with pytest.raises(PoisonRecord, match="schema version 9"):
-        read_change(1, "ProductCreated", "product-5", 1, 9, raw)
+        read_change(1, "ProductCreated", "product-5", 1, 9, raw, ORIGIN)
     with pytest.raises(PoisonRecord, match="came under the key 'product-6'"):
-        read_change(1, "ProductCreated", "product-6", 1, 1, raw)
+        read_change(1, "ProductCreated", "product-6", 1, 1, raw, ORIGIN)
     with pytest.raises(PoisonRecord):
-        read_change(1, "ProductCreated", "product-5", 1, 1, b"{")
+        read_change(1, "ProductCreated", "product-5", 1, 1, b"{", ORIGIN)

@@ -42,6 +42,10 @@ class ProductPayload(msgspec.Struct):
     stock: Whole
     stockStatus: bool
     deletedAt: Moment | None = None
+    reason: str | None = None
+    delta: int | None = None
+    note: str | None = None
+    orderId: int | None = None
 
 
 class SalePayload(msgspec.Struct):
@@ -100,6 +104,15 @@ _DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in _TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """When an event was recorded, which key asked for it (None without keys), by what call."""
+
+    recorded_at: datetime
+    caller: str | None
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One event to fold. `version` is the aggregate's, `position` the log's."""
 
@@ -108,6 +121,7 @@ class Change:
     aggregate: str
     version: int
     payload: Payload
+    origin: Origin
 
     @property
     def is_deletion(self) -> bool:
@@ -122,6 +136,7 @@ def read_change(
     version: int,
     schema_version: int,
     payload: bytes,
+    origin: Origin,
 ) -> Change:
     """Return the change that an event's payload bytes describe. Raises PoisonRecord."""
     decoder = _DECODERS.get(event_type)
@@ -141,7 +156,7 @@ def read_change(
         raise PoisonRecord(f"{event_type} has an amount that is no number")
     if event_type.endswith("Deleted") and getattr(read, "deletedAt", None) is None:
         raise PoisonRecord(f"{event_type} lacks deletedAt")
-    return Change(position, event_type, aggregate, version, read)
+    return Change(position, event_type, aggregate, version, read, origin)
 
 
 def _subject(payload: Payload) -> str:

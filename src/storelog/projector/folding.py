@@ -16,6 +16,7 @@ from storelog.projector import dead_letters
 from storelog.projector.change import Change
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.database import READ_MODELS
+from storelog.projector.history_writer import HistoryWriter
 from storelog.projector.read_models import totals
 from storelog.projector.read_models.totals import Delta
 from storelog.projector.record import Record, change_of
@@ -35,6 +36,7 @@ class Folding:
         self.parked = dead_letters.parked_aggregates(database, lane)
         self.discarded = dead_letters.discarded_positions(database, lane)
         self._writer = BatchWriter(database)
+        self._history = HistoryWriter(database)
         self._totals = TotalsWriter(database)
         self._deltas: list[Delta] = []
         self._letters: list[dict[str, Any]] = []
@@ -60,6 +62,7 @@ class Folding:
         writes = [write for model in READ_MODELS for write in model.fold(change)]
         deltas = list(totals.fold(change, self._lane))
         self.bounds = self.bounds.including(change.payload)
+        self._history.add(change)
         self._writer.add(writes)
         self._deltas += deltas
 
@@ -83,6 +86,7 @@ class Folding:
         `are_late`: the events waited as dead letters, so later ones may be in the figures already.
         Raises Fenced and PyMongoError.
         """
+        self._history.flush()
         self._writer.flush()
         self._totals.write(self._deltas, are_late=are_late)
         self._deltas = []

@@ -5,14 +5,16 @@ Next: projector/merge.py
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from confluent_kafka import Message
 
+from storelog.envelope import parse_time
 from storelog.errors import PoisonRecord
 from storelog.kafka import MAX_RECORD_BYTES
-from storelog.projector.change import Change, read_change
+from storelog.projector.change import Change, Origin, read_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Record:
     aggregate: str
     value: bytes | None
     headers: list[tuple[str, Any]]
+    recorded_at: str
+    caller: str | None
+    correlation_id: str
 
 
 class Watermark(msgspec.Struct):
@@ -77,6 +82,9 @@ def make_record(
         position, previous = int(headers["position"]), int(headers["lane_previous"])
         version, schema_version = int(headers["aggregate_version"]), int(headers["schema_version"])
         event_hash = headers["hash"].decode("ascii")
+        recorded_at = headers["recorded_at"].decode("ascii")
+        correlation_id = headers["correlation_id"].decode()
+        caller = headers["caller"].decode() if "caller" in headers else None
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise PoisonRecord(f"not a record of the relay: {error!r}") from error
     if not 0 <= previous < position:
@@ -96,6 +104,9 @@ def make_record(
         aggregate,
         value,
         pairs,
+        recorded_at,
+        caller,
+        correlation_id,
     )
 
 
@@ -122,4 +133,12 @@ def change_of(record: Record, event_type: str) -> Change:
         record.version,
         record.schema_version,
         bytes(value.payload),
+        Origin(_moment(record.recorded_at), record.caller, record.correlation_id),
     )
+
+
+def _moment(recorded_at: str) -> datetime:
+    try:
+        return parse_time(recorded_at)
+    except ValueError as error:
+        raise PoisonRecord(f"recorded_at is no time: {recorded_at!r}") from error

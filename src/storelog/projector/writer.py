@@ -62,7 +62,7 @@ class BatchWriter:
             try:
                 collection.insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                updates += [_guarded(new[index], may_make=False) for index in _existing(error)]
+                updates += [_guarded(new[index], may_make=False) for index in existing(error)]
         if updates:
             _bulk_again(collection, updates)
 
@@ -77,12 +77,12 @@ def _bulk_again(collection: Collection[dict[str, Any]], operations: list[UpdateO
     try:
         collection.bulk_write(operations, ordered=False)
     except BulkWriteError as error:
-        again = [operations[index] for index in _existing(error)]
+        again = [operations[index] for index in existing(error)]
         plain = [UpdateOne(o._filter, o._doc, upsert=False) for o in again]
         collection.bulk_write(plain, ordered=False)
 
 
-def _existing(error: BulkWriteError) -> list[int]:
+def existing(error: BulkWriteError) -> list[int]:
     """Return the indexes of the writes that met an existing document; raise what else it is."""
     details = error.details or {}
     failures = details.get("writeErrors", [])

@@ -26,10 +26,12 @@ def answer(view: View, body: Document, etag: str | None = None) -> Response:
     return Response(200, encode_json(body), headers)
 
 
-def list_answer(view: View, filters: Document, page: Page, items: list[Document]) -> Response:
-    """Return one page, and the cursor of the next one."""
+def list_answer(
+    view: View, filters: Document, page: Page, items: list[Document], **more: Any
+) -> Response:
+    """Return one page, the cursor of the next one, and what else the body says."""
     cursor = None if page.next_key is None else make_cursor(filters, page.next_key)
-    return answer(view, {"items": items, "nextCursor": cursor})
+    return answer(view, {"items": items, "nextCursor": cursor, **more})
 
 
 def span_filter(span: Range) -> Document:

@@ -6,6 +6,7 @@ Next: query_service/singles.py
 from typing import Any
 
 from storelog.query_service.figures import FiguresApi
+from storelog.query_service.history import HistoryApi
 from storelog.query_service.listing import Listing
 from storelog.query_service.parameters import (
     CANCELLED,
@@ -29,6 +30,7 @@ _TOP = {**RANGE, "limit": LIMIT}
 def routes(reads: Reads) -> list[Route]:
     """Return the table, its handlers around one reader."""
     singles, listing, figures = Singles(reads), Listing(reads), FiguresApi(reads)
+    history = HistoryApi(reads)
     orders = {**RANGE, **PAGE, **PRODUCT}
     sales = {**orders, **CUSTOMER, **ORDER, **CANCELLED}
     return [
@@ -40,6 +42,9 @@ def routes(reads: Reads) -> list[Route]:
         _many("/orders", listing.list_orders, "Orders", {**orders, **CUSTOMER}),
         _many("/customers/{customerId}/orders", listing.list_customer_orders, "Orders", orders),
         _many("/product-sold", listing.list_sales, "Sales", sales),
+        _many("/history/customers/{customerId}", history.of("customer"), "History", PAGE),
+        _many("/history/products/{productId}", history.of("product"), "History", PAGE),
+        _many("/history/orders/{orderId}", history.of("order"), "History", PAGE),
         _many("/analytics/total-sales", figures.total_sales, "TotalSales", RANGE),
         _many("/analytics/sales-by-day", figures.sales_by_day, "SalesByDay", RANGE),
         _many("/analytics/product-totals", figures.product_totals, "ProductTotals", _TOP),
@@ -61,5 +66,7 @@ def _one(path: str, handler: Handler, schema: str) -> Route:
 
 def _many(path: str, handler: Handler, schema: str, query: dict[str, dict[str, Any]]) -> Route:
     words = path.rpartition("/")[2].replace("-", " ")
+    if path.startswith("/history/"):
+        words = f"history of one {path.split('/')[2].removesuffix('s')}"
     operation = Operation(words.capitalize(), 200, None, schema, query, (), _FRESH, _ASKED)
     return Route("GET", path, "read", handler, operation)

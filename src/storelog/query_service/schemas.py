@@ -70,6 +70,26 @@ SCHEMAS: dict[str, Any] = {
     "Products": _page("Product"),
     "Orders": _page("Order"),
     "Sales": _page("Sale"),
+    "History": _object(
+        items={
+            "type": "array",
+            "items": _object(
+                position=_ID,
+                version=_ID,
+                eventType=_TEXT,
+                recordedAt=_TIME,
+                caller=_TEXT_OR_NULL,
+                correlationId=_TEXT,
+                changed={
+                    "type": "array",
+                    "items": _object(field=_TEXT, **{"from": {}, "to": {}}),
+                },
+                about={"type": "object"},
+            ),
+        },
+        nextCursor=_TEXT_OR_NULL,
+        lastSetBy={"type": "object", "additionalProperties": _ID},
+    ),
     "TotalSales": _object(totalSales=_MONEY, unitsSold=_COUNT, orders=_COUNT),
     "SalesByDay": _items(
         _object(

@@ -66,6 +66,10 @@ class View:
         found: Document | None = await self.database[collection].find_one({"_id": number})
         return None if found is None or found["deleted"] else found
 
+    async def raw(self, collection: str, ids: Iterable[Any]) -> dict[Any, Document]:
+        """Return documents as they are now, whatever moment the view is of."""
+        return await self.many(collection, ids)
+
     async def many(
         self, collection: str, ids: Iterable[Any], projection: Mapping[str, int] | None = None
     ) -> dict[Any, Document]:

@@ -47,6 +47,8 @@ class ReadModel:
         self._position = position
         # Sales set only some fields of a product, so the rest is kept; others are whole.
         self._products: dict[int, Fields] = {}
+        # Which event made a document stands in it for ever.
+        self._created: dict[Key, Fields] = {}
         self._settled: dict[str, set[int]] = {model.COLLECTION: set() for model in READ_MODELS}
         self._later: dict[Key, _Later] = {}
         self._marked: dict[int, Fields] = {}
@@ -71,9 +73,14 @@ class ReadModel:
     def _writes(self, change: Change) -> list[Write]:
         writes = [write for model in READ_MODELS for write in model.fold(change)]
         for write in writes:
+            key = (write.collection, write.document_id)
             if write.collection == "products":
                 known = self._products.get(write.document_id, {})
                 write.fields = self._products[write.document_id] = {**known, **write.fields}
+            elif "created" in write.fields:
+                self._created[key] = write.fields["created"]
+            elif key in self._created:
+                write.fields["created"] = self._created[key]
         return writes
 
     async def _compare_all(self, collection: str, writes: list[Write]) -> None:

@@ -10,6 +10,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.projector.read_models.totals import COLLECTION
+from storelog.verify.history import Histories
 from storelog.verify.read_model import MARKS, ReadModel, Repair
 from storelog.verify.totals import Totals
 
@@ -53,3 +54,13 @@ async def repair_totals(database: AsyncDatabase[Document], totals: Totals) -> in
         else:
             await database[COLLECTION].replace_one({"_id": name}, document, upsert=True)
     return len(totals.repairs)
+
+
+async def repair_histories(database: AsyncDatabase[Document], histories: Histories) -> int:
+    """Rewrite each bucket that differs; return how many."""
+    repaired = 0
+    for name, (at, bucket) in histories.repairs.items():
+        same = {"_id": name} if at is None else {"_id": name, "position": at}
+        done = await database["history"].replace_one(same, bucket, upsert=at is None)
+        repaired += done.matched_count or int(done.upserted_id is not None)
+    return repaired

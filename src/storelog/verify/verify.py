@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
-from storelog.projector.change import Change, read_change
+from storelog.projector.change import Change, Origin, read_change
 from storelog.projector.database import DEAD_LETTERS
 from storelog.query_service.reads import Reads
 from storelog.read_side import (
@@ -28,9 +28,10 @@ from storelog.read_side import (
     mongodb_uri,
     read_pointer,
 )
+from storelog.verify.history import Histories
 from storelog.verify.log import Chain, read_log
 from storelog.verify.read_model import ReadModel
-from storelog.verify.repair import repair_documents, repair_totals
+from storelog.verify.repair import repair_documents, repair_histories, repair_totals
 from storelog.verify.report import Report
 from storelog.verify.state_tables import StateTables
 from storelog.verify.totals import Totals
@@ -107,6 +108,7 @@ class _Run:
         tables, chain = StateTables(report), Chain(report)
         model = ReadModel(self._database, report, written)
         totals = Totals(report, lanes)
+        histories = Histories(self._database, report, written)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             head = await connection.fetchrow("SELECT position, hash FROM log_head")
             report.position = written
@@ -121,14 +123,17 @@ class _Run:
                     projected = self._without_dead(projected)
                     await model.fold(projected)
                     totals.fold(projected)
+                    await histories.fold(projected)
                 self._progress("events", chain.position, head["position"])
             chain.check_head(head["position"], head["hash"])
             await tables.finish(connection)
         if is_projected:
             await self._compare_newer(model, totals, written)
+            await histories.finish()
             if repair:
                 report.repaired = await repair_documents(self._database, model)
                 report.repaired += await repair_totals(self._database, totals)
+                report.repaired += await repair_histories(self._database, histories)
         return report
 
     async def _wait_for(self, position: int) -> bool:
@@ -171,6 +176,7 @@ class _Run:
                         event.version,
                         event.schema_version,
                         event.payload,
+                        Origin(event.recorded_at, event.caller, event.correlation_id),
                     )
                 )
             except PoisonRecord as error:

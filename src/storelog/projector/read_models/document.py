@@ -34,15 +34,19 @@ class Write:
 
 def owned(collection: str, document_id: int, change: Change, fields: Fields) -> Write:
     """Return the write of a whole document by the lane that owns it."""
-    deletion: Fields = {"deleted": change.is_deletion}
+    is_new = change.event_type.endswith("Created")
+    deletion: Fields = {"deleted": change.is_deletion, "bodyPosition": Int64(change.position)}
     if change.is_deletion:
-        deletion["deletedAt"] = getattr(change.payload, "deletedAt", None)
+        deletion |= {"deletedAt": getattr(change.payload, "deletedAt", None)}
+        deletion["removed"] = came_from(change)
+    if is_new:
+        deletion["created"] = came_from(change)
     return Write(
         collection,
         document_id,
         {**fields, **deletion, **placed(change)},
         change.position,
-        is_new=change.event_type.endswith("Created"),
+        is_new=is_new,
         is_whole=True,
     )
 
@@ -50,6 +54,16 @@ def owned(collection: str, document_id: int, change: Change, fields: Fields) -> 
 def placed(change: Change) -> Fields:
     """Return where in the log a document's newest event is."""
     return {"version": change.version, "position": Int64(change.position)}
+
+
+def came_from(change: Change) -> Fields:
+    """Return which event made or deleted a document, and who asked for it."""
+    return {
+        "position": Int64(change.position),
+        "recordedAt": change.origin.recorded_at,
+        "caller": change.origin.caller,
+        "correlationId": change.origin.correlation_id,
+    }
 
 
 def money(amount: Decimal) -> Decimal128:
