@@ -201,6 +201,24 @@ STORY = (
         ),
     ),
     Folder(
+        "Who changed what",
+        "Every event of a thing, newest first: from what to what, by which call.",
+        (
+            read(
+                "How Ann came by her name",
+                "/history/customers/{customerId}",
+                checks={
+                    "the newest first": equal(
+                        "body.items[0].changed",
+                        '[{field: "name", from: "Ann Miller", to: "Ann Baker"}]',
+                    )
+                },
+            ),
+            read("What became of the product", "/history/products/{productId}"),
+            read("Who placed the order", "/history/orders/{orderId}"),
+        ),
+    ),
+    Folder(
         "Analytics",
         "Figures of all orders that are not deleted; a deleted one is in none of them.",
         (

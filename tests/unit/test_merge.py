@@ -16,7 +16,23 @@ def lane_of_records(positions: list[int]) -> list[Record]:
     for position in positions:
         topic = "abc"[position % 3]
         records.append(
-            Record(topic, 0, offsets[topic], position, previous, "", 1, 1, "", "", b"", [], "", None, "")
+            Record(
+                topic,
+                0,
+                offsets[topic],
+                position,
+                previous,
+                "",
+                1,
+                1,
+                "",
+                "",
+                b"",
+                [],
+                "",
+                None,
+                "",
+            )
         )
         offsets[topic] += 1
         previous = position

@@ -1,6 +1,6 @@
 """Reads histories' buckets: the events below a version, and what a thing was at a version.
 
-Next: query_service/past.py
+Next: histories.py
 """
 
 from dataclasses import dataclass

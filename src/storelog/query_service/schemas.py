@@ -12,9 +12,11 @@ _MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "exampl
 _ANN: dict[str, Any] = {"type": "string", "examples": ["Ann Miller"]}
 _EMAIL: dict[str, Any] = {"type": "string", "examples": ["ann@example.com"]}
 _STAND: dict[str, Any] = {"type": "string", "examples": ["Cake stand"]}
+_TEXT: dict[str, Any] = {"type": "string", "examples": ["ProductCreated"]}
 _TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
 _ANN_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "examples": ["Ann Miller"]}
 _STAND_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "examples": ["Cake stand"]}
+_ANYTHING: dict[str, Any] = {"examples": ["4.25"]}
 _FLAG: dict[str, Any] = {"type": "boolean"}
 
 
@@ -36,6 +38,7 @@ def _page(name: str) -> dict[str, Any]:
     return _object(items=items, nextCursor=_TEXT_OR_NULL)
 
 
+_CHANGE = _object(field=_TEXT, **{"from": _ANYTHING, "to": _ANYTHING})
 SCHEMAS: dict[str, Any] = {
     "Customer": _object(customerId=_ID, name=_ANN, email=_EMAIL, phoneNumber=_TEXT_OR_NULL),
     "Product": _object(productId=_ID, name=_STAND, price=_MONEY, stock=_COUNT, stockStatus=_FLAG),
@@ -80,15 +83,12 @@ SCHEMAS: dict[str, Any] = {
                 recordedAt=_TIME,
                 caller=_TEXT_OR_NULL,
                 correlationId=_TEXT,
-                changed={
-                    "type": "array",
-                    "items": _object(field=_TEXT, **{"from": {}, "to": {}}),
-                },
-                about={"type": "object"},
+                changed={"type": "array", "items": _CHANGE},
+                about={"type": "object", "examples": [{"reason": "Changed"}]},
             ),
         },
         nextCursor=_TEXT_OR_NULL,
-        lastSetBy={"type": "object", "additionalProperties": _ID},
+        lastSetBy={"type": "object", "additionalProperties": _ID, "examples": [{"name": 1}]},
     ),
     "TotalSales": _object(totalSales=_MONEY, unitsSold=_COUNT, orders=_COUNT),
     "SalesByDay": _items(
