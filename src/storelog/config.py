@@ -170,6 +170,15 @@ class Settings:
         "least level that is logged", types.one_of("debug", "info", "warning", "error"), "info"
     )
     log_format: str = _setting("how log lines look", types.one_of("human", "json"), "human")
+    otlp_endpoint: str | None = _setting(
+        "where traces are sent by OTLP over HTTP; none: no tracing", types.url("http", "https")
+    )
+    trace_percent: int = _setting(
+        "how many of the requests that begin a trace are traced",
+        types.integer(0, 100),
+        100,
+        unit="percent",
+    )
 
 
 @dataclass(frozen=True, slots=True)

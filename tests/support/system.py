@@ -118,6 +118,10 @@ class System:
     def log(self, name: str) -> str:
         return self.log_path(name).read_text("utf-8")[-3000:]
 
+    def log_lines(self, name: str) -> list[str]:
+        """Everything that the process has logged."""
+        return (self._home / f"{name}.log").read_text("utf-8").splitlines()
+
     def url(self, name: str) -> str:
         """Where the process listens."""
         return self._urls[name]

@@ -3,8 +3,11 @@
 Next: command_service/pipeline.py
 """
 
+from typing import Any
+
 import asyncpg
 
+from storelog import tracing
 from storelog.command_service import store
 from storelog.command_service.submission import Submission
 from storelog.web.http import Response
@@ -36,11 +39,14 @@ QUEUE_WAIT = histogram(
     "storelog_command_queue_wait_seconds", "Seconds that a batch's oldest command had waited."
 ).of()
 LOG_POSITION = gauge("storelog_log_position", "The position of the last event in the log.").of()
+MAX_LOGGED_IDS = 10
 _bound: dict[tuple[type, str], Counter] = {}
 
 
-def count_commands(submissions: list[Submission], answers: list[Response] | None) -> None:
-    """Count the commands of one batch; no answers: the batch failed."""
+def count_commands(
+    submissions: list[Submission], answers: list[Response] | None, began_ns: int = 0
+) -> None:
+    """Count the commands of one batch, and trace them; no answers: the batch failed."""
     BATCH_COMMANDS.observe(len(submissions))
     for number, submission in enumerate(submissions):
         kind = type(submission.command)
@@ -49,12 +55,28 @@ def count_commands(submissions: list[Submission], answers: list[Response] | None
         if bound is None:
             bound = _bound[kind, outcome] = COMMANDS.of(kind.__name__, outcome)
         bound.add()
+    if answers is not None and tracing.is_on():
+        _trace(submissions, began_ns)
+
+
+def _trace(submissions: list[Submission], began_ns: int) -> None:
+    """Show in each traced command's trace the batch that committed it."""
+    spans = tracing.BatchSpans("client", began_ns)
+    for submission in submissions:
+        spans.begin("append to the log", submission.traceparent, {"db.system.name": "postgresql"})
+    spans.end({"storelog.batch.commands": len(submissions)})
 
 
 def _outcome(answer: Response) -> str:
     if answer.headers and answer.headers[-1][0] == "Idempotency-Replayed":
         return "replayed"
     return "accepted" if answer.status < 400 else "refused"
+
+
+def who(submissions: list[Submission]) -> dict[str, Any]:
+    """Return what a log line says of a batch: its size, and whose commands, by correlation id."""
+    ids = [submission.correlation_id for submission in submissions[:MAX_LOGGED_IDS]]
+    return {"commands": len(submissions), "correlation_ids": ids}
 
 
 async def measure(pool: asyncpg.Pool) -> None:

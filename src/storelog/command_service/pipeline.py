@@ -168,7 +168,7 @@ class Pipeline:
         return batch
 
     async def _process(self, batch: list[_Waiting]) -> None:
-        submissions = [waiting.submission for waiting in batch]
+        submissions, began_ns = [waiting.submission for waiting in batch], time.time_ns()
         try:
             answers = await self._commit(submissions)
         except Unavailable as error:
@@ -176,13 +176,13 @@ class Pipeline:
             _fail(batch, error)
             return
         except Exception:  # noqa: BLE001  one bad batch must not end the worker; each is answered
-            _log.exception("a batch of commands failed", commands=len(batch))
+            _log.exception("a batch of commands failed", **measures.who(submissions))
             measures.count_commands(submissions, None)
             measures.SERVER_ERRORS.of().add()
             await self._disconnect()
             _fail(batch, OutcomeUnknown("The command failed; repeat it with its Idempotency-Key."))
             return
-        measures.count_commands(submissions, answers)
+        measures.count_commands(submissions, answers, began_ns)
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)

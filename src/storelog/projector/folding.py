@@ -19,7 +19,7 @@ from storelog.projector.database import READ_MODELS
 from storelog.projector.history_writer import HistoryWriter
 from storelog.projector.read_models import totals
 from storelog.projector.read_models.totals import Delta
-from storelog.projector.record import Record, change_of
+from storelog.projector.record import Record, change_of, header_of
 from storelog.projector.totals_writer import TotalsWriter
 from storelog.projector.writer import BatchWriter
 
@@ -73,6 +73,7 @@ class Folding:
             "dead letter",
             position=record.position,
             aggregate=record.aggregate[:100],
+            correlation_id=header_of(record, "correlation_id"),
             cause=cause[:300],
         )
 

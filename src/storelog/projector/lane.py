@@ -5,6 +5,7 @@ watermarks: each says which position of this lane stands for which position of t
 Next: projector/folding.py
 """
 
+import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 from confluent_kafka import Message
 from pymongo.database import Database
 
+from storelog import tracing
 from storelog.errors import HistoryMismatch, PoisonRecord
 from storelog.projector import checkpoints, dead_letters, measures
 from storelog.projector.folding import Folding
@@ -83,6 +85,7 @@ class Lane:
         records = self.merge.take(MAX_BATCH)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
+        began_ns = time.time_ns()
         if records or self._has_foreign:
             self._has_foreign = False
             with measures.WRITE.timing():
@@ -92,7 +95,10 @@ class Lane:
         if records:
             measures.BATCH_EVENTS.observe(len(records))
             measures.EVENTS.add(len(records))
+        written_ns = time.time_ns()
         self._save(records)
+        if tracing.is_on():
+            measures.trace_records(records, began_ns, written_ns)
         return len(records) == MAX_BATCH
 
     def retry_asked(self) -> None:

@@ -3,10 +3,12 @@
 Next: projector/projector.py
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from storelog import tracing
 from storelog.envelope import parse_time, utc_now
+from storelog.projector.record import Record, header_of
 from storelog.web.metrics import SIZES, counter, gauge, histogram
 
 if TYPE_CHECKING:
@@ -53,7 +55,28 @@ LAG_SECONDS = gauge(
     "Age of the oldest announced position that the lane has not reached; 0: none.",
     ("lane",),
 )
+_MONGODB = {"db.system.name": "mongodb"}
 _BY_LANE = (POSITION, SAFE_POSITION, DEAD_LETTERS, WAITING, LAG_EVENTS, LAG_SECONDS)
+
+
+def trace_records(records: Sequence[Record], began_ns: int, written_ns: int) -> None:
+    """Show in each traced event's trace its projection, and the write in MongoDB below it."""
+    spans = tracing.BatchSpans("consumer", began_ns)
+    attributes = {"storelog.batch.events": len(records)}
+    for record in records:
+        span = spans.begin(f"project {record.topic}", traceparent_of(record), attributes)
+        if span is not None:
+            write = tracing.begin(
+                "write to MongoDB", "client", span.traceparent, _MONGODB, at_ns=began_ns
+            )
+            write.end(at_ns=written_ns)
+    spans.end()
+
+
+def traceparent_of(record: Record) -> str | None:
+    """Return the trace that the record belongs to; a header that is none counts as none."""
+    text = header_of(record, "traceparent") or ""
+    return text if tracing.is_traceparent(text) else None
 
 
 def measure(lanes: "Iterable[Lane]", *, is_ready: bool) -> None:

@@ -110,6 +110,14 @@ def make_record(
     )
 
 
+def header_of(record: Record, wanted: str) -> str | None:
+    """Return one header's text, None where there is none."""
+    for name, value in record.headers:
+        if name == wanted and isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+    return None
+
+
 def change_of(record: Record, event_type: str) -> Change:
     """Return the change that the record carries on its type's topic. Raises PoisonRecord."""
     if record.value is None:

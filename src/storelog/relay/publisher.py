@@ -6,10 +6,12 @@ Next: projector/projector.py
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from storelog import tracing
 from storelog.config import Settings
 from storelog.envelope import Envelope, format_time
 from storelog.errors import Unavailable
@@ -28,6 +30,7 @@ _PRODUCER = {
     "queue.buffering.max.kbytes": 65_536,
     "queue.buffering.max.messages": 100_000,
 }
+_KAFKA = {"messaging.system": "kafka"}
 Header = tuple[str, str | bytes | None]
 Delivered = Callable[[KafkaError | None, Message], None]
 
@@ -52,19 +55,30 @@ class Publisher:
             if error is not None:
                 failures.append(error)
 
+        spans = tracing.BatchSpans("producer", time.time_ns()) if tracing.is_on() else None
         for event in events:
             aggregate = event.aggregate
+            span = None
+            if spans is not None:
+                span = spans.begin(f"send {event.event_type}", event.traceparent, _KAFKA)
             lane = lane_of_event(event.aggregate_type, aggregate, event.payload, len(last))
             self._send(
                 self._prefix + event.event_type,
                 lane,
                 aggregate.encode(),
                 kafka_value(event.event_type, event.payload),
-                record_headers(event, aggregate, last[lane]),
+                record_headers(event, aggregate, last[lane], span),
                 delivered,
             )
             last[lane] = event.position
-        self._settle(failures)
+        try:
+            self._settle(failures)
+        except Unavailable as error:
+            if spans is not None:
+                spans.end(error=str(error))
+            raise
+        if spans is not None:
+            spans.end({"messaging.batch.message_count": len(events)})
         return tuple(last)
 
     async def announce(self, event: Envelope | None, position: int, lanes: tuple[int, ...]) -> None:
@@ -121,8 +135,13 @@ class Publisher:
         self._producer.flush(1)
 
 
-def record_headers(event: Envelope, aggregate: str, lane_previous: int) -> list[Header]:
-    """Return the contract's headers: CloudEvents 1.0 in binary mode, and the event's place."""
+def record_headers(
+    event: Envelope, aggregate: str, lane_previous: int, span: tracing.Span | None = None
+) -> list[Header]:
+    """Return the contract's headers: CloudEvents 1.0 in binary mode, and the event's place.
+
+    `span` is the sending's own, where it is traced: who reads the record goes on below it.
+    """
     headers: list[Header] = [
         ("ce_specversion", b"1.0"),
         ("ce_id", str(event.event_id).encode()),
@@ -141,8 +160,9 @@ def record_headers(event: Envelope, aggregate: str, lane_previous: int) -> list[
     ]
     if event.caller is not None:
         headers.append(("caller", event.caller.encode()))
-    if event.traceparent is not None:
-        headers.append(("traceparent", event.traceparent.encode()))
+    traceparent = span.traceparent if span is not None else event.traceparent
+    if traceparent is not None:
+        headers.append(("traceparent", traceparent.encode()))
     return headers
 
 

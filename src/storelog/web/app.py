@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import structlog
 
+from storelog import tracing
 from storelog.config import Settings
 from storelog.errors import (
     InvalidFields,
@@ -24,7 +25,7 @@ from storelog.errors import (
     StorelogError,
     Unavailable,
 )
-from storelog.web import request_metrics
+from storelog.web import request_metrics, traced
 from storelog.web.about import Facts, with_about
 from storelog.web.body import Bodies
 from storelog.web.doors import EXTRA, Doors
@@ -37,7 +38,6 @@ from storelog.web.streaming import send_stream
 MAX_ID = 2**63 - 1
 _ID = re.compile(r"[1-9]\d{0,18}")
 _CORRELATION = re.compile(r"[\x21-\x7e]{1,128}")
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _log = structlog.get_logger()
 
 Scope = MutableMapping[str, Any]
@@ -66,6 +66,7 @@ class App:
         on_startup: Callable[[], Awaitable[None]] = _nothing,
         on_shutdown: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
+        self.name = name
         self._keyring = keyring or Keyring(settings.api_keys)
         self._doors = Doors(settings, self._keyring)
         self._in_flight, self._max_in_flight = 0, settings.max_requests_in_flight
@@ -128,11 +129,12 @@ class App:
         if scope["method"] in ("POST", "PUT", "DELETE"):
             body = await self._bodies.read(scope, headers, receive)
         traceparent = headers.get("traceparent", "")
-        traced = traceparent if _TRACEPARENT.fullmatch(traceparent) else None
+        parent = traceparent if tracing.is_traceparent(traceparent) else None
         request = Request(
-            scope["method"], path, ids, query, headers, body, caller, correlation_id, traced
+            scope["method"], path, ids, query, headers, body, caller, correlation_id, parent
         )
-        response = await route.handler(request)
+        traces = tracing.is_on() and route.role != "public"
+        response = await (traced.answer(route, request) if traces else route.handler(request))
         if route.method == "GET" and isinstance(response, Response) and _is_read(route, response):
             return await self._representation.choose(headers, response)
         return response

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from storelog import tracing
 from storelog.config import Settings
 from storelog.errors import BadSetting, CannotRun
 from storelog.web.connections import Connections
@@ -65,6 +66,7 @@ def check_host(settings: Settings, host: str) -> None:
 def serve(app: Any, settings: Settings, host: str, port: int) -> None:
     """Serve `app` until SIGTERM or SIGINT. Raises BadSetting; CannotRun when the port is taken."""
     set_up_logs(settings)
+    tracing.set_up(settings, app.name)
     connections = Connections(settings.max_connections, settings.max_connections_per_client)
     config = uvicorn.Config(
         app,
@@ -90,6 +92,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         _Server(config, connections).run(sockets=[listener])
     finally:
         listener.close()
+        tracing.shut_down()
 
 
 def _listen(host: str, port: int) -> socket.socket:
