@@ -4,6 +4,9 @@ Safe to repeat and to run twice at once. Never changes a topic that is there.
 Next: relay/relay.py
 """
 
+import time
+from typing import Any
+
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
@@ -25,12 +28,13 @@ _FOR_EVER = {
 }
 _NEWEST = {"cleanup.policy": "compact", "segment.ms": "3600000"}
 TIMEOUT_SECONDS = 30.0
+REACH_SECONDS = 10.0
+_HOPELESS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
 def ensure_topics(settings: Settings, lanes: int) -> None:
     """Create what is missing, with `lanes` partitions (the keys: one). Raises CannotRun."""
-    # What goes wrong is raised; librdkafka need not say it too.
-    admin = AdminClient({**client_settings(settings), "log_level": 0})
+    admin = _reach(settings)
     wanted = dict.fromkeys(event_topics(settings), _FOR_EVER)
     wanted[watermark_topic(settings)] = _NEWEST
     partitions = {**dict.fromkeys(wanted, lanes), keys_topic(settings): 1}
@@ -58,9 +62,32 @@ def ensure_topics(settings: Settings, lanes: int) -> None:
             raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
 
 
+def _reach(settings: Settings) -> AdminClient:
+    """Return a client that a broker has answered; what cannot mend itself is said at once."""
+    said: list[KafkaError] = []
+    # What goes wrong is raised; librdkafka need not say it too.
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": said.append}
+    admin = AdminClient({**client_settings(settings), **quiet})
+    give_up_at = time.monotonic() + REACH_SECONDS
+    while True:
+        try:
+            admin.list_topics(timeout=1)
+            return admin
+        except KafkaException as error:
+            admin.poll(0)
+            hopeless = [
+                e for e in said if e.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
+            ]
+            if hopeless or time.monotonic() > give_up_at:
+                told = hopeless or said or [error.args[0]]
+                raise CannotRun(f"Kafka: {told[-1].str()}") from error
+
+
 def _finish(result: object) -> None:
     try:
         result.result(timeout=TIMEOUT_SECONDS)  # type: ignore[attr-defined]
+    except TimeoutError as error:
+        raise CannotRun("Kafka has not made the topics in time") from error
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
