@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from storelog.config import Settings
-from storelog.envelope import EVENT_TYPES, WATERMARK_TOPIC
+from storelog.envelope import EVENT_TYPES, KEYS_TOPIC, WATERMARK_TOPIC
 from storelog.kafka import client_settings
 from storelog.local.kafka import VERSION
 from storelog.relay.topics import ensure_topics
@@ -67,6 +67,6 @@ def described(settings: Settings, short_names: list[str]) -> dict[str, Any]:
 def test_the_pages_topics_are_those_of_migrate(settings: Settings, tmp_path: Path) -> None:
     by_hand = replace(settings, kafka_topic_prefix=f"{settings.kafka_topic_prefix}hand-")
     make_topics(by_hand, tmp_path)
-    names = [SAMPLE, WATERMARK_TOPIC]
+    names = [SAMPLE, WATERMARK_TOPIC, KEYS_TOPIC]
     assert described(by_hand, names) == described(settings, names)
     ensure_topics(by_hand, LANES)
