@@ -21,6 +21,8 @@ POINTERS = "read_models"
 POINTER_ID = "active"
 # The embedded Python server takes 0.3 ms for each of 50 ids of an `$in`, 2 ms for each of 1,000.
 IDS_AT_ONCE = 50
+# Changes are kept by blocks of so many positions, so that they are found by equality.
+BLOCK_POSITIONS = 256
 
 
 @dataclass(frozen=True, slots=True)

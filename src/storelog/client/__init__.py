@@ -19,6 +19,7 @@ from storelog.client.bodies import (
     TopCustomer,
     TotalSales,
 )
+from storelog.client.live import Change
 from storelog.client.problems import (
     InsufficientStock,
     InvalidRequest,
@@ -31,6 +32,7 @@ from storelog.client.shop import AsyncStorelog
 
 __all__ = [
     "AsyncStorelog",
+    "Change",
     "Customer",
     "DaySales",
     "Event",

@@ -5,7 +5,7 @@ One client may be used from many threads at once. Next: client/transport.py
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -41,6 +41,24 @@ def _each(
 
     update_wrapper(call, method)
     return call
+
+
+def _stream(
+    method: Callable[Concatenate[AsyncStorelog, P], AsyncIterator[T]],
+) -> "Callable[Concatenate[Storelog, P], Iterator[T]]":
+    """Return the method that yields what comes, and waits for it."""
+
+    def call(self: "Storelog", /, *args: P.args, **named: P.kwargs) -> Iterator[T]:
+        coming = method(self.shop, *args, **named)
+        while True:
+            yield self.run(_next(coming))
+
+    update_wrapper(call, method)
+    return call
+
+
+async def _next(coming: AsyncIterator[T]) -> T:
+    return await anext(coming)
 
 
 class Storelog:
@@ -124,3 +142,4 @@ class Storelog:
     top_customers = _now(AsyncStorelog.top_customers)
     list_events = _now(AsyncStorelog.list_events)
     projected = _now(AsyncStorelog.projected)
+    follow = _stream(AsyncStorelog.follow)

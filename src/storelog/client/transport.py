@@ -8,7 +8,8 @@ Next: client/shop.py
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,7 @@ class Transport:
 
     def __init__(self, api_key: str | None, patience_seconds: float, max_in_flight: int) -> None:
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-        self._patience = patience_seconds
+        self.patience = patience_seconds
         self._first_patience = min(FIRST_ANSWER_SECONDS, patience_seconds)
         self._slots = asyncio.Semaphore(max_in_flight)
         self._answered: set[str] = set()
@@ -67,6 +68,27 @@ class Transport:
                 connector=aiohttp.TCPConnector(limit=0), timeout=timeout, headers=self._headers
             )
         return self._session
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        url: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        silence_seconds: float,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Give an answer that goes on. Raises Problem for another one, and aiohttp's errors.
+
+        No line for `silence_seconds` is a time-out.
+        """
+        timeout = aiohttp.ClientTimeout(connect=CONNECT_SECONDS, sock_read=silence_seconds)
+        async with self.session().get(
+            url + path, params=query, headers=headers, timeout=timeout
+        ) as response:
+            if response.status != 200:
+                raise read_problem(response.status, await response.read())
+            yield response
 
     async def call(
         self,
@@ -93,7 +115,7 @@ class Transport:
                     return outcome
                 pause = max(outcome.wait_seconds, wait * random.uniform(0.5, 1.0))
                 # One that has never answered is not worth as much waiting as one that is away.
-                patience = self._patience if url in self._answered else self._first_patience
+                patience = self.patience if url in self._answered else self._first_patience
                 if not is_safe or time.monotonic() - began + pause > patience:
                     raise outcome.cause
                 await asyncio.sleep(pause)

@@ -14,6 +14,7 @@ from pymongo.database import Database
 from storelog.errors import PoisonRecord
 from storelog.projector import dead_letters
 from storelog.projector.change import Change
+from storelog.projector.changes_writer import ChangesWriter
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.database import READ_MODELS
 from storelog.projector.history_writer import HistoryWriter
@@ -38,6 +39,7 @@ class Folding:
         self._writer = BatchWriter(database)
         self._history = HistoryWriter(database)
         self._totals = TotalsWriter(database)
+        self._changes = ChangesWriter(database, lane)
         self._deltas: list[Delta] = []
         self._letters: list[dict[str, Any]] = []
 
@@ -64,6 +66,7 @@ class Folding:
         self.bounds = self.bounds.including(change.payload)
         self._history.add(change)
         self._writer.add(writes)
+        self._changes.add(change)
         self._deltas += deltas
 
     def _park(self, record: Record, cause: str) -> None:
@@ -91,6 +94,7 @@ class Folding:
         self._writer.flush()
         self._totals.write(self._deltas, are_late=are_late)
         self._deltas = []
+        self._changes.flush()
         has_letters = bool(self._letters)
         dead_letters.keep(self._database, self._letters)
         self._letters = []

@@ -8,11 +8,13 @@ from typing import Any
 from storelog.query_service.figures import FiguresApi
 from storelog.query_service.history import HistoryApi
 from storelog.query_service.listing import Listing
+from storelog.query_service.live import Live
 from storelog.query_service.parameters import (
     CANCELLED,
     CUSTOMER,
     IN_STOCK,
     LIMIT,
+    MAX_ID,
     ORDER,
     PAGE,
     PRODUCT,
@@ -24,7 +26,17 @@ from storelog.web.http import Handler, Operation, Route
 
 _FRESH = ("Storelog-Position", "Storelog-Dead-Letters")
 _ASKED = ("Storelog-Wait-For", "Prefer")
+_POSITION: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
 _TOP = {**RANGE, "limit": LIMIT}
+_LIVE = Operation(
+    "Follow the changes",
+    200,
+    None,
+    "Changes",
+    {"topics": {"type": "string", "examples": ["orders,products"]}, "after": _POSITION},
+    request_headers=("Last-Event-ID",),
+    content_type="text/event-stream",
+)
 
 
 def routes(reads: Reads) -> list[Route]:
@@ -49,6 +61,7 @@ def routes(reads: Reads) -> list[Route]:
         _many("/analytics/sales-by-day", figures.sales_by_day, "SalesByDay", RANGE),
         _many("/analytics/product-totals", figures.product_totals, "ProductTotals", _TOP),
         _many("/analytics/top-customers", figures.top_customers, "TopCustomers", _TOP),
+        Route("GET", "/live", "read", Live(reads).follow, _LIVE),
     ]
 
 

@@ -69,6 +69,13 @@ SCHEMAS: dict[str, Any] = {
         soldAt=_TIME,
         cancelled=_FLAG,
     ),
+    "Changes": {
+        "type": "string",
+        "description": "Server-sent events: `id` is the position, `event` the event's type, `data`"
+        " a JSON object {position, eventType, aggregate, version, recordedAt, correlationId,"
+        " change}.",
+        "examples": ["id: 1\nevent: CustomerDeleted\ndata: {...}\n\n"],
+    },
     "Customers": _page("Customer"),
     "Products": _page("Product"),
     "Orders": _page("Order"),

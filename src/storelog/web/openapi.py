@@ -65,6 +65,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string"},
         "description": "`wait=5`: how many seconds to wait for it; 2 unless told, at most 30.",
     },
+    "Last-Event-ID": {
+        "schema": {"type": "string", "pattern": r"^\d{1,19}$"},
+        "description": "The id of the last event received: the stream goes on after it.",
+    },
     "If-None-Match": {
         "schema": {"type": "string"},
         "description": "Tags the client has: 304 without a body when one is still right.",

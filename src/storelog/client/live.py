@@ -1,0 +1,96 @@
+"""The changes as they come, over as many connections as it takes: each once, none left out.
+
+Next: client/blocking.py
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from storelog.client.problems import NoAnswer, Problem
+from storelog.client.session import Session
+
+# The service sends a heart-beat every 10 s.
+SILENCE_SECONDS = 30.0
+FIRST_WAIT_SECONDS = 0.2
+MAX_WAIT_SECONDS = 5.0
+
+
+class Change(msgspec.Struct, frozen=True, rename="camel"):
+    """One change that every read holds by now; `change` says what is so since then."""
+
+    position: int
+    event_type: str
+    aggregate: str
+    version: int
+    recorded_at: datetime
+    correlation_id: str
+    change: Mapping[str, Any]
+
+
+class Live(Session):
+    """What follows the shop."""
+
+    async def follow(self, *topics: str, after: int | None = None) -> AsyncIterator[Change]:
+        """Yield the changes of the topics (all without any) above a position, else from now on.
+
+        Goes on for ever, and connects again where a connection ends. Raises Problem for a request
+        that is refused, NoAnswer when there is no connection for as long as there is patience.
+        """
+        loop = asyncio.get_running_loop()
+        query = {"topics": ",".join(topics)} if topics else {}
+        place = _Place(after)
+        wait, heard_at = FIRST_WAIT_SECONDS, loop.time()
+        while True:
+            try:
+                async with self.transport.stream(
+                    self._query_url, "/live", query, place.headers(), SILENCE_SECONDS
+                ) as response:
+                    async for line in response.content:
+                        wait, heard_at = FIRST_WAIT_SECONDS, loop.time()
+                        change = place.read(line)
+                        if change is not None:
+                            yield change
+                trouble: Exception = NoAnswer("the stream ended")
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                trouble = NoAnswer(f"{self._query_url} does not answer: {error!r}")
+            except Problem as problem:
+                if problem.status not in (429, 502, 503, 504):
+                    raise
+                trouble = problem
+            if loop.time() - heard_at > self.transport.patience:
+                raise trouble
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, MAX_WAIT_SECONDS)
+
+
+class _Place:
+    """Where a reader is: it moves with the ids, and only when an event is whole."""
+
+    def __init__(self, after: int | None) -> None:
+        self._after = after
+        self._id: int | None = None
+        self._data = b""
+
+    def headers(self) -> dict[str, str]:
+        """Return what a new connection goes on with; what was half received is forgotten."""
+        self._id, self._data = None, b""
+        return {} if self._after is None else {"Last-Event-ID": str(self._after)}
+
+    def read(self, line: bytes) -> Change | None:
+        """Take in one line; return the change that it completes."""
+        name, _, value = line.rstrip(b"\r\n").partition(b": ")
+        if name == b"id":
+            self._id = int(value)
+        elif name == b"data":
+            self._data += value
+        elif not line.strip():
+            self._after = self._after if self._id is None else self._id
+            data, self._id, self._data = self._data, None, b""
+            if data:
+                return msgspec.json.decode(data, type=Change)
+        return None

@@ -1,0 +1,47 @@
+"""Writes what changed: one insert for each block that a batch of a lane touches.
+
+Next: query_service/changes.py
+"""
+
+from typing import Any
+
+from bson.int64 import Int64
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from storelog.projector.change import Change
+from storelog.projector.read_models.changes import COLLECTION, block_of, entry_of, pack
+from storelog.projector.writer import existing
+
+
+class ChangesWriter:
+    """Collects the changes of a batch and flushes them."""
+
+    def __init__(self, database: Database[dict[str, Any]], lane: int) -> None:
+        self._collection = database[COLLECTION]
+        self._lane = lane
+        self._blocks: dict[int, list[tuple[int, str, dict[str, Any]]]] = {}
+
+    def add(self, change: Change) -> None:
+        """Collect one change; they come in log order."""
+        self._blocks.setdefault(block_of(change.position), []).append(entry_of(change))
+
+    def flush(self) -> None:
+        """Write everything. Raises PyMongoError; what was written then is written again safely."""
+        if not self._blocks:
+            return
+        documents = [
+            {
+                "_id": f"{block}/{self._lane}/{entries[-1][0]}",
+                "block": Int64(block),
+                "last": Int64(entries[-1][0]),
+                "entries": pack(entries),
+            }
+            for block, entries in self._blocks.items()
+        ]
+        try:
+            self._collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            # A crash came after this was written: what stands there begins no later than this.
+            existing(error)
+        self._blocks = {}
