@@ -26,6 +26,8 @@ def documents() -> dict[str, dict[str, Any]]:
 
 def _document(name: str, routes: list[Route], schemas: dict[str, Any]) -> dict[str, Any]:
     table = with_about(name, routes, Settings(), _NO_SERVER, _NO_SERVER, schemas)
+    # The pages of the problems stand beside the document, not in it.
+    table = [route for route in table if not route.path.startswith("/problems/")]
     return document(name, table, {**ABOUT_SCHEMAS, **schemas})
 
 

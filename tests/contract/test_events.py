@@ -12,8 +12,8 @@ from referencing.jsonschema import DRAFT7
 from generate import events
 from storelog.envelope import EVENT_TYPES
 from support.kafka import headers_of, read_events, read_watermarks
-from support.node_tools import installed
 from support.system import ANN, CAKE_STAND, System
+from support.tools import installed
 
 DOCUMENT = events.asyncapi()
 
@@ -80,7 +80,7 @@ def test_watermarks_are_as_the_document_says(sent: list[Message], shop: System) 
 
 
 def test_the_document_is_asyncapi_3() -> None:
-    path = installed() / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
+    path = installed() / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
     schema = json.loads(path.read_text("utf-8"))
     registry: Registry[Any] = Registry()
     for identifier, definition in schema["definitions"].items():

@@ -144,3 +144,14 @@ def test_rubbish_on_the_wire_is_refused_and_the_next_request_is_answered(service
             assert b"application/problem+json" in answer
             assert b"/problems/malformed-request" in answer
     assert service.get("/health/live").status == 200
+
+
+def test_the_type_of_a_problem_leads_to_what_it_means(service: Client) -> None:
+    kind = service.get("/orders/x").json["type"]
+    told = service.get(kind).json
+    assert (told["type"], told["status"]) == (kind, 404)
+    assert "deleted" in told["about"]
+    page = service.get(kind, {"Accept": "text/html,*/*"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert told["title"].encode() in page.raw
+    assert service.get("/problems/none").slug == "not-found"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from support.node_tools import run_collection
 from support.system import System
+from support.tools import run_collection
 
 
 def test_the_collection_runs_from_top_to_bottom(shop: System, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Programs from npm in an environment of their own: Node from a wheel, packages from tools/."""
+"""Programs that only tests run, in an environment of their own: what tools/ names."""
 
 import hashlib
 import json
@@ -15,29 +15,29 @@ _LOCKED = ("package.json", "package-lock.json", ".npmrc")
 
 
 def installed() -> Path:
-    """Install once for each state of the locked files; return node_modules."""
+    """Install once for each state of the locked files; return the environment's directory."""
     inputs = b"".join((SOURCE / name).read_bytes() for name in (*_LOCKED, "requirements.txt"))
     digest = hashlib.sha256(inputs).hexdigest()
     stamp = HOME / "installed"
     if stamp.is_file() and stamp.read_text() == digest:
-        return HOME / "node_modules"
+        return HOME
     _run([sys.executable, "-m", "venv", "--clear", str(HOME)])
     _run([_python(), "-m", "pip", "install", "-q", "-r", str(SOURCE / "requirements.txt")])
     for name in _LOCKED:
         (HOME / name).write_bytes((SOURCE / name).read_bytes())
     _node("npm", "ci", "--no-progress")
     stamp.write_text(digest)
-    return HOME / "node_modules"
+    return HOME
 
 
 def run_collection(variables: dict[str, str], report: Path) -> dict[str, Any]:
     """Run the whole collection against the services; return newman's report."""
-    modules = installed()
+    newman = installed() / "node_modules" / "newman" / "bin" / "newman.js"
     postman = ROOT / "postman"
     overrides = [f"--env-var={name}={value}" for name, value in variables.items()]
     _node(
         "node",
-        str(modules / "newman" / "bin" / "newman.js"),
+        str(newman),
         "run",
         str(postman / "storelog.postman_collection.json"),
         f"--environment={postman / 'storelog.postman_environment.json'}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import storelog
 from storelog import errors
-from storelog.web import problems
+from storelog.web import problem_pages, problems
 
 SOURCE = Path(storelog.__file__).parent
 
@@ -53,3 +53,9 @@ def test_what_is_not_in_the_tree_shows_nothing_of_itself() -> None:
     assert shown.status == 500
     assert b"secret" not in shown.body
     assert shown.content_type == "application/problem+json"
+
+
+def test_every_slug_has_a_page_that_says_what_to_do() -> None:
+    assert problem_pages.ABOUT.keys() == problems.TITLES.keys()
+    allowed = set(problems.STATUS.values()) | {405, 408, 413, 415, 429, 431, 500}
+    assert {status for status, _ in problem_pages.ABOUT.values()} == allowed

@@ -13,6 +13,7 @@ from storelog.event_codec import encode_json
 from storelog.web import metrics
 from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.openapi import DOCS_PAGE, document
+from storelog.web.problem_pages import problem_routes
 
 MEASURE_EVERY_SECONDS = 1.0
 Facts = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -72,7 +73,7 @@ def with_about(
         _get("/docs", "read", _constant(DOCS_PAGE, _HTML), "This document, to read", None, _HTML),
     ]
     openapi = encode_json(document(name, table, {**ABOUT_SCHEMAS, **schemas}))
-    return table
+    return [*table, *problem_routes()]
 
 
 _HTML = "text/html; charset=utf-8"

@@ -1,0 +1,92 @@
+"""`/problems/<slug>`: what each problem means and what to do, as a page or as JSON.
+
+Needs no key, since a client that was refused one must be able to read why.
+Next: web/problems.py
+"""
+
+from collections.abc import Mapping
+from html import escape
+
+from storelog.event_codec import encode_json
+from storelog.web.http import Operation, Request, Response, Route
+from storelog.web.problems import TITLES
+
+# The status that it comes with, and what to do.
+ABOUT: Mapping[str, tuple[int, str]] = {
+    "malformed-request": (
+        400,
+        "Send one JSON value in UTF-8, without duplicate keys or deep nesting, and headers of the "
+        "form that the reference gives.",
+    ),
+    "unauthenticated": (401, "Send a key that is known as `Authorization: Bearer KEY`."),
+    "forbidden": (403, "Use a key of a higher role: read, write, import, admin."),
+    "import-not-allowed": (
+        403,
+        "`orderDate`, a line's `price` and keys that begin with `import/` are for the role import.",
+    ),
+    "not-found": (404, "The path or the thing does not exist, or the thing was deleted."),
+    "method-not-allowed": (405, "Use one of the methods that the header `Allow` names."),
+    "request-timeout": (408, "Send the whole request within 20 s, on a new connection."),
+    "headers-too-large": (431, "Send fewer or shorter headers, and a shorter path."),
+    "too-large": (413, "Send at most 1 MiB; make several requests of it."),
+    "unsupported-media-type": (415, "Send `Content-Type: application/json`."),
+    "insufficient-stock": (
+        409,
+        "Nothing was sold. `products` says what was asked of each product and what there is.",
+    ),
+    "stock-limit": (409, "A stock is at most 2147483647; nothing was changed."),
+    "idempotency-in-progress": (
+        409,
+        "The first request with this key still runs: repeat after `Retry-After`, with the key.",
+    ),
+    "stale-version": (
+        412,
+        "Somebody changed it meanwhile. Read it again and decide again; `currentVersion` is its "
+        "version now.",
+    ),
+    "invalid-fields": (422, "`errors` names every field and parameter that is not allowed so."),
+    "unknown-customer": (422, "The order's customer does not exist or was deleted."),
+    "unknown-product": (422, "A product of the order does not exist or was deleted."),
+    "idempotency-key-reused": (
+        422,
+        "A key belongs to one request: method, path, body and `If-Match`. Take a new one.",
+    ),
+    "overloaded": (503, "Nothing was done. Repeat after `Retry-After`, with growing pauses."),
+    "unavailable": (503, "Nothing was done. Repeat after `Retry-After`."),
+    "not-caught-up": (
+        503,
+        "The read side is behind `Storelog-Wait-For`; repeat, or wait longer with `Prefer: wait=`. "
+        "Where it names a dead letter, an operator has to mend that first.",
+    ),
+    "outcome-unknown": (
+        503,
+        "The command may have been done. Repeat it with the same `Idempotency-Key`: you get the "
+        "first answer if it was, and it is done once if it was not.",
+    ),
+    "too-many-requests": (429, "Repeat after `Retry-After`; this client has its limit."),
+    "internal-error": (500, "A mistake of ours. Report it with the `correlationId`."),
+}
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto}}</style>
+<h1>{title}</h1><p>{about}</p><p><code>{status}</code> <code>/problems/{slug}</code></p></html>
+"""
+
+
+def problem_routes() -> list[Route]:
+    """Return a route for each problem that there is."""
+    return [_route(slug) for slug in TITLES]
+
+
+def _route(slug: str) -> Route:
+    status, about = ABOUT[slug]
+    title = TITLES[slug]
+    facts = {"type": f"/problems/{slug}", "title": title, "status": status, "about": about}
+    texts = {"title": escape(title), "about": escape(about)}
+    page = _PAGE.format(**texts, status=status, slug=slug).encode()
+    as_page = Response(200, page, (), "text/html; charset=utf-8")
+    as_json = Response(200, encode_json(facts))
+
+    async def show(request: Request) -> Response:
+        return as_page if "text/html" in request.headers.get("accept", "") else as_json
+
+    return Route("GET", f"/problems/{slug}", "public", show, Operation(title))
