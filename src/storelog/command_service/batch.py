@@ -7,7 +7,6 @@ Next: command_service/store.py
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -58,19 +57,21 @@ class Writes:
 
 
 class Batch:
-    """Decides submissions one after the other on `state`, which it moves along."""
+    """Decides submissions one after the other on `state`, which it moves along.
+
+    `remembered`: the answers there already are for the keys that are going to come.
+    """
 
     def __init__(
         self,
         state: State,
         ids: NewIds,
-        remembered: Mapping[Key, Remembered],
         now: datetime,
         keep_keys: timedelta,
     ) -> None:
         self._state = state
         self._ids = ids
-        self._remembered = remembered
+        self.remembered: dict[Key, Remembered] = {}
         self._now = now
         self._keep_keys = keep_keys
         recorded_at = max(now, state.head.recorded_at)
@@ -97,7 +98,7 @@ class Batch:
     def _earlier(self, key: Key) -> Remembered | None:
         if key in self.writes.answers:
             return self.writes.answers[key][0]
-        return self._remembered.get(key)
+        return self.remembered.get(key)
 
     def _accept(self, submission: Submission) -> Response:
         decision = decide(submission.command, self._state, self._ids, self._now)

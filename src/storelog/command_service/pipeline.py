@@ -1,33 +1,29 @@
-"""The command pipeline: while one batch is in flight, arriving commands collect for the next.
+"""The command pipeline: while one batch is being written, the next is decided as commands arrive.
 
 Guarantees that a command answered 2xx is in the log, that a refused one changed nothing, that the
-same key has one effect, and that the queue and every wait have a limit. A batch is decided in
-memory and written by one call that lands only if the log's head has not moved (store.append);
-when it has, the state is read again, the next try under the head's lock.
-Next: command_service/store.py
+same key has one effect, and that the queue and every wait have a limit. Nothing is answered before
+the batch before it is written; if that one did not land as it was decided, what was decided after
+it is taken back and decided again (landing.py).
+Next: command_service/decider.py
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import asyncpg
 import structlog
 
-from storelog.command_service import measures, state_reader, store
-from storelog.command_service.batch import Batch, Writes
-from storelog.command_service.decisions import NewIds
-from storelog.command_service.state import State
+from storelog.command_service import measures, store
+from storelog.command_service.batch import Batch, Key, Remembered
+from storelog.command_service.decider import Decider
+from storelog.command_service.landing import Landing, Try
 from storelog.command_service.submission import Command, Submission
-from storelog.domain.customer import CreateCustomer
 from storelog.domain.order import PlaceOrder
-from storelog.domain.product import CreateProduct
-from storelog.domain.value import value
-from storelog.envelope import utc_now
 from storelog.errors import Conflict, OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 
@@ -35,7 +31,7 @@ MAX_BATCH_COMMANDS = 256
 MAX_BATCH_LINES = 4_000
 QUEUE_DEADLINE_SECONDS = 0.8
 KEY_WAIT_SECONDS = 10.0
-RETRY_SECONDS = 0.1
+SWEEP_SECONDS = 0.1
 _log = structlog.get_logger()
 
 
@@ -46,10 +42,32 @@ class _Waiting:
     queued_at: float
 
 
-@value
-class _Try:
-    writes: Writes
-    answers: list[Response]
+@dataclass(slots=True)
+class _Taken:
+    """Commands that share a batch, with their answers where they are decided already."""
+
+    waiting: list[_Waiting] = field(default_factory=list)
+    lines: int = 0
+    batch: Batch | None = None
+    answers: list[Response] = field(default_factory=list)
+
+    def has_room_for(self, waiting: _Waiting) -> bool:
+        """Whether one more fits: a batch has limits in commands and in lines, but takes any one."""
+        lines = self.lines + _size(waiting.submission.command)
+        return not self.waiting or (
+            len(self.waiting) < MAX_BATCH_COMMANDS and lines <= MAX_BATCH_LINES
+        )
+
+    def add(self, waiting: _Waiting) -> None:
+        """Take one more."""
+        self.waiting.append(waiting)
+        self.lines += _size(waiting.submission.command)
+
+    def remembered(self) -> dict[Key, Remembered]:
+        """Return the answers to keys that this batch is going to have written."""
+        if self.batch is None:
+            return {}
+        return {key: first for key, (first, _) in self.batch.writes.answers.items()}
 
 
 class Pipeline:
@@ -61,33 +79,34 @@ class Pipeline:
         self._url = postgres_url
         self._max_queued = max_queued
         self._deadline = deadline_seconds
-        self._keep_keys = keep_keys
         self._queue: deque[_Waiting] = deque()
-        self._arrived = asyncio.Event()
-        self._in_flight: dict[tuple[str, str], asyncio.Future[Response]] = {}
-        self._connection: asyncpg.Connection | None = None
-        self._state: State | None = None
-        self._ids: dict[str, deque[int]] = {
-            k: deque() for k in ("customer", "product", "order", "item")
-        }
+        self._open = _Taken()
+        self._written: _Taken | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._in_flight: dict[Key, asyncio.Future[Response]] = {}
+        self._reader: asyncpg.Connection | None = None
+        self._decider = Decider(keep_keys)
+        self._landing = Landing(postgres_url, deadline_seconds, self._decider, self._alone)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closing = False
 
     async def start(self) -> None:
         """Begin to take commands."""
         measures.QUEUE_LENGTH.read = lambda: len(self._queue)
-        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._expire())]
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
 
     async def stop(self) -> None:
         """Answer what was accepted, then end."""
         self._is_closing = True
-        self._arrived.set()
-        worker, expiry = self._tasks
-        await asyncio.wait([worker], timeout=self._deadline)
-        for task in (worker, expiry):
+        self._changed.set()
+        await asyncio.wait(self._tasks[:1], timeout=self._deadline)
+        tasks = [*self._tasks, *([self._writing] if self._writing else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(worker, expiry, return_exceptions=True)
-        await self._disconnect()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._landing.disconnect()
+        self._stop_reading()
 
     async def submit(self, submission: Submission) -> Response:
         """Return the command's answer, once what it says is committed.
@@ -101,10 +120,10 @@ class Pipeline:
         deadline = time.monotonic() + KEY_WAIT_SECONDS
         while (running := self._in_flight.get(key)) is not None:
             await self._wait_for_first(running, deadline)
-        answer = asyncio.get_running_loop().create_future()
+        answer = self._enqueue(submission)
         self._in_flight[key] = answer
         try:
-            return await self._enqueue(submission, answer)
+            return await answer
         finally:
             del self._in_flight[key]
 
@@ -115,183 +134,144 @@ class Pipeline:
             raise Conflict("idempotency-in-progress", detail, headers=[("Retry-After", "1")])
         await asyncio.sleep(0)
 
-    async def _enqueue(
-        self, submission: Submission, answer: asyncio.Future[Response] | None = None
-    ) -> Response:
+    def _enqueue(self, submission: Submission) -> asyncio.Future[Response]:
         if len(self._queue) >= self._max_queued or self._is_closing:
             raise Unavailable("Too many commands are waiting.", slug="overloaded")
-        answer = answer or asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(submission, answer, time.monotonic()))
-        self._arrived.set()
-        try:
-            return await asyncio.wait_for(asyncio.shield(answer), self._deadline)
-        except TimeoutError:
-            answer.add_done_callback(_look_at)
-            detail = "The command's outcome cannot be learnt; repeat it with its Idempotency-Key."
-            raise OutcomeUnknown(detail) from None
-
-    async def _expire(self) -> None:
-        while True:
-            await asyncio.sleep(0.1)
-            oldest_allowed = time.monotonic() - QUEUE_DEADLINE_SECONDS
-            while self._queue and self._queue[0].queued_at < oldest_allowed:
-                _fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
+        self._changed.set()
+        return answer
 
     async def _run(self) -> None:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._queue:
-                await self._reach_postgresql()
-                if self._queue:
-                    await self._process(self._take())
-            if self._is_closing:
+        while self._queue or self._open.waiting or self._writing or not self._is_closing:
+            self._changed.clear()
+            if self._may_take():
+                await self._take()
+            elif self._open.waiting and self._writing is None:
+                self._write()
+            else:
+                await self._changed.wait()
+
+    def _may_take(self) -> bool:
+        if not self._queue or not self._open.has_room_for(self._queue[0]):
+            return False
+        # On what another service leaves, or on a state that is not known, nothing is decided ahead.
+        is_ahead_in_vain = self._landing.is_contended or not self._decider.has_state
+        return self._writing is None or not is_ahead_in_vain
+
+    async def _take(self) -> None:
+        """Take what waits into the open batch, and decide it, unless others write as well."""
+        async with self._decider.lock:
+            if not self._may_take():
                 return
+            measures.QUEUE_WAIT.observe(time.monotonic() - self._queue[0].queued_at)
+            taken: list[_Waiting] = []
+            while self._queue and self._open.has_room_for(self._queue[0]):
+                taken.append(self._queue.popleft())
+                self._open.add(taken[-1])
+            if self._landing.is_contended and self._open.batch is None:
+                self._write()
+                return
+            try:
+                await self._decide(taken)
+            except store.AWAY:
+                self._give_up(Unavailable("PostgreSQL is away."))
+            except Exception:  # noqa: BLE001  one bad batch must not end the worker
+                who = measures.who([waiting.submission for waiting in taken])
+                _log.exception("commands could not be decided", **who)
+                measures.SERVER_ERRORS.of().add()
+                self._give_up(OutcomeUnknown("The command failed; repeat it with its key."))
 
-    async def _reach_postgresql(self) -> None:
-        """Connect while commands still wait, so that none waits longer than its deadline for it."""
+    async def _decide(self, taken: list[_Waiting]) -> None:
+        async with asyncio.timeout(QUEUE_DEADLINE_SECONDS):
+            if self._reader is None or self._reader.is_closed():
+                self._reader = await store.connect(self._url)
+            batch = self._open.batch
+            if batch is None:
+                batch = self._open.batch = await self._decider.open(self._reader)
+            submissions = [waiting.submission for waiting in taken]
+            written = self._written.remembered() if self._written else {}
+            self._open.answers += await self._decider.decide(
+                self._reader, batch, submissions, written
+            )
+
+    def _give_up(self, error: Unavailable) -> None:
+        """Fail the open batch, of which nothing was sent, and whatever it was decided on."""
+        self._decider.forget()
+        self._stop_reading()
+        failed, self._open = self._open.waiting, _Taken()
+        measures.count_commands([waiting.submission for waiting in failed], None)
+        _fail(failed, error)
+
+    def _stop_reading(self) -> None:
+        if self._reader is not None:
+            self._reader.terminate()
+            self._reader = None
+
+    def _write(self) -> None:
+        """Close the open batch and begin to write it."""
+        taken, self._open = self._open, _Taken()
+        if taken.batch is not None:
+            self._decider.go_on_from(taken.batch)
+        self._written = taken
+        self._writing = asyncio.create_task(self._land(taken))
+
+    async def _land(self, taken: _Taken) -> None:
+        submissions, began_ns = [w.submission for w in taken.waiting], time.time_ns()
+        first = Try(taken.batch.writes, taken.answers) if taken.batch else None
         try:
-            await self._connected()
-        except store.AWAY:
-            _fail(self._queue, Unavailable("PostgreSQL is away."))
-            self._queue.clear()
-
-    def _take(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        lines = 0
-        while self._queue and len(batch) < MAX_BATCH_COMMANDS:
-            lines += _size(self._queue[0].submission.command)
-            if batch and lines > MAX_BATCH_LINES:
-                break
-            batch.append(self._queue.popleft())
-        measures.QUEUE_WAIT.observe(time.monotonic() - batch[0].queued_at)
-        return batch
-
-    async def _process(self, batch: list[_Waiting]) -> None:
-        submissions, began_ns = [waiting.submission for waiting in batch], time.time_ns()
-        try:
-            answers = await self._commit(submissions)
+            answers = await self._landing.land(submissions, first)
         except Unavailable as error:
             measures.count_commands(submissions, None)
-            _fail(batch, error)
-            return
+            _fail(taken.waiting, error)
         except Exception:  # noqa: BLE001  one bad batch must not end the worker; each is answered
             _log.exception("a batch of commands failed", **measures.who(submissions))
             measures.count_commands(submissions, None)
             measures.SERVER_ERRORS.of().add()
-            await self._disconnect()
-            _fail(batch, OutcomeUnknown("The command failed; repeat it with its Idempotency-Key."))
-            return
-        measures.count_commands(submissions, answers, began_ns)
-        for waiting, answer in zip(batch, answers, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(answer)
+            self._landing.disconnect()
+            _fail(taken.waiting, OutcomeUnknown("The command failed; repeat it with its key."))
+            async with self._alone():
+                self._decider.forget()
+        else:
+            measures.count_commands(submissions, answers, began_ns)
+            for waiting, answer in zip(taken.waiting, answers, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(answer)
+        finally:
+            self._writing = None
+            self._changed.set()
 
-    async def _commit(self, submissions: list[Submission]) -> list[Response]:
-        """Commit one batch: at once if the head has not moved, else again under its lock."""
-        give_up_at = time.monotonic() + self._deadline
-        in_doubt: list[_Try] = []
-        is_contended = False
-        while time.monotonic() < give_up_at:
-            try:
-                connection = await self._connected()
-                async with store.head_locked(connection) if is_contended else nullcontext():
-                    if is_contended:
-                        self._state = None
-                    # Under the lock, and every try: a message that was lost on its way can still
-                    # arrive, but not between this look and the next try.
-                    for lost in in_doubt:
-                        if await store.has_landed(connection, lost.writes):
-                            return lost.answers
-                    in_doubt.append(await self._decide(connection, submissions))
-                    await self._append(connection, in_doubt)
-                self._settle(in_doubt[-1].writes)
-                return in_doubt[-1].answers
-            except store.Conflicted:
-                measures.CONFLICTS.add()
-                self._state, is_contended = None, True
-            except store.AWAY as error:
-                await self._disconnect()
-                if not in_doubt:
-                    raise Unavailable("PostgreSQL is away.") from error
-                is_contended = True
-                await asyncio.sleep(RETRY_SECONDS)
-        if in_doubt:
-            raise OutcomeUnknown("PostgreSQL went away; repeat the command with its key.")
-        raise Unavailable("PostgreSQL is too busy.", slug="overloaded")
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Hold the decider; what was decided ahead goes back to the front of the queue."""
+        async with self._decider.lock:
+            if self._open.waiting:
+                self._queue.extendleft(reversed(self._open.waiting))
+                self._open = _Taken()
+                self._decider.forget()
+            yield
 
-    async def _append(self, connection: asyncpg.Connection, in_doubt: list[_Try]) -> None:
-        """Write the newest try; one that met a moved head wrote nothing, and is in no doubt."""
-        try:
-            with measures.APPEND.timing():
-                await store.append(connection, in_doubt[-1].writes)
-        except store.Conflicted:
-            in_doubt.pop()
-            raise
-
-    def _settle(self, writes: Writes) -> None:
-        measures.BATCH_EVENTS.observe(len(writes.events))
-        if self._state is not None:
-            self._state.settle(writes.head)
-
-    async def _decide(self, connection: asyncpg.Connection, submissions: list[Submission]) -> _Try:
-        with measures.LOAD.timing():
-            if self._state is None:
-                self._state = State(await store.read_head(connection))
-            state, self._state = self._state, None
-            keys = [s.key for s in submissions if s.key is not None]
-            remembered = await state_reader.read_answers(connection, keys) if keys else {}
-            await state_reader.load_for(connection, state, [s.command for s in submissions])
-            ids = await self._reserve_ids(connection, submissions)
-        with measures.DECIDE.timing():
-            batch = Batch(state, ids, remembered, utc_now(), self._keep_keys)
-            answers = [batch.answer(submission) for submission in submissions]
-        self._state = state
-        return _Try(batch.writes, answers)
-
-    async def _reserve_ids(
-        self, connection: asyncpg.Connection, submissions: Iterable[Submission]
-    ) -> NewIds:
-        needed = dict.fromkeys(self._ids, 0)
-        for submission in submissions:
-            match submission.command:
-                case PlaceOrder(lines=lines):
-                    needed["order"] += 1
-                    needed["item"] += len(lines)
-                case CreateCustomer():
-                    needed["customer"] += 1
-                case CreateProduct():
-                    needed["product"] += 1
-        for kind, count in needed.items():
-            if count > len(self._ids[kind]):
-                self._ids[kind].extend(
-                    await state_reader.new_ids(connection, kind, max(2 * count, 16))
-                )
-        return {kind: ids.popleft for kind, ids in self._ids.items()}
-
-    async def _connected(self) -> asyncpg.Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._state = None
-            self._connection = await store.connect(self._url)
-        return self._connection
-
-    async def _disconnect(self) -> None:
-        self._state = None
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+    async def _sweep(self) -> None:
+        """End waits that are over: 503 within a second of what was not sent, else not known."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            while self._queue and self._queue[0].queued_at < now - QUEUE_DEADLINE_SECONDS:
+                _fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
+            is_late = bool(self._open.waiting) and (
+                self._open.waiting[0].queued_at < now - QUEUE_DEADLINE_SECONDS
+            )
+            if is_late and not self._decider.lock.locked():
+                self._give_up(Unavailable("Overloaded.", slug="overloaded"))
+            written = self._written.waiting if self._written and self._writing else []
+            late = [w for w in written if w.queued_at < now - self._deadline]
+            _fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))
 
 
 def _fail(batch: Iterable[_Waiting], error: Unavailable) -> None:
     for waiting in batch:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)
-
-
-def _look_at(answer: asyncio.Future[Response]) -> None:
-    """Take note of an error that nobody waits for any more."""
-    if not answer.cancelled():
-        answer.exception()
 
 
 def _size(command: Command) -> int:

@@ -7,7 +7,6 @@ Next: command_service/batch.py
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 
 from storelog.domain.customer import Customer
 from storelog.domain.order import Order
@@ -32,20 +31,22 @@ class Head:
 class State:
     """Aggregates as of `head`; None for one that is known not to exist.
 
-    Customers and products are kept from batch to batch (the oldest go first), orders only for the
-    batch that asks for them.
+    Customers and products are kept from batch to batch; of orders only those that the batch being
+    decided and the one before it, which may not be written yet, have touched.
     """
 
     head: Head
     customers: dict[int, Customer | None] = field(default_factory=dict)
     products: dict[int, Product | None] = field(default_factory=dict)
     orders: dict[int, Order | None] = field(default_factory=dict)
+    orders_before: dict[int, Order | None] = field(default_factory=dict)
 
-    def settle(self, head: Head) -> None:
-        """Go on from a batch that was committed and left the log at `head`."""
-        self.head = head
-        self.orders.clear()
-        for kept in (self.customers, self.products):
-            if len(kept) > MAX_KEPT:
-                for old in list(islice(kept, len(kept) - MAX_KEPT // 2)):
-                    del kept[old]
+    def after(self, head: Head) -> "State | None":
+        """Return the state that a batch leaves, with the log at `head`.
+
+        None where too much is kept: what the batch has touched cannot be dropped before it is
+        written, so the state is read anew then.
+        """
+        if max(len(self.customers), len(self.products)) > MAX_KEPT:
+            return None
+        return State(head, self.customers, self.products, {}, self.orders)

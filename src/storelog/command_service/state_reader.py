@@ -64,6 +64,8 @@ async def load(
     order_ids: Iterable[int],
 ) -> None:
     """Put what `state` does not know of these aggregates into it; None for what does not exist."""
+    touched = {i: state.orders_before[i] for i in order_ids if i in state.orders_before}
+    state.orders = touched | state.orders
     orders = [i for i in order_ids if i not in state.orders]
     if orders:
         await _load_orders(connection, state, orders)

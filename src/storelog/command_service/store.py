@@ -66,12 +66,11 @@ class Conflicted(Exception):
 
 
 @asynccontextmanager
-async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """Hold the log's head: whoever else wants to write waits until the transaction ends."""
+async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[Head]:
+    """Hold the log's head, and give it: who else wants to write waits for the transaction's end."""
     try:
         async with connection.transaction():
-            await read_head(connection, lock=True)
-            yield
+            yield await read_head(connection, lock=True)
     except (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError) as error:
         raise Conflicted from error
 

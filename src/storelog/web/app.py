@@ -6,12 +6,12 @@ Next: command_service/api.py
 """
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 import structlog
 
@@ -89,7 +89,7 @@ class App:
         }
         began = time.perf_counter()
         given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
-        correlation_id = given if _CORRELATION.fullmatch(given) else uuid4().hex
+        correlation_id = given if given and _CORRELATION.fullmatch(given) else os.urandom(16).hex()
         self._in_flight += 1
         try:
             if self._in_flight > self._max_in_flight:

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from storelog.errors import Malformed, ProtocolRefusal, StorelogError
 from storelog.web.connections import Connections
+from storelog.web.corked import CorkedTransport
 from storelog.web.problems import render
 
 HEAD_DEADLINE_SECONDS = 10.0
@@ -49,7 +50,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._has_drained = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        corked: Any = CorkedTransport(transport, self.loop)
+        super().connection_made(corked)
         self._head_since = self.loop.time()
         refusal = self.door.enter(self, self.client)
         if refusal is not None:

@@ -1,0 +1,109 @@
+"""The state in memory that commands are decided on, and the ids that they are given.
+
+A command is decided on the state that the batch before it leaves, even while that batch is still
+being written: what was decided lands only if the head is then where it was taken to be
+(store.append). After anything that went wrong the state is forgotten and read anew.
+Next: command_service/batch.py
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+import asyncpg
+
+from storelog.command_service import measures, state_reader, store
+from storelog.command_service.batch import Batch, Key, Remembered
+from storelog.command_service.decisions import NewIds
+from storelog.command_service.state import Head, State
+from storelog.command_service.submission import Submission
+from storelog.domain.customer import CreateCustomer
+from storelog.domain.order import PlaceOrder
+from storelog.domain.product import CreateProduct
+from storelog.envelope import utc_now
+from storelog.web.http import Response
+
+IDS_AHEAD = 256
+
+
+class Decider:
+    """One per pipeline, used by one task at a time: who holds `lock`."""
+
+    def __init__(self, keep_keys: timedelta) -> None:
+        self._keep_keys = keep_keys
+        self._state: State | None = None
+        self._ids: dict[str, deque[int]] = {
+            kind: deque() for kind in ("customer", "product", "order", "item")
+        }
+        self._next: NewIds = {kind: ids.popleft for kind, ids in self._ids.items()}
+        self.lock = asyncio.Lock()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the state is known without reading the log's head."""
+        return self._state is not None
+
+    def forget(self) -> None:
+        """Drop the state: it may not be what the log says."""
+        self._state = None
+
+    def go_on_at(self, head: Head) -> None:
+        """Keep the state only if it is the one at `head`."""
+        if self._state is None or self._state.head != head:
+            self._state = State(head)
+
+    def go_on_from(self, batch: Batch) -> None:
+        """Take the state on to where a batch leaves it, which is about to be written."""
+        if self._state is not None:
+            self._state = self._state.after(batch.writes.head)
+
+    async def open(self, connection: asyncpg.Connection) -> Batch:
+        """Return an empty batch on the state in memory, or on the log's head of now."""
+        if self._state is None:
+            self._state = State(await store.read_head(connection))
+        return Batch(self._state, self._next, utc_now(), self._keep_keys)
+
+    async def decide(
+        self,
+        connection: asyncpg.Connection,
+        batch: Batch,
+        submissions: list[Submission],
+        being_written: Mapping[Key, Remembered],
+    ) -> list[Response]:
+        """Decide commands into `batch`; `being_written`: answers of the batch before it.
+
+        Reads what the state lacks. After any error the batch is spoilt, and the state forgotten.
+        """
+        state, self._state = self._state, None
+        assert state is not None
+        with measures.LOAD.timing():
+            keys = [s.key for s in submissions if s.key is not None]
+            if keys:
+                batch.remembered.update(await state_reader.read_answers(connection, keys))
+                batch.remembered.update(being_written)
+            await state_reader.load_for(connection, state, [s.command for s in submissions])
+            await self._reserve_ids(connection, submissions)
+        with measures.DECIDE.timing():
+            answers = [batch.answer(submission) for submission in submissions]
+        self._state = state
+        return answers
+
+    async def _reserve_ids(
+        self, connection: asyncpg.Connection, submissions: Iterable[Submission]
+    ) -> None:
+        needed = dict.fromkeys(self._ids, 0)
+        for submission in submissions:
+            match submission.command:
+                case PlaceOrder(lines=lines):
+                    needed["order"] += 1
+                    needed["item"] += len(lines)
+                case CreateCustomer():
+                    needed["customer"] += 1
+                case CreateProduct():
+                    needed["product"] += 1
+        for kind, count in needed.items():
+            if count > len(self._ids[kind]):
+                # Little by little for a quiet shop, in large pieces for a busy one.
+                more = count if count == 1 else max(2 * count, IDS_AHEAD)
+                self._ids[kind].extend(await state_reader.new_ids(connection, kind, more))

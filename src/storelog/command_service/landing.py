@@ -1,0 +1,140 @@
+"""Lands a batch in the log: at once if the head has not moved, else decided again under its lock.
+
+Guarantees one effect for each batch, whatever is lost: a try whose answer did not come is looked
+for under the head's lock, every time, before another is made. A batch that ends in no answer is
+OutcomeUnknown; one of which nothing was sent is Unavailable.
+Next: command_service/store.py
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import asyncpg
+
+from storelog.command_service import measures, store
+from storelog.command_service.batch import Writes
+from storelog.command_service.decider import Decider
+from storelog.command_service.submission import Submission
+from storelog.domain.value import value
+from storelog.errors import OutcomeUnknown, Unavailable
+from storelog.web.http import Response
+
+RETRY_SECONDS = 0.1
+# After another service has written, for so long: lock first, decide then.
+CONTENDED_SECONDS = 0.5
+
+
+@value
+class Try:
+    """What a batch would write, and the answers that it would give."""
+
+    writes: Writes
+    answers: list[Response]
+
+
+class Landing:
+    """The pipeline's writing connection, and what to do when a write does not just succeed.
+
+    `alone` holds the decider's lock and takes back whatever was decided ahead.
+    """
+
+    def __init__(
+        self,
+        postgres_url: str,
+        deadline_seconds: float,
+        decider: Decider,
+        alone: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
+        self._url = postgres_url
+        self._deadline = deadline_seconds
+        self._decider = decider
+        self._alone = alone
+        self._connection: asyncpg.Connection | None = None
+        self._contended_until = 0.0
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether another service writes as well, so that deciding ahead is mostly in vain."""
+        return time.monotonic() < self._contended_until
+
+    async def land(self, submissions: list[Submission], first: Try | None) -> list[Response]:
+        """Write `first`, or what the commands come to by then; return their answers.
+
+        Raises Unavailable, and then nothing was written; OutcomeUnknown.
+        """
+        give_up_at = time.monotonic() + self._deadline
+        in_doubt: list[Try] = []
+        if first is not None:
+            try:
+                connection = await self._connected()
+                in_doubt.append(first)
+                await self._append(connection, in_doubt)
+                return first.answers
+            except store.Conflicted:
+                self._contended_until = time.monotonic() + CONTENDED_SECONDS
+            except store.AWAY as error:
+                self.disconnect()
+                if not in_doubt:
+                    self._decider.forget()
+                    raise Unavailable("PostgreSQL is away.") from error
+        async with self._alone():
+            if first is not None:
+                self._decider.forget()
+            return await self._land_again(submissions, in_doubt, give_up_at)
+
+    async def _land_again(
+        self, submissions: list[Submission], in_doubt: list[Try], give_up_at: float
+    ) -> list[Response]:
+        while time.monotonic() < give_up_at:
+            try:
+                connection = await self._connected()
+                async with store.head_locked(connection) as head:
+                    # Under the lock, and every try: a message that was lost on its way can still
+                    # arrive, but not between this look and the next try.
+                    for lost in in_doubt:
+                        if await store.has_landed(connection, lost.writes):
+                            self._decider.forget()
+                            return lost.answers
+                    self._decider.go_on_at(head)
+                    batch = await self._decider.open(connection)
+                    answers = await self._decider.decide(connection, batch, submissions, {})
+                    in_doubt.append(Try(batch.writes, answers))
+                    await self._append(connection, in_doubt)
+                self._decider.go_on_from(batch)
+                return answers
+            except store.Conflicted:
+                self._decider.forget()
+            except store.AWAY as error:
+                self._decider.forget()
+                self.disconnect()
+                if not in_doubt:
+                    raise Unavailable("PostgreSQL is away.") from error
+                await asyncio.sleep(RETRY_SECONDS)
+        if in_doubt:
+            raise OutcomeUnknown("PostgreSQL went away; repeat the command with its key.")
+        raise Unavailable("PostgreSQL is too busy.", slug="overloaded")
+
+    async def _append(self, connection: asyncpg.Connection, in_doubt: list[Try]) -> None:
+        """Write the newest try; one that met a moved head wrote nothing, and is in no doubt."""
+        writes = in_doubt[-1].writes
+        try:
+            with measures.APPEND.timing():
+                await store.append(connection, writes)
+        except store.Conflicted:
+            measures.CONFLICTS.add()
+            in_doubt.pop()
+            raise
+        measures.BATCH_EVENTS.observe(len(writes.events))
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await store.connect(self._url)
+        return self._connection
+
+    def disconnect(self) -> None:
+        """Drop the connection; the server ends what it was doing for it."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
