@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from generate import events, postman
+from generate import events, grafana, metrics, postman
 from generate.openapi import documents
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +18,8 @@ def files() -> dict[str, str]:
     }
     return {
         **{f"docs/schemas/{name}.json": _json(value) for name, value in schemas.items()},
+        "docs/metrics.md": metrics.page(),
+        "deploy/observability/grafana-dashboard.json": _json(grafana.dashboard()),
         "postman/storelog.postman_collection.json": _json(postman.collection()),
         "postman/storelog.postman_environment.json": _json(
             postman.environment("http://127.0.0.1:8080", "http://127.0.0.1:8081")

@@ -203,11 +203,10 @@ def load(
     """
     environ = os.environ if environ is None else environ
     file = _read_file(Path("storelog.toml"))
-    home = data_dir or Path(environ.get(PREFIX + "DATA_DIR") or file.pop("data_dir", ".storelog"))
-    file.pop("data_dir", None)
+    home, home_source = _home(data_dir, environ, file.pop("data_dir", None))
     running = running_settings(home) if use_running else {}
     values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    sources = {"data_dir": home_source}
     for entry in fields(Settings):
         candidates = (
             ("flag", (flags or {}).get(entry.name)),
@@ -222,6 +221,16 @@ def load(
     if file:
         raise BadSetting("storelog.toml", sorted(file)[0], "the settings of `storelog config`")
     return Loaded(Settings(**values), sources, home.resolve())
+
+
+def _home(flag: Path | None, environ: Mapping[str, str], in_file: Any) -> tuple[Path, str]:
+    """Return the data directory and where it was named."""
+    named = environ.get(PREFIX + "DATA_DIR")
+    if flag is not None:
+        return flag, "flag"
+    if named:
+        return Path(named), "environment"
+    return (Path(in_file), "file") if in_file is not None else (Path(".storelog"), "default")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

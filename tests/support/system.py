@@ -56,7 +56,9 @@ class System:
         processes: tuple[str, ...] = PROCESSES,
         environment: Mapping[str, str] | None = None,
         key: str | None = None,
+        python: str = sys.executable,
     ) -> None:
+        self._python = python
         self._ports = {name: free_port() for name in PROCESSES}
         urls = {name: f"http://127.0.0.1:{port}" for name, port in self._ports.items()}
         self.settings = replace(
@@ -99,7 +101,7 @@ class System:
         return {**os.environ, **named, "STORELOG_DATA_DIR": str(self._home), **self._extra}
 
     def start(self, name: str) -> None:
-        argv = [sys.executable, "-m", "storelog", name, "--port", str(self._ports[name])]
+        argv = [self._python, "-m", "storelog", name, "--port", str(self._ports[name])]
         with (self._home / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 argv, env=self.environment, stdout=log, stderr=log, cwd=self._home

@@ -24,7 +24,7 @@ def config(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         {
             "name": "STORELOG_DATA_DIR",
             "value": str(loaded.data_dir),
-            "source": "",
+            "source": loaded.sources["data_dir"],
             "unit": "",
             "default": "./.storelog",
             "about": "where `storelog up` keeps its data",
@@ -37,4 +37,4 @@ def config(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         unit = f" {row['unit']}" if row["unit"] else ""
         default = f", default {row['default']}{unit}" if row["default"] else ""
         print(f"{row['name']} = {row['value'] or '-'}{unit if row['value'] else ''}")
-        print(f"    {row['about']} ({row['source'] or 'default'}{default})")
+        print(f"    {row['about']} ({row['source']}{default})")

@@ -13,9 +13,11 @@ from storelog.cli import (
     config,
     dead_letters,
     demo,
+    doctor,
     down,
     events,
     import_,
+    install_mongodb,
     keys,
     lag,
     migrate,
@@ -47,6 +49,8 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.command("demo")(demo.demo)
 app.command("torture")(torture.torture)
 app.command("config")(config.config)
+app.command("doctor")(doctor.doctor)
+app.command("install-mongodb")(install_mongodb.install_mongodb)
 app.add_typer(import_.app, name="import")
 app.add_typer(keys.app, name="keys")
 app.command("command-service")(services.command_service)

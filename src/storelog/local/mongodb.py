@@ -1,4 +1,7 @@
-"""The embedded MongoDB-wire server: `mongod`, else `secantusd-rs` on PATH, else SecantusDB.
+"""The embedded MongoDB-wire server: MongoDB's own where there is one, else SecantusDB.
+
+In this order: what `storelog install-mongodb` fetched, `mongod` on PATH, `secantusd-rs` on PATH,
+SecantusDB from the extra `local`.
 
 SecantusDB (GPL-2.0) is only ever started as a separate program, never imported.
 Next: local/supervisor.py
@@ -15,6 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from storelog.errors import CannotRun
+from storelog.local import mongodb_download
 from storelog.local.ports import HOST
 from storelog.local.program import Program
 
@@ -38,8 +42,16 @@ def program(data_dir: Path, port: int) -> Program:
     )
 
 
-def _choose(home: Path, port: int) -> tuple[str, list[str], str]:
-    mongod, rust = shutil.which("mongod"), shutil.which("secantusd-rs")
+def describe() -> str:
+    """Return which server `program` would start. Raises CannotRun."""
+    name, _, release = _choose(None, 0)
+    return f"{name} {release}".strip()
+
+
+def _choose(home: Path | None, port: int) -> tuple[str, list[str], str]:
+    own = mongodb_download.installed()
+    mongod = str(own) if own else shutil.which("mongod")
+    rust = shutil.which("secantusd-rs")
     python = Path(sys.executable).parent / "secantusd-py"
     if mongod is not None:
         folder = _folder(home, "mongod")
@@ -58,8 +70,10 @@ def _choose(home: Path, port: int) -> tuple[str, list[str], str]:
     return "SecantusDB", [*argv, "--log-level", "WARNING"], release
 
 
-def _folder(home: Path, name: str) -> str:
+def _folder(home: Path | None, name: str) -> str:
     """Each server keeps its own files: they do not read one another's."""
+    if home is None:
+        return ""
     folder = home / name
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)

@@ -43,10 +43,15 @@ async def migrate(postgres_url: str, lanes: int) -> int:
         await connection.close()
 
 
+def names() -> list[str]:
+    """Return the names of all changes, in their order."""
+    entries = files("storelog.migrations").iterdir()
+    return sorted(entry.name for entry in entries if entry.name.endswith(".sql"))
+
+
 def _changes() -> list[tuple[str, str]]:
     here = files("storelog.migrations")
-    names = sorted(entry.name for entry in here.iterdir() if entry.name.endswith(".sql"))
-    return [(name, here.joinpath(name).read_text("utf-8")) for name in names]
+    return [(name, here.joinpath(name).read_text("utf-8")) for name in names()]
 
 
 async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:

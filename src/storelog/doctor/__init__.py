@@ -1,0 +1,1 @@
+"""What is wrong with this machine or these servers, and what to do: behind `storelog doctor`."""

