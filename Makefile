@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install up test test-retail torture hostile postman generate check
+.PHONY: help install up test test-retail test-pgadmin torture hostile postman generate schema check
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -18,7 +18,10 @@ up: install ## start everything
 	@$(BIN)/storelog up
 
 test: install ## run every test, starting what it needs
-	$(BIN)/python -m pytest -m "not retail" --durations=10
+	$(BIN)/python -m pytest -m "not retail and not pgadmin" --durations=10
+
+test-pgadmin: install ## fetch pgAdmin 4, start it, connect
+	$(BIN)/python -m pytest -m pgadmin -s
 
 test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names the file)
 	$(BIN)/python -m pytest -m retail -s
@@ -31,6 +34,9 @@ postman: install ## run the Postman collection against a system of its own
 
 generate: install ## write the files that are made from the code
 	$(BIN)/python -m generate
+
+schema: install ## draw docs/schema.md from a migrated PostgreSQL
+	$(BIN)/python -m generate.schema
 
 check: install ## format, lint, types, layers, tidy
 	$(BIN)/ruff format --check src tests generate

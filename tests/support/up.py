@@ -39,8 +39,8 @@ class Up:
             cwd="/",
         )
 
-    def detach(self) -> "subprocess.CompletedProcess[str]":
-        return self.cli("up", "--detach", *self._ports)
+    def detach(self, *more: str, seconds: float = UP_SECONDS) -> "subprocess.CompletedProcess[str]":
+        return self.cli("up", "--detach", *self._ports, *more, seconds=seconds)
 
     def start(self) -> None:
         """Run it in the foreground until it is ready."""

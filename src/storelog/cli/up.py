@@ -15,6 +15,8 @@ from storelog.errors import BadUse, CannotRun
 from storelog.setting_types import mask_url
 
 DETACH_SECONDS = 240.0
+# Fetching pgAdmin 4 for the first time takes minutes.
+PGADMIN_SECONDS = 1_200.0
 _FIRST = """curl -i -X POST {url}/products -H 'Content-Type: application/json' \\
        -d '{{"name": "Cake stand", "price": "12.75", "stock": 10}}'"""
 
@@ -27,6 +29,9 @@ def up(
     query_port: Annotated[
         int, typer.Option(min=1, max=65535, help="The Query Service's port.")
     ] = 8081,
+    pgadmin: Annotated[
+        bool, typer.Option("--pgadmin", help="pgAdmin 4 too, connected to the write database.")
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once everything is ready.")
     ] = False,
@@ -39,7 +44,8 @@ def up(
         raise BadUse("--command-port and --query-port must differ")
     home = settings_of(data_dir).data_dir
     if detach:
-        _detach(home, command_port, query_port)
+        more = ["--pgadmin"] if pgadmin else []
+        _detach(home, command_port, query_port, more)
         return
     from storelog.config import load
     from storelog.local.supervisor import Supervisor
@@ -51,7 +57,7 @@ def up(
         _say(f"Storelog is ready after {time.monotonic() - began:.1f} s\n")
         print(_addresses(complete), flush=True)
 
-    Supervisor(home, _say).run(settings, command_port, query_port, ready)
+    Supervisor(home, _say).run(settings, command_port, query_port, ready, with_pgadmin=pgadmin)
     _say("stopped")
 
 
@@ -72,19 +78,22 @@ def _addresses(settings: Settings) -> str:
     return f"{table}\n\nTry:\n  {first}\n\nCtrl-C stops everything."
 
 
-def _detach(home: Path, command_port: int, query_port: int) -> None:
+def _detach(home: Path, command_port: int, query_port: int, more: list[str]) -> None:
     """Start `up` in a session of its own and wait until it is ready, or has said why not."""
     from storelog.local import run_file
 
     logs = home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    # pgAdmin's address, which is shown here, lets in whoever has it.
+    (logs / "up.log").touch(mode=0o600)
     argv = [sys.executable, "-m", "storelog", "up", "--data-dir", str(home)]
-    argv += ["--command-port", str(command_port), "--query-port", str(query_port)]
+    argv += ["--command-port", str(command_port), "--query-port", str(query_port), *more]
     with (logs / "up.log").open("w+") as log:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-        give_up_at = time.monotonic() + DETACH_SECONDS
+        seconds = PGADMIN_SECONDS if more else DETACH_SECONDS
+        give_up_at = time.monotonic() + seconds
         while time.monotonic() < give_up_at:
             facts = run_file.read(home)
             if facts and facts["pid"] == process.pid and facts["state"] == "ready":
@@ -94,7 +103,7 @@ def _detach(home: Path, command_port: int, query_port: int) -> None:
             threading.Event().wait(0.1)
         else:
             process.terminate()
-            raise CannotRun(f"`storelog up` was not ready within {DETACH_SECONDS:.0f} s")
+            raise CannotRun(f"`storelog up` was not ready within {seconds:.0f} s")
     print((logs / "up.log").read_text("utf-8").replace("Ctrl-C stops", "`storelog down` stops"))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from storelog.config import Settings
-from storelog.local import kafka, mongodb, postgres
+from storelog.local import kafka, mongodb, pgadmin, postgres
 from storelog.local.ports import HOST, kept_ports
 from storelog.local.program import Program
 
@@ -61,6 +61,13 @@ def plan(settings: Settings, data_dir: Path, command_port: int, query_port: int)
     with ThreadPoolExecutor(3) as pool:
         servers = list(pool.map(lambda make: make(), makers.values()))
     return Plan(complete, servers, external)
+
+
+def pgadmin_program(settings: Settings, data_dir: Path) -> tuple[Program, str]:
+    """Return pgAdmin 4 on the write database, and the address to open. Raises CannotRun."""
+    port = kept_ports(data_dir, ("pgadmin",))["pgadmin"]
+    made = pgadmin.program(data_dir, port, settings.postgres_url or "")
+    return made, pgadmin.url(data_dir, port)
 
 
 def processes(settings: Settings, data_dir: Path, environment: dict[str, str]) -> list[Program]:

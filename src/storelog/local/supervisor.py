@@ -23,7 +23,7 @@ from storelog.errors import BadUse, CannotRun
 from storelog.local import run_file
 from storelog.local.ports import is_free
 from storelog.local.program import Program
-from storelog.local.servers import plan, processes
+from storelog.local.servers import pgadmin_program, plan, processes
 from storelog.local.watchdog import Watchdog
 from storelog.server_setup import set_up_servers
 
@@ -53,6 +53,8 @@ class Supervisor:
         command_port: int,
         query_port: int,
         ready: Callable[[Settings], None],
+        *,
+        with_pgadmin: bool = False,
     ) -> None:
         """Run until SIGINT or SIGTERM; call `ready` once. Raises CannotRun and BadUse."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
@@ -64,6 +66,8 @@ class Supervisor:
                 signal.signal(number, lambda *_: self._stop.set())
             try:
                 self._start(settings, command_port, query_port)
+                if with_pgadmin and not self._stop.is_set():
+                    self._start_pgadmin()
                 if not self._stop.is_set():
                     self._state = "ready"
                     self._tell()
@@ -92,6 +96,13 @@ class Supervisor:
         asyncio.run(self._migrate())
         environment = run_file.as_environment(self._complete)
         self._bring_up(processes(self._complete, self._data_dir, environment))
+
+    def _start_pgadmin(self) -> None:
+        self._say("preparing pgAdmin 4 (the first time it is fetched: some minutes, 600 MB)")
+        program, address = pgadmin_program(self._complete, self._data_dir)
+        self._servers = [program, *self._servers]
+        self._bring_up([program])
+        self._say(f"pgAdmin 4: {address}")
 
     async def _migrate(self) -> None:
         """Migrate, again for a while where a server is still recovering."""

@@ -14,6 +14,7 @@ from uuid import uuid4
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from storelog.errors import Malformed, ProtocolRefusal, StorelogError
+from storelog.web import request_metrics
 from storelog.web.connections import Connections
 from storelog.web.corked import CorkedTransport
 from storelog.web.problems import render
@@ -118,6 +119,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _answer(self, error: StorelogError) -> None:
         answer = render(error, "", uuid4().hex)
+        request_metrics.count_refusal(answer)
         headers = [
             *answer.headers,
             ("Content-Type", answer.content_type),

@@ -1,0 +1,2 @@
+-- How far Kafka is behind the log.
+SELECT * FROM relay_lag;

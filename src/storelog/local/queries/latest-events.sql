@@ -1,0 +1,2 @@
+-- The latest events, newest first.
+SELECT * FROM latest_events LIMIT 100;

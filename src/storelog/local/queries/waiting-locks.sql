@@ -1,0 +1,2 @@
+-- Who waits for a lock, and for whom.
+SELECT * FROM waiting_locks;
