@@ -48,7 +48,7 @@ class Installed:
 
     def pip(self, *argv: str) -> None:
         done = self._run(
-            [self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+            [sys.executable, "-m", "pip", "--python", self.python, "install", "-q", "--disable-pip-version-check",
              "--constraint", str(ROOT / "constraints.txt"), *argv],
             INSTALL_SECONDS,
         )  # fmt: skip
@@ -75,7 +75,9 @@ def installed() -> Iterator[Installed]:
     home = Path(tempfile.mkdtemp(prefix="storelog-install-"))
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(home), str(ROOT)]
     subprocess.run(build, check=True, timeout=INSTALL_SECONDS)
-    subprocess.run([sys.executable, "-m", "venv", str(home / "venv")], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(home / "venv")], check=True, timeout=120
+    )
     (wheel,) = home.glob("*.whl")
     made = Installed(home, wheel)
     made.pip(str(wheel))
