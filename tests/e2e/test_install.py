@@ -48,7 +48,8 @@ class Installed:
 
     def pip(self, *argv: str) -> None:
         done = self._run(
-            [sys.executable, "-m", "pip", "--python", self.python, "install", "-q", "--disable-pip-version-check",
+            [sys.executable, "-m", "pip", "--python", self.python, "install", "-q",
+             "--disable-pip-version-check",
              "--constraint", str(ROOT / "constraints.txt"), *argv],
             INSTALL_SECONDS,
         )  # fmt: skip
