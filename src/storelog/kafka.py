@@ -26,6 +26,9 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         "client.id": "storelog",
         "socket.keepalive.enable": True,
         "reconnect.backoff.max.ms": 1_000,
+        # A wire that went deaf is given up after 10 s, a topic made again is seen as soon.
+        "socket.timeout.ms": 10_000,
+        "topic.metadata.refresh.interval.ms": 10_000,
         "log_level": 3,
     }
     return {name: value for name, value in wanted.items() if value is not None}

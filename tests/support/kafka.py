@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from storelog.config import Settings
 from storelog.envelope import Envelope
@@ -22,7 +22,7 @@ def read_topics(settings: Settings, topics: Sequence[str], lanes: int = 3) -> li
     consumer = Consumer({**client_settings(settings), "group.id": "tests-reader"})
     try:
         places = [TopicPartition(topic, lane, 0) for topic in topics for lane in range(lanes)]
-        ends = sum(consumer.get_watermark_offsets(place, 10)[1] for place in places)
+        ends = wait_for(lambda: _ends(consumer, places), "the topics to have leaders", 30) - 1
         consumer.assign(places)
         found: list[Message] = []
 
@@ -34,6 +34,14 @@ def read_topics(settings: Settings, topics: Sequence[str], lanes: int = 3) -> li
         return found
     finally:
         consumer.close()
+
+
+def _ends(consumer: Consumer, places: Sequence[TopicPartition]) -> int:
+    """Return 1 and the number of records; 0 while a new topic has no leader yet."""
+    try:
+        return 1 + sum(consumer.get_watermark_offsets(place, 10)[1] for place in places)
+    except KafkaException:
+        return 0
 
 
 def headers_of(message: Message) -> dict[str, str]:

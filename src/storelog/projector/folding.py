@@ -17,6 +17,7 @@ from storelog.projector.change import Change
 from storelog.projector.changes_writer import ChangesWriter
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.database import READ_MODELS
+from storelog.projector.footing import Footing
 from storelog.projector.history_writer import HistoryWriter
 from storelog.projector.read_models import totals
 from storelog.projector.read_models.totals import Delta
@@ -30,15 +31,17 @@ _log = structlog.get_logger()
 class Folding:
     """One lane's documents, and what of the lane is parked."""
 
-    def __init__(self, database: Database[dict[str, Any]], lane: int, bounds: Bounds) -> None:
+    def __init__(
+        self, database: Database[dict[str, Any]], lane: int, bounds: Bounds, footing: Footing
+    ) -> None:
         self._database = database
         self._lane = lane
         self.bounds = bounds
         self.parked = dead_letters.parked_aggregates(database, lane)
         self.discarded = dead_letters.discarded_positions(database, lane)
-        self._writer = BatchWriter(database)
-        self._history = HistoryWriter(database)
-        self._totals = TotalsWriter(database)
+        self._writer = BatchWriter(database, footing)
+        self._history = HistoryWriter(database, footing)
+        self._totals = TotalsWriter(database, footing)
         self._changes = ChangesWriter(database, lane)
         self._deltas: list[Delta] = []
         self._letters: list[dict[str, Any]] = []

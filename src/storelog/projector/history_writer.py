@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError
 from storelog import histories
 from storelog.histories import COLLECTION, FIELDS, Entry, State
 from storelog.projector.change import Change
+from storelog.projector.footing import Footing
 from storelog.projector.read_models.history import entry_of
 from storelog.projector.writer import existing
 from storelog.read_side import IDS_AT_ONCE
@@ -25,8 +26,9 @@ Document = dict[str, Any]
 class HistoryWriter:
     """Collects the events of a batch and flushes them."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], footing: Footing) -> None:
         self._collection = database[COLLECTION]
+        self._footing = footing
         self._buckets: dict[tuple[str, int], list[Entry]] = {}
 
     def add(self, change: Change) -> None:
@@ -48,11 +50,13 @@ class HistoryWriter:
             else:
                 operations.append(_append(key, entries, may_make=True))
         try:
-            self._collection.bulk_write(operations, ordered=False)
+            with self._footing.step():
+                self._collection.bulk_write(operations, ordered=False)
         except BulkWriteError as error:
             buckets = list(self._buckets.items())
             again = [_append(*buckets[i], may_make=False) for i in existing(error)]
-            self._collection.bulk_write(again, ordered=False)
+            with self._footing.step():
+                self._collection.bulk_write(again, ordered=False)
         self._buckets = {}
 
     def _before(self) -> dict[tuple[str, int], State | None]:
@@ -90,7 +94,9 @@ class HistoryWriter:
         ids, found = list(names), {}
         for start in range(0, len(ids), IDS_AT_ONCE):
             some = {"_id": {"$in": ids[start : start + IDS_AT_ONCE]}}
-            for bucket in self._collection.find(some):
+            with self._footing.step():
+                buckets = list(self._collection.find(some))
+            for bucket in buckets:
                 found[names[bucket["_id"]]] = bucket
         return found
 

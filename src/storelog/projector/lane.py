@@ -18,6 +18,7 @@ from storelog import tracing
 from storelog.errors import HistoryMismatch, PoisonRecord
 from storelog.projector import checkpoints, dead_letters, measures
 from storelog.projector.folding import Folding
+from storelog.projector.footing import IDLE_SECONDS, Footing
 from storelog.projector.merge import LaneMerge
 from storelog.projector.record import Record, Watermark, read_record, read_watermark
 from storelog.projector.retries import Retries
@@ -42,7 +43,8 @@ class Lane:
         self._prefix = topic_prefix
         self.checkpoint = checkpoints.load(database, number)
         self.merge = LaneMerge(self.checkpoint.position)
-        self._folding = Folding(database, number, self.checkpoint.bounds)
+        self._footing = Footing(database, lambda: self.checkpoint)
+        self._folding = Folding(database, number, self.checkpoint.bounds, self._footing)
         self._retries = Retries(database, number, self._folding, topic_prefix)
         self._next_offsets = dict(self.checkpoint.offsets)
         self._marks: deque[Watermark] = deque()
@@ -82,6 +84,7 @@ class Lane:
 
         Raises PyMongoError and Fenced, after which the lane must be loaded again; HistoryMismatch.
         """
+        self._footing.hold(IDLE_SECONDS)
         records = self.merge.take(MAX_BATCH)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))

@@ -25,8 +25,8 @@ from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
 from storelog.projector import measures
-from storelog.projector.checkpoints import Fenced
-from storelog.projector.database import connect, pointer_of, sibling
+from storelog.projector.checkpoints import Checkpoint, Fenced
+from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.lane import Lane
 from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
 from storelog.read_side import Pointer
@@ -187,6 +187,9 @@ class Projector:
         database = sibling(self._home, self._pointer.database)
         numbers = sorted({partition.partition for partition in self._owned})
         lanes = {n: Lane(database, n, self._settings.kafka_topic_prefix) for n in numbers}
+        if any(lane.checkpoint == Checkpoint(number) for number, lane in lanes.items()):
+            # A new read model, or one that was emptied.
+            make_indexes(database)
         places = [
             TopicPartition(
                 p.topic,

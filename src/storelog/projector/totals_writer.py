@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError
 
 from storelog.domain.money import exact_sum
 from storelog.projector.checkpoints import Fenced
+from storelog.projector.footing import Footing
 from storelog.projector.read_models.document import money
 from storelog.projector.read_models.totals import COLLECTION, Delta, Key
 from storelog.read_side import IDS_AT_ONCE
@@ -55,8 +56,9 @@ class _Document:
 class TotalsWriter:
     """One lane's totals."""
 
-    def __init__(self, database: Database[dict[str, Any]]) -> None:
+    def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
         self._collection = database[COLLECTION]
+        self._footing = footing
         self._kept: OrderedDict[str, _Document] = OrderedDict()
 
     def write(self, deltas: Iterable[Delta], *, are_late: bool = False) -> None:
@@ -76,7 +78,8 @@ class TotalsWriter:
         if not operations:
             return
         try:
-            done = self._collection.bulk_write(operations, ordered=False)
+            with self._footing.step():
+                done = self._collection.bulk_write(operations, ordered=False)
         except BulkWriteError as error:
             raise Fenced("totals") from error
         if done.inserted_count + done.matched_count != len(operations):
@@ -87,7 +90,9 @@ class TotalsWriter:
         missing = [key for key in keys if key not in self._kept]
         for start in range(0, len(missing), IDS_AT_ONCE):
             some = missing[start : start + IDS_AT_ONCE]
-            for found in self._collection.find({"_id": {"$in": some}}):
+            with self._footing.step():
+                documents = list(self._collection.find({"_id": {"$in": some}}))
+            for found in documents:
                 entries = {name: read_total(entry) for name, entry in found["entries"].items()}
                 late = [int(position) for position in found.get("late", ())]
                 self._kept[found["_id"]] = _Document(int(found["position"]), entries, late)

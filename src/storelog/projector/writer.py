@@ -15,6 +15,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from storelog.projector.footing import Footing
 from storelog.projector.read_models.document import Write
 
 _DUPLICATE_KEY = 11000
@@ -24,8 +25,9 @@ Operation = InsertOne[dict[str, Any]] | UpdateOne
 class BatchWriter:
     """Collects writes, folded per document, and flushes them."""
 
-    def __init__(self, database: Database[dict[str, Any]]) -> None:
+    def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
         self._database = database
+        self._footing = footing
         self._writes: dict[str, dict[int, Write]] = {}
         self._marks: dict[str, dict[int, Write]] = {}
 
@@ -43,7 +45,10 @@ class BatchWriter:
             earlier.is_whole |= write.is_whole
 
     def flush(self) -> None:
-        """Write everything. Raises PyMongoError; what was written then is written again safely."""
+        """Write everything. Raises PyMongoError; what was written then is written again safely.
+
+        Raises Fenced where this is another read model than the lane was loaded from.
+        """
         for collection, writes in self._writes.items():
             self._write(self._database[collection], list(writes.values()))
         for collection, writes in self._marks.items():
@@ -51,7 +56,8 @@ class BatchWriter:
                 UpdateOne({"_id": i}, {"$set": write.fields}, upsert=True)
                 for i, write in writes.items()
             ]
-            _bulk_again(self._database[collection], operations)
+            with self._footing.step():
+                _bulk_again(self._database[collection], operations)
         self._writes, self._marks = {}, {}
 
     def _write(self, collection: Collection[dict[str, Any]], writes: list[Write]) -> None:
@@ -60,11 +66,13 @@ class BatchWriter:
         if new:
             documents = [{"_id": write.document_id, **write.fields} for write in new]
             try:
-                collection.insert_many(documents, ordered=False)
+                with self._footing.step():
+                    collection.insert_many(documents, ordered=False)
             except BulkWriteError as error:
                 updates += [_guarded(new[index], may_make=False) for index in existing(error)]
         if updates:
-            _bulk_again(collection, updates)
+            with self._footing.step():
+                _bulk_again(collection, updates)
 
 
 def _guarded(write: Write, *, may_make: bool = True) -> UpdateOne:

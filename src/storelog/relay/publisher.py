@@ -6,6 +6,7 @@ Next: projector/projector.py
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -26,7 +27,9 @@ _PRODUCER = {
     "batch.size": 262_144,
     "compression.type": "lz4",
     "message.max.bytes": MAX_RECORD_BYTES,
-    "delivery.timeout.ms": int(FLUSH_SECONDS * 1000),
+    # None times out by itself: a later one could arrive while an earlier one of its key did not.
+    # What takes too long is thrown away all at once, by `close`.
+    "delivery.timeout.ms": 0,
     "queue.buffering.max.kbytes": 65_536,
     "queue.buffering.max.messages": 100_000,
 }
@@ -42,6 +45,8 @@ class Publisher:
         self._prefix = settings.kafka_topic_prefix
         self._watermarks = watermark_topic(settings)
         self._producer = Producer({**client_settings(settings), **_PRODUCER})
+        self._lock = threading.Lock()
+        self._is_closed = False
 
     async def publish(self, events: Sequence[Envelope], lanes: tuple[int, ...]) -> tuple[int, ...]:
         """Send the events; return the last position in each lane. Raises Unavailable."""
@@ -112,26 +117,39 @@ class Publisher:
         headers: list[Header],
         done: Delivered,
     ) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    topic, value, key, partition=lane, headers=headers, on_delivery=done
-                )
-                self._producer.poll(0)
+        give_up_at = time.monotonic() + FLUSH_SECONDS
+        while time.monotonic() < give_up_at:
+            with self._lock:
+                # A batch whose beginning was thrown away must not be gone on with.
+                if self._is_closed:
+                    break
+                try:
+                    self._producer.produce(
+                        topic, value, key, partition=lane, headers=headers, on_delivery=done
+                    )
+                    is_taken = True
+                except BufferError:
+                    is_taken = False
+            self._producer.poll(0 if is_taken else 0.1)
+            if is_taken:
                 return
-            except BufferError:
-                self._producer.poll(0.1)
+        raise Unavailable("Kafka takes no more records")
 
     def _settle(self, failures: list[KafkaError]) -> None:
-        left = self._producer.flush(FLUSH_SECONDS + 1)
+        left = self._producer.flush(FLUSH_SECONDS)
         if failures:
             raise Unavailable(f"Kafka refused {len(failures)} records: {failures[0].str()}")
         if left:
             raise Unavailable(f"Kafka has not acknowledged {left} records")
 
     def close(self) -> None:
-        """Throw away what was not acknowledged; it is sent again from the log."""
-        self._producer.purge()
+        """Throw away what was not acknowledged; it is sent again from the log.
+
+        Whatever another thread still sends from now on is Unavailable to it.
+        """
+        with self._lock:
+            self._is_closed = True
+            self._producer.purge()
         self._producer.flush(1)
 
 

@@ -23,6 +23,7 @@ from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 
 BATCH_EVENTS = 2_000
 IDLE_SECONDS = 1.0
+FIRST_BACK_OFF_SECONDS = 0.1
 MAX_BACK_OFF_SECONDS = 5.0
 _log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class Relay:
         self._settings = settings
         self._url = settings.postgres_url
         self._cursor: Cursor | None = None
+        self._has_led = False
 
     def facts(self) -> dict[str, Any]:
         """Return what health shows. Raises Unavailable while another relay is the active one."""
@@ -52,13 +54,15 @@ class Relay:
 
     async def run(self) -> None:
         """Relay for ever. Raises HistoryMismatch when the log is not the one Kafka has seen."""
-        back_off = 0.1
+        back_off = FIRST_BACK_OFF_SECONDS
         while True:
             try:
                 await self._run_once()
-                back_off = 0.1
+                back_off = FIRST_BACK_OFF_SECONDS
             except (*AWAY, *KAFKA_FAILURES) as error:
                 measures.RETRIES.add()
+                if self._has_led:
+                    back_off, self._has_led = FIRST_BACK_OFF_SECONDS, False
                 _log.warning("relay waits for a server", error=str(error), seconds=back_off)
                 await asyncio.sleep(back_off)
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
@@ -97,6 +101,7 @@ class Relay:
                 moved = Cursor(newest.position, cursor.epoch, lanes)
                 await cursors.move(connection, cursor, moved)
                 cursor = self._cursor = moved
+                self._has_led = True
                 await publisher.announce(newest, cursor.position, cursor.lanes)
             try:
                 async with asyncio.timeout(IDLE_SECONDS):

@@ -1,0 +1,90 @@
+"""MongoDB comes back empty or older while a projector that knows better lives on, told by no error.
+
+The server stays: only its documents are exchanged, so that the driver has nothing to notice.
+"""
+
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from storelog.config import Settings
+from support.system import System
+
+Copy = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture
+def projected(settings: Settings) -> Iterator[System]:
+    with System(settings) as system:
+        trade(system)
+        yield system
+
+
+def trade(system: System) -> None:
+    customers = [system.new_customer()["customerId"] for _ in range(6)]
+    products = [system.new_product(stock=500)["productId"] for _ in range(4)]
+    for number in range(24):
+        system.new_order(customers[number % 6], (products[number % 4], 1))
+    system.commands.put(f"/products/{products[0]}", {"name": "Renamed", "price": "2"})
+    system.wait_projected()
+
+
+def order_of_everybody(system: System) -> None:
+    """One more event in every lane, of things that are there already."""
+    for customer in range(1, 7):
+        system.new_order(customer, (1 + customer % 4, 1))
+
+
+def copy_of(system: System) -> Copy:
+    names = system.mongo.list_collection_names()
+    return {name: list(system.mongo[name].find({})) for name in names}
+
+
+def exchange(system: System, copy: Copy) -> None:
+    system.mongo.client.drop_database(system.mongo.name)
+    for name, documents in copy.items():
+        if documents:
+            system.mongo[name].insert_many(documents)
+
+
+def verified(system: System) -> None:
+    done = system.cli("verify", "--json")
+    assert done.returncode == 0, json.loads(done.stdout.splitlines()[-1])["differences"]
+
+
+def test_an_emptied_read_model_is_filled_again_figures_too(projected: System) -> None:
+    # A projector that begins anew has no figures in memory: it would read them, and find none.
+    projected.signal("projector", signal.SIGKILL)
+    projected.start("projector")
+    projected.wait_ready("projector")
+    order_of_everybody(projected)
+    projected.wait_projected()
+    exchange(projected, {})
+    order_of_everybody(projected)
+    projected.wait_projected()
+    verified(projected)
+
+
+def test_an_emptied_read_model_heals_though_nothing_is_written(projected: System) -> None:
+    indexes = len(projected.mongo.orders.index_information())
+    exchange(projected, {})
+    projected.wait_projected()
+    assert len(projected.mongo.orders.index_information()) == indexes
+    verified(projected)
+
+
+def test_an_older_read_model_is_brought_up_again_figures_too(projected: System) -> None:
+    older = copy_of(projected)
+    order_of_everybody(projected)
+    projected.commands.put("/products/2", {"name": "Renamed later", "price": "3"})
+    projected.wait_projected()
+    projected.signal("projector", signal.SIGKILL)
+    projected.start("projector")
+    projected.wait_ready("projector")
+    exchange(projected, older)
+    order_of_everybody(projected)
+    projected.wait_projected()
+    verified(projected)
