@@ -22,7 +22,7 @@ def read_topics(settings: Settings, topics: Sequence[str], lanes: int = 3) -> li
     consumer = Consumer({**client_settings(settings), "group.id": "tests-reader"})
     try:
         places = [TopicPartition(topic, lane, 0) for topic in topics for lane in range(lanes)]
-        ends = wait_for(lambda: _ends(consumer, places), "the topics to have leaders", 30) - 1
+        ends: int = wait_for(lambda: _ends(consumer, places), "the topics to have leaders", 30) - 1
         consumer.assign(places)
         found: list[Message] = []
 

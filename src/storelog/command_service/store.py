@@ -78,7 +78,8 @@ async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[Head]:
 async def append(connection: asyncpg.Connection, writes: Writes) -> None:
     """Write a whole batch in one call. Raises Conflicted, and then nothing was written."""
     if not writes.events and not writes.answers:
-        if (await read_head(connection)).position != writes.base.position:
+        head = await read_head(connection)
+        if (head.position, head.hash) != (writes.base.position, writes.base.hash):
             raise Conflicted
         return
     try:

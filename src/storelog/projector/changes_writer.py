@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from storelog.projector.change import Change
+from storelog.projector.footing import Footing
 from storelog.projector.read_models.changes import COLLECTION, block_of, entry_of, pack
 from storelog.projector.writer import existing
 
@@ -17,9 +18,10 @@ from storelog.projector.writer import existing
 class ChangesWriter:
     """Collects the changes of a batch and flushes them."""
 
-    def __init__(self, database: Database[dict[str, Any]], lane: int) -> None:
+    def __init__(self, database: Database[dict[str, Any]], lane: int, footing: Footing) -> None:
         self._collection = database[COLLECTION]
         self._lane = lane
+        self._footing = footing
         self._blocks: dict[int, list[tuple[int, str, dict[str, Any]]]] = {}
 
     def add(self, change: Change) -> None:
@@ -40,7 +42,8 @@ class ChangesWriter:
             for block, entries in self._blocks.items()
         ]
         try:
-            self._collection.insert_many(documents, ordered=False)
+            with self._footing.step():
+                self._collection.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             # A crash came after this was written: what stands there begins no later than this.
             existing(error)

@@ -42,7 +42,7 @@ class Folding:
         self._writer = BatchWriter(database, footing)
         self._history = HistoryWriter(database, footing)
         self._totals = TotalsWriter(database, footing)
-        self._changes = ChangesWriter(database, lane)
+        self._changes = ChangesWriter(database, lane, footing)
         self._deltas: list[Delta] = []
         self._letters: list[dict[str, Any]] = []
 
