@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install up test test-retail test-pgadmin torture hostile postman generate schema check
+.PHONY: help install up test test-retail test-pgadmin torture hostile postman generate schema docs check
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev,xlsx]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev,docs,xlsx]'
 	@touch $@
 
 install: $(VENV)/.installed ## prepare .venv with everything
@@ -31,6 +31,9 @@ hostile: install ## 100,000 malformed requests for each service
 
 postman: install ## run the Postman collection against a system of its own
 	$(BIN)/python -m pytest -q -s tests/e2e/test_postman.py
+
+docs: install ## build the site into build/site, without a warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 generate: install ## write the files that are made from the code
 	$(BIN)/python -m generate
