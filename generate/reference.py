@@ -6,18 +6,14 @@ Made whenever the site is built, so none of them can be out of date.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
-from importlib import import_module
-from pkgutil import walk_packages
 from typing import Any
 
 import typer
 
-import storelog
 from generate.events import PAYLOADS, value_schema
 from generate.openapi import documents
 from storelog.cli.main import app
 from storelog.config import Settings, shown
-from storelog.web import metrics
 from storelog.web.examples import example_of
 from storelog.web.problem_pages import ABOUT
 from storelog.web.problems import TITLES
@@ -31,7 +27,6 @@ def pages() -> dict[str, str]:
         "reference/http.md": "\n".join(_http()),
         "reference/events.md": "\n".join(_events()),
         "reference/problems.md": "\n".join(_problems()),
-        "reference/metrics.md": "\n".join(_metrics()),
     }
 
 
@@ -149,15 +144,3 @@ def _problems() -> Iterator[str]:
         for slug, title in sorted(TITLES.items(), key=lambda pair: (ABOUT[pair[0]][0], pair[0]))
     ]
     yield from _table(("status", "slug", "title", "what to do"), rows)
-
-
-def _metrics() -> Iterator[str]:
-    for module in walk_packages(storelog.__path__, "storelog."):
-        if module.name != "storelog.__main__":
-            import_module(module.name)
-    yield "# Metrics\n"
-    yield "`/metrics` of both services and both workers, as Prometheus reads them.\n"
-    yield from _table(
-        ("metric", "kind", "meaning"),
-        sorted((f"`{f.name}`", f.kind, f.about) for f in metrics.declared()),
-    )

@@ -1,6 +1,7 @@
 """The hook of the docs site: adds the pages that the code writes, and the repository's own."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ _ELSEWHERE = {"ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.m
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Complete the navigation: decisions by number, and the pages that nobody has placed."""
-    named = str(config.nav)
+    named = set(_pages(config.nav))
     docs = Path(config.docs_dir)
     decisions = [str(path.relative_to(docs)) for path in sorted(docs.glob("decisions/*.md"))]
     pages = [str(path.relative_to(docs)) for path in sorted(docs.rglob("*.md"))]
@@ -24,6 +25,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     _section(config.nav, "How to").extend(unplaced)
     _section(_section(config.nav, "Why"), "Decisions").extend(decisions)
     return config
+
+
+def _pages(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for entry in nav.values() if isinstance(nav, dict) else nav:
+            yield from _pages(entry)
 
 
 def _section(nav: Any, title: str) -> list[Any]:
