@@ -3,7 +3,7 @@
 The URI's database holds one pointer document, which names the database that is the active read
 model; without one it is the URI's own. A promotion is one write to it. While `promoting` names a
 database, nobody writes the active one, so that its position stands still until the switch.
-Next: projector/database.py
+Next: projector/promotion.py
 """
 
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ async def set_up_servers(settings: Settings) -> int:
     """Set everything up; return the number of lanes. Raises CannotRun, asyncpg errors, OSError."""
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
-    lanes = await migrate(settings.postgres_url, settings.kafka_lanes)
-    await asyncio.to_thread(ensure_topics, settings, lanes)
+    lanes, wanted = await migrate(settings.postgres_url, settings.kafka_lanes)
+    await asyncio.to_thread(ensure_topics, settings, lanes, wanted)
     await asyncio.to_thread(ensure_indexes, settings)
     return lanes

@@ -12,9 +12,9 @@ from support.system import System
 
 COMMANDS = [
     "up", "down", "status", "lag", "migrate", "verify", "events", "demo", "config",
-    "resend", "dead-letters list", "dead-letters show", "dead-letters retry",
-    "dead-letters discard", "import retail", "command-service", "relay", "projector",
-    "query-service",
+    "lanes show", "lanes set", "rebuild", "resend", "dead-letters list", "dead-letters show",
+    "dead-letters retry", "dead-letters discard", "import retail", "command-service",
+    "relay", "projector", "query-service",
 ]  # fmt: skip
 
 

@@ -20,7 +20,9 @@ from storelog.cli import (
     install_mongodb,
     keys,
     lag,
+    lanes,
     migrate,
+    rebuild,
     resend,
     services,
     status,
@@ -45,6 +47,8 @@ app.command("migrate")(migrate.migrate)
 app.command("verify")(verify.verify)
 app.command("events")(events.events)
 app.command("resend")(resend.resend)
+app.add_typer(lanes.app, name="lanes")
+app.command("rebuild")(rebuild.rebuild)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("demo")(demo.demo)
 app.command("torture")(torture.torture)

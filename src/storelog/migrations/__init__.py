@@ -18,8 +18,8 @@ _KNOWN = """CREATE TABLE IF NOT EXISTS schema_migrations (
     name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"""
 
 
-async def migrate(postgres_url: str, lanes: int) -> int:
-    """Bring the schema up to date; return the number of lanes the log has.
+async def migrate(postgres_url: str, lanes: int) -> tuple[int, int | None]:
+    """Bring the schema up to date; return the number of lanes, and the one a change waits for.
 
     `lanes` counts for a new database only. Raises CannotRun, asyncpg.PostgresError, OSError.
     """
@@ -37,8 +37,8 @@ async def migrate(postgres_url: str, lanes: int) -> int:
             " ON CONFLICT DO NOTHING",
             lanes,
         )
-        found: int = await connection.fetchval("SELECT cardinality(lanes) FROM relay_cursor")
-        return found
+        row = await connection.fetchrow("SELECT cardinality(lanes), lanes_wanted FROM relay_cursor")
+        return row[0], row[1]
     finally:
         await connection.close()
 

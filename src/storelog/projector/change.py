@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from storelog.domain.order import MAX_LINES
+from storelog.envelope import Envelope
 from storelog.errors import PoisonRecord
 from storelog.event_codec import read_payload
 from storelog.upcasters import CURRENT_VERSION
@@ -157,6 +158,19 @@ def read_change(
     if event_type.endswith("Deleted") and getattr(read, "deletedAt", None) is None:
         raise PoisonRecord(f"{event_type} lacks deletedAt")
     return Change(position, event_type, aggregate, version, read, origin)
+
+
+def change_of_event(event: Envelope) -> Change:
+    """Return the change that an event of the log describes. Raises PoisonRecord."""
+    return read_change(
+        event.position,
+        event.event_type,
+        event.aggregate,
+        event.version,
+        event.schema_version,
+        event.payload,
+        Origin(event.recorded_at, event.caller, event.correlation_id),
+    )
 
 
 def _subject(payload: Payload) -> str:

@@ -19,6 +19,7 @@ from storelog.errors import HistoryMismatch, PoisonRecord
 from storelog.projector import checkpoints, dead_letters, measures
 from storelog.projector.folding import Folding
 from storelog.projector.footing import IDLE_SECONDS, Footing
+from storelog.projector.history import History
 from storelog.projector.merge import LaneMerge
 from storelog.projector.record import Record, Watermark, read_record, read_watermark
 from storelog.projector.retries import Retries
@@ -48,6 +49,7 @@ class Lane:
         self._retries = Retries(database, number, self._folding, topic_prefix)
         self._next_offsets = dict(self.checkpoint.offsets)
         self._marks: deque[Watermark] = deque()
+        self._history = History()
         self._has_foreign = False
         self.behind: Behind | None = None
 
@@ -58,9 +60,12 @@ class Lane:
             self._receive_mark(message)
             return
         try:
-            self.merge.add(read_record(message))
+            record = read_record(message)
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
+            return
+        self._history.check(record.position, record.hash, self.checkpoint)
+        self.merge.add(record)
 
     def _receive_mark(self, message: Message) -> None:
         try:
@@ -68,8 +73,15 @@ class Lane:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._keep_foreign(message, str(error))
             return
+        self._history.check(mark.position, mark.hash, self.checkpoint)
+        self._history.check_mark(message, mark.position, self.checkpoint)
         if mark.position > self.checkpoint.safe and self.number < len(mark.lanes):
             self._marks.append(mark)
+
+    def is_waiting(self) -> bool:
+        """Tell whether the lane waits for a record that was announced, or that others follow."""
+        announced = self._marks[-1].lanes[self.number] if self._marks else 0
+        return self.merge.has_waiting() or announced > self.merge.last
 
     def is_full(self, topic: str, limit: int) -> bool:
         """Tell whether more than `limit` messages of the topic wait here."""

@@ -9,6 +9,7 @@ Next: projector/read_models/orders.py
 import asyncio
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.lane import Lane
 from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
+from storelog.projector.promotion import ABANDONED_SECONDS, thaw
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
@@ -42,6 +44,8 @@ _CONSUMER = {
     "auto.offset.reset": "earliest",
     "partition.assignment.strategy": "range",
     "session.timeout.ms": 10_000,
+    # How soon new partitions are noticed, after the lanes were made more.
+    "topic.metadata.refresh.interval.ms": 5_000,
     "fetch.wait.max.ms": 500,
     # Small fetches keep partitions, and so lanes, abreast; a larger record still comes whole.
     "fetch.message.max.bytes": 131_072,
@@ -69,7 +73,10 @@ class Projector:
         self._owned: list[TopicPartition] = []
         self._stuck_since: float | None = None
         self._stuck_at: dict[int, int] = {}
+        self._rewound_at: dict[int, int] = {}
         self._look_at = 0.0
+        self._frozen_by: str | None = None
+        self._frozen_since = 0.0
 
     def facts(self) -> dict[str, Any]:
         """Return what health shows. Raises Unavailable while a server behind is away."""
@@ -123,7 +130,7 @@ class Projector:
         while more and not self._stop.is_set():
             more = sum(lane.advance() for lane in self._lanes.values()) > 0
         self._throttle(consumer)
-        self._alarm()
+        self._alarm(consumer)
 
     def _look(self, consumer: Consumer) -> None:
         """Once a second, follow a promotion and do what is asked for about dead letters."""
@@ -132,8 +139,17 @@ class Projector:
         self._look_at = time.monotonic() + LOOK_SECONDS
         if self._owned and pointer_of(self._home) != self._pointer:
             self._load(consumer)
+        self._end_abandoned_promotion()
         for lane in self._lanes.values():
             lane.retry_asked()
+
+    def _end_abandoned_promotion(self) -> None:
+        token = self._pointer.promoting if self._pointer else None
+        if token is None or token != self._frozen_by:
+            self._frozen_by, self._frozen_since = token, time.monotonic()
+        elif time.monotonic() - self._frozen_since > ABANDONED_SECONDS:
+            _log.warning("a promotion was abandoned: the lanes go on as they were")
+            thaw(self._home, token)
 
     @property
     def _is_frozen(self) -> bool:
@@ -229,9 +245,9 @@ class Projector:
                     self._paused.remove(place)
                     consumer.resume([TopicPartition(topic, number)])
 
-    def _alarm(self) -> None:
-        """Say so when a lane waits for a record that does not come."""
-        waiting = [lane for lane in self._lanes.values() if lane.merge.has_waiting()]
+    def _alarm(self, consumer: Consumer) -> None:
+        """Say so when a lane waits for a record that does not come, and look for it again."""
+        waiting = [lane for lane in self._lanes.values() if lane.is_waiting()]
         if not waiting:
             self._stuck_since = None
             return
@@ -241,3 +257,17 @@ class Projector:
         elif time.monotonic() - self._stuck_since > ALARM_SECONDS:
             self._stuck_since = time.monotonic()
             _log.error("a lane waits for the record that follows", positions=places)
+            if places != self._rewound_at:
+                self._rewound_at = places
+                self._rewind(consumer, places)
+
+    def _rewind(self, consumer: Consumer, lanes: Iterable[int]) -> None:
+        """Read lanes from the beginning, once for each place where they are stuck.
+
+        A topic that was made again has other records at the offsets where reading went on; what is
+        in the documents already is dropped as a repeat.
+        """
+        for lane in lanes:
+            for topic in self._topics:
+                if (topic, lane) not in self._paused:
+                    consumer.seek(TopicPartition(topic, lane, OFFSET_BEGINNING))

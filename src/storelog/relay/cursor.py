@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from storelog.envelope import EVENT_COLUMNS, GENESIS_HASH, Envelope, envelope_from_row
-from storelog.errors import CannotRun, HistoryMismatch
+from storelog.errors import CannotRun, HistoryMismatch, Unavailable
 
 LEADER_LOCK = 0x53746F72656C6F67  # "Storelog"
 SESSION_SETTINGS = {
@@ -64,8 +64,17 @@ async def take_over(connection: asyncpg.Connection) -> Cursor:
     return Cursor(row["position"], row["epoch"], tuple(row["lanes"]))
 
 
+async def is_mine(connection: asyncpg.Connection, epoch: int) -> bool:
+    """Tell whether no other relay has taken the row, and no change of lanes waits for it."""
+    return bool(
+        await connection.fetchval(
+            "SELECT epoch = $1 AND lanes_wanted IS NULL FROM relay_cursor", epoch
+        )
+    )
+
+
 async def move(connection: asyncpg.Connection, old: Cursor, new: Cursor) -> None:
-    """Move the row. Raises HistoryMismatch where another relay has taken it."""
+    """Move the row. Raises Unavailable where another relay has taken it."""
     moved = await connection.fetchval(
         "UPDATE relay_cursor SET position = $1, lanes = $2, moved_at = now()"
         " WHERE position = $3 AND epoch = $4 RETURNING true",
@@ -75,7 +84,7 @@ async def move(connection: asyncpg.Connection, old: Cursor, new: Cursor) -> None
         old.epoch,
     )
     if not moved:
-        raise HistoryMismatch("another relay has taken over; this one stops")
+        raise Unavailable("another relay has taken over, or the lanes are about to change")
 
 
 async def read_after(

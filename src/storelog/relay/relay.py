@@ -7,6 +7,7 @@ Next: projector/projector.py
 """
 
 import asyncio
+import time
 from typing import Any
 
 import asyncpg
@@ -16,7 +17,7 @@ from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, Unavailable
 from storelog.relay import cursor as cursors
-from storelog.relay import measures
+from storelog.relay import kafka_watch, measures
 from storelog.relay.cursor import AWAY, Cursor
 from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
@@ -25,6 +26,7 @@ BATCH_EVENTS = 2_000
 IDLE_SECONDS = 1.0
 FIRST_BACK_OFF_SECONDS = 0.1
 MAX_BACK_OFF_SECONDS = 5.0
+CHECK_SECONDS = 10.0
 _log = structlog.get_logger()
 
 
@@ -38,6 +40,7 @@ class Relay:
         self._url = settings.postgres_url
         self._cursor: Cursor | None = None
         self._has_led = False
+        self._check_at = 0.0
 
     def facts(self) -> dict[str, Any]:
         """Return what health shows. Raises Unavailable while another relay is the active one."""
@@ -74,6 +77,7 @@ class Relay:
             if not await cursors.lead(connection):
                 await asyncio.sleep(IDLE_SECONDS)
                 return
+            await self._check_kafka(connection)
             await check_history(connection, self._settings)
             await self._lead(connection, publisher)
         finally:
@@ -81,16 +85,31 @@ class Relay:
             connection.terminate()
             publisher.close()
 
+    async def _check_kafka(self, connection: asyncpg.Connection) -> None:
+        """Look whether Kafka still has what was sent. Raises HistoryMismatch, KafkaException."""
+        self._check_at = time.monotonic() + CHECK_SECONDS
+        now = await asyncio.to_thread(kafka_watch.look, self._settings)
+        known, sent = await kafka_watch.read_known(connection)
+        lost = kafka_watch.missing(self._settings, known, now, sent)
+        if lost is not None:
+            raise kafka_watch.refuse(lost)
+        await kafka_watch.keep(connection, now)
+
     async def _lead(self, connection: asyncpg.Connection, publisher: Publisher) -> None:
         woken = asyncio.Event()
         await connection.add_listener("storelog_events", lambda *_: woken.set())
-        cursor = self._cursor = await cursors.take_over(connection)
+        cursor = await cursors.take_over(connection)
+        if not await cursors.is_mine(connection, cursor.epoch):
+            raise Unavailable("the lanes are about to change")
+        self._cursor = cursor
         newest: Envelope | None = None
         if cursor.position:
             newest = (await cursors.read_after(connection, cursor.position - 1, 1))[0]
         _log.info("relay is active", position=cursor.position, epoch=cursor.epoch)
         while True:
             woken.clear()
+            if not await cursors.is_mine(connection, cursor.epoch):
+                raise Unavailable("another relay has taken over, or the lanes are about to change")
             await publisher.announce(newest, cursor.position, cursor.lanes)
             while events := await cursors.read_after(connection, cursor.position, BATCH_EVENTS):
                 with measures.PUBLISH.timing():
@@ -103,6 +122,10 @@ class Relay:
                 cursor = self._cursor = moved
                 self._has_led = True
                 await publisher.announce(newest, cursor.position, cursor.lanes)
+                if time.monotonic() >= self._check_at:
+                    await self._check_kafka(connection)
+            if time.monotonic() >= self._check_at:
+                await self._check_kafka(connection)
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
                     await woken.wait()

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
@@ -32,8 +32,11 @@ REACH_SECONDS = 10.0
 _HOPELESS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
-def ensure_topics(settings: Settings, lanes: int) -> None:
-    """Create what is missing, with `lanes` partitions (the keys: one). Raises CannotRun."""
+def ensure_topics(settings: Settings, lanes: int, wanted_lanes: int | None = None) -> None:
+    """Create what is missing, with `lanes` partitions (the keys: one). Raises CannotRun.
+
+    `wanted_lanes`: the number that a change of lanes, which was interrupted, is about to bring.
+    """
     admin = _reach(settings)
     wanted = dict.fromkeys(event_topics(settings), _FOR_EVER)
     wanted[watermark_topic(settings)] = _NEWEST
@@ -58,7 +61,7 @@ def ensure_topics(settings: Settings, lanes: int) -> None:
         raise CannotRun(f"Kafka: {error.args[0].str()}") from error
     for name, count in partitions.items():
         found = len(known[name].partitions) if name in known else count
-        if found != count:
+        if found not in (count, wanted_lanes):
             raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
 
 
@@ -81,6 +84,22 @@ def _reach(settings: Settings) -> AdminClient:
             if hopeless or time.monotonic() > give_up_at:
                 told = hopeless or said or [error.args[0]]
                 raise CannotRun(f"Kafka: {told[-1].str()}") from error
+
+
+def add_partitions(settings: Settings, lanes: int) -> None:
+    """Give every topic `lanes` partitions; safe to repeat. Raises CannotRun."""
+    admin = _reach(settings)
+    try:
+        known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+        fewer = [
+            NewPartitions(topic, lanes)
+            for topic in (*event_topics(settings), watermark_topic(settings))
+            if len(known[topic].partitions) < lanes
+        ]
+        for result in admin.create_partitions(fewer).values() if fewer else ():
+            result.result(timeout=TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise CannotRun(f"Kafka: {error.args[0].str()}") from error
 
 
 def _finish(result: object) -> None:

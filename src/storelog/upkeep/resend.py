@@ -13,8 +13,9 @@ import asyncpg
 from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
 from storelog.event_codec import lane_of_event
-from storelog.relay import cursor
+from storelog.relay import cursor, kafka_watch
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
+from storelog.relay.topics import ensure_topics
 
 BATCH_EVENTS = 2_000
 Progress = Callable[[str, int, int], None]
@@ -42,7 +43,7 @@ async def resend(settings: Settings, first: int, last: int | None, progress: Pro
         raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
     publisher = Publisher(settings)
     try:
-        return await _resend(connection, publisher, first, last, progress)
+        return await _resend(settings, connection, publisher, first, last, progress)
     except KAFKA_FAILURES as error:
         raise CannotRun(f"Kafka: {error}") from error
     except cursor.AWAY as error:
@@ -53,6 +54,7 @@ async def resend(settings: Settings, first: int, last: int | None, progress: Pro
 
 
 async def _resend(
+    settings: Settings,
     connection: asyncpg.Connection,
     publisher: Publisher,
     first: int,
@@ -64,6 +66,7 @@ async def _resend(
     last = sent if last is None else last
     if not first <= last <= sent:
         raise BadUse(f"--from {first} --to {last}: the relay has sent positions 1 to {sent}")
+    await asyncio.to_thread(ensure_topics, settings, count)
     lanes = await lane_ends(connection, first - 1, count)
     at = first - 1
     while at < last:
@@ -71,6 +74,8 @@ async def _resend(
         lanes = await publisher.publish(events, lanes)
         at = events[-1].position
         progress("sent again", at - first + 1, last - first + 1)
+    # Whatever Kafka had lost before is there again, as far as was asked for.
+    await kafka_watch.keep(connection, await asyncio.to_thread(kafka_watch.look, settings))
     return Resent(first, last, last - first + 1)
 
 

@@ -1,0 +1,132 @@
+"""Notices that Kafka has lost what was sent: a topic gone, made again, emptied or shortened.
+
+The relay's row keeps each topic's id and offsets of the last look; a present that lies before them
+means that records are gone. Then the relay stops: to send on would leave a gap for new readers.
+Next: relay/relay.py
+"""
+
+import json
+import threading
+import time
+from typing import Any
+
+import asyncpg
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from storelog.config import Settings
+from storelog.errors import HistoryMismatch
+from storelog.kafka import client_settings, event_topics, watermark_topic
+
+TIMEOUT_SECONDS = 10.0
+NEW_PARTITION_SECONDS = 15.0
+_NOT_YET = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
+Places = dict[str, Any]
+
+
+def look(settings: Settings) -> Places:
+    """Return {topic: {id, first, last}} of the nine topics, offsets by partition.
+
+    A topic that is missing is left out. Raises KafkaException while Kafka is away.
+    """
+    admin = AdminClient({**client_settings(settings), "log_level": 0})
+    known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    topics = [topic for topic in event_topics(settings) if topic in known]
+    if not topics:
+        return {}
+    described = admin.describe_topics(TopicCollection(topics), request_timeout=TIMEOUT_SECONDS)
+    places = [TopicPartition(topic, n) for topic in topics for n in known[topic].partitions]
+    first = _offsets(admin, places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+    last = _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    return {
+        topic: {
+            "id": str(described[topic].result(TIMEOUT_SECONDS).topic_id),
+            "first": [first[topic, n] for n in sorted(known[topic].partitions)],
+            "last": [last[topic, n] for n in sorted(known[topic].partitions)],
+        }
+        for topic in topics
+    }
+
+
+def ends(settings: Settings) -> dict[tuple[str, int], int]:
+    """Return the offset that the next record of each partition of all ten topics will have.
+
+    Partitions that were made this moment are waited for. Raises KafkaException.
+    """
+    give_up_at = time.monotonic() + NEW_PARTITION_SECONDS
+    while True:
+        try:
+            return _ends(settings)
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > give_up_at:
+                raise
+            threading.Event().wait(0.2)
+
+
+def _ends(settings: Settings) -> dict[tuple[str, int], int]:
+    admin = AdminClient({**client_settings(settings), "log_level": 0})
+    known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    topics = [*event_topics(settings), watermark_topic(settings)]
+    places = [TopicPartition(topic, n) for topic in topics for n in known[topic].partitions]
+    return _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def _offsets(
+    admin: AdminClient, places: list[TopicPartition], spec: OffsetSpec
+) -> dict[tuple[str, int], int]:
+    asked = admin.list_offsets(
+        dict.fromkeys(places, spec),
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=TIMEOUT_SECONDS,
+    )
+    return {
+        (place.topic, place.partition): done.result(TIMEOUT_SECONDS).offset
+        for place, done in asked.items()
+    }
+
+
+def missing(settings: Settings, known: Places, now: Places, sent: int) -> str | None:
+    """Return what Kafka has lost since `known`, in words, or None; `sent`: events in all."""
+    if sent and not any(offset for present in now.values() for offset in present["last"]):
+        return f"its topics are empty, {sent} events were sent"
+    for topic in event_topics(settings):
+        if topic not in now:
+            return f"topic {topic} is gone"
+        before, present = known.get(topic), now[topic]
+        if before is None:
+            continue
+        if before["id"] != present["id"]:
+            return f"topic {topic} was made again"
+        for n, (first, last) in enumerate(zip(before["first"], before["last"], strict=True)):
+            if present["first"][n] > first or present["last"][n] < last:
+                return f"topic {topic} was emptied or shortened"
+    return None
+
+
+async def read_known(connection: asyncpg.Connection) -> tuple[Places, int]:
+    """Return what the relay's row says of Kafka's topics, and how many events were sent."""
+    row = await connection.fetchrow("SELECT topics, position FROM relay_cursor")
+    return json.loads(row["topics"]), row["position"]
+
+
+async def keep(connection: asyncpg.Connection, now: Places) -> None:
+    """Remember what Kafka's topics are like now."""
+    await connection.execute("UPDATE relay_cursor SET topics = $1", json.dumps(now))
+
+
+def refuse(what: str) -> HistoryMismatch:
+    """Return the error that says what to do."""
+    return HistoryMismatch(
+        f"Kafka has lost events that were sent: {what}. `storelog resend --from 1` sends them again"
+        " from the log (readers drop what they have), after which the relay goes on"
+    )

@@ -1,0 +1,102 @@
+"""Compares two read models, document by document, in memory that does not grow with them.
+
+A first scan of each adds up hashes by bucket of ids; only buckets that differ are read again, and
+compared field by field. What the live one has beyond the position of the other is left out.
+Next: verify/report.py
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+from zlib import crc32
+
+import bson
+from pymongo.database import Database
+
+from storelog import api_keys
+from storelog.projector.checkpoints import CHECKPOINTS
+from storelog.projector.database import DEAD_LETTERS
+from storelog.read_side import POINTERS
+from storelog.verify.report import Report, differing
+
+BUCKETS = 65_536
+SCAN_DOCUMENTS = 500
+# What says how a document came to be and not what it holds.
+_WAY = ("late",)
+_MARKS = ("cancelled", "cancelPosition")
+Document = dict[str, Any]
+
+
+def compare(built: Database[Document], live: Database[Document], position: int) -> Report:
+    """Return where `live` differs from `built`, which holds the log up to `position`."""
+    report = Report(position)
+    # The URI's database also holds what belongs to no read model.
+    own = {CHECKPOINTS, DEAD_LETTERS, POINTERS, api_keys.COLLECTION}
+    names = set(built.list_collection_names()) | set(live.list_collection_names())
+    for name in sorted(names - own):
+        if not name.startswith("system."):
+            _Comparison(report, name, position).run(built, live)
+    return report
+
+
+class _Comparison:
+    """One collection. `newer`: ids of documents that the live one has moved on meanwhile."""
+
+    def __init__(self, report: Report, name: str, position: int) -> None:
+        self._report = report
+        self._name = name
+        self._position = position
+        self._newer: set[Any] = set()
+
+    def run(self, built: Database[Document], live: Database[Document]) -> None:
+        sums: dict[int, int] = {}
+        for document in self._read(live):
+            self._add(sums, document, 1)
+        for document in self._read(built):
+            self._report.count(f"mongodb.{self._name}")
+            self._add(sums, document, -1)
+        suspects = {bucket for bucket, total in sums.items() if total}
+        if suspects:
+            self._compare(self._pick(built, suspects), self._pick(live, suspects))
+
+    def _read(self, database: Database[Document]) -> Iterator[Document]:
+        """Yield the documents of the common past."""
+        for document in database[self._name].find({}, batch_size=SCAN_DOCUMENTS):
+            if _number(document.get("position")) > self._position:
+                self._newer.add(document["_id"])
+                continue
+            if _number(document.get("cancelPosition")) > self._position:
+                for name in _MARKS:
+                    document.pop(name)
+            for name in _WAY:
+                document.pop(name, None)
+            yield document
+
+    def _add(self, sums: dict[int, int], document: Document, sign: int) -> None:
+        raw = bson.encode(dict(sorted(document.items())))
+        digest = int.from_bytes(hashlib.blake2b(raw, digest_size=16).digest())
+        bucket = _bucket(document["_id"])
+        sums[bucket] = sums.get(bucket, 0) + sign * digest
+
+    def _pick(self, database: Database[Document], suspects: set[int]) -> dict[Any, Document]:
+        return {d["_id"]: d for d in self._read(database) if _bucket(d["_id"]) in suspects}
+
+    def _compare(self, built: dict[Any, Document], live: dict[Any, Document]) -> None:
+        for thing in built.keys() | live.keys():
+            expected, found = built.get(thing), live.get(thing)
+            if thing in self._newer:
+                continue
+            if expected is None or found is None:
+                place: tuple[str, Any, Any] | None = ("document", expected, found)
+            else:
+                place = differing(expected, found)
+            if place is not None:
+                self._report.differ(f"mongodb.{self._name}", thing, *place)
+
+
+def _bucket(thing: Any) -> int:
+    return crc32(str(thing).encode()) % BUCKETS
+
+
+def _number(value: Any) -> int:
+    return int(value) if isinstance(value, int) else 0

@@ -1,0 +1,243 @@
+"""Builds a whole new read model beside the live one, compares the two, and promotes on demand.
+
+Reads and projection go on throughout. Interrupted, it goes on where it was. A promotion never lets
+an answer's position go back, and keeps the old read model for one roll back.
+Next: upkeep/fill.py
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from storelog.config import Settings
+from storelog.errors import CannotRun
+from storelog.projector.checkpoints import CHECKPOINTS, Fenced
+from storelog.projector.database import connect, pointer_of, sibling
+from storelog.projector.promotion import freeze, switch, thaw
+from storelog.read_side import POINTERS
+from storelog.upkeep.compare import compare
+from storelog.upkeep.fill import Fill
+from storelog.upkeep.sources import KafkaSource, Progress, fill_from_log
+from storelog.verify.report import Report
+
+BUILDING_ID = "building"
+CLOSE_EVENTS = 2_000
+MAX_ROUNDS = 20
+PROMOTIONS = 3
+LIVE_WAIT_SECONDS = 60.0
+Document = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What was done. `events` were folded in `seconds`; `report` compares with the live one."""
+
+    database: str
+    position: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    is_promoted: bool = False
+    previous: str | None = None
+    report: Report = field(default_factory=Report)
+
+    def facts(self) -> Document:
+        """Return it as JSON shows it."""
+        compared = self.report.facts()
+        return {
+            "database": self.database,
+            "position": self.position,
+            "events": self.events,
+            "seconds": round(self.seconds, 1),
+            "eventsPerSecond": round(self.events / self.seconds) if self.seconds else 0,
+            "checked": compared["checked"],
+            "differences": compared["differences"],
+            "promoted": self.is_promoted,
+            "previous": self.previous,
+        }
+
+
+async def rebuild(settings: Settings, source: str, progress: Progress, *, promote: bool) -> Rebuilt:
+    """Build from `kafka` or `log`, compare, and promote if that is wanted. Raises CannotRun."""
+    async with opened(settings) as (connection, home):
+        return await Builder(settings, connection, home, progress).run(source, promote=promote)
+
+
+async def roll_back(settings: Settings, progress: Progress) -> Rebuilt:
+    """Make the read model before the last promotion the active one again. Raises CannotRun."""
+    async with opened(settings) as (connection, home):
+        return await Builder(settings, connection, home, progress).roll_back()
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings,
+) -> AsyncIterator[tuple[asyncpg.Connection, Database[Document]]]:
+    """Give a connection to the log and the URI's database; what goes wrong is CannotRun."""
+    if settings.postgres_url is None:
+        raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+    home = connect(settings)
+    try:
+        connection = await asyncpg.connect(
+            settings.postgres_url,
+            timeout=5,
+            command_timeout=60,
+            server_settings={"application_name": "storelog rebuild"},
+        )
+        try:
+            yield connection, home
+        finally:
+            connection.terminate()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotRun(f"PostgreSQL: {error!r}") from error
+    except PyMongoError as error:
+        raise CannotRun(f"MongoDB: {error}") from error
+    except Fenced as error:
+        raise CannotRun(f"another rebuild or promotion is under way: {error}") from error
+    finally:
+        home.client.close()
+
+
+class Builder:
+    """One run: what a rebuild, a roll back and a change of lanes share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: asyncpg.Connection,
+        home: Database[Document],
+        progress: Progress,
+    ) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._home = home
+        self._progress = progress
+
+    async def run(self, source: str, *, promote: bool) -> Rebuilt:
+        """Fill, compare, and promote if that is wanted."""
+        name = await asyncio.to_thread(self.begin, source)
+        target = sibling(self._home, name)
+        sent, lanes = await self.sent()
+        fill = await self.fill(target, lanes)
+        done, began, start = Rebuilt(name), time.monotonic(), fill.position
+        if source == "kafka":
+            kafka = KafkaSource(self._settings, lanes)
+            await asyncio.to_thread(kafka.fill, fill, sent, self._progress)
+        await fill_from_log(self._connection, fill, sent, self._progress)
+        done.position, done.events = fill.position, fill.position - start
+        done.seconds = time.monotonic() - began
+        done.report = await self._compare(target, fill.position)
+        if promote:
+            done.previous = await self._promote(name, fill)
+            await asyncio.to_thread(self.forget, done.previous)
+            done.is_promoted, done.position = True, fill.position
+        return done
+
+    def begin(self, source: str) -> str:
+        """Return the database to fill: the one that was begun from the same source, else a new."""
+        pointers = self._home[POINTERS]
+        begun = pointers.find_one({"_id": BUILDING_ID})
+        if begun is not None and begun["source"] == source:
+            return str(begun["database"])
+        number = int(begun["number"]) + 1 if begun is not None else 1
+        if begun is not None and begun["database"] is not None:
+            self._home.client.drop_database(begun["database"])
+        name = f"{self._home.name}_r{number}"
+        self._home.client.drop_database(name)
+        fields = {"database": name, "source": source, "number": number}
+        pointers.update_one({"_id": BUILDING_ID}, {"$set": fields}, upsert=True)
+        return name
+
+    async def fill(self, target: Database[Document], lanes: int) -> Fill:
+        """Return the filling of a database for so many lanes, where it is."""
+        return await asyncio.to_thread(Fill, target, lanes, self._settings.kafka_topic_prefix)
+
+    async def sent(self) -> tuple[int, int]:
+        """Return the last position that the relay has sent, and the number of lanes."""
+        row = await self._connection.fetchrow("SELECT position, lanes FROM relay_cursor")
+        return row["position"], len(row["lanes"])
+
+    async def _compare(self, target: Database[Document], position: int) -> Report:
+        live = sibling(self._home, pointer_of(self._home).database)
+        give_up_at = time.monotonic() + LIVE_WAIT_SECONDS
+        while (at := await asyncio.to_thread(_position, live)) < position:
+            self._progress("live", at, position)
+            if time.monotonic() > give_up_at:
+                report = Report(position)
+                report.differ("mongodb.checkpoints", "all lanes", "position", position, at)
+                return report
+            await asyncio.sleep(0.25)
+        return await asyncio.to_thread(compare, target, live, position)
+
+    async def _promote(self, name: str, fill: Fill) -> str:
+        """Catch up, let the live one stand still, reach it, switch; return what was active."""
+        for _ in range(PROMOTIONS):
+            await self.catch_up(fill)
+            active = pointer_of(self._home).database
+            token = await asyncio.to_thread(freeze, self._home)
+            try:
+                live = sibling(self._home, active)
+                ends = [int(place["position"]) for place in live[CHECKPOINTS].find({})]
+                ends.append(_position(live))
+                await fill_from_log(self._connection, fill, max(ends), self._progress)
+                await asyncio.to_thread(fill.take_offsets, live)
+                await asyncio.to_thread(switch, self._home, token, name)
+            except Fenced:
+                continue
+            finally:
+                await asyncio.to_thread(thaw, self._home, token)
+            return active
+        raise CannotRun("the live read model moves on faster than this one: try again later")
+
+    async def catch_up(self, fill: Fill) -> None:
+        """Fill from the log until the relay is close."""
+        for _ in range(MAX_ROUNDS):
+            sent, _lanes = await self.sent()
+            if sent - fill.position <= CLOSE_EVENTS:
+                return
+            await fill_from_log(self._connection, fill, sent, self._progress)
+
+    def forget(self, previous: str) -> None:
+        """Begin anew the next time; drop what is neither active nor previous."""
+        pointers = self._home[POINTERS]
+        fields = {"source": None, "database": None}
+        pointers.update_one({"_id": BUILDING_ID}, {"$set": fields})
+        kept = {previous, pointer_of(self._home).database, self._home.name}
+        prefix = f"{self._home.name}_r"
+        for name in self._home.client.list_database_names():
+            if name.startswith(prefix) and name[len(prefix) :].isdigit() and name not in kept:
+                self._home.client.drop_database(name)
+
+    async def roll_back(self) -> Rebuilt:
+        """Catch the read model before the last promotion up, and promote it."""
+        pointer = await asyncio.to_thread(pointer_of, self._home)
+        if pointer.previous is None:
+            raise CannotRun("there was no promotion: nothing to roll back to")
+        target = sibling(self._home, pointer.previous)
+        known = await asyncio.to_thread(lambda: list(target[CHECKPOINTS].find({})))
+        _, lanes = await self.sent()
+        if len(known) != lanes:
+            raise CannotRun(
+                f"the read model {pointer.previous} has {len(known)} lanes, now there are {lanes}:"
+                " build a new one with `storelog rebuild --promote`"
+            )
+        thawed = {"$unset": {"frozen": ""}}
+        await asyncio.to_thread(target[CHECKPOINTS].update_many, {}, thawed)
+        fill = await self.fill(target, lanes)
+        done, began, start = Rebuilt(pointer.previous), time.monotonic(), fill.position
+        done.previous = await self._promote(pointer.previous, fill)
+        done.position, done.events = fill.position, fill.position - start
+        done.seconds, done.is_promoted = time.monotonic() - began, True
+        return done
+
+
+def _position(database: Database[Document]) -> int:
+    """Return the position that answers from this read model name."""
+    lanes = [int(place["safe"]) for place in database[CHECKPOINTS].find({})]
+    return min(lanes, default=0)

