@@ -17,6 +17,7 @@ from storelog.projector import checkpoints, dead_letters
 from storelog.projector.change import change_of_event
 from storelog.projector.database import make_indexes
 from storelog.projector.folding import Folding
+from storelog.projector.footing import Footing
 from storelog.projector.record import Record, make_record
 from storelog.relay.publisher import record_headers
 
@@ -33,12 +34,14 @@ class Fill:
         self._database = database
         self._prefix = topic_prefix
         self._places = [checkpoints.load(database, number) for number in range(lanes)]
-        self._foldings = [
-            Folding(database, number, place.bounds) for number, place in enumerate(self._places)
-        ]
+        self._foldings = [self._folding(number) for number in range(lanes)]
         self._ends = list(self._places)
         self.position = min(place.safe for place in self._places)
         self.pending = 0
+
+    def _folding(self, lane: int) -> Folding:
+        footing = Footing(self._database, lambda: self._places[lane])
+        return Folding(self._database, lane, self._places[lane].bounds, footing)
 
     def add_event(self, event: Envelope) -> None:
         """Collect the log's next event."""
