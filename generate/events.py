@@ -185,6 +185,7 @@ def watermark() -> Json:
         hash={"type": "string", "pattern": "^([0-9a-f]{64})?$", "examples": ["0" * 64]},
         recordedAt={**_TIME, "type": ["string", "null"]},
         lanes=_list(position, minItems=1),
+        readAt={**_TIME, "type": ["string", "null"]},
     )
 
 

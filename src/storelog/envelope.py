@@ -9,7 +9,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -124,6 +124,14 @@ def chain_hash(previous: bytes, event: Envelope, payload_hash: bytes) -> bytes:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def milliseconds(at: datetime) -> int:
+    """Return a moment as whole milliseconds since 1970."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
 _NUMBERS = struct.Struct(">QQIIqq")
 
 

@@ -80,6 +80,11 @@ def read_entries(bucket: dict[str, Any]) -> list[Entry]:
     return [entries[version] for version in sorted(entries)]
 
 
+def first_position(bucket: dict[str, Any]) -> int:
+    """Return the position of a bucket's first event; a repeated one stands behind it."""
+    return _read_entry(bucket["entries"][0]).position
+
+
 def encode_state(state: State) -> bytes:
     """Return a state as a bucket keeps it."""
     return _encode(state)
@@ -89,12 +94,6 @@ def read_before(bucket: dict[str, Any]) -> State | None:
     """Return what the thing was before the bucket's events; None where nobody could tell."""
     raw = bucket.get("before")
     return None if raw is None else _read_state(raw)
-
-
-def state_after(bucket: dict[str, Any], fields: Iterable[str]) -> State | None:
-    """Return what the thing was after the bucket's events."""
-    state = read_before(bucket)
-    return None if state is None else fold_bucket(state, bucket, fields)
 
 
 def fold_bucket(state: State, bucket: dict[str, Any], fields: Iterable[str]) -> State:

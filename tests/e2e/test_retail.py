@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from bson import Decimal128
 
+from storelog.ledgers import facts_of_leaf, pack_facts
 from storelog.traffic.retail_file import RetailFile, read_retail_file
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System, wait_for
@@ -143,14 +145,27 @@ def add_a_product(system: System) -> None:
 
 
 def change_a_figure(system: System) -> None:
-    found = system.mongo.totals.find_one({"kind": "shop"})
-    assert found is not None
-    day = next(iter(found["entries"]))
-    system.mongo.totals.update_one({"_id": found["_id"]}, {"$inc": {f"entries.{day}.units": 1}})
+    node = system.mongo.figures.find_one({})
+    assert node is not None
+    system.mongo.figures.update_one({"_id": node["_id"]}, {"$inc": {"sales.minAt": 1}})
 
 
 def remove_a_figure(system: System) -> None:
-    system.mongo.totals.delete_one({"kind": "customer"})
+    system.mongo.figures.delete_one({})
+
+
+def change_a_fact(system: System) -> None:
+    leaf = max(system.mongo.ledger.find({"lane": 0}), key=lambda leaf: int(leaf["position"]))
+    first, *others = facts_of_leaf(leaf)
+    chunk = pack_facts([replace(first, customer=first.customer + 1), *others])
+    system.mongo.ledger.update_one({"_id": leaf["_id"]}, {"$set": {"chunks": [chunk]}})
+
+
+def remove_a_fact(system: System) -> None:
+    leaf = max(system.mongo.ledger.find({"lane": 0}), key=lambda leaf: int(leaf["position"]))
+    facts = list(facts_of_leaf(leaf))[:-1]
+    chunks = [pack_facts(facts)]
+    system.mongo.ledger.update_one({"_id": leaf["_id"]}, {"$set": {"chunks": chunks}})
 
 
 @pytest.mark.parametrize(
@@ -162,8 +177,10 @@ def remove_a_figure(system: System) -> None:
         (remove_a_sale, "mongodb.product_sold", 7),
         (cancel_a_sale, "mongodb.product_sold", 8),
         (add_a_product, "mongodb.products", 999_999),
-        (change_a_figure, "mongodb.totals", None),
-        (remove_a_figure, "mongodb.totals", None),
+        (change_a_figure, "mongodb.figures", None),
+        (remove_a_figure, "mongodb.figures", None),
+        (change_a_fact, "mongodb.ledger", None),
+        (remove_a_fact, "mongodb.ledger", None),
     ],
 )
 def test_a_document_that_was_changed_by_hand_is_named_and_repaired(

@@ -1,12 +1,17 @@
 """The merge of a lane: whatever order the nine topics come in, records leave in log order."""
 
 import random
+from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storelog.projector.merge import LaneMerge
 from storelog.projector.record import Record
+
+# Hash, versions, key, aggregate, value, headers, time, caller, call.
+REST: Any = ("", 1, 1, "", "", b"", [], datetime(2026, 1, 1, tzinfo=UTC), None, "")
 
 
 def lane_of_records(positions: list[int]) -> list[Record]:
@@ -15,25 +20,7 @@ def lane_of_records(positions: list[int]) -> list[Record]:
     records, previous = [], 0
     for position in positions:
         topic = "abc"[position % 3]
-        records.append(
-            Record(
-                topic,
-                0,
-                offsets[topic],
-                position,
-                previous,
-                "",
-                1,
-                1,
-                "",
-                "",
-                b"",
-                [],
-                "",
-                None,
-                "",
-            )
-        )
+        records.append(Record(topic, 0, offsets[topic], position, previous, *REST))
         offsets[topic] += 1
         previous = position
     return records

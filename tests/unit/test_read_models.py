@@ -12,8 +12,10 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from storelog.errors import PoisonRecord
+from storelog.ledgers import to_decimal
 from storelog.projector.change import Change, Origin, read_change
-from storelog.projector.read_models import customers, orders, product_sold, products, totals
+from storelog.projector.read_models import customers, orders, product_sold, products
+from storelog.projector.read_models.ledger import fact_of
 
 ORIGIN = Origin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
 AT = "2026-01-31T23:59:59.999Z"
@@ -131,24 +133,20 @@ def test_a_customer_document_keeps_a_missing_phone_as_null() -> None:
     assert write.fields["customer_id"] == 1
 
 
-def test_an_order_adds_to_the_shop_its_customer_and_its_products() -> None:
-    deltas = {str(d.key): d for d in totals.fold(change("OrderCreated", ORDER), lane=1)}
-    assert deltas.keys() == {
-        "shop/2026-01/1/0",
-        "customer/all/1/0",
-        "customer/2026-01-31/1/0",
-        "product/all/1/0",
-        "product/2026-01-31/1/0",
-    }
-    for delta in deltas.values():
-        assert (delta.units, delta.sales, delta.orders) == (4, Decimal("1.700"), 1)
+def test_an_order_is_one_fact_with_a_line_for_each_product() -> None:
+    fact = fact_of(change("OrderCreated", ORDER))
+    assert fact is not None
+    assert (fact.position, fact.sign, fact.customer) == (7, 1, 1)
+    assert fact.lines == ((5, 4, 17_000),)
+    assert to_decimal(fact.amount) == Decimal("1.7")
+    assert fact.at_ms == 1_769_903_999_999
 
 
 def test_a_deleted_order_takes_away_exactly_what_it_added() -> None:
-    added = list(totals.fold(change("OrderCreated", ORDER), 0))
-    taken = list(totals.fold(change("OrderDeleted", ORDER | {"deletedAt": AT}), 0))
-    for plus, minus in zip(added, taken, strict=True):
-        assert plus == replace(minus, units=-minus.units, sales=-minus.sales, orders=-minus.orders)
+    added = fact_of(change("OrderCreated", ORDER))
+    taken = fact_of(change("OrderDeleted", ORDER | {"deletedAt": AT}))
+    assert added is not None
+    assert taken == replace(added, sign=-1)
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,21 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where the lane's documents end, so that a list need not look beyond."""
+    """Where the lane's documents end, so that a list need not look beyond.
+
+    `leaf`: the number of the ledger's leaf that is being filled; `blocks`: how many blocks of
+    moments there are, `rows` the moments after them. `is_late`: a dead letter was replayed, so that
+    documents may lie beyond the bounds that the moments name.
+    """
 
     customers: int = 0
     products: int = 0
     oldest_order: datetime | None = None
     newest_order: datetime | None = None
+    leaf: int = 0
+    blocks: int = 0
+    rows: bytes = b""
+    is_late: bool = False
 
     def including(self, payload: Payload) -> "Bounds":
         """Return the bounds with one more event's document inside."""
@@ -48,13 +57,17 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One lane's place. `offsets`: for each topic, the first offset to read again."""
+    """One lane's place. `offsets`: for each topic, the first offset to read again.
+
+    `read_at`: when the relay last looked and found nothing beyond `safe`.
+    """
 
     lane: int
     position: int = 0
     hash: str = ""
     safe: int = 0
     safe_recorded_at: str | None = None
+    read_at: str | None = None
     lanes: int = 0
     dead_letters: int = 0
     offsets: dict[str, int] = field(default_factory=dict)
@@ -77,6 +90,7 @@ def load(database: Database[dict[str, Any]], lane: int) -> Checkpoint:
         found["hash"],
         int(found["safe"]),
         found["safeRecordedAt"],
+        found["readAt"],
         found["lanes"],
         found["deadLetters"],
         offsets,
@@ -85,6 +99,10 @@ def load(database: Database[dict[str, Any]], lane: int) -> Checkpoint:
             int(found["highestProduct"]),
             found["oldestOrder"],
             found["newestOrder"],
+            int(found["leaf"]),
+            int(found["momentBlocks"]),
+            bytes(found["moments"]),
+            found["isLate"],
         ),
     )
 
@@ -96,12 +114,17 @@ def save(database: Database[dict[str, Any]], old: Checkpoint, new: Checkpoint) -
         "hash": new.hash,
         "safe": Int64(new.safe),
         "safeRecordedAt": new.safe_recorded_at,
+        "readAt": new.read_at,
         "lanes": new.lanes,
         "deadLetters": new.dead_letters,
         "highestCustomer": Int64(new.bounds.customers),
         "highestProduct": Int64(new.bounds.products),
         "oldestOrder": new.bounds.oldest_order,
         "newestOrder": new.bounds.newest_order,
+        "leaf": Int64(new.bounds.leaf),
+        "momentBlocks": Int64(new.bounds.blocks),
+        "moments": new.bounds.rows,
+        "isLate": new.bounds.is_late,
         # Topic names have dots, which field names should not.
         "offsets": [{"topic": t, "offset": Int64(o)} for t, o in sorted(new.offsets.items())],
     }

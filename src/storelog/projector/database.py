@@ -12,14 +12,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
-from storelog.projector.read_models import (
-    changes,
-    customers,
-    orders,
-    product_sold,
-    products,
-    totals,
-)
+from storelog.projector.read_models import changes, customers, orders, product_sold, products
 from storelog.read_side import (
     POINTER_ID,
     POINTERS,
@@ -79,7 +72,7 @@ def ensure_indexes(settings: Settings) -> None:
 
 def make_indexes(database: Database[Document]) -> None:
     """Make the indexes that are missing. Raises PyMongoError."""
-    for model in (orders, product_sold, totals, changes):
+    for model in (orders, product_sold, changes):
         for keys in model.INDEXES:
             database[model.COLLECTION].create_index(keys)
     for name in ("aggregate", "asked"):

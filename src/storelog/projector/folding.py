@@ -5,13 +5,17 @@ in MongoDB before `write`; what was written is written again safely.
 Next: projector/writer.py
 """
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import structlog
 from confluent_kafka import Message
 from pymongo.database import Database
 
+from storelog.envelope import milliseconds
 from storelog.errors import PoisonRecord
+from storelog.ledgers import Fact
 from storelog.projector import dead_letters
 from storelog.projector.change import Change
 from storelog.projector.changes_writer import ChangesWriter
@@ -19,10 +23,10 @@ from storelog.projector.checkpoints import Bounds
 from storelog.projector.database import READ_MODELS
 from storelog.projector.footing import Footing
 from storelog.projector.history_writer import HistoryWriter
-from storelog.projector.read_models import totals
-from storelog.projector.read_models.totals import Delta
+from storelog.projector.ledger_writer import LedgerWriter
+from storelog.projector.moments_writer import MomentsWriter
+from storelog.projector.read_models.ledger import fact_of
 from storelog.projector.record import Record, change_of, header_of
-from storelog.projector.totals_writer import TotalsWriter
 from storelog.projector.writer import BatchWriter
 
 _log = structlog.get_logger()
@@ -35,19 +39,31 @@ class Folding:
         self, database: Database[dict[str, Any]], lane: int, bounds: Bounds, footing: Footing
     ) -> None:
         self._database = database
-        self._lane = lane
         self.bounds = bounds
         self.parked = dead_letters.parked_aggregates(database, lane)
         self.discarded = dead_letters.discarded_positions(database, lane)
         self._writer = BatchWriter(database, footing)
         self._history = HistoryWriter(database, footing)
-        self._totals = TotalsWriter(database, footing)
         self._changes = ChangesWriter(database, lane, footing)
-        self._deltas: list[Delta] = []
+        self._ledger = LedgerWriter(database, lane, bounds.leaf, footing)
+        self._moments = MomentsWriter(database, lane, bounds, footing)
+        self._facts: list[Fact] = []
         self._letters: list[dict[str, Any]] = []
 
     def fold(self, record: Record, event_type: str) -> None:
         """Collect what the record writes; or make it a dead letter."""
+        self._fold(record, event_type)
+        self._note(record.position, record.recorded_at)
+
+    def fold_next(self, change: Change) -> None:
+        """Collect what the lane's next event writes, when it is a change already."""
+        self.fold_change(change)
+        self._note(change.position, change.origin.recorded_at)
+
+    def _note(self, position: int, recorded_at: datetime) -> None:
+        self._moments.note(position, milliseconds(recorded_at), self.bounds)
+
+    def _fold(self, record: Record, event_type: str) -> None:
         parked_at = self.parked.get(record.aggregate)
         if parked_at is not None and record.position > parked_at:
             self._letters.append(dead_letters.of_record(record, None))
@@ -63,14 +79,18 @@ class Folding:
             self._park(record, repr(bug))
 
     def fold_change(self, change: Change) -> None:
-        """Collect what the change writes. All of it or, when a fold fails, nothing."""
+        """Collect what the change writes. All of it or, when a fold fails, nothing.
+
+        For an event that comes late; the lane's next one is noted with its time as well.
+        """
         writes = [write for model in READ_MODELS for write in model.fold(change)]
-        deltas = list(totals.fold(change, self._lane))
+        fact = fact_of(change)
         self.bounds = self.bounds.including(change.payload)
         self._history.add(change)
         self._writer.add(writes)
         self._changes.add(change)
-        self._deltas += deltas
+        if fact is not None:
+            self._facts.append(fact)
 
     def _park(self, record: Record, cause: str) -> None:
         self.parked[record.aggregate] = record.position
@@ -95,9 +115,12 @@ class Folding:
         """
         self._history.flush()
         self._writer.flush()
-        self._totals.write(self._deltas, are_late=are_late)
-        self._deltas = []
+        self._ledger.write(self._facts, are_late=are_late)
         self._changes.flush()
+        is_late = self.bounds.is_late or are_late
+        self.bounds = replace(self.bounds, leaf=self._ledger.leaf, is_late=is_late)
+        self.bounds = self._moments.write(self.bounds)
+        self._facts = []
         has_letters = bool(self._letters)
         dead_letters.keep(self._database, self._letters)
         self._letters = []

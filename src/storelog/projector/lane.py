@@ -50,6 +50,7 @@ class Lane:
         self._next_offsets = dict(self.checkpoint.offsets)
         self._marks: deque[Watermark] = deque()
         self._history = History()
+        self._read_at: str | None = None
         self._has_foreign = False
         self.behind: Behind | None = None
 
@@ -77,6 +78,8 @@ class Lane:
         self._history.check_mark(message, mark.position, self.checkpoint)
         if mark.position > self.checkpoint.safe and self.number < len(mark.lanes):
             self._marks.append(mark)
+        elif mark.position == self.checkpoint.safe and mark.readAt is not None:
+            self._read_at = mark.readAt
 
     def is_waiting(self) -> bool:
         """Tell whether the lane waits for a record that was announced, or that others follow."""
@@ -144,8 +147,12 @@ class Lane:
                     new,
                     safe=mark.position,
                     safe_recorded_at=mark.recordedAt,
+                    read_at=mark.readAt,
                     lanes=len(mark.lanes),
                 )
+        if self._read_at is not None and new.safe == self.checkpoint.safe:
+            new = replace(new, read_at=self._read_at)
+        self._read_at = None
         if new is not self.checkpoint:
             new = replace(new, offsets=self._resume_offsets())
             self.checkpoint = checkpoints.save(self._database, self.checkpoint, new)

@@ -36,18 +36,22 @@ class Record:
     aggregate: str
     value: bytes | None
     headers: list[tuple[str, Any]]
-    recorded_at: str
+    recorded_at: datetime
     caller: str | None
     correlation_id: str
 
 
 class Watermark(msgspec.Struct):
-    """Everything up to `position` is in Kafka; `lanes`: the last position in each lane."""
+    """Everything up to `position` is in Kafka; `lanes`: the last position in each lane.
+
+    `readAt`: when the relay looked for more and found nothing.
+    """
 
     position: int
     hash: str
     recordedAt: str | None
     lanes: list[int]
+    readAt: str | None = None
 
 
 class _Value(msgspec.Struct):
@@ -82,7 +86,7 @@ def make_record(
         position, previous = int(headers["position"]), int(headers["lane_previous"])
         version, schema_version = int(headers["aggregate_version"]), int(headers["schema_version"])
         event_hash = headers["hash"].decode("ascii")
-        recorded_at = headers["recorded_at"].decode("ascii")
+        recorded_at = parse_time(headers["recorded_at"].decode("ascii"))
         correlation_id = headers["correlation_id"].decode()
         caller = headers["caller"].decode() if "caller" in headers else None
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -141,12 +145,5 @@ def change_of(record: Record, event_type: str) -> Change:
         record.version,
         record.schema_version,
         bytes(value.payload),
-        Origin(_moment(record.recorded_at), record.caller, record.correlation_id),
+        Origin(record.recorded_at, record.caller, record.correlation_id),
     )
-
-
-def _moment(recorded_at: str) -> datetime:
-    try:
-        return parse_time(recorded_at)
-    except ValueError as error:
-        raise PoisonRecord(f"recorded_at is no time: {recorded_at!r}") from error

@@ -3,7 +3,7 @@
 A write applies only above the position that the document holds, so a repeat, a crash or a paused
 twin changes nothing twice. New documents are plain inserts, which cost a fraction of an upsert;
 one that exists already becomes a guarded update.
-Next: projector/totals_writer.py
+Next: projector/ledger_writer.py
 """
 
 from collections.abc import Iterable

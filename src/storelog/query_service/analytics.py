@@ -1,155 +1,127 @@
-"""The figures: sums of totals for whole days, and of the orders in the cut edges of a range.
+"""The figures, exact to the millisecond and the position: sums of nodes inside, of facts at edges.
 
-All are sums of exact line amounts; deleted orders are in none.
-Next: query_service/bodies.py
+Nodes of the ledger that lie wholly within the range and at or below the position are added as they
+are; one that is cut is replaced by the four below it; a cut leaf's facts are looked at one by one.
+So an answer reads a few nodes for each level of the tree, however long the history is.
+Next: ledgers.py
 """
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
-from storelog.domain.money import exact_sum, line_amount
-from storelog.query_service.lists import newest_orders
+from storelog.ledgers import (
+    FAN_OUT,
+    LEDGER,
+    NODES,
+    Sums,
+    add_fact,
+    add_packed,
+    facts_of_leaf,
+    roots,
+)
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import Document, View
 
-_DAY = timedelta(days=1)
-
-
-@dataclass(slots=True)
-class Figure:
-    """Units, exact sales, and number of orders."""
-
-    units: int = 0
-    sales: Decimal = Decimal(0)
-    orders: int = 0
-
-    def add(self, units: int, sales: Decimal, orders: int) -> None:
-        """Add to the figure."""
-        self.units += units
-        self.sales = exact_sum((self.sales, sales))
-        self.orders += orders
-
-
-@dataclass(slots=True)
-class Figures:
-    """Figures by entry: a day, a product's id, a customer's id."""
-
-    by_entry: dict[str, Figure] = field(default_factory=dict)
-
-    def add(self, entry: str, units: int, sales: Decimal, orders: int) -> None:
-        """Add to one entry's figure."""
-        self.by_entry.setdefault(entry, Figure()).add(units, sales, orders)
-
-    def sold(self) -> list[tuple[str, Figure]]:
-        """Return the entries in which anything is sold."""
-        return [(entry, figure) for entry, figure in self.by_entry.items() if figure.orders]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_Node = tuple[int, int, int]
+_INSIDE, _OUTSIDE, _CUT = "inside", "outside", "cut"
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """A range as whole days [first, last) and at most two cut edges."""
+class _Wanted:
+    """What is summed: by what, times in [start, end) in milliseconds, up to a position."""
 
-    first: datetime
-    last: datetime
-    edges: tuple[Range, ...]
+    kind: str
+    start: int | None
+    end: int | None
+    position: int
 
-
-async def shop(view: View, span: Range) -> Figures:
-    """Return the shop's figures by day."""
-    figures = Figures()
-    parts = _cut(span, view)
-    if parts is None:
-        return figures
-    if parts.first < parts.last:
-        first, last = f"{parts.first:%Y-%m-%d}", f"{parts.last:%Y-%m-%d}"
-        query = {"kind": "shop", "period": {"$gte": first[:7], "$lte": last[:7]}}
-        async for document in view.collection("totals").find(query):
-            for day, entry in document["entries"].items():
-                if first <= day < last:
-                    _add(figures, day, entry)
-    async for order in _edges(view, parts):
-        figures.add(f"{order['orderDate']:%Y-%m-%d}", *_sum(order["orderItems"]), 1)
-    return figures
+    def face(self, node: Document, name: str) -> str:
+        """Tell how a node's sales or returns lie."""
+        if name not in node or node["minPosition"] > self.position:
+            return _OUTSIDE
+        low, high = node[name]["minAt"], node[name]["maxAt"]
+        if (self.end is not None and low >= self.end) or (
+            self.start is not None and high < self.start
+        ):
+            return _OUTSIDE
+        is_late = self.end is None or high < self.end
+        is_early = self.start is None or low >= self.start
+        is_whole = is_early and is_late and node["maxPosition"] <= self.position
+        return _INSIDE if is_whole else _CUT
 
 
-async def by_product(view: View, span: Range) -> Figures:
-    """Return the figures by product."""
-    figures = await _by(view, span, "product")
-    parts = None if _is_open(span) else _cut(span, view)
-    if parts is not None:
-        async for order in _edges(view, parts):
-            lines: dict[int, list[Document]] = {}
-            for item in order["orderItems"]:
-                lines.setdefault(item["productId"], []).append(item)
-            for product, items in lines.items():
-                figures.add(str(product), *_sum(items), 1)
-    return figures
+async def sums(view: View, kind: str, span: Range) -> Sums:
+    """Return {day, product or customer: [units, amount, orders]}; days count from 1970."""
+    wanted = _Wanted(kind, _ceiling(span.start), _ceiling(span.end), view.position)
+    found: Sums = {}
+    # A node is asked for with the faces of it that are still to be added.
+    both = ("sales", "returns")
+    nodes: dict[_Node, Iterable[str]] = {}
+    leaves: dict[tuple[int, int], Iterable[str]] = {}
+    for lane, leaf in view.place.leaves:
+        leaves[lane, leaf] = both
+        nodes |= {(lane, level, index): both for level, index in roots(leaf)}
+    while nodes:
+        nodes = await _add_nodes(view, wanted, found, nodes, leaves)
+    await _add_leaves(view, wanted, found, leaves)
+    return {key: entry for key, entry in found.items() if entry[2]}
 
 
-async def by_customer(view: View, span: Range) -> Figures:
-    """Return the figures by customer."""
-    figures = await _by(view, span, "customer")
-    parts = None if _is_open(span) else _cut(span, view)
-    if parts is not None:
-        async for order in _edges(view, parts):
-            figures.add(str(order["customerId"]), *_sum(order["orderItems"]), 1)
-    return figures
+async def _add_nodes(
+    view: View,
+    wanted: _Wanted,
+    found: Sums,
+    nodes: dict[_Node, Iterable[str]],
+    leaves: dict[tuple[int, int], Iterable[str]],
+) -> dict[_Node, Iterable[str]]:
+    """Add one level of nodes; return those below the cut ones, and note the cut leaves."""
+    names = {f"{lane}/{level}/{index}": (lane, level, index) for lane, level, index in nodes}
+    fields = ["minPosition", "maxPosition"]
+    fields += [f"{f}.{n}" for f in ("sales", "returns") for n in ("minAt", "maxAt", wanted.kind)]
+    documents = await view.raw(NODES, names, dict.fromkeys(fields, 1))
+    below: dict[_Node, Iterable[str]] = {}
+    for name, place in names.items():
+        node, cut = documents.get(name), list[str]()
+        for face in nodes[place]:
+            if node is None:
+                # Somebody removed it: what is below it says the same.
+                cut.append(face)
+                continue
+            lies = wanted.face(node, face)
+            if lies == _INSIDE:
+                add_packed(found, node[face][wanted.kind])
+            elif lies == _CUT:
+                cut.append(face)
+        lane, level, index = place
+        if cut and level == 0:
+            leaves[lane, index] = cut
+        elif cut:
+            children = range(index * FAN_OUT, (index + 1) * FAN_OUT)
+            below |= {(lane, level - 1, child): cut for child in children}
+    return below
 
 
-def _is_open(span: Range) -> bool:
-    return span.start is None and span.end is None
+async def _add_leaves(
+    view: View,
+    wanted: _Wanted,
+    found: Sums,
+    leaves: dict[tuple[int, int], Iterable[str]],
+) -> None:
+    documents = await view.raw(LEDGER, [f"{lane}/{leaf}" for lane, leaf in leaves])
+    for (lane, leaf), faces in leaves.items():
+        # The leaf that is being filled may not be there yet.
+        document = documents.get(f"{lane}/{leaf}", {"chunks": ()})
+        for fact in facts_of_leaf(document):
+            is_asked = ("sales" if fact.sign > 0 else "returns") in faces
+            is_early = wanted.start is None or fact.at_ms >= wanted.start
+            is_late = wanted.end is None or fact.at_ms < wanted.end
+            if is_asked and is_early and is_late and fact.position <= wanted.position:
+                add_fact(found, wanted.kind, fact)
 
 
-async def _by(view: View, span: Range, kind: str) -> Figures:
-    figures = Figures()
-    query: Document = {"kind": kind, "period": "all"}
-    if not _is_open(span):
-        parts = _cut(span, view)
-        if parts is None or parts.first >= parts.last:
-            return figures
-        first, last = f"{parts.first:%Y-%m-%d}", f"{parts.last:%Y-%m-%d}"
-        query = {"kind": kind, "period": {"$gte": first, "$lt": last}}
-    async for document in view.collection("totals").find(query):
-        for entry, total in document["entries"].items():
-            _add(figures, entry, total)
-    return figures
-
-
-def _add(figures: Figures, entry: str, total: Document) -> None:
-    figures.add(entry, int(total["units"]), total["sales"].to_decimal(), int(total["orders"]))
-
-
-def _sum(items: Iterable[Document]) -> tuple[int, Decimal]:
-    lines = [(item["quantity"], item["price"].to_decimal()) for item in items]
-    return sum(q for q, _ in lines), exact_sum(line_amount(q, price) for q, price in lines)
-
-
-def _cut(span: Range, view: View) -> _Parts | None:
-    """Cut a range into whole UTC days and edges, within where there are orders at all."""
-    if view.place.oldest_order is None or view.place.newest_order is None:
-        return None
-    begin, beyond = _midnight(view.place.oldest_order), _midnight(view.place.newest_order) + _DAY
-    start = max(span.start or begin, begin).astimezone(UTC)
-    end = min(span.end or beyond, beyond).astimezone(UTC)
-    if start >= end:
-        return None
-    first, last = _midnight(start), _midnight(end)
-    first = first if first == start else first + _DAY
-    if first > last:
-        return _Parts(first, first, (Range(start, end),))
-    edges = [Range(a, b) for a, b in ((start, first), (last, end)) if a < b]
-    return _Parts(first, last, tuple(edges))
-
-
-def _midnight(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-async def _edges(view: View, parts: _Parts) -> AsyncGenerator[Document]:
-    for edge in parts.edges:
-        async with aclosing(newest_orders(view, edge)) as orders:
-            async for order in orders:
-                yield order
+def _ceiling(at: datetime | None) -> int | None:
+    """Return a bound in milliseconds: times are whole ones, so a finer bound is the next one."""
+    return None if at is None else -((_EPOCH - at) // _MILLISECOND)

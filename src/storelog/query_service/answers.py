@@ -3,7 +3,7 @@
 Next: query_service/singles.py
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from storelog.errors import NotFound
@@ -13,7 +13,7 @@ from storelog.query_service.lists import Page
 from storelog.query_service.paging import make_cursor
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import View
-from storelog.web.http import Response
+from storelog.web.http import Request, Response
 
 Document = dict[str, Any]
 
@@ -39,18 +39,17 @@ def span_filter(span: Range) -> Document:
     return {"from": span.start, "to": span.end}
 
 
+def moment_filter(request: Request) -> Document:
+    """Return the moment that is asked about as a cursor is bound to it."""
+    return {"asOf": request.query["asOf"]} if "asOf" in request.query else {}
+
+
 def unknown(kind: str, number: int) -> NotFound:
     """Return the refusal for a thing that is not there, or deleted."""
     return NotFound(f"There is no {kind} {number}.")
 
 
-async def names_of(view: View, collection: str, ids: Iterable[int]) -> dict[int, str]:
-    """Return the names of customers or products, of deleted ones too."""
-    found = await view.many(collection, ids, {"name": 1})
-    return {number: document["name"] for number, document in found.items()}
-
-
 async def orders_with_names(view: View, orders: Sequence[Document]) -> list[Document]:
     """Return orders' bodies, each with its customer's name."""
-    names = await names_of(view, "customers", (order["customerId"] for order in orders))
+    names = await view.names("customers", (order["customerId"] for order in orders))
     return [bodies.order(order, names.get(order["customerId"])) for order in orders]

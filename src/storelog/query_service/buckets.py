@@ -88,7 +88,9 @@ async def state_at(view: View, name: str, version: int) -> State:
     """Return what the thing was after its event of the version, or the last one before it."""
     number = bucket_of(version)
     bucket = (await view.raw("history", [f"{name}/{number}"])).get(f"{name}/{number}")
-    if bucket is None:
-        return await before_bucket(view, name, number, {"entries": []})
-    before = await before_bucket(view, name, number, bucket)
-    return fold_bucket(before, bucket, fields_of(name))
+    bucket = bucket or {"entries": []}
+    state = await before_bucket(view, name, number, bucket)
+    for entry in read_entries(bucket):
+        if entry.version <= version:
+            apply(state, entry, fields_of(name))
+    return state

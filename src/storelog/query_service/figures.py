@@ -1,19 +1,20 @@
 """The figures as they are answered. Next: query_service/analytics.py"""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from datetime import date
 
-from storelog.domain.money import exact_sum, format_money
+from storelog.domain.money import format_money
+from storelog.ledgers import Sums, to_decimal
 from storelog.query_service import analytics
-from storelog.query_service.analytics import Figure, Figures
-from storelog.query_service.answers import Document, answer, names_of
+from storelog.query_service.answers import Document, answer
 from storelog.query_service.freshness import open_view
-from storelog.query_service.parameters import Parameters, Range
+from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import View
 from storelog.web.http import Request, Response
 
-Read = Callable[[View, Range], Awaitable[Figures]]
-Body = Callable[[int, str | None, Figure], Document]
+Body = Callable[[int, str | None, list[int]], Document]
+_FIRST_DAY = date(1970, 1, 1).toordinal()
 
 
 class FiguresApi:
@@ -24,73 +25,67 @@ class FiguresApi:
 
     async def total_sales(self, request: Request) -> Response:
         """GET /analytics/total-sales"""
-        view, figures = await self._figures(request, analytics.shop)
-        days = [figure for _, figure in figures.sold()]
+        view, days, _ = await self._sums(request, "day")
+        units, amount, orders = (sum(entry[n] for entry in days.values()) for n in range(3))
         body = {
-            "totalSales": format_money(exact_sum(day.sales for day in days)),
-            "unitsSold": sum(day.units for day in days),
-            "orders": sum(day.orders for day in days),
+            "totalSales": format_money(to_decimal(amount)),
+            "unitsSold": units,
+            "orders": orders,
         }
         return answer(view, body)
 
     async def sales_by_day(self, request: Request) -> Response:
         """GET /analytics/sales-by-day"""
-        view, figures = await self._figures(request, analytics.shop)
+        view, days, _ = await self._sums(request, "day")
         items = [
             {
-                "day": day,
-                "totalSales": format_money(figure.sales),
-                "unitsSold": figure.units,
-                "orders": figure.orders,
+                "day": date.fromordinal(_FIRST_DAY + day).isoformat(),
+                "totalSales": format_money(to_decimal(amount)),
+                "unitsSold": units,
+                "orders": orders,
             }
-            for day, figure in sorted(figures.sold())
+            for day, (units, amount, orders) in sorted(days.items())
         ]
         return answer(view, {"items": items})
 
     async def product_totals(self, request: Request) -> Response:
         """GET /analytics/product-totals"""
-        return await self._top(request, analytics.by_product, "products", _product_total)
+        return await self._top(request, "product", _product_total)
 
     async def top_customers(self, request: Request) -> Response:
         """GET /analytics/top-customers"""
-        return await self._top(request, analytics.by_customer, "customers", _top_customer)
+        return await self._top(request, "customer", _top_customer)
 
-    async def _top(self, request: Request, read: Read, collection: str, body: Body) -> Response:
-        view, figures = await self._figures(request, read)
-        top = _highest(figures, Parameters(request.query).limit())
+    async def _top(self, request: Request, kind: str, body: Body) -> Response:
+        view, sums, limit = await self._sums(request, kind)
+        top = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))[:limit]
         async with answering():
-            names = await names_of(view, collection, (number for number, _ in top))
-        items = [body(number, names.get(number), figure) for number, figure in top]
+            names = await view.names(f"{kind}s", (number for number, _ in top))
+        items = [body(number, names.get(number), entry) for number, entry in top]
         return answer(view, {"items": items})
 
-    async def _figures(self, request: Request, read: Read) -> tuple[View, Figures]:
+    async def _sums(self, request: Request, kind: str) -> tuple[View, Sums, int]:
         parameters = Parameters(request.query)
-        span = parameters.range()
-        parameters.limit()
+        span, limit = parameters.range(), parameters.limit()
         parameters.done()
         async with answering():
             view = await open_view(self._reads, request)
-            return view, await read(view, span)
+            return view, await analytics.sums(view, kind, span), limit
 
 
-def _product_total(number: int, name: str | None, figure: Figure) -> Document:
+def _product_total(number: int, name: str | None, entry: list[int]) -> Document:
     return {
         "productId": number,
         "productName": name,
-        "unitsSold": figure.units,
-        "totalSales": format_money(figure.sales),
+        "unitsSold": entry[0],
+        "totalSales": format_money(to_decimal(entry[1])),
     }
 
 
-def _top_customer(number: int, name: str | None, figure: Figure) -> Document:
+def _top_customer(number: int, name: str | None, entry: list[int]) -> Document:
     return {
         "customerId": number,
         "name": name,
-        "orders": figure.orders,
-        "totalSpent": format_money(figure.sales),
+        "orders": entry[2],
+        "totalSpent": format_money(to_decimal(entry[1])),
     }
-
-
-def _highest(figures: Figures, limit: int) -> list[tuple[int, Figure]]:
-    numbered = [(int(entry), figure) for entry, figure in figures.sold()]
-    return sorted(numbered, key=lambda pair: (-pair[1].sales, pair[0]))[:limit]

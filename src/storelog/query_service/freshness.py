@@ -1,14 +1,17 @@
 """Opens a request's view, as fresh as the request asks: `Storelog-Wait-For`, `Prefer: wait=`.
 
+And as of the moment it asks about (`asOf`).
+
 Guarantees that whoever waits for N gets everything up to N or a 503 that says why not: not there
 yet, or a dead letter at or below N is missing from what was asked for.
-Next: query_service/lists.py
+Next: query_service/asof.py
 """
 
 import re
 from typing import Any
 
 from storelog.errors import Malformed, NotCaughtUp
+from storelog.query_service.asof import view_as_of
 from storelog.query_service.reads import Reads
 from storelog.query_service.view import View
 from storelog.web.http import Request
@@ -27,6 +30,12 @@ async def open_view(reads: Reads, request: Request, thing: str | None = None) ->
     miss any. Raises NotCaughtUp, Malformed, Unavailable, PyMongoError.
     """
     position, seconds = _wanted(request)
+    view = await _present(reads, position, seconds, thing)
+    as_of = request.query.get("asOf")
+    return view if as_of is None else await view_as_of(reads, view, as_of, seconds)
+
+
+async def _present(reads: Reads, position: int | None, seconds: int, thing: str | None) -> View:
     view = await reads.view()
     if position is None:
         return view

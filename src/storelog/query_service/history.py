@@ -9,7 +9,7 @@ from typing import Any
 
 from storelog.envelope import format_time
 from storelog.query_service import bodies
-from storelog.query_service.answers import Document, list_answer, unknown
+from storelog.query_service.answers import Document, list_answer, moment_filter, unknown
 from storelog.query_service.buckets import Event, events_down_from, state_at
 from storelog.query_service.freshness import open_view
 from storelog.query_service.lists import Page
@@ -42,7 +42,7 @@ class HistoryApi:
         limit = parameters.limit()
         parameters.done()
         name = f"{kind}-{number}"
-        filters = {"list": "history", "of": name}
+        filters = {"list": "history", "of": name, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
         async with answering():
             view = await open_view(self._reads, request, name)

@@ -9,6 +9,7 @@ from storelog.query_service import bodies, lists
 from storelog.query_service.answers import (
     Document,
     list_answer,
+    moment_filter,
     orders_with_names,
     span_filter,
     unknown,
@@ -48,7 +49,7 @@ class Listing:
         parameters = Parameters(request.query)
         limit = parameters.limit()
         parameters.done()
-        filters = {"list": collection, **match}
+        filters = {"list": collection, **match, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
         async with answering():
             view = await open_view(self._reads, request)
@@ -71,6 +72,7 @@ class Listing:
         parameters.done()
         match = {"customerId": customer} if customer else {}
         filters = {"list": "orders", "productId": product, **match, **span_filter(span)}
+        filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 2)
         async with answering():
             view = await open_view(self._reads, request)
@@ -96,6 +98,7 @@ class Listing:
         is_cancelled = bool(parameters.flag("cancelled"))
         parameters.done()
         filters = {"list": "product-sold", "cancelled": is_cancelled, **ids, **span_filter(span)}
+        filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 3)
         async with answering():
             view = await open_view(self._reads, request)

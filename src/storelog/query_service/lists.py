@@ -2,7 +2,7 @@
 
 Orders and sales go from the newest down; customers and products by id up. Nothing here reads more
 than a page and what its windows overshoot.
-Next: query_service/analytics.py
+Next: query_service/paging.py
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -17,7 +17,6 @@ from storelog.query_service.view import Document, View
 
 ID_WINDOW = 64
 MAX_ID_WINDOW = 4_096
-EDGE_CHUNK = 500
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -64,15 +63,6 @@ async def orders(
     walk = _walk(view, "orders", {**match, "deleted": False}, "orderDate", ("_id",), span)
     found = await _first(walk(limit + 1).documents(after), limit + 1) if walk else []
     return _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]])
-
-
-async def newest_orders(view: View, span: Range) -> AsyncGenerator[Document]:
-    """Yield every order of a range, newest first: for the edges that cut a day."""
-    walk = _walk(view, "orders", {"deleted": False}, "orderDate", ("_id",), span)
-    if walk is not None:
-        async with aclosing(walk(EDGE_CHUNK).documents(None)) as documents:
-            async for document in documents:
-                yield document
 
 
 async def orders_of_product(
@@ -214,10 +204,23 @@ def _walk(
     if oldest > newest:
         return None
 
+    # What is deleted or cancelled now may not have been so then: that is looked at one by one.
+    marks = {"deleted", "cancelled"} if view.is_past else set()
+    query = {name: value for name, value in match.items() if name not in marks}
+    wanted = {name: value for name, value in match.items() if name in marks}
+
+    def keep(found: Document) -> Document | None:
+        was = view.as_was(collection, found)
+        return was if was and all(_is(was[n], value) for n, value in wanted.items()) else None
+
     def make(chunk: int) -> Walk:
-        return Walk(view.collection(collection), match, time, ties, oldest, newest, chunk)
+        return Walk(view.collection(collection), query, time, ties, oldest, newest, chunk, keep)
 
     return make
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    return bool(value != wanted["$ne"] if isinstance(wanted, dict) else value == wanted)
 
 
 def _page(found: list[Document], limit: int, key: Any) -> Page:

@@ -3,14 +3,14 @@
 A cursor is bound to the list and filters it was made for. Pages by time are found in windows that
 widen until the page is full, so that a page costs the same however large the collection is, on a
 server that sorts by its index and on one that does not.
-Next: query_service/lists.py
+Next: query_service/view.py
 """
 
 import base64
 import binascii
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,6 +69,7 @@ class Walk:
     """Documents of a collection from the newest to the oldest, by (time, *ties) downward.
 
     `match` is equality on the index's first fields; `newest` and `oldest` (inclusive) bound it.
+    `keep` turns a document into what is yielded, or into nothing.
     """
 
     collection: AsyncCollection[Document]
@@ -78,6 +79,7 @@ class Walk:
     oldest: datetime
     newest: datetime
     chunk: int
+    keep: Callable[[Document], Document | None] = lambda found: found
 
     async def documents(self, after: Key | None) -> AsyncGenerator[Document]:
         """Yield the documents below the key, or all."""
@@ -112,4 +114,6 @@ class Walk:
         found = self.collection.find(query, sort=order, batch_size=self.chunk)
         async with found:
             async for document in found:
-                yield document
+                kept = self.keep(document)
+                if kept is not None:
+                    yield kept

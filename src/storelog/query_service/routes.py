@@ -5,6 +5,7 @@ Next: query_service/singles.py
 
 from typing import Any
 
+from storelog.query_service.asof import AS_OF
 from storelog.query_service.figures import FiguresApi
 from storelog.query_service.history import HistoryApi
 from storelog.query_service.listing import Listing
@@ -71,6 +72,7 @@ def _one(path: str, handler: Handler, schema: str) -> Route:
         200,
         None,
         schema,
+        AS_OF,
         headers=("ETag", *_FRESH),
         request_headers=_ASKED,
     )
@@ -81,5 +83,7 @@ def _many(path: str, handler: Handler, schema: str, query: dict[str, dict[str, A
     words = path.rpartition("/")[2].replace("-", " ")
     if path.startswith("/history/"):
         words = f"history of one {path.split('/')[2].removesuffix('s')}"
-    operation = Operation(words.capitalize(), 200, None, schema, query, (), _FRESH, _ASKED)
+    operation = Operation(
+        words.capitalize(), 200, None, schema, {**query, **AS_OF}, (), _FRESH, _ASKED
+    )
     return Route("GET", path, "read", handler, operation)

@@ -10,14 +10,31 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
+from storelog.envelope import milliseconds, parse_time
 from storelog.read_side import IDS_AT_ONCE
 
+# How long a command may take from its decision to where it can be read.
+COMMIT_MS = 1_000
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Trail:
+    """One lane's moments: so many blocks, and packed rows after them."""
+
+    lane: int
+    blocks: int
+    rows: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """How far the read model is, and where its documents end."""
+    """How far the read model is, and where its documents end.
+
+    `leaves`: each lane with the number of the ledger's leaf that it is filling. `trails`: where
+    the lanes' moments are. `settled_ms`: all that was recorded up to this time is here. `is_late`:
+    the bounds that moments name may be too narrow.
+    """
 
     position: int = 0
     dead_letters: int = 0
@@ -25,6 +42,10 @@ class Place:
     highest_product: int = 0
     oldest_order: datetime | None = None
     newest_order: datetime | None = None
+    leaves: tuple[tuple[int, int], ...] = ()
+    trails: tuple[Trail, ...] = ()
+    settled_ms: int | None = None
+    is_late: bool = False
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what every answer says of its freshness."""
@@ -47,7 +68,28 @@ def place_of(checkpoints: list[Document]) -> Place:
         max((int(lane["highestProduct"]) for lane in checkpoints), default=0),
         min((lane["oldestOrder"] for lane in orders), default=None),
         max((lane["newestOrder"] for lane in orders), default=None),
+        tuple((int(lane["_id"]), int(lane["leaf"])) for lane in checkpoints),
+        tuple(
+            Trail(int(lane["_id"]), int(lane["momentBlocks"]), lane["moments"])
+            for lane in checkpoints
+        ),
+        min((_settled_ms(lane) for lane in checkpoints), default=None) if is_whole else None,
+        any(lane["isLate"] for lane in checkpoints),
     )
+
+
+def _settled_ms(lane: Document) -> int:
+    """Return up to which time the lane has all that was recorded.
+
+    Up to before its last safe event; or to a second before the relay found nothing more, since a
+    command may be recorded a moment before it can be read.
+    """
+    settled = -(2**62)
+    if lane["safeRecordedAt"] is not None:
+        settled = milliseconds(parse_time(lane["safeRecordedAt"])) - 1
+    if lane["readAt"] is not None:
+        settled = max(settled, milliseconds(parse_time(lane["readAt"])) - COMMIT_MS)
+    return settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +108,33 @@ class View:
         found: Document | None = await self.database[collection].find_one({"_id": number})
         return None if found is None or found["deleted"] else found
 
-    async def raw(self, collection: str, ids: Iterable[Any]) -> dict[Any, Document]:
-        """Return documents as they are now, whatever moment the view is of."""
-        return await self.many(collection, ids)
+    @property
+    def position(self) -> int:
+        """The position that the view is of."""
+        return self.place.position
 
-    async def many(
+    @property
+    def is_past(self) -> bool:
+        """Whether the view is of an earlier moment."""
+        return False
+
+    def as_was(self, _collection: str, found: Document) -> Document | None:
+        """Return an order or a sale as the view shows it, None when it does not."""
+        return found
+
+    async def names(self, collection: str, ids: Iterable[int]) -> dict[int, str]:
+        """Return the names of customers or products, of deleted ones too."""
+        found = await self.raw(collection, ids, {"name": 1})
+        return {number: document["name"] for number, document in found.items()}
+
+    async def many(self, collection: str, ids: Iterable[int]) -> dict[int, Document]:
+        """Return the documents of these ids, deleted ones too."""
+        return await self.raw(collection, ids)
+
+    async def raw(
         self, collection: str, ids: Iterable[Any], projection: Mapping[str, int] | None = None
     ) -> dict[Any, Document]:
-        """Return the documents of these ids, deleted ones too."""
+        """Return documents as they are now, whatever moment the view is of."""
         wanted = list(dict.fromkeys(ids))
         documents: dict[Any, Document] = {}
         for start in range(0, len(wanted), IDS_AT_ONCE):

@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -86,13 +87,23 @@ class Publisher:
             spans.end({"messaging.batch.message_count": len(events)})
         return tuple(last)
 
-    async def announce(self, event: Envelope | None, position: int, lanes: tuple[int, ...]) -> None:
-        """Send a watermark to every lane: everything up to `position` is in Kafka."""
+    async def announce(
+        self,
+        event: Envelope | None,
+        position: int,
+        lanes: tuple[int, ...],
+        read_at: datetime | None = None,
+    ) -> None:
+        """Send a watermark to every lane: everything up to `position` is in Kafka.
+
+        `read_at`: when the log was read and had nothing beyond it, if it was.
+        """
         mark = {
             "position": position,
             "hash": event.hash.hex() if event else "",
             "recordedAt": format_time(event.recorded_at) if event else None,
             "lanes": lanes,
+            "readAt": None if read_at is None else format_time(read_at),
         }
         value = encode_json(mark)
         await asyncio.to_thread(self._announce, value, len(lanes))

@@ -8,13 +8,14 @@ Next: projector/projector.py
 
 import asyncio
 import time
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 import structlog
 
 from storelog.config import Settings
-from storelog.envelope import Envelope
+from storelog.envelope import Envelope, utc_now
 from storelog.errors import CannotRun, Unavailable
 from storelog.relay import cursor as cursors
 from storelog.relay import kafka_watch, measures
@@ -106,11 +107,13 @@ class Relay:
         if cursor.position:
             newest = (await cursors.read_after(connection, cursor.position - 1, 1))[0]
         _log.info("relay is active", position=cursor.position, epoch=cursor.epoch)
+        read_at: datetime | None = None
         while True:
             woken.clear()
             if not await cursors.is_mine(connection, cursor.epoch):
                 raise Unavailable("another relay has taken over, or the lanes are about to change")
-            await publisher.announce(newest, cursor.position, cursor.lanes)
+            await publisher.announce(newest, cursor.position, cursor.lanes, read_at)
+            read_at = utc_now()
             while events := await cursors.read_after(connection, cursor.position, BATCH_EVENTS):
                 with measures.PUBLISH.timing():
                     lanes = await publisher.publish(events, cursor.lanes)
@@ -124,6 +127,7 @@ class Relay:
                 await publisher.announce(newest, cursor.position, cursor.lanes)
                 if time.monotonic() >= self._check_at:
                     await self._check_kafka(connection)
+                read_at = utc_now()
             if time.monotonic() >= self._check_at:
                 await self._check_kafka(connection)
             try:

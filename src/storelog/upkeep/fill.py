@@ -59,7 +59,7 @@ class Fill:
             except PoisonRecord:
                 pass  # The same again, as a record, is a dead letter.
             else:
-                folding.fold_change(change)
+                folding.fold_next(change)
                 return
         headers = record_headers(event, aggregate, self._ends[lane].position)
         value = kafka_value(event.event_type, event.payload)

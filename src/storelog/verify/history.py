@@ -1,7 +1,7 @@
 """Folds the log into histories, and compares each bucket once it is full, the open ones at the end.
 
 A bucket may hold newer events than this run has folded: those are left out of the comparison.
-Next: verify/totals.py
+Next: verify/ledger.py
 """
 
 from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 A document is compared at the position that it names itself, so writes may go on meanwhile: one that
 is already beyond the position of this run is compared in a second pass over the newer events.
-Next: verify/totals.py
+Next: verify/history.py
 """
 
 from collections.abc import Iterable

@@ -9,10 +9,10 @@ from typing import Any
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from storelog.projector.read_models.totals import COLLECTION
+from storelog.ledgers import LEDGER, NODES, Fact, facts_of_leaf
 from storelog.verify.history import Histories
+from storelog.verify.ledger import Ledger, leaf_fields
 from storelog.verify.read_model import MARKS, ReadModel, Repair
-from storelog.verify.totals import Totals
 
 Document = dict[str, Any]
 
@@ -46,14 +46,39 @@ async def _repair(
     return (await documents.replace_one(same, {"_id": thing, **whole})).matched_count
 
 
-async def repair_totals(database: AsyncDatabase[Document], totals: Totals) -> int:
-    """Rewrite each document of figures that differs; return how many."""
-    for name, document in totals.repairs.items():
-        if document is None:
-            await database[COLLECTION].delete_one({"_id": name})
-        else:
-            await database[COLLECTION].replace_one({"_id": name}, document, upsert=True)
-    return len(totals.repairs)
+async def repair_ledger(database: AsyncDatabase[Document], ledger: Ledger) -> int:
+    """Rewrite what differs in the ledger; return how many documents.
+
+    A leaf is replaced only while it holds as many facts as were read; the sums are compared again
+    with the leaves as they are then.
+    """
+    if not ledger.has_differences:
+        return 0
+    repaired, leaves = 0, database[LEDGER]
+    async for leaf in leaves.find({}):
+        mended = ledger.mended(leaf)
+        if mended is not None:
+            same = {"_id": leaf["_id"], "count": leaf["count"]}
+            repaired += (await leaves.replace_one(same, mended)).matched_count
+    for fact in ledger.missing():
+        repaired += await _put_back(leaves, fact)
+    again = ledger.again()
+    await again.finish()
+    for name, node in again.node_repairs.items():
+        await database[NODES].replace_one({"_id": name}, node, upsert=True)
+        repaired += 1
+    return repaired
+
+
+async def _put_back(leaves: AsyncCollection[Document], fact: Fact) -> int:
+    """Add a fact that is missing to the first leaf that reaches beyond it, or to the last one."""
+    some = leaves.find({"position": {"$gte": fact.position}}).sort("position", 1).limit(1)
+    found = await some.to_list() or await leaves.find({}).sort("position", -1).limit(1).to_list()
+    if not found:
+        return 0
+    facts = [*facts_of_leaf(found[0]), fact]
+    same = {"_id": found[0]["_id"], "count": found[0]["count"]}
+    return (await leaves.update_one(same, {"$set": leaf_fields(facts)})).matched_count
 
 
 async def repair_histories(database: AsyncDatabase[Document], histories: Histories) -> int:

@@ -29,12 +29,12 @@ from storelog.read_side import (
     read_pointer,
 )
 from storelog.verify.history import Histories
+from storelog.verify.ledger import Ledger
 from storelog.verify.log import Chain, read_log
 from storelog.verify.read_model import ReadModel
-from storelog.verify.repair import repair_documents, repair_histories, repair_totals
+from storelog.verify.repair import repair_documents, repair_histories, repair_ledger
 from storelog.verify.report import Report
 from storelog.verify.state_tables import StateTables
-from storelog.verify.totals import Totals
 
 WAIT_SECONDS = 60.0
 Progress = Callable[[str, int, int], None]
@@ -104,10 +104,9 @@ class _Run:
         written = await self._connection.fetchval("SELECT position FROM log_head")
         is_projected = await self._wait_for(written)
         report, connection = self._report, self._connection
-        lanes = await connection.fetchval("SELECT cardinality(lanes) FROM relay_cursor")
         tables, chain = StateTables(report), Chain(report)
         model = ReadModel(self._database, report, written)
-        totals = Totals(report, lanes)
+        ledger = Ledger(self._database, report, written)
         histories = Histories(self._database, report, written)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             head = await connection.fetchrow("SELECT position, hash FROM log_head")
@@ -122,17 +121,18 @@ class _Run:
                     projected = [c for c in changes if c.position <= written]
                     projected = self._without_dead(projected)
                     await model.fold(projected)
-                    totals.fold(projected)
+                    ledger.fold(projected)
                     await histories.fold(projected)
                 self._progress("events", chain.position, head["position"])
             chain.check_head(head["position"], head["hash"])
             await tables.finish(connection)
         if is_projected:
-            await self._compare_newer(model, totals, written)
+            await self._compare_newer(model, written)
             await histories.finish()
+            await ledger.finish()
             if repair:
                 report.repaired = await repair_documents(self._database, model)
-                report.repaired += await repair_totals(self._database, totals)
+                report.repaired += await repair_ledger(self._database, ledger)
                 report.repaired += await repair_histories(self._database, histories)
         return report
 
@@ -183,14 +183,12 @@ class _Run:
                 self._report.differ("log", event.position, "payload", "a readable one", str(error))
         return changes
 
-    async def _compare_newer(self, model: ReadModel, totals: Totals, written: int) -> None:
+    async def _compare_newer(self, model: ReadModel, written: int) -> None:
         """Go on over the events that were written meanwhile, for documents that have them."""
-        newest = max(await totals.read(self._database), model.latest())
+        newest = model.latest()
         await self._read_dead_letters()
         head = await self._connection.fetchval("SELECT position FROM log_head")
         async for events in read_log(self._connection, written, min(newest, head)):
             changes = self._without_dead(self._changes(event for event, _ in events))
             model.fold_later(changes)
-            totals.fold_later(changes)
-        totals.compare()
         await model.finish(await self._connection.fetchval("SELECT position FROM log_head"))

@@ -2,7 +2,7 @@
 
 An order never changes; deleted, it stays as a tombstone. `customerId` stands beside the DBRef so
 that an index can find a customer's orders.
-Next: projector/read_models/totals.py
+Next: projector/read_models/product_sold.py
 """
 
 from typing import Any

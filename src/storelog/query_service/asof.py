@@ -1,0 +1,163 @@
+"""`?asOf=`: a position, or a time, which means the last position recorded at or before it.
+
+Guarantees that the same `asOf` always means the same position: a time is only answered once all
+that was recorded up to it is in the read model.
+Next: query_service/past.py
+"""
+
+import asyncio
+import re
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from storelog.envelope import format_time, milliseconds, parse_time, utc_now
+from storelog.errors import InvalidFields, Unavailable
+from storelog.moments import COLLECTION, Moment, unpack_moments
+from storelog.query_service.paging import to_moment
+from storelog.query_service.past import PastView
+from storelog.query_service.reads import Reads
+from storelog.query_service.view import Trail, View
+
+LOOK_SECONDS = 0.05
+MAX_KEPT_BLOCKS = 512
+Key = Callable[[Moment], int]
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d.*")
+AS_OF = {
+    "asOf": {
+        "description": "As it was when the log ended at this position, or at this time.",
+        "type": "string",
+        "maxLength": 64,
+    }
+}
+# Blocks never change, so any request of the process may use what another has read.
+_kept: OrderedDict[tuple[str, int, int], list[Moment]] = OrderedDict()
+
+
+async def view_as_of(reads: Reads, view: View, given: str, seconds: float) -> View:
+    """Return the view as of what is given. Raises InvalidFields, Unavailable, PyMongoError."""
+    if re.fullmatch(r"\d{1,19}", given, re.ASCII):
+        return await _as_of_position(reads, view, int(given), seconds)
+    return await _as_of_time(reads, view, _read_time(given), seconds)
+
+
+def _read_time(given: str) -> datetime:
+    try:
+        if _DAY.fullmatch(given):
+            return datetime.fromisoformat(given).replace(tzinfo=UTC)
+        if not _TIME.fullmatch(given):
+            raise ValueError(given)
+        return parse_time(given)
+    except (ValueError, OverflowError):
+        raise _wrong("must be a position or a time such as 2026-01-31T12:00:00Z") from None
+
+
+def _wrong(detail: str) -> InvalidFields:
+    return InvalidFields([("?asOf", detail)])
+
+
+async def _as_of_position(reads: Reads, view: View, position: int, seconds: float) -> View:
+    if position < 1:
+        raise _wrong("the log begins at position 1")
+    if position > view.position:
+        # It may be on its way here: a command has just named it.
+        newer = await reads.positions.wait(position, seconds) if position < 2**63 else None
+        if newer is None:
+            raise _wrong(f"is beyond position {view.position}, the last that is here")
+        view = newer
+    trails = view.place.trails
+    rows = await asyncio.gather(*(_row_at(view, trail, position) for trail in trails))
+    return _past(view, position, rows, are_upper=True)
+
+
+async def _as_of_time(reads: Reads, view: View, at: datetime, seconds: float) -> View:
+    if at > utc_now():
+        raise _wrong("is in the future")
+    at_ms = milliseconds(at)
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + seconds
+    while view.place.settled_ms is None or view.place.settled_ms < at_ms:
+        if loop.time() > give_up_at:
+            raise Unavailable(
+                f"What was recorded up to {format_time(at)} is not all in the read model yet.",
+                slug="not-caught-up",
+            )
+        await asyncio.sleep(LOOK_SECONDS)
+        view = await reads.view()
+    trails = view.place.trails
+    rows = await asyncio.gather(*(_row_before(view, trail, at_ms) for trail in trails))
+    position = max((row.position for row in rows if row is not None), default=0)
+    if position == 0:
+        raise _wrong("is before the first event was recorded")
+    return _past(view, position, rows, are_upper=False)
+
+
+def _past(view: View, position: int, rows: list[Moment | None], *, are_upper: bool) -> View:
+    """Return the view of the position, its bounds as each lane's moment names them.
+
+    `are_upper`: the moments are at or after the position, so a missing one means the present.
+    """
+    place = replace(view.place, position=position)
+    is_present = place.is_late or (are_upper and None in rows)
+    if not is_present:
+        known = [row for row in rows if row is not None]
+        oldest = [row.oldest_ms for row in known if row.oldest_ms is not None]
+        newest = [row.newest_ms for row in known if row.newest_ms is not None]
+        place = replace(
+            place,
+            highest_customer=max((row.customers for row in known), default=0),
+            highest_product=max((row.products for row in known), default=0),
+            oldest_order=to_moment(min(oldest)) if oldest else None,
+            newest_order=to_moment(max(newest)) if newest else None,
+        )
+    return PastView(view.database, place)
+
+
+async def _row_at(view: View, trail: Trail, position: int) -> Moment | None:
+    """Return the first moment at or after a position, None when that is the present."""
+    block, rows = await _rows(view, trail, position, lambda row: row.position)
+    place = bisect_left(rows, position, key=lambda row: row.position)
+    if place < len(rows):
+        return rows[place]
+    if block == trail.blocks:
+        return None
+    # All of this block lies before: the first of the next one, which begins beyond.
+    return (await _block(view, trail, block + 1))[0]
+
+
+async def _row_before(view: View, trail: Trail, at_ms: int) -> Moment | None:
+    """Return the last moment at or before a time, None when there is none."""
+    _, rows = await _rows(view, trail, at_ms, lambda row: row.recorded_ms)
+    place = bisect_right(rows, at_ms, key=lambda row: row.recorded_ms)
+    return rows[place - 1] if place > 0 else None
+
+
+async def _rows(view: View, trail: Trail, value: int, key: Key) -> tuple[int, list[Moment]]:
+    """Return the last block that begins at or before the value, else the first, with its number."""
+    low, high = 0, trail.blocks
+    if trail.blocks and key((await _block(view, trail, high))[0]) <= value:
+        low = high
+    while low < high:
+        middle = (low + high + 1) // 2
+        if key((await _block(view, trail, middle))[0]) <= value:
+            low = middle
+        else:
+            high = middle - 1
+    return low, await _block(view, trail, low)
+
+
+async def _block(view: View, trail: Trail, number: int) -> list[Moment]:
+    if number == trail.blocks:
+        return unpack_moments(trail.rows)
+    name = (view.database.name, trail.lane, number)
+    rows = _kept.get(name)
+    if rows is None:
+        label = f"{trail.lane}/{number}"
+        rows = unpack_moments((await view.raw(COLLECTION, [label]))[label]["rows"])
+        _kept[name] = rows
+        while len(_kept) > MAX_KEPT_BLOCKS:
+            _kept.popitem(last=False)
+    return rows

@@ -1,0 +1,158 @@
+"""Documents as they were at a position: of orders and sales by their own marks, others by history.
+
+A customer or product that has changed since is what it was after the last event at or below the
+position: one bucket of its history says so, found by guessing from the positions at both ends.
+Next: query_service/buckets.py
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bson.decimal128 import Decimal128
+
+from storelog.histories import (
+    State,
+    apply,
+    bucket_of,
+    first_position,
+    read_entries,
+)
+from storelog.query_service.buckets import before_bucket, fields_of
+from storelog.query_service.view import Document, View
+
+_BY_HISTORY = ("customers", "products")
+
+
+class PastView(View):
+    """A view of an earlier moment: every document as it was, what came later left out."""
+
+    @property
+    def is_past(self) -> bool:
+        """Whether the view is of an earlier moment."""
+        return True
+
+    def as_was(self, collection: str, found: Document) -> Document | None:
+        """Return an order or a sale as it was, None when there was none."""
+        if collection == "product_sold":
+            if found.get("position", self.position + 1) > self.position:
+                return None
+            cancelled = found.get("cancelPosition", self.position + 1) <= self.position
+            return {**found, "cancelled": cancelled}
+        if "created" not in found or found["created"]["position"] > self.position:
+            return None
+        return {**found, "deleted": found["deleted"] and found["position"] <= self.position}
+
+    async def one(self, collection: str, number: int) -> Document | None:
+        """Return a document, unless it was missing or deleted."""
+        found = (await self.many(collection, [number])).get(number)
+        return None if found is None or found["deleted"] else found
+
+    async def many(self, collection: str, ids: Iterable[int]) -> dict[int, Document]:
+        """Return the documents of these ids, deleted ones too."""
+        now = await self.raw(collection, ids)
+        then = {
+            number: was
+            for number, found in now.items()
+            if (was := self.as_was(collection, found)) is not None
+        }
+        if collection in _BY_HISTORY:
+            changed = {
+                f"{collection[:-1]}-{number}": found
+                for number, found in then.items()
+                if found["position"] > self.position
+            }
+            for name, was in (await self._by_history(changed)).items():
+                then[int(name.partition("-")[2])] = was
+        return then
+
+    async def names(self, collection: str, ids: Iterable[int]) -> dict[int, str]:
+        """Return the names of customers or products, of deleted ones too."""
+        wanted = list(ids)
+        fields = dict.fromkeys(("name", "created", "bodyPosition", "deleted", "position"), 1)
+        now = await self.raw(collection, wanted, fields)
+        # Sales change a product, not its name.
+        same = {n: found["name"] for n, found in now.items() if self._is_named(found)}
+        others = [number for number in now if number not in same]
+        return same | {n: was["name"] for n, was in (await self.many(collection, others)).items()}
+
+    def _is_named(self, found: Document) -> bool:
+        return bool(found.get("bodyPosition", self.position + 1) <= self.position)
+
+    async def _by_history(self, changed: dict[str, Document]) -> dict[str, Document]:
+        was = {}
+        for name, (number, bucket) in (await self.buckets(changed)).items():
+            state = await before_bucket(self, name, number, bucket)
+            version = 0
+            for entry in read_entries(bucket):
+                if entry.position <= self.position:
+                    apply(state, entry, fields_of(name))
+                    version = entry.version
+            was[name] = {**changed[name], **_document(state), "version": version}
+        return was
+
+    async def buckets(self, things: dict[str, Document]) -> dict[str, tuple[int, Document]]:
+        """Return for each thing the bucket that holds its last event at or below the position."""
+        searches = {name: _Search.of(found, self.position) for name, found in things.items()}
+        while left := {n: s for n, s in searches.items() if not s.is_done}:
+            guesses = {name: f"{name}/{search.guess()}" for name, search in left.items()}
+            found = await self.raw("history", guesses.values())
+            for name, label in guesses.items():
+                left[name].see(found.get(label))
+        return {
+            name: (search.low, search.best)
+            for name, search in searches.items()
+            if search.best is not None
+        }
+
+
+@dataclass(slots=True)
+class _Search:
+    """Which bucket of one thing: between `low`, which may be it, and `high`."""
+
+    position: int
+    low: int
+    high: int
+    low_at: int
+    high_at: int
+    best: Document | None = None
+    turn: int = 0
+    guessed: int = 0
+
+    @classmethod
+    def of(cls, found: Document, position: int) -> "_Search":
+        last, created = bucket_of(int(found["version"])), int(found["created"]["position"])
+        return cls(position, 0, last, created, int(found["position"]))
+
+    @property
+    def is_done(self) -> bool:
+        return self.high < self.low or (self.low == self.high and self.best is not None)
+
+    def guess(self) -> int:
+        """Return the next bucket to look at: by proportion and by halves in turn."""
+        lowest = self.low if self.best is None else self.low + 1
+        width = max(1, self.high_at - self.low_at)
+        guess = self.low + (self.high - self.low) * (self.position - self.low_at) // width
+        if self.turn % 2:
+            guess = (lowest + self.high) // 2
+        self.turn += 1
+        self.guessed = max(lowest, min(guess, self.high))
+        return self.guessed
+
+    def see(self, bucket: Document | None) -> None:
+        """Take in what the bucket at the guess says."""
+        first = None if bucket is None else first_position(bucket)
+        if first is None or first > self.position:
+            self.high, self.high_at = self.guessed - 1, first or self.high_at
+            return
+        self.best, self.low = bucket, self.guessed
+        self.low_at = int(bucket["position"]) if bucket else self.low_at
+        if self.low_at > self.position:
+            self.high = self.low
+
+
+def _document(state: State) -> dict[str, Any]:
+    fields = dict(state.fields)
+    if "price" in fields:
+        fields["price"] = Decimal128(fields["price"])
+    return fields

@@ -1,0 +1,140 @@
+"""An answer that says P holds every event up to P: under load, with the projector killed."""
+
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from support.http import Reply
+from support.kafka import HostileRelay
+from support.system import System
+
+LOAD_SECONDS = 8.0
+KILLS = 2
+HEAD = "/events?after=9000000000000000000&limit=1"
+
+
+@dataclass
+class Seen:
+    """An answer, and where the log ended after it."""
+
+    reply: Reply
+    head: int
+
+
+class Load:
+    """Orders and deletions, one after the other, by one writer."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.customers = [system.new_customer()["customerId"] for _ in range(4)]
+        self.products = [
+            system.new_product(price="0.425", stock=100_000)["productId"] for _ in range(4)
+        ]
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        number = 0
+        while not self.stop.is_set():
+            number += 1
+            customer = self.customers[number % 4]
+            lines = [{"productId": p, "quantity": 1 + number % 3} for p in self.products[:2]]
+            body = {"customerId": customer, "orderItems": lines}
+            reply = self.system.commands.post("/orders", body)
+            assert reply.status == 201, reply.raw
+            if number % 5 == 0:
+                self.system.commands.delete(f"/orders/{reply.json['orderId']}")
+            if number % 7 == 0:
+                body = {"name": f"N{number}", "email": "n@x"}
+                self.system.commands.put(f"/customers/{customer}", body)
+
+
+def observe(load: Load, paths: list[str]) -> dict[str, list[Seen]]:
+    """Read while there is load, and kill the projector now and then."""
+    system = load.system
+    seen: dict[str, list[Seen]] = {path: [] for path in paths}
+    began, kills = time.monotonic(), 0
+    while time.monotonic() < began + LOAD_SECONDS:
+        for path in paths:
+            reply = system.queries.get(path)
+            assert reply.status == 200, reply.raw
+            seen[path].append(Seen(reply, system.commands.get(HEAD).position))
+        if kills < KILLS and time.monotonic() > began + (kills + 1) * LOAD_SECONDS / (KILLS + 1):
+            kills += 1
+            system.signal("projector", signal.SIGKILL)
+            system.start("projector")
+    return seen
+
+
+def test_an_answer_that_says_p_holds_every_event_up_to_p(system: System) -> None:
+    load = Load(system)
+    system.wait_projected()
+    writer = threading.Thread(target=load.run)
+    writer.start()
+    paths = ["/orders?limit=500", "/analytics/total-sales", f"/customers/{load.customers[0]}"]
+    seen = observe(load, paths)
+    load.stop.set()
+    writer.join()
+    system.wait_ready("projector")
+    again = HostileRelay(system.settings)
+    again.send_shuffled(5)
+    again.announce()
+    system.wait_projected()
+    seen["/analytics/total-sales"].append(
+        Seen(system.queries.get("/analytics/total-sales"), system.written())
+    )
+    log = Log(system)
+    positions = {each.reply.position for answers in seen.values() for each in answers}
+    assert len(positions) > 5
+    for each in seen["/orders?limit=500"]:
+        found = {order["orderId"] for order in each.reply.json["items"]}
+        log.check_orders(each.reply.position, each.head, found, is_cut=len(found) == 500)
+    for each in seen["/analytics/total-sales"]:
+        assert each.reply.json == log.total(each.reply.position)
+    for each in seen[paths[2]]:
+        at_least = log.version(f"customer-{load.customers[0]}", each.reply.position)
+        assert int(each.reply.etag.strip('"').removeprefix("W/").strip('"')) >= at_least
+
+
+class Log:
+    """The whole log, to check answers against."""
+
+    def __init__(self, system: System) -> None:
+        self._rows: list[dict[str, Any]] = system.sql(
+            "SELECT position, event_type, aggregate_type || '-' || aggregate_id AS aggregate,"
+            " version, aggregate_id, payload::jsonb #>> '{totalPrice}' AS total,"
+            " (SELECT sum((item ->> 'quantity')::int * (item ->> 'price')::numeric)"
+            "  FROM jsonb_array_elements(payload::jsonb -> 'orderItems') item) AS amount,"
+            " (SELECT sum((item ->> 'quantity')::int)"
+            "  FROM jsonb_array_elements(payload::jsonb -> 'orderItems') item) AS units"
+            " FROM events ORDER BY position"
+        )
+
+    def check_orders(self, position: int, head: int, found: set[int], *, is_cut: bool) -> None:
+        made = {r["aggregate_id"]: r["position"] for r in self._rows if _is(r, "OrderCreated")}
+        gone = {r["aggregate_id"]: r["position"] for r in self._rows if _is(r, "OrderDeleted")}
+        must = {n for n, at in made.items() if at <= position and gone.get(n, head + 1) > head}
+        assert is_cut or must <= found
+        assert all(gone.get(number, position + 1) > position for number in found)
+
+    def total(self, position: int) -> dict[str, Any]:
+        amount, units, orders = Decimal(0), 0, 0
+        for row in self._rows:
+            sign = _is(row, "OrderCreated") - _is(row, "OrderDeleted")
+            if sign and row["position"] <= position:
+                amount += sign * row["amount"]
+                units += sign * row["units"]
+                orders += sign
+        shown = f"{amount:.3f}"
+        shown = shown.removesuffix("0")
+        return {"totalSales": shown, "unitsSold": units, "orders": orders}
+
+    def version(self, aggregate: str, position: int) -> int:
+        rows = [r for r in self._rows if r["aggregate"] == aggregate and r["position"] <= position]
+        return int(max(row["version"] for row in rows))
+
+
+def _is(row: dict[str, Any], event_type: str) -> bool:
+    return bool(row["event_type"] == event_type)
