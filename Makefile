@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := .venv-audit
 
-.PHONY: help install up test test-retail test-pgadmin torture hostile postman generate schema docs check
+.PHONY: help install up test test-retail test-pgadmin torture hostile fuzz postman generate schema
+.PHONY: docs audit check
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -29,6 +31,17 @@ test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names t
 hostile: install ## 100,000 malformed requests for each service
 	STORELOG_HOSTILE_REQUESTS=100000 $(BIN)/python -m pytest -s tests/hostile/test_rubbish.py
 
+fuzz: install ## Schemathesis over both documents, until Ctrl-C
+	STORELOG_FUZZ_SECONDS=forever $(BIN)/python -m pytest -s tests/fuzz
+
+$(AUDIT)/.installed: constraints.txt
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --constraint constraints.txt pip-audit cyclonedx-bom
+	@touch $@
+
+audit: install $(AUDIT)/.installed ## bill of materials, licences, known weaknesses
+	$(AUDIT)/bin/python -m audit $(VENV)
+
 postman: install ## run the Postman collection against a system of its own
 	$(BIN)/python -m pytest -q -s tests/e2e/test_postman.py
 
@@ -41,9 +54,9 @@ generate: install ## write the files that are made from the code
 schema: install ## draw docs/schema.md from a migrated PostgreSQL
 	$(BIN)/python -m generate.schema
 
-check: install ## format, lint, types, layers, tidy
-	$(BIN)/ruff format --check src tests generate
-	$(BIN)/ruff check src tests generate
+check: install audit ## format, lint, types, layers, tidy, dependencies
+	$(BIN)/ruff format --check src tests generate audit
+	$(BIN)/ruff check src tests generate audit
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/test_tidy.py

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from storelog.config import Settings
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
 from support.system import System, trade
+
+# A busy machine is slow, which says nothing about a rule.
+hypothesis_settings.register_profile("storelog", deadline=None)
+hypothesis_settings.load_profile("storelog")
 
 RETAIL_FILE = os.environ.get("STORELOG_TEST_RETAIL_FILE")
 

@@ -4,7 +4,9 @@ import http.client
 import json
 import re
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -56,7 +58,10 @@ def test_each_endpoint_takes_its_role_and_higher_and_no_stranger(
             assert (_status(url, method, path, role) != 403) == is_enough, f"{at} as {role}"
         for kind, key in STRANGERS.items():
             assert _status(url, method, path, key) == 401, f"{at} with a key that is {kind}"
-    assert public == {"/health/live", "/health/ready"}
+    assert {path for path in public if not path.startswith("/problems/")} == {
+        "/health/live",
+        "/health/ready",
+    }
 
 
 def _endpoints(admin: Client) -> list[tuple[str, str, str]]:
@@ -129,6 +134,17 @@ def test_the_log_names_who_it_was_and_never_the_key(locked: System) -> None:
     assert "write" not in callers
 
 
+@contextmanager
+def _live(url: str, key: str) -> Iterator[http.client.HTTPResponse]:
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+    connection.request("GET", "/live?topics=products", headers={"Authorization": f"Bearer {key}"})
+    try:
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
 def _wait_status(service: Client, status: int) -> None:
     wait_for(lambda: service.get("/").status == status, f"{status} from {service.url}", 20)
 
@@ -147,7 +163,12 @@ def test_a_key_is_made_and_revoked_while_all_runs_on_both_services(locked: Syste
     assert re.search(r"till-1 +write +valid", listed)
     assert key not in listed
 
-    assert locked.cli("keys", "revoke", "till-1").returncode == 0
+    with _live(locked.queries.url, key) as stream:
+        assert stream.status == 200
+        assert locked.cli("keys", "revoke", "till-1").returncode == 0
+        began = time.monotonic()
+        while stream.read(1):
+            assert time.monotonic() - began < 20, "a stream outlives its key"
     for service in services:
         _wait_status(service, 401)
     assert "revoked before" in locked.cli("keys", "revoke", "till-1").stdout

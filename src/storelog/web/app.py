@@ -109,7 +109,8 @@ class App:
         request_metrics.count(scope.get("storelog.route"), response, time.perf_counter() - began)
         await _send(response, correlation_id, scope, send)
         if isinstance(response, Stream) and scope["method"] != "HEAD":
-            await send_stream(response, scope["state"], receive, send)
+            refused = self._doors.until_refused(headers)
+            await send_stream(response, scope["state"], refused, receive, send)
 
     async def _answer(
         self, scope: Scope, headers: Mapping[str, str], correlation_id: str, receive: Receive

@@ -4,20 +4,24 @@ Costs a request next to nothing where settings turn a door off.
 Next: web/auth.py
 """
 
+import asyncio
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from storelog.config import Settings
+from storelog.errors import Unauthenticated, Unavailable
 from storelog.web.auth import PUBLIC, Authenticator, authorize
 from storelog.web.connections import client_of
 from storelog.web.cors import Cors
 from storelog.web.http import Caller, Response
 from storelog.web.keyring import Keyring
-from storelog.web.rate_limits import RateLimits
+from storelog.web.rate_limits import Counted, RateLimits, headers_of, refuse
 from storelog.web.tokens import Tokens
 
 # Where in a request's scope the headers are that its answer carries, whatever it is.
 EXTRA = "storelog.headers"
+_COUNTED = "storelog.counted"
+RECHECK_SECONDS = 1.0
 Scope = MutableMapping[str, Any]
 
 
@@ -42,8 +46,7 @@ class Doors:
             if answer is not None:
                 return answer
         if self._rates is not None and not scope["path"].startswith("/health/"):
-            counted = self._rates.check_address(client_of(scope.get("client")))
-            scope[EXTRA] = [*scope.get(EXTRA, ()), *counted]
+            self._count(scope, self._rates.of_address(client_of(scope.get("client"))))
         return None
 
     def caller(self, role: str, headers: Mapping[str, str]) -> Caller | None:
@@ -54,9 +57,30 @@ class Doors:
         """Return who was given the request's token. Raises Unauthenticated, Unavailable."""
         return await self._auth.token_caller(headers)
 
+    async def until_refused(self, headers: Mapping[str, str]) -> None:
+        """Wait until who was let in would no longer be: an answer without an end asks this."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            try:
+                if self._auth.caller(headers) is None:
+                    await self._auth.token_caller(headers)
+            except Unauthenticated:
+                return
+            except Unavailable:
+                continue
+
     def admit(self, caller: Caller, role: str, scope: Scope) -> None:
         """Count the caller's request and check its role. Raises ProtocolRefusal 429, Forbidden."""
         if self._rates is not None and role != "public":
-            counted = self._rates.check_caller(caller.name, client_of(scope.get("client")))
-            scope[EXTRA] = [*scope.get(EXTRA, ()), *counted]
+            address = client_of(scope.get("client"))
+            self._count(scope, self._rates.of_caller(caller.name, address))
         authorize(caller, role)
+
+    def _count(self, scope: Scope, counted: Counted | None) -> None:
+        if counted is None:
+            return
+        known = scope.setdefault(_COUNTED, [])
+        known.append(counted)
+        others = [pair for pair in scope.get(EXTRA, ()) if not pair[0].startswith(b"ratelimit")]
+        scope[EXTRA] = [*others, *headers_of(known)]
+        refuse(counted)

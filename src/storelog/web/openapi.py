@@ -15,6 +15,7 @@ from typing import Any
 from storelog import __version__
 from storelog.web.examples import example_of
 from storelog.web.http import Route
+from storelog.web.refusals import CORRELATION, refusals
 
 _ID = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 
@@ -44,6 +45,7 @@ _PROBLEM = {
         },
     },
 }
+_TAG = '(W/)?"[!#-~]*"'
 _HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"schema": {"type": "string"}, "description": "The version, or a hash, quoted."},
     "Location": {"schema": {"type": "string"}, "description": "Where the new thing is."},
@@ -56,13 +58,16 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "How many events could not be projected, when there are any.",
     },
     "Idempotency-Replayed": {"schema": {"const": "true"}, "description": "The first answer again."},
-    "Idempotency-Key": {"schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}},
+    "Idempotency-Key": {
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$", "examples": ["till-1/4711"]},
+        "description": "The same key with the same request has one effect and one answer.",
+    },
     "Storelog-Wait-For": {
-        "schema": {"type": "string", "pattern": r"^\d{1,19}$"},
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$", "examples": ["42"]},
         "description": "Answer only from what holds everything up to this position.",
     },
     "Prefer": {
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": "^wait=[0-9]{1,9}$", "examples": ["wait=5"]},
         "description": "`wait=5`: how many seconds to wait for it; 2 unless told, at most 30.",
     },
     "Last-Event-ID": {
@@ -70,13 +75,24 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "The id of the last event received: the stream goes on after it.",
     },
     "If-None-Match": {
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": f"^([*]|{_TAG}(, {_TAG})*)$", "examples": ['"3"']},
         "description": "Tags the client has: 304 without a body when one is still right.",
     },
-    "If-Match": {"schema": {"type": "string", "pattern": r'^("[1-9]\d{0,9}"|\*)$'}},
+    "If-Match": {
+        "schema": {
+            "type": "string",
+            "pattern": '^([*]|"[1-9][0-9]{0,8}")$',
+            "examples": ['"3"'],
+        },
+        "description": "Do it only if the thing is at this version.",
+    },
 }
 
 
+_NOT_MODIFIED = {
+    "description": "What the client has is right.",
+    "headers": {**CORRELATION, "ETag": _HEADERS["ETag"]},
+}
 # The page shows what the document says, set as text; it loads nothing from elsewhere.
 DOCS_PAGE = files("storelog.web").joinpath("docs.html").read_bytes()
 _SCRIPTS = " ".join(
@@ -131,10 +147,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {
             str(operation.success): _success(route),
-            **(
-                {"304": {"description": "What the client has is right."}} if _has_tag(route) else {}
-            ),
-            **_refusals(route),
+            **({"304": _NOT_MODIFIED} if _has_tag(route) else {}),
+            **refusals(route),
         },
         "x-role": route.role,
     }
@@ -162,24 +176,15 @@ def _operation_id(route: Route) -> str:
 
 def _success(route: Route) -> dict[str, Any]:
     operation = route.operation
-    answer: dict[str, Any] = {"description": HTTPStatus(operation.success).phrase}
-    if operation.headers:
-        answer["headers"] = {name: _HEADERS[name] for name in operation.headers}
+    answer: dict[str, Any] = {
+        "description": HTTPStatus(operation.success).phrase,
+        "headers": {**CORRELATION, **{name: _HEADERS[name] for name in operation.headers}},
+    }
     if operation.response is not None:
         answer["content"] = {operation.content_type: {"schema": _ref(operation.response)}}
     elif operation.success != 204:
         answer["content"] = {operation.content_type: {"schema": {"type": "string"}}}
     return answer
-
-
-def _refusals(route: Route) -> dict[str, Any]:
-    always = {401, 403, 422, 503} | ({400, 408, 413, 415} if route.operation.request else set())
-    always |= {404} if "{" in route.path else set()
-    content = {"application/problem+json": {"schema": _ref("Problem")}}
-    return {
-        str(status): {"description": HTTPStatus(status).phrase, "content": content}
-        for status in sorted(always | {400} | set(route.operation.refusals))
-    }
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -56,7 +56,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_since = self.loop.time()
         refusal = self.door.enter(self, self.client)
         if refusal is not None:
-            self._refuse(refusal)
+            self._answer(refusal)
+            # One too many is not heard out: a flood of them would hold descriptors.
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.leave(self, self.client)

@@ -7,6 +7,8 @@ Next: web/app.py
 
 import math
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
@@ -18,6 +20,16 @@ from storelog.errors import ProtocolRefusal
 Headers = list[tuple[bytes, bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One request under one policy, in the words of its headers."""
+
+    policy: str
+    left: str
+    retry_after_seconds: int | None
+    about: str
+
+
 class RateLimits:
     """What each address and each caller may still send."""
 
@@ -26,30 +38,41 @@ class RateLimits:
         self._by_caller = _item(settings.rate_limit_per_key)
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    def check_address(self, address: str) -> Headers:
-        """Count one request of an address. Raises ProtocolRefusal 429."""
-        return self._check("address", self._by_address, address)
+    def of_address(self, address: str) -> Counted | None:
+        """Count one request of an address."""
+        return self._count("address", self._by_address, address)
 
-    def check_caller(self, name: str, address: str) -> Headers:
+    def of_caller(self, name: str, address: str) -> Counted | None:
         """Count one request of a caller, or where there are no keys, of an address."""
-        return self._check("key", self._by_caller, name or f"@{address}")
+        return self._count("key", self._by_caller, name or f"@{address}")
 
-    def _check(self, policy: str, item: RateLimitItem | None, who: str) -> Headers:
+    def _count(self, policy: str, item: RateLimitItem | None, who: str) -> Counted | None:
         if item is None:
-            return []
+            return None
         is_allowed = self._limiter.hit(item, policy, who)
         stats = self._limiter.get_window_stats(item, policy, who)
         seconds = max(1, math.ceil(stats.reset_time - time.time()))
-        named = f'"{policy}";q={item.amount};w={item.get_expiry()}'
-        left = f'"{policy}";r={stats.remaining};t={seconds}'
-        if is_allowed:
-            return [(b"ratelimit-policy", named.encode()), (b"ratelimit", left.encode())]
-        raise ProtocolRefusal(
-            429,
-            "too-many-requests",
+        return Counted(
+            f'"{policy}";q={item.amount};w={item.get_expiry()}',
+            f'"{policy}";r={stats.remaining};t={seconds}',
+            None if is_allowed else seconds,
             f"At most {item.amount} requests in {item.get_expiry()} s.",
-            [("Retry-After", str(seconds)), ("RateLimit-Policy", named), ("RateLimit", left)],
         )
+
+
+def headers_of(counted: Sequence[Counted]) -> Headers:
+    """Return `RateLimit-Policy` and `RateLimit`: one list each, whatever was counted."""
+    return [
+        (b"ratelimit-policy", ", ".join(one.policy for one in counted).encode()),
+        (b"ratelimit", ", ".join(one.left for one in counted).encode()),
+    ]
+
+
+def refuse(counted: Counted) -> None:
+    """Raise ProtocolRefusal 429 where it was one request too many."""
+    if counted.retry_after_seconds is not None:
+        retry_after = [("Retry-After", str(counted.retry_after_seconds))]
+        raise ProtocolRefusal(429, "too-many-requests", counted.about, retry_after)
 
 
 def _item(text: str | None) -> RateLimitItem | None:

@@ -2,12 +2,12 @@
 
 A piece that cannot be written for `WRITE_SECONDS` ends the connection at once, so a slow or dead
 reader holds one piece and its connection's buffer, and nobody else. Ends in good order when the
-process is told to stop.
+process is told to stop, and when who reads may no longer.
 Next: web/app.py
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -22,18 +22,24 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 async def send_stream(
-    stream: Stream, state: Mapping[str, Any], receive: Receive, send: Send
+    stream: Stream,
+    state: Mapping[str, Any],
+    refused: Coroutine[Any, Any, None],
+    receive: Receive,
+    send: Send,
 ) -> None:
     """Send the pieces after the head that was sent already.
 
     `state` is the request's: `stopping` is set when the process is to end, `cut_off` ends the
-    connection without waiting for what is still to be written.
+    connection without waiting for what is still to be written. `refused` ends when the caller's key
+    is revoked or has expired.
     """
     pump = asyncio.create_task(_pump(stream, send))
     tasks = {
         pump,
         asyncio.create_task(_until_gone(receive)),
         asyncio.create_task(state["stopping"].wait()),
+        asyncio.create_task(refused),
     }
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,51 @@
+-- Least privilege in PostgreSQL: run by the owner of the schema after `storelog migrate`, and again
+-- after every later one; safe to repeat. Give each role a password of its own (ALTER ROLE ...
+-- PASSWORD) and its process an address with its role.
+--
+--   storelog_command   the Command Service: appends to the log, and cannot change it
+--   storelog_relay     the relay: reads the log, and owns its cursor
+--   storelog_keys      `storelog keys`: makes and revokes API keys, and sees nothing else
+--   storelog_reader    people and `storelog verify`: reads everything, changes nothing
+--
+-- The owner is for `storelog migrate` alone. The projector and the Query Service need no account.
+
+DO $$
+DECLARE
+    role_name text;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY['command', 'relay', 'keys', 'reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'storelog_' || role_name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE',
+                'storelog_' || role_name);
+        END IF;
+    END LOOP;
+    -- Without this, everybody who may log in could make tables in PostgreSQL 14.
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format(
+        'GRANT CONNECT ON DATABASE %I'
+        ' TO storelog_command, storelog_relay, storelog_keys, storelog_reader', current_database());
+END $$;
+
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public
+    TO storelog_command, storelog_relay, storelog_keys, storelog_reader;
+REVOKE ALL ON ALL TABLES IN SCHEMA public
+    FROM storelog_command, storelog_relay, storelog_keys, storelog_reader;
+
+GRANT SELECT ON log_head, events, customers, products, orders, order_items, idempotency_keys, api_keys
+    TO storelog_command;
+GRANT INSERT ON events, customers, products, orders, order_items, idempotency_keys
+    TO storelog_command;
+GRANT UPDATE ON log_head, customers, products, orders TO storelog_command;
+GRANT DELETE ON idempotency_keys TO storelog_command;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO storelog_command;
+
+GRANT SELECT ON log_head, events, api_keys, relay_cursor TO storelog_relay;
+GRANT UPDATE ON relay_cursor TO storelog_relay;
+
+GRANT SELECT, INSERT ON api_keys TO storelog_keys;
+GRANT UPDATE (revoked_at) ON api_keys TO storelog_keys;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO storelog_reader;
+REVOKE SELECT ON api_keys, idempotency_keys FROM storelog_reader;
+GRANT SELECT (name, role, created_at, expires_at, revoked_at) ON api_keys TO storelog_reader;
