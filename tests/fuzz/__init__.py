@@ -1,1 +1,0 @@
-"""Schemathesis over the documents of both services, behind one address."""
