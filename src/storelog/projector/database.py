@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.projector.read_models import changes, customers, orders, product_sold, products
+from storelog.projector.validators import make_validators
 from storelog.read_side import (
     POINTER_ID,
     POINTERS,
@@ -71,7 +72,8 @@ def ensure_indexes(settings: Settings) -> None:
 
 
 def make_indexes(database: Database[Document]) -> None:
-    """Make the indexes that are missing. Raises PyMongoError."""
+    """Make the collections and indexes that are missing. Raises PyMongoError."""
+    make_validators(database)
     for model in (orders, product_sold, changes):
         for keys in model.INDEXES:
             database[model.COLLECTION].create_index(keys)
