@@ -1,12 +1,14 @@
 """HTTP itself: every wrong request gets the right problem, on both services, never a 500."""
 
 import http.client
+import json
 import socket
 from urllib.parse import urlsplit
 
 import pytest
 from openapi_spec_validator import validate
 
+from generate.openapi import documents
 from support.http import Client
 from support.system import System
 
@@ -30,6 +32,7 @@ def test_each_service_says_what_it_is(service: Client) -> None:
 def test_its_openapi_document_is_valid_and_lists_the_problems(service: Client) -> None:
     document = service.get("/openapi.json").json
     validate(document)
+    assert document in json.loads(json.dumps(list(documents().values()))), "what generate/ reads"
     for path in document["paths"].values():
         for operation in path.values():
             always = {"400", "408", "422", "431", "503"}

@@ -59,8 +59,8 @@ def test_compose_runs_the_four_processes_and_what_they_need() -> None:
 def test_the_settings_of_the_containers_are_settings() -> None:
     known = {f"STORELOG_{name.upper()}" for name in Settings.__dataclass_fields__}
     named = compose()["services"]["relay"]["environment"].keys() - {"HEALTH_URL"}
-    for file in ("settings.env", "secrets.env.example"):
-        named |= {line.partition("=")[0] for line in (BASE / file).read_text().splitlines()}
+    for file in (BASE / "settings.env", *(BASE / "secrets.example").iterdir()):
+        named |= {line.partition("=")[0] for line in file.read_text().splitlines()}
     assert named <= known
 
 
@@ -146,6 +146,25 @@ def test_the_scaled_object_is_as_keda_says() -> None:
     assert trigger["metadata"]["consumerGroup"] == settings["STORELOG_KAFKA_GROUP_ID"]
     assert str(scaled["spec"]["maxReplicaCount"]) == settings["STORELOG_KAFKA_LANES"]
     assert trigger["metadata"]["bootstrapServersFromEnv"] in settings
+
+
+def test_each_process_has_only_the_secrets_that_it_needs() -> None:
+    made = yaml.safe_load((BASE / "kustomization.yaml").read_text())["secretGenerator"]
+    names = {f"storelog-{path.stem}" for path in (BASE / "secrets.example").iterdir()}
+    assert {secret["name"] for secret in made} == names
+    given = {}
+    for _, document in manifests(BASE):
+        if document["kind"] == "Deployment":
+            (container,) = document["spec"]["template"]["spec"]["containers"]
+            refs = [r["secretRef"]["name"] for r in container["envFrom"] if "secretRef" in r]
+            given[document["metadata"]["name"]] = refs
+    write, keys = "storelog-postgresql", "storelog-keys"
+    assert given == {
+        "command-service": [keys, write],
+        "relay": [keys, write],
+        "projector": [keys, "storelog-mongodb"],
+        "query-service": [keys, "storelog-mongodb-read"],
+    }
 
 
 @pytest.mark.parametrize("name", PROCESSES)
