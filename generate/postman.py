@@ -156,10 +156,13 @@ def _promises(step: Step) -> list[str]:
         return []
     position = 'Number(header("Storelog-Position"))'
     if step.service == "query":
-        held = (
-            f'pm.expect({position}).to.be.at.least(Number(pm.collectionVariables.get("position")))'
-        )
-        return [f'pm.test("it holds what was written", () => {held});']
+        wanted, sentence, relation = "position", "it holds what was written", "at.least"
+        if "asOf" in step.query:
+            wanted = step.query["asOf"].strip("{}")
+            sentence, relation = "it is as of the position", "equal"
+        value = f'Number(pm.collectionVariables.get("{wanted}"))'
+        held = f"pm.expect({position}).to.be.{relation}({value})"
+        return [f'pm.test("{sentence}", () => {held});']
     lines = [
         f'pm.test("it names its place in the log", () => pm.expect({position}).to.be.above(0));',
         'pm.test("it names the version", () => '

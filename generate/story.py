@@ -42,7 +42,7 @@ STORY = (
                 "Place an order for two",
                 "/orders",
                 order(2),
-                saves={"orderId": "body.orderId"},
+                saves={"orderId": "body.orderId", "orderPosition": 'header("Storelog-Position")'},
                 checks={"the total is computed": equal("body.totalPrice", '"25.50"')},
             ),
             read(
@@ -202,7 +202,7 @@ STORY = (
     ),
     Folder(
         "Who changed what",
-        "Every event of a thing, newest first: from what to what, by which call.",
+        "Every event of a thing, newest first: from what to what, by which call; and how it was.",
         (
             read(
                 "How Ann came by her name",
@@ -213,6 +213,12 @@ STORY = (
                         '[{field: "name", from: "Ann Miller", to: "Ann Baker"}]',
                     )
                 },
+            ),
+            read(
+                "Ann as she was when she ordered",
+                _CUSTOMER,
+                query={"asOf": "{{orderPosition}}"},
+                checks={"her old name": equal("body.name", '"Ann Miller"')},
             ),
             read("What became of the product", "/history/products/{productId}"),
             read("Who placed the order", "/history/orders/{orderId}"),
