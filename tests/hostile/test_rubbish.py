@@ -14,9 +14,9 @@ from hostile.rubbish import bombard, latency
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System
 
-REQUESTS = int(os.environ.get("STORELOG_HOSTILE_REQUESTS", "5000"))
+REQUESTS = int(os.environ.get("STORELOG_HOSTILE_REQUESTS", "3000"))
 SEED = int(os.environ.get("STORELOG_HOSTILE_SEED", "1"))
-WARM_UP = 1_500
+WARM_UP = 1_000
 SECONDS = max(60.0, REQUESTS / 50)
 LOG_BYTES_EACH = 200
 SERVICES = ["command-service", "query-service"]
