@@ -49,7 +49,7 @@ def edges(*numbers: int) -> st.SearchStrategy[int]:
 
 
 lengths = st.sampled_from([0, 1, 2, 3, 14, 15, 16, 199, 200, 201, 253, 254, 255])
-characters = st.sampled_from(["a", "é", "\U0001f600", "\u202e", " ", "@", "\n"])
+characters = st.sampled_from(["a", "é", "\U0001f600", "\u202e", " ", "@", "\n", "\0"])
 texts = st.builds(lambda n, c: c * n, lengths, characters)
 emails = st.builds(lambda n, at: ("x" * n + "@" * at)[-300:], lengths, st.integers(0, 2))
 whole = edges(0, 1, 15, 1_000_000, MAX_STOCK, -MAX_STOCK, 2**31, 2**63 - 1, 2**64)
@@ -71,8 +71,6 @@ def test_what_is_read_is_what_the_schema_allows(name: str, data: st.DataObject) 
             del body[field]
         case "add":
             body[data.draw(st.sampled_from(["stockStatus", "customerName", "$set", "a.b"]))] = 1
-    if isinstance(body.get("phoneNumber", ""), str) and "\0" in str(body):
-        return
     assert is_read(name, body) == is_allowed(name, body), body
 
 

@@ -20,10 +20,10 @@ _MONEY_IN = {
     ],
     "examples": ["4.25"],
 }
-_NAME = {"type": "string", "minLength": 1, "maxLength": 200}
+_NAME = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[^\x00]*$"}
 _STOCK = {"type": "integer", "minimum": 0, "maximum": MAX_STOCK}
-_EMAIL = {"type": "string", "minLength": 3, "maxLength": 254, "pattern": "^[^@]*@[^@]*$"}
-_PHONE = {"type": ["string", "null"], "maxLength": 15}
+_EMAIL = {"type": "string", "minLength": 3, "maxLength": 254, "pattern": r"^[^@\x00]*@[^@\x00]*$"}
+_PHONE = {"type": ["string", "null"], "maxLength": 15, "pattern": r"^[^\x00]*$"}
 
 
 def _object(required: list[str], /, *, example: Any = None, **properties: Any) -> dict[str, Any]:

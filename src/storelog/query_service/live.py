@@ -93,12 +93,10 @@ def _topics(request: Request) -> frozenset[str]:
 def _after(request: Request) -> int | None:
     """Return where to go on: the header of a reader who comes back, else the parameter."""
     header, given = request.headers.get("last-event-id"), request.query.get("after")
+    if given is not None and (not _POSITION.fullmatch(given) or int(given) >= 2**63):
+        raise InvalidFields([("?after", "must be a position, such as 42")])
     if header is not None:
         if not _POSITION.fullmatch(header) or int(header) >= 2**63:
             raise Malformed("Last-Event-ID must be the id of an event of this stream.")
         return int(header)
-    if given is None:
-        return None
-    if not _POSITION.fullmatch(given) or int(given) >= 2**63:
-        raise InvalidFields([("?after", "must be a position, such as 42")])
-    return int(given)
+    return None if given is None else int(given)

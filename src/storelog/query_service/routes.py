@@ -9,7 +9,7 @@ from storelog.query_service.asof import AS_OF
 from storelog.query_service.figures import FiguresApi
 from storelog.query_service.history import HistoryApi
 from storelog.query_service.listing import Listing
-from storelog.query_service.live import Live
+from storelog.query_service.live import TOPICS, Live
 from storelog.query_service.parameters import (
     CANCELLED,
     CUSTOMER,
@@ -29,12 +29,19 @@ _FRESH = ("Storelog-Position", "Storelog-Dead-Letters")
 _ASKED = ("Storelog-Wait-For", "Prefer")
 _POSITION: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
 _TOP = {**RANGE, "limit": LIMIT}
+_TOPIC = f"({'|'.join(TOPICS)})"
+_TOPICS = {
+    "type": "string",
+    "pattern": f"^{_TOPIC}(,{_TOPIC})*$",
+    "maxLength": 100,
+    "examples": ["orders,products"],
+}
 _LIVE = Operation(
     "Follow the changes",
     200,
     None,
     "Changes",
-    {"topics": {"type": "string", "examples": ["orders,products"]}, "after": _POSITION},
+    {"topics": _TOPICS, "after": _POSITION},
     request_headers=("Last-Event-ID",),
     content_type="text/event-stream",
 )

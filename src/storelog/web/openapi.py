@@ -46,7 +46,7 @@ _PROBLEM = {
     },
 }
 _TAG = '(W/)?"[!#-~]*"'
-_HEADERS: dict[str, dict[str, Any]] = {
+HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"schema": {"type": "string"}, "description": "The version, or a hash, quoted."},
     "Location": {"schema": {"type": "string"}, "description": "Where the new thing is."},
     "Storelog-Position": {
@@ -67,7 +67,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "Answer only from what holds everything up to this position.",
     },
     "Prefer": {
-        "schema": {"type": "string", "pattern": "^wait=[0-9]{1,9}$", "examples": ["wait=5"]},
+        "schema": {"type": "string", "examples": ["wait=5"]},
         "description": "`wait=5`: how many seconds to wait for it; 2 unless told, at most 30.",
     },
     "Last-Event-ID": {
@@ -91,7 +91,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
 
 _NOT_MODIFIED = {
     "description": "What the client has is right.",
-    "headers": {**CORRELATION, "ETag": _HEADERS["ETag"]},
+    "headers": {**CORRELATION, "ETag": HEADERS["ETag"]},
 }
 # The page shows what the document says, set as text; it loads nothing from elsewhere.
 DOCS_PAGE = files("storelog.web").joinpath("docs.html").read_bytes()
@@ -138,7 +138,7 @@ def _operation(route: Route) -> dict[str, Any]:
         {"name": name, "in": "query", "schema": schema} for name, schema in operation.query.items()
     ]
     parameters += [
-        {"name": name, "in": "header", **_HEADERS[name]}
+        {"name": name, "in": "header", **HEADERS[name]}
         for name in (*operation.request_headers, *(["If-None-Match"] if _has_tag(route) else []))
     ]
     described: dict[str, Any] = {
@@ -178,7 +178,7 @@ def _success(route: Route) -> dict[str, Any]:
     operation = route.operation
     answer: dict[str, Any] = {
         "description": HTTPStatus(operation.success).phrase,
-        "headers": {**CORRELATION, **{name: _HEADERS[name] for name in operation.headers}},
+        "headers": {**CORRELATION, **{name: HEADERS[name] for name in operation.headers}},
     }
     if operation.response is not None:
         answer["content"] = {operation.content_type: {"schema": _ref(operation.response)}}
