@@ -152,7 +152,14 @@ ROWS: dict[str, list[Panel]] = {
             "percentunit",
             {"{{job}} {{instance}}": f"rate(process_cpu_seconds_total{_RATE})"},
         ),
-        Panel("Open files", "short", {"{{job}} {{instance}}": "process_open_fds"}),
+        Panel(
+            "Open files and streams",
+            "short",
+            {
+                "files, {{job}} {{instance}}": "process_open_fds",
+                "streams, {{job}} {{instance}}": "storelog_http_streams",
+            },
+        ),
         Panel(
             "Active relays",
             "short",

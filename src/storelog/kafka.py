@@ -3,6 +3,7 @@
 Next: relay/relay.py
 """
 
+import logging
 from typing import Any
 
 from storelog.config import Settings
@@ -30,6 +31,8 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         "socket.timeout.ms": 10_000,
         "topic.metadata.refresh.interval.ms": 10_000,
         "log_level": 3,
+        # Its lines go the way of all others: one format, no flood while a broker is away.
+        "logger": logging.getLogger("kafka"),
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

@@ -1,6 +1,7 @@
 """`/metrics` of both services and both workers, after real traffic."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -102,7 +103,10 @@ def test_the_projector_shows_every_lane_and_the_query_service_its_position(trade
 
 
 def test_the_relays_lag_is_known_while_kafka_is_away(servers: EmbeddedServers) -> None:
-    nowhere = {"STORELOG_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    nowhere = {
+        "STORELOG_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "STORELOG_LOG_FORMAT": "json",
+    }
     with System(new_settings(servers), ("command-service",), nowhere) as system:
         for _ in range(3):
             system.new_customer()
@@ -118,6 +122,8 @@ def test_the_relays_lag_is_known_while_kafka_is_away(servers: EmbeddedServers) -
         assert value(found, "storelog_relay_lag_events") == 3
         assert value(found, "storelog_relay_lag_seconds") > 0
         assert value(found, "storelog_relay_position") == 0
+        said = [json.loads(line) for line in system.log_lines("relay")]
+        assert "kafka" in {line.get("logger") for line in said}
 
 
 def test_the_projectors_lag_is_known_while_a_record_is_missing(servers: EmbeddedServers) -> None:

@@ -25,7 +25,7 @@ from storelog.local.program import Program
 
 REQUIREMENT = "pgadmin4>=9.10,<10"
 INSTALL_SECONDS = 900.0
-SETUP_SECONDS = 120.0
+SETUP_SECONDS = 300.0
 DESKTOP_USER = "pgadmin4@pgadmin.org"
 SERVER_NAME = "Storelog (write database)"
 _CONFIG = """import os
@@ -49,13 +49,16 @@ def queries() -> dict[str, str]:
     return dict(sorted(named.items()))
 
 
-def servers_json(postgres_url: str, passfile: Path | None) -> dict[str, Any]:
+def servers_json(postgres_url: str, passfile: Path) -> dict[str, Any]:
     """Return what pgAdmin imports to know the write database; no password is in it."""
     address = urlsplit(postgres_url)
     asked = {name: values[-1] for name, values in parse_qs(address.query).items()}
-    parameters = {"sslmode": asked.get("sslmode", "prefer"), "connect_timeout": 10}
-    if passfile is not None:
-        parameters["passfile"] = str(passfile)
+    parameters = {
+        "sslmode": asked.get("sslmode", "prefer"),
+        "connect_timeout": 10,
+        # With a file named, an empty one too, pgAdmin does not ask for a password.
+        "passfile": str(passfile),
+    }
     entry = {
         "Name": SERVER_NAME,
         "Group": "Storelog",
@@ -134,8 +137,7 @@ def _package(environment: Path) -> Path:
 def _set_up(
     python: str, package: Path, home: Path, variables: dict[str, str], postgres_url: str
 ) -> None:
-    password = urlsplit(postgres_url).password
-    passfile = _passfile(home, unquote(password)) if password else None
+    passfile = _passfile(home, unquote(urlsplit(postgres_url).password or ""))
     servers = home / "servers.json"
     servers.write_text(json.dumps(servers_json(postgres_url, passfile), indent=2) + "\n", "utf-8")
     setup = [python, str(package / "setup.py")]
@@ -160,7 +162,7 @@ def _passfile(home: Path, password: str) -> Path:
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(f"*:*:*:*:{escaped}\n")
+        file.write(f"*:*:*:*:{escaped}\n" if password else "")
     return path
 
 

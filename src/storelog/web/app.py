@@ -110,7 +110,8 @@ class App:
         await _send(response, correlation_id, scope, send)
         if isinstance(response, Stream) and scope["method"] != "HEAD":
             refused = self._doors.until_refused(headers)
-            await send_stream(response, scope["state"], refused, receive, send)
+            with request_metrics.streaming():
+                await send_stream(response, scope["state"], refused, receive, send)
 
     async def _answer(
         self, scope: Scope, headers: Mapping[str, str], correlation_id: str, receive: Receive

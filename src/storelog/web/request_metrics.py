@@ -4,9 +4,11 @@ Next: web/app.py
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from storelog.web.http import Answer, Response, Route
-from storelog.web.metrics import Counter, Histogram, counter, histogram
+from storelog.web.metrics import Counter, Histogram, counter, gauge, histogram
 
 REQUESTS = histogram(
     "storelog_http_request_duration_seconds",
@@ -22,9 +24,12 @@ SERVER_ERRORS = counter(
     "storelog_server_errors_total", "Failures of this process's own; the log has each."
 )
 SERVER_ERRORS.of()
+STREAMS = gauge("storelog_http_streams", "Streams of server-sent events that are open now.").of()
+STREAMS.set(0)
 _SLUG = re.compile(rb'\{"type":"/problems/([a-z-]+)"')
 _bound: dict[tuple[str, str, int], Histogram] = {}
 _slugs: dict[bytes, Counter] = {}
+_streams: list[None] = []
 
 
 def count(route: Route | None, response: Answer, seconds: float) -> None:
@@ -39,6 +44,18 @@ def count(route: Route | None, response: Answer, seconds: float) -> None:
     bound.observe(seconds)
     if isinstance(response, Response) and response.status >= 400:
         count_refusal(response)
+
+
+@contextmanager
+def streaming() -> Iterator[None]:
+    """Count a stream for as long as it is open."""
+    _streams.append(None)
+    STREAMS.set(len(_streams))
+    try:
+        yield
+    finally:
+        _streams.pop()
+        STREAMS.set(len(_streams))
 
 
 def count_refusal(response: Response) -> None:
