@@ -98,3 +98,17 @@ def test_what_a_dead_up_left_behind_misleads_nobody(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(facts))
     (tmp_path / "up.lock").touch()
     assert load(None, {}, tmp_path).settings.postgres_url is None
+
+
+def test_the_data_directory_says_where_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(environ={}).sources["data_dir"] == "default"
+    (tmp_path / "storelog.toml").write_text('data_dir = "from-file"\n')
+    assert load(environ={}).data_dir == tmp_path / "from-file"
+    assert load(environ={}).sources["data_dir"] == "file"
+    environ = {"STORELOG_DATA_DIR": str(tmp_path / "named")}
+    assert load(environ=environ).sources["data_dir"] == "environment"
+    flagged = load(environ=environ, data_dir=tmp_path / "flag")
+    assert (flagged.sources["data_dir"], flagged.data_dir) == ("flag", tmp_path / "flag")
