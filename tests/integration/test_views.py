@@ -50,6 +50,12 @@ def test_views_tell_an_orders_story_the_stock_the_sales_and_the_lag(
             assert isinstance(system.sql(query), list), name
 
 
+def test_the_embedded_database_is_nobodys_system_object(servers: EmbeddedServers) -> None:
+    system = System(servers.settings)
+    (found,) = system.sql("SELECT oid::bigint FROM pg_database WHERE datname = 'storelog'")
+    assert found["oid"] >= 16_384, "tools such as pgAdmin hide it"
+
+
 def test_a_password_goes_to_a_file_of_its_own_never_into_servers_json(tmp_path: Path) -> None:
     url = "postgresql://shop:se%3Acret@db.example.com:6432/shop?sslmode=require"
     (entry,) = pgadmin.servers_json(url, tmp_path / "pgpass")["Servers"].values()

@@ -19,6 +19,8 @@ from storelog.local.program import Program
 
 USER = "embedded_postgres"
 DATABASE = "storelog"
+# What is made in single-user mode gets a number of the system's own, and tools hide it as such.
+DATABASE_OID = 16_400
 _OPTIONS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -95,7 +97,7 @@ def _make_cluster(bin_dir: Path, home: Path, user: str | None) -> None:
     arguments = ["--auth=trust", "--encoding=UTF8", "--locale=C", "-U", "postgres"]
     _output([str(bin_dir / "initdb"), "-D", str(unfinished), *arguments], user)
     single = [str(bin_dir / "postgres"), "--single", "-D", str(unfinished), "postgres"]
-    _output(single, user, f"CREATE DATABASE {DATABASE}\n")
+    _output(single, user, f"CREATE DATABASE {DATABASE} OID {DATABASE_OID}\n")
     # PG_VERSION goes last: it is what tells a whole cluster.
     for entry in sorted(unfinished.iterdir(), key=lambda entry: entry.name == "PG_VERSION"):
         entry.rename(home / entry.name)
