@@ -3,17 +3,17 @@
 Next: projector/checkpoints.py
 """
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from storelog.envelope import milliseconds
 from storelog.moments import BLOCK_ROWS, COLLECTION, Moment, pack_moments, unpack_moments
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.footing import Footing
+from storelog.projector.writer import existing
 
 
 class MomentsWriter:
@@ -30,6 +30,8 @@ class MomentsWriter:
 
     def note(self, position: int, recorded_ms: int, bounds: Bounds) -> None:
         """Note one event, in log order; those of one millisecond share a row."""
+        if self._rows and self._rows[-1].position >= position:
+            return
         if self._rows and self._rows[-1].recorded_ms >= recorded_ms:
             recorded_ms = self._rows.pop().recorded_ms
         oldest, newest = bounds.oldest_order, bounds.newest_order
@@ -48,11 +50,16 @@ class MomentsWriter:
 
         The newest row stays with the checkpoint, since it may still grow.
         """
+        full = []
         while len(self._rows) > BLOCK_ROWS:
             rows = pack_moments(self._rows[:BLOCK_ROWS])
-            block = {"_id": f"{self._lane}/{self._blocks}", "rows": rows}
-            # One that was written before a crash is of the same events, with the same rows.
-            with suppress(DuplicateKeyError), self._footing.step():
-                self._collection.insert_one(block)
+            full.append({"_id": f"{self._lane}/{self._blocks}", "rows": rows})
             self._rows, self._blocks = self._rows[BLOCK_ROWS:], self._blocks + 1
+        if full:
+            try:
+                with self._footing.step():
+                    self._collection.insert_many(full, ordered=False)
+            except BulkWriteError as error:
+                # One that was written before a crash is of the same events, with the same rows.
+                existing(error)
         return replace(bounds, blocks=self._blocks, rows=pack_moments(self._rows))

@@ -27,6 +27,7 @@ from storelog.ledgers import (
     unpack_facts,
 )
 from storelog.projector.change import Change
+from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.ledger_writer import stored
 from storelog.projector.read_models.ledger import fact_of
 from storelog.verify.report import Report
@@ -67,8 +68,8 @@ class Ledger:
 
     async def finish(self) -> None:
         """Compare every leaf and every node."""
-        for lane in await self._leaves.distinct("lane"):
-            await self._compare_lane(int(lane))
+        async for lane in self._database[CHECKPOINTS].find({}, {"_id": 1}):
+            await self._compare_lane(int(lane["_id"]))
         for position in sorted(self._expected.keys() - self._found):
             self._differ(LEAVES, position, "fact", "a fact", None)
 
