@@ -9,6 +9,7 @@ import http.client
 import json
 import random
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from storelog.torture.ledger import Answer, Ledger, Request
 TIMEOUT_SECONDS = 14.0
 RETRIES = 3
 FEWEST = 6
+INSIST_SECONDS = 0.1
 _LOST = (OSError, http.client.HTTPException)
 
 
@@ -103,6 +105,20 @@ class Shopper:
             if request.key is None or not self._is_repeated(request):
                 break
             send(self._dice.choice(self._urls), request, self._ledger, seconds)
+        self._shop.learn(request)
+        return request
+
+    def insist(self, seconds: float) -> Request:
+        """Send the next request with a key, as often as it takes; give up after so long."""
+        method, path, body = self._next()
+        self._made += 1
+        request_id = f"{self._seed}-{self._made}"
+        request = Request(request_id, method, path, body, f"key-{request_id}")
+        give_up_at = time.monotonic() + seconds
+        while request.answer is None and time.monotonic() < give_up_at:
+            if request.attempts:
+                threading.Event().wait(INSIST_SECONDS)
+            send(self._dice.choice(self._urls), request, self._ledger)
         self._shop.learn(request)
         return request
 

@@ -20,6 +20,7 @@ class Report:
     breaches: list[str] = field(default_factory=list)
     checked: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    refilled: set[str] = field(default_factory=set)
     slowest_refusal: float = 0.0
     slowest_healing: float = 0.0
     lag_seconds: float = 0.0

@@ -28,6 +28,7 @@ from storelog.local.program import Program
 from storelog.local.servers import is_live
 from storelog.local.watchdog import Watchdog
 from storelog.server_setup import set_up_servers
+from storelog.torture.disks import Disks
 from storelog.torture.wire import Wire
 
 SERVERS = ("postgresql", "kafka", "mongodb")
@@ -39,10 +40,13 @@ RESTART_SECONDS = 0.5
 
 
 class Rig:
-    """Use it as a context: everything runs inside, and nothing afterwards."""
+    """Use it as a context: everything runs inside, and nothing afterwards.
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    `disks`, where there are any, are the servers' own; the rig takes them away.
+    """
+
+    def __init__(self, home: Path, disks: Disks | None = None) -> None:
+        self.home, self.disks = home, disks
         self._wires = ExitStack()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._lock = threading.RLock()
@@ -79,6 +83,8 @@ class Rig:
                 program.wait_stopped()
         self._wires.close()
         self._watchdog.close()
+        if self.disks is not None:
+            self.disks.close()
 
     def _start(self) -> None:
         ports = kept_ports(self.home, (*SERVERS, "kafka_controller", *PROCESSES))

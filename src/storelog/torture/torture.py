@@ -20,7 +20,8 @@ from storelog.torture.checks.history import History
 from storelog.torture.checks.progress import check_lag, whole_log
 from storelog.torture.checks.read_model import check_checkpoints, check_documents, check_sales
 from storelog.torture.checks.topics import check_topics
-from storelog.torture.faults import FAULTS
+from storelog.torture.disks import Disks
+from storelog.torture.faults import FAULTS, NEED_DISKS
 from storelog.torture.faults.trial import Trial
 from storelog.torture.ledger import Ledger
 from storelog.torture.load import Shop, Shopper, send
@@ -46,7 +47,7 @@ class Plan:
     @property
     def scale(self) -> float:
         """How far faults stretch: short waits for a short run, up to minutes away in a long one."""
-        return 1.0 if self.is_once else min(5.0, max(1.0, self.seconds / 300))
+        return 0.5 if self.is_once else min(5.0, max(1.0, self.seconds / 300))
 
 
 class Torture:
@@ -54,6 +55,7 @@ class Torture:
 
     def __init__(self, plan: Plan, home: Path, say: Say) -> None:
         self._plan, self._home, self._say = plan, home, say
+        self._kinds = list(plan.kinds)
         self._dice = random.Random(f"{plan.seed}-faults")
         self._report = Report(plan.seed)
         self._stop = threading.Event()
@@ -63,7 +65,8 @@ class Torture:
     def run(self) -> dict[str, Any]:
         """Return the facts of the run. Raises CannotRun when the system does not even start."""
         ledger = Ledger(self._home / "ledger.jsonl")
-        with Rig(self._home) as rig, ThreadPoolExecutor(SHOPPERS + 1) as pool:
+        disks = self._disks()
+        with Rig(self._home, disks) as rig, ThreadPoolExecutor(SHOPPERS + 1) as pool:
             talker = pool.submit(self._talk, rig, ledger)
             try:
                 self._hurt(rig, ledger, pool)
@@ -75,6 +78,21 @@ class Torture:
             facts = self._report.facts(seconds, rig.kills, rig.endings, ledger.statuses)
         ledger.close()
         return facts
+
+    def _disks(self) -> Disks | None:
+        """Mount the servers' disks if a fault needs them; leave those faults out if that fails."""
+        wanted = [kind for kind in self._kinds if kind in NEED_DISKS]
+        if not wanted:
+            return None
+        disks = Disks(self._home)
+        refused = disks.mount(SERVERS)
+        if not refused:
+            return disks
+        disks.close()
+        self._kinds = [kind for kind in self._kinds if kind not in NEED_DISKS]
+        self._report.left_out = dict.fromkeys(wanted, refused)
+        self._say(f"left out: {', '.join(wanted)}: {refused}")
+        return None
 
     def _talk(self, rig: Rig, ledger: Ledger) -> None:
         """Say every 10 s where the run is."""
@@ -115,8 +133,8 @@ class Torture:
     def _deck(self) -> Iterator[str]:
         """Yield each kind once in a shuffled order, then again, until the time is up."""
         give_up_at = time.monotonic() + self._plan.seconds
-        while True:
-            kinds = list(self._plan.kinds)
+        while self._kinds:
+            kinds = list(self._kinds)
             self._dice.shuffle(kinds)
             for kind in kinds:
                 if not self._plan.is_once and time.monotonic() > give_up_at:
@@ -156,7 +174,7 @@ class Torture:
         history.fold(log)
         try:
             check_documents(rig.settings, report)
-            check_topics(rig.settings, log, frozenset(), report)
+            check_topics(rig.settings, log, report.refilled, report)
             check_sales(rig.query_url, history, report)
         except CannotRun as error:
             report.breach(f"after the faults: {error}")

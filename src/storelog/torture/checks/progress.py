@@ -23,19 +23,27 @@ _POLL_SECONDS = 0.25
 
 def written(settings: Settings) -> int:
     """Return the log's position. Raises CannotRun when PostgreSQL is away."""
+    return _fetch(settings, "SELECT position FROM log_head")
 
+
+def _fetch(settings: Settings, statement: str) -> int:
     async def read() -> int:
         connection = await asyncpg.connect(settings.postgres_url, timeout=5)
         try:
-            position: int = await connection.fetchval("SELECT position FROM log_head")
+            number: int = await connection.fetchval(statement)
         finally:
             connection.terminate()
-        return position
+        return number
 
     try:
         return asyncio.run(read())
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
+
+
+def lanes_of(settings: Settings) -> int:
+    """Return the number of lanes. Raises CannotRun when PostgreSQL is away."""
+    return _fetch(settings, "SELECT cardinality(lanes) FROM relay_cursor")
 
 
 def projected(settings: Settings) -> int:

@@ -5,7 +5,7 @@ Next: torture/faults/trial.py
 
 from collections.abc import Callable
 
-from storelog.torture.faults import processes, servers, wires
+from storelog.torture.faults import disks, processes, servers, topics, wires
 from storelog.torture.faults.trial import Trial
 
 FAULTS: dict[str, Callable[[Trial], None]] = {
@@ -18,6 +18,7 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "postgresql-away": servers.postgresql_away,
     "kafka-kill": servers.kill_kafka,
     "kafka-away": servers.kafka_away,
+    "kafka-topic": topics.remake_topic,
     "mongodb-kill": servers.kill_mongodb,
     "mongodb-away": servers.mongodb_away,
     "mongodb-wiped": servers.wipe_mongodb,
@@ -27,4 +28,8 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "wire-half-open": wires.half_open,
     "wire-bytes": wires.dribble,
     "wire-commit": wires.lose_commit,
+    "disk-full-postgresql": disks.full_postgresql,
+    "disk-full-kafka": disks.full_kafka,
+    "disk-full-mongodb": disks.full_mongodb,
 }
+NEED_DISKS = tuple(name for name in FAULTS if name.startswith("disk-full"))

@@ -56,14 +56,19 @@ def pause(trial: Trial) -> None:
 
 def restart(trial: Trial) -> None:
     """A rolling restart: SIGTERM for each process in turn, which ends by itself within 10 s."""
-    for name in PROCESSES:
-        with trial.rig.held_down(name):
-            began = time.monotonic()
-            trial.rig.send(name, signal.SIGTERM)
-            code = trial.rig.wait_ended(name, 60)
-            took = time.monotonic() - began
-        if code not in (0, None, -signal.SIGKILL):
-            trial.report.breach(f"after SIGTERM {name} ended with {code}")
-        if took > STOP_SECONDS + 1:
-            trial.report.breach(f"after SIGTERM {name} took {took:.1f} s to end")
-        trial.rig.wait_ready([name])
+    with trial.expect_no_error_seen("a rolling restart"):
+        for name in PROCESSES:
+            _restart(trial, name)
+
+
+def _restart(trial: Trial, name: str) -> None:
+    with trial.rig.held_down(name):
+        began = time.monotonic()
+        trial.rig.send(name, signal.SIGTERM)
+        code = trial.rig.wait_ended(name, 60)
+        took = time.monotonic() - began
+    if code not in (0, None):
+        trial.report.breach(f"after SIGTERM {name} ended with {code}")
+    if took > STOP_SECONDS + 1:
+        trial.report.breach(f"after SIGTERM {name} took {took:.1f} s to end")
+    trial.rig.wait_ready([name])

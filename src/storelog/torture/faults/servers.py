@@ -1,6 +1,6 @@
 """Faults of servers: killed, away, emptied, brought back from an older copy of their files.
 
-Next: torture/faults/wires.py
+Next: torture/faults/topics.py
 """
 
 import shutil
@@ -76,9 +76,7 @@ def wipe_mongodb(trial: Trial) -> None:
     with trial.rig.held_down("mongodb"):
         trial.rig.kill("mongodb")
         trial.rig.wait_ended("mongodb")
-        for folder in _files(trial).iterdir():
-            shutil.rmtree(folder)
-            folder.mkdir()
+        _empty(_files(trial))
     wait_healed(trial, "MongoDB was emptied")
 
 
@@ -99,8 +97,8 @@ def older_mongodb(trial: Trial) -> None:
     with trial.rig.held_down("mongodb"):
         trial.rig.kill("mongodb")
         trial.rig.wait_ended("mongodb")
-        shutil.rmtree(_files(trial))
-        copy.rename(_files(trial))
+        _empty(_files(trial))
+        shutil.copytree(copy, _files(trial), dirs_exist_ok=True)
     trial.rig.wait_ready(["mongodb"])
     for name in paused:
         trial.rig.send(name, signal.SIGCONT)
@@ -112,14 +110,29 @@ def wait_healed(trial: Trial, after: str) -> None:
     trial.rig.wait_ready(["mongodb"])
     target, began = written(trial.rig.settings), time.monotonic()
     limit = HEAL_SECONDS + target / HEALED_EVENTS_A_SECOND
-    while projected(trial.rig.settings) < target:
-        if time.monotonic() - began > limit:
-            at = projected(trial.rig.settings)
-            trial.report.breach(f"{after}: at {at} of {target} after {limit:.0f} s")
-            return
-        trial.stop.wait(0.25)
+    if not is_healed(trial, limit):
+        at = projected(trial.rig.settings)
+        trial.report.breach(f"{after}: at {at} of {target} after {limit:.0f} s")
+        return
     took = time.monotonic() - began
     trial.report.slowest_healing = max(trial.report.slowest_healing, round(took, 1))
+
+
+def is_healed(trial: Trial, seconds: float) -> bool:
+    """Wait so long until the read model holds what is written now; tell whether it does."""
+    target, give_up_at = written(trial.rig.settings), time.monotonic() + seconds
+    while projected(trial.rig.settings) < target:
+        if time.monotonic() > give_up_at:
+            return False
+        trial.stop.wait(0.25)
+    return True
+
+
+def _empty(home: Path) -> None:
+    """Remove every server's files; the folders stay."""
+    for folder in home.iterdir():
+        shutil.rmtree(folder)
+        folder.mkdir()
 
 
 def _files(trial: Trial) -> Path:

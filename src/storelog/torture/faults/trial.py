@@ -8,6 +8,9 @@ import random
 import statistics
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,6 +23,7 @@ PROBES = 5
 REFUSED_WITHIN_SECONDS = 1.0
 SLACK_SECONDS = 2.0
 ACCEPTED_WITHIN_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -63,6 +67,25 @@ class Trial:
         self.report.slowest_refusal = max(self.report.slowest_refusal, round(middle, 3))
         if middle > REFUSED_WITHIN_SECONDS or worst > REFUSED_WITHIN_SECONDS + SLACK_SECONDS:
             self.report.breach(f"{meanwhile}: 503 took {middle:.2f} s, once {worst:.2f} s")
+
+    @contextmanager
+    def expect_no_error_seen(self, meanwhile: str) -> Iterator[None]:
+        """A client that repeats with its keys gets an answer to everything, within a bound."""
+        is_over = threading.Event()
+
+        def trade() -> None:
+            while not is_over.wait(0.05):
+                request = self.prober.insist(PATIENCE_SECONDS)
+                if request.answer is None:
+                    self.report.breach(f"{meanwhile}: {request.method} saw {request.troubles}")
+
+        with ThreadPoolExecutor(1) as pool:
+            client = pool.submit(trade)
+            try:
+                yield
+            finally:
+                is_over.set()
+            client.result()
 
     def expect_reads_go_on(self, meanwhile: str) -> None:
         """The Query Service answers."""

@@ -1,6 +1,6 @@
 """Faults of wires: delayed, cut, deaf, one byte at a time, the answer to a commit lost.
 
-Next: torture/checks/progress.py
+Next: torture/disks.py
 """
 
 import re

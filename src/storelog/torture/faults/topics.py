@@ -1,0 +1,53 @@
+"""Faults of topics: one is deleted and made again, empty, and sent again from the log on command.
+
+Next: torture/faults/wires.py
+"""
+
+import asyncio
+import time
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from storelog.kafka import client_settings, event_topics
+from storelog.relay.topics import ensure_topics
+from storelog.torture.checks.progress import lanes_of
+from storelog.torture.faults.servers import is_healed, wait_healed
+from storelog.torture.faults.trial import Trial
+from storelog.upkeep.resend import resend
+
+GONE_SECONDS = 30.0
+FIRST_TRY_SECONDS = 20.0
+
+
+def remake_topic(trial: Trial) -> None:
+    """A topic is deleted while events come, made again, and filled from the log."""
+    settings = trial.rig.settings
+    topic = trial.dice.choice(event_topics(settings))
+    trial.report.refilled.add(topic)
+    admin = AdminClient(client_settings(settings))
+    for gone in admin.delete_topics([topic]).values():
+        gone.result(GONE_SECONDS)
+    trial.wait(0.5, 3)
+    _make_again(trial, admin, topic)
+    trial.wait(0.5, 3)
+    asyncio.run(resend(settings, 1, None, lambda *_: None))
+    if not is_healed(trial, FIRST_TRY_SECONDS):
+        # A reader whose place lies beyond what it needs in the new topic wants it sent once more.
+        asyncio.run(resend(settings, 1, None, lambda *_: None))
+    wait_healed(trial, f"topic {topic} was made again")
+
+
+def _make_again(trial: Trial, admin: AdminClient, topic: str) -> None:
+    """Make the topic again, as soon as the broker has forgotten the old one."""
+    settings, give_up_at = trial.rig.settings, time.monotonic() + GONE_SECONDS
+    lanes = lanes_of(settings)
+    while True:
+        ensure_topics(settings, lanes)
+        try:
+            if topic in admin.list_topics(timeout=10).topics or time.monotonic() > give_up_at:
+                return
+        except KafkaException as error:
+            trial.report.breach(f"Kafka does not list its topics: {error}")
+            return
+        trial.stop.wait(0.5)
