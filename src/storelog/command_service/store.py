@@ -40,6 +40,8 @@ AWAY = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    # What the driver says when the connection ends between two of its messages.
+    asyncpg.InternalClientError,
 )
 _HEAD_MOVED = "SL001"
 

@@ -30,6 +30,9 @@ AWAY = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.IdleSessionTimeoutError,
+    asyncpg.InsufficientResourcesError,
+    # What the driver says when the connection ends between two of its messages.
+    asyncpg.InternalClientError,
 )
 
 
