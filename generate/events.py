@@ -80,11 +80,12 @@ def _reason(word: str) -> Json:
     return {"const": word, "examples": [word]}
 
 
-def _updated_product() -> Json:
+def _updated_product(*, has_note: bool) -> Json:
+    note = {"note": _name("broken")} if has_note else {}
     delta = {"type": "integer", "not": {"const": 0}, "examples": [-2]}
     kinds = [
         _object(**_PRODUCT, reason=_reason("Changed")),
-        _object(**_PRODUCT, reason=_reason("StockAdjusted"), delta=delta, note=_name("broken")),
+        _object(**_PRODUCT, reason=_reason("StockAdjusted"), delta=delta, **note),
         _object(
             **_PRODUCT,
             reason=_reason("OrderDeleted"),
@@ -100,7 +101,8 @@ PAYLOADS: Mapping[tuple[str, int], Json] = {
     ("CustomerUpdated", 1): _object(**_CUSTOMER),
     ("CustomerDeleted", 1): _object(**_CUSTOMER, deletedAt=_TIME),
     ("ProductCreated", 1): _object(**_PRODUCT),
-    ("ProductUpdated", 1): _updated_product(),
+    ("ProductUpdated", 1): _updated_product(has_note=False),
+    ("ProductUpdated", 2): _updated_product(has_note=True),
     ("ProductSold", 1): _object(
         itemId=_ID,
         productId=_ID,

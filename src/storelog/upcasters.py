@@ -14,8 +14,16 @@ from storelog.errors import PoisonRecord
 Payload = dict[str, Any]
 Upcaster = Callable[[Payload], Payload]
 
-CURRENT_VERSION: Mapping[str, int] = dict.fromkeys(EVENT_TYPES, 1)
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+
+def _without_note(payload: Payload) -> Payload:
+    """ProductUpdated 2: an adjustment of stock carries `note`, the words of the request."""
+    if payload.get("reason") == "StockAdjusted":
+        return {"note": None, **payload}
+    return payload
+
+
+CURRENT_VERSION: Mapping[str, int] = {**dict.fromkeys(EVENT_TYPES, 1), "ProductUpdated": 2}
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {("ProductUpdated", 1): _without_note}
 
 
 def upcast(event_type: str, schema_version: int, payload: Payload) -> Payload:

@@ -61,7 +61,7 @@ def test_the_nine_topics_carry_the_contracts_records(settings: Settings) -> None
         assert headers["ce_subject"] == event["aggregate"]
         assert headers["content-type"] == "application/json"
         assert int(headers["aggregate_version"]) == event["version"]
-        assert int(headers["schema_version"]) == 1
+        assert int(headers["schema_version"]) == event["schemaVersion"]
         assert headers["hash"] == row["hash"].hex()
         owner = f"customer-{customer}" if "order-" in event["aggregate"] else event["aggregate"]
         assert record.partition() == lane_of(owner, 3)

@@ -1,5 +1,6 @@
 """`storelog verify`: do the log, PostgreSQL and MongoDB agree?"""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,14 +16,21 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Rewrite documents that differ, from the log.")
     ] = False,
+    anchor: Annotated[
+        Path | None,
+        typer.Option("--anchor", help="A file of signed heads of the log: checked, and added to."),
+    ] = None,
 ) -> None:
     """Prove that everything agrees; exit 1 and name what differs. Example: storelog verify"""
-    settings = settings_of(data_dir).settings
+    loaded = settings_of(data_dir)
     from storelog.cli.progress import Shown
+    from storelog.verify.anchor import open_anchor
     from storelog.verify.verify import verify as run
 
+    signed = None if anchor is None else open_anchor(anchor, loaded.data_dir)
     with Shown() as progress:
-        report = run_async(run(settings, progress.show, repair=repair))
+        work = run(loaded.settings, progress.show, repair=repair, anchor=signed)
+        report = run_async(work)
     facts = report.facts()
     if as_json:
         print_json(facts)

@@ -18,13 +18,13 @@ from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced
 from storelog.projector.database import pointer_of, sibling
-from storelog.projector.promotion import freeze, switch, thaw
+from storelog.projector.promotion import switch, thaw
 from storelog.relay import cursor, kafka_watch
 from storelog.relay.history import check_history, newest_marks
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import add_partitions
 from storelog.upkeep.fill import Document, Fill
-from storelog.upkeep.rebuild import Builder, opened
+from storelog.upkeep.rebuild import Builder, freeze_in_turn, opened
 from storelog.upkeep.resend import lane_ends
 from storelog.upkeep.sources import Progress, fill_from_log
 
@@ -136,7 +136,7 @@ class _Change:
 
     async def _switch(self, name: str, fill: Fill, position: int) -> None:
         for _ in range(TRIES):
-            token = await asyncio.to_thread(freeze, self._home)
+            token = await freeze_in_turn(self._home)
             try:
                 await fill_from_log(self._connection, fill, position, self._progress)
                 await asyncio.to_thread(add_partitions, self._settings, self._wanted)

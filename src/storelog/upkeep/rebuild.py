@@ -20,7 +20,7 @@ from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced
 from storelog.projector.database import connect, pointer_of, sibling
-from storelog.projector.promotion import freeze, switch, thaw
+from storelog.projector.promotion import ABANDONED_SECONDS, freeze, switch, thaw
 from storelog.read_side import POINTERS
 from storelog.upkeep.compare import compare
 from storelog.upkeep.fill import Fill
@@ -180,7 +180,7 @@ class Builder:
         for _ in range(PROMOTIONS):
             await self.catch_up(fill)
             active = pointer_of(self._home).database
-            token = await asyncio.to_thread(freeze, self._home)
+            token = await freeze_in_turn(self._home)
             try:
                 live = sibling(self._home, active)
                 ends = [int(place["position"]) for place in live[CHECKPOINTS].find({})]
@@ -235,6 +235,18 @@ class Builder:
         done.position, done.events = fill.position, fill.position - start
         done.seconds, done.is_promoted = time.monotonic() - began, True
         return done
+
+
+async def freeze_in_turn(home: Database[Document]) -> str:
+    """Freeze the active read model; an abandoned promotion is waited for. Raises Fenced."""
+    give_up_at = time.monotonic() + 2 * ABANDONED_SECONDS
+    while True:
+        try:
+            return await asyncio.to_thread(freeze, home)
+        except Fenced:
+            if time.monotonic() > give_up_at:
+                raise
+            await asyncio.sleep(0.5)
 
 
 def _position(database: Database[Document]) -> int:

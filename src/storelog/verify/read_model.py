@@ -1,181 +1,146 @@
-"""Folds the log with the projector's own folds, and compares each document of MongoDB.
+"""Compares every document of MongoDB with the log, at the position that the document itself names.
 
-A document is compared at the position that it names itself, so writes may go on meanwhile: one that
-is already beyond the position of this run is compared in a second pass over the newer events.
-Next: verify/history.py
+First all documents are read once and added up: by position what they hold, by id which version they
+are. Then the log is folded and taken away from the sums. So writes may go on meanwhile, memory does
+not grow with orders or events, and only what does not come out as nothing is looked at closely.
+Next: verify/suspects.py
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.projector.change import Change
 from storelog.projector.database import READ_MODELS
-from storelog.projector.read_models.document import Fields, Write
-from storelog.read_side import IDS_AT_ONCE
-from storelog.verify.report import Report, differing
+from storelog.projector.read_models.document import Write
+from storelog.verify.digests import Bits, Sums, digest
+from storelog.verify.expected import Expected, Key
+from storelog.verify.report import Report
+from storelog.verify.suspects import Inspection, Suspects, marks_of
 
-MARKS = ("cancelled", "cancelPosition")
+# The embedded Python server reads a collection fastest by this many.
+SCAN_DOCUMENTS = 500
 Document = dict[str, Any]
-Key = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """What a document must be, None: not there. `is_forced`: its own position cannot be trusted."""
+class _Collection:
+    """The sums of one collection, `found` minus `expected`."""
 
-    fields: Fields | None
-    is_forced: bool = False
+    def __init__(self, highest: int) -> None:
+        self.claims = Bits(highest)
+        self.contents = Sums()
+        self.versions = Sums()
+        self.marks = Sums()
+        self.has_strays = False
 
-
-@dataclass(slots=True)
-class _Later:
-    """A document that is beyond this run's position, and what it must be so far."""
-
-    found: Document
-    fields: Fields
+    def suspects(self) -> Suspects:
+        return Suspects(
+            self.contents.suspects(),
+            self.versions.suspects(),
+            self.marks.suspects(),
+            self.has_strays,
+        )
 
 
 class ReadModel:
-    """What the documents must be, and `repairs` for those that are not."""
+    """The documents as of `position`; those that are beyond it are compared where they are."""
 
-    def __init__(self, database: AsyncDatabase[Document], report: Report, position: int) -> None:
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        report: Report,
+        position: int,
+        connection: asyncpg.Connection,
+    ) -> None:
         self._database = database
         self._report = report
         self._position = position
-        # Sales set only some fields of a product, so the rest is kept; others are whole.
-        self._products: dict[int, Fields] = {}
-        # Which event made a document stands in it for ever.
-        self._created: dict[Key, Fields] = {}
-        self._settled: dict[str, set[int]] = {model.COLLECTION: set() for model in READ_MODELS}
-        self._later: dict[Key, _Later] = {}
-        self._marked: dict[int, Fields] = {}
-        self._claimed: dict[int, Fields] = {}
-        self.repairs: dict[Key, Repair] = {}
-        self.mark_repairs: dict[int, Fields | None] = {}
+        self._connection = connection
+        self._expected = Expected(connection)
+        self._collections: dict[str, _Collection] = {}
+        self._newer: dict[Key, int] = {}
 
-    async def fold(self, changes: Iterable[Change]) -> None:
-        """Fold a chunk, and compare the documents whose newest event is in it."""
-        last: dict[Key, Write] = {}
-        for change in changes:
-            for write in self._writes(change):
-                if write.is_mark:
-                    self._marked[write.document_id] = write.fields
+    async def scan(self, head: int) -> int:
+        """Read all documents once; return the newest position among them.
+
+        `head` is a position of the log that no document was beyond when the scan began.
+        """
+        newest = 0
+        for model in READ_MODELS:
+            # What is written meanwhile may be beyond the head by then; far beyond, it is no event.
+            highest = 2 * head + 1_000_000
+            sums = self._collections[model.COLLECTION] = _Collection(highest)
+            cursor = self._database[model.COLLECTION].find({}, batch_size=SCAN_DOCUMENTS)
+            async for document in cursor:
+                at = document.get("position")
+                if isinstance(at, int) and 0 < at <= highest:
+                    newest = max(newest, self._found(model.COLLECTION, sums, document, at))
                 else:
-                    last[write.collection, write.document_id] = write
-        for collection in self._settled:
-            writes = [write for key, write in last.items() if key[0] == collection]
-            for start in range(0, len(writes), IDS_AT_ONCE):
-                await self._compare_all(collection, writes[start : start + IDS_AT_ONCE])
+                    sums.has_strays |= at is not None or not marks_of(document)
+                self._add_marks(sums, document)
+        return newest
 
-    def _writes(self, change: Change) -> list[Write]:
-        writes = [write for model in READ_MODELS for write in model.fold(change)]
-        for write in writes:
-            key = (write.collection, write.document_id)
-            if write.collection == "products":
-                known = self._products.get(write.document_id, {})
-                write.fields = self._products[write.document_id] = {**known, **write.fields}
-            elif "created" in write.fields:
-                self._created[key] = write.fields["created"]
-            elif key in self._created:
-                write.fields["created"] = self._created[key]
-        return writes
-
-    async def _compare_all(self, collection: str, writes: list[Write]) -> None:
-        ids = [write.document_id for write in writes]
-        cursor = self._database[collection].find({"_id": {"$in": ids}})
-        found = {document["_id"]: document async for document in cursor}
-        for write in writes:
-            self._compare(write, found.get(write.document_id))
-
-    def _compare(self, write: Write, found: Document | None) -> None:
-        key = (write.collection, write.document_id)
-        at = None if found is None else found.get("position")
-        if found is None or at is None or at < write.position:
-            self._differ(key, "position", write.position, at, write.fields)
-        elif at == write.position:
-            self._report.count(f"mongodb.{write.collection}")
-            self._compare_fields(key, write.fields, found)
-        elif at > self._position:
-            self._later[key] = _Later(found, write.fields)
+    def _found(self, name: str, sums: _Collection, document: Document, at: int) -> int:
+        thing = document.pop("_id")
+        marks = marks_of(document)
+        if not isinstance(thing, int):
+            sums.has_strays = True
+            return 0
+        fields = {n: value for n, value in document.items() if n not in marks}
+        document["_id"] = thing
+        sums.claims.add(at)
+        sums.contents.add(at, digest(fields))
+        sums.versions.add(thing, hash((thing, fields.get("version", 0))))
+        if at > self._position:
+            self._newer[name, thing] = at
         else:
-            return
-        self._settled[write.collection].add(write.document_id)
+            self._report.count(f"mongodb.{name}")
+        return at
 
-    def _compare_fields(self, key: Key, expected: Fields, found: Document) -> None:
-        found = {name: value for name, value in found.items() if name != "_id"}
-        if key[0] == "product_sold":
-            marks = {name: found.pop(name) for name in MARKS if name in found}
-            if marks:
-                self._claimed[key[1]] = marks
-        place = differing(expected, found)
-        if place is not None:
-            self._differ(key, place[0], place[1], place[2], expected)
+    def _add_marks(self, sums: _Collection, document: Document) -> None:
+        marks = marks_of(document)
+        at = marks.get("cancelPosition", 0)
+        if marks and isinstance(at, int) and at <= self._position:
+            sums.marks.add(document["_id"], digest(marks))
 
-    def _differ(self, key: Key, name: str, expected: Any, found: Any, whole: Fields) -> None:
-        self._report.differ(f"mongodb.{key[0]}", key[1], name, expected, found)
-        self.repairs[key] = Repair(whole)
+    async def fold(self, changes: Sequence[Change]) -> None:
+        """Take a chunk of the log up to the position away from the sums."""
+        for change, write in await self._expected.writes(changes):
+            sums = self._collections[write.collection]
+            if write.is_mark:
+                sums.marks.add(write.document_id, -digest(write.fields))
+                continue
+            self._take_version(sums, change, write)
+            if change.position in sums.claims:
+                sums.contents.add(change.position, -digest(write.fields))
 
-    def latest(self) -> int:
-        """Return how far the second pass has to read: the newest position of a later document."""
-        return max((int(later.found["position"]) for later in self._later.values()), default=0)
+    def _take_version(self, sums: _Collection, change: Change, write: Write) -> None:
+        """Take away the document's new version, and put its version before back."""
+        thing, has_version = write.document_id, "version" in write.fields
+        sums.versions.add(thing, -hash((thing, change.version if has_version else 0)))
+        if not write.is_new:
+            sums.versions.add(thing, hash((thing, change.version - 1)))
 
-    def fold_later(self, changes: Iterable[Change]) -> None:
-        """Fold newer events, and compare the documents that are at one of them."""
-        for change in changes:
-            for write in self._writes(change):
-                key = (write.collection, write.document_id)
-                later = self._later.get(key)
-                if later is None or write.is_mark:
-                    continue
-                later.fields = write.fields
-                if later.found["position"] == change.position:
+    async def fold_later(self, changes: Sequence[Change]) -> None:
+        """Take newer events away, for the documents that hold them already."""
+        for change, write in await self._expected.writes(changes):
+            held = self._newer.get((write.collection, write.document_id), 0)
+            if write.is_mark or change.position > held:
+                continue
+            sums = self._collections[write.collection]
+            self._take_version(sums, change, write)
+            if change.position in sums.claims:
+                sums.contents.add(change.position, -digest(write.fields))
+                if change.position == held:
                     self._report.count(f"mongodb.{write.collection}")
-                    self._compare_fields(key, write.fields, later.found)
-                    del self._later[key]
 
-    async def finish(self, head: int) -> None:
-        """Compare the marks, and find documents that no event accounts for."""
-        for key, later in self._later.items():
-            at = later.found["position"]
-            self._report.differ(f"mongodb.{key[0]}", key[1], "position", "an event of it", at)
-            self.repairs[key] = Repair(later.fields, is_forced=True)
-        await self._compare_marks()
-        for collection, settled in self._settled.items():
-            if await self._database[collection].count_documents({}) != len(settled):
-                await self._find_strays(collection, settled, head)
-
-    async def _compare_marks(self) -> None:
-        for item in self._marked.keys() | self._claimed.keys():
-            expected, found = self._marked.get(item), self._claimed.get(item)
-            is_newer = found is not None and found.get("cancelPosition", 0) > self._position
-            if expected == found or (expected is None and is_newer):
-                continue
-            if found is None:
-                document = await self._database["product_sold"].find_one({"_id": item}) or {}
-                found = {name: document[name] for name in MARKS if name in document}
-            if expected != found:
-                name = "cancelled"
-                self._report.differ("mongodb.product_sold", item, name, expected, found or None)
-                self.mark_repairs[item] = expected
-
-    async def _find_strays(self, collection: str, settled: set[int], head: int) -> None:
-        cursor = self._database[collection].find({}, {"position": 1})
-        async for document in cursor:
-            thing, at = document["_id"], document.get("position")
-            if thing in settled or (isinstance(at, int) and self._position < at <= head):
-                continue
-            if at is None and thing in self._marked:
-                continue
-            self._report.differ(f"mongodb.{collection}", _shown(thing), "document", None, at)
-            self.repairs[collection, thing] = Repair(None, is_forced=True)
-
-    def marks_of(self, key: Key) -> Fields:
-        """Return the marks that a document must have beside its owner's fields."""
-        return self._marked.get(key[1], {}) if key[0] == "product_sold" else {}
-
-
-def _shown(thing: Any) -> Any:
-    return thing if isinstance(thing, int | str) else repr(thing)
+    def inspection(self) -> Inspection | None:
+        """Return the closer look that is needed at what did not come out as nothing."""
+        found = {name: sums.suspects() for name, sums in self._collections.items()}
+        suspects = {name: buckets for name, buckets in found.items() if buckets}
+        if not suspects:
+            return None
+        expected = Expected(self._connection)
+        return Inspection(self._database, self._report, self._position, suspects, expected)

@@ -12,12 +12,12 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.ledgers import LEDGER, NODES, Fact, facts_of_leaf
 from storelog.verify.history import Histories
 from storelog.verify.ledger import Ledger, leaf_fields
-from storelog.verify.read_model import MARKS, ReadModel, Repair
+from storelog.verify.suspects import MARKS, Inspection, Repair
 
 Document = dict[str, Any]
 
 
-async def repair_documents(database: AsyncDatabase[Document], model: ReadModel) -> int:
+async def repair_documents(database: AsyncDatabase[Document], model: Inspection) -> int:
     """Rewrite each document that differs; return how many."""
     repaired = 0
     for key, repair in model.repairs.items():

@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
-from storelog.projector.change import Change, Origin, read_change
+from storelog.projector.change import Change, change_of_event
 from storelog.projector.database import DEAD_LETTERS
 from storelog.query_service.reads import Reads
 from storelog.read_side import (
@@ -28,6 +28,7 @@ from storelog.read_side import (
     mongodb_uri,
     read_pointer,
 )
+from storelog.verify.anchor import Anchor
 from storelog.verify.history import Histories
 from storelog.verify.ledger import Ledger
 from storelog.verify.log import Chain, read_log
@@ -35,6 +36,7 @@ from storelog.verify.read_model import ReadModel
 from storelog.verify.repair import repair_documents, repair_histories, repair_ledger
 from storelog.verify.report import Report
 from storelog.verify.state_tables import StateTables
+from storelog.verify.suspects import Inspection
 
 WAIT_SECONDS = 60.0
 Progress = Callable[[str, int, int], None]
@@ -42,8 +44,13 @@ Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
-async def verify(settings: Settings, progress: Progress, *, repair: bool = False) -> Report:
-    """Compare everything at the position written now. Raises CannotRun when a server is away."""
+async def verify(
+    settings: Settings, progress: Progress, *, repair: bool = False, anchor: Anchor | None = None
+) -> Report:
+    """Compare everything at the position written now. Raises CannotRun when a server is away.
+
+    `anchor`: signed heads to check; the head is added to them when the log is as it must be.
+    """
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     client: AsyncMongoClient[Document] = AsyncMongoClient(
@@ -69,7 +76,7 @@ async def verify(settings: Settings, progress: Progress, *, repair: bool = False
             read_preference=ReadPreference.PRIMARY,
             write_concern=pymongo.WriteConcern(w="majority", j=True),
         )
-        run = _Run(settings, connection, database, progress)
+        run = _Run(settings, connection, database, progress, anchor)
         return await run.run(repair=repair)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotRun(f"PostgreSQL: {error!r}") from error
@@ -86,7 +93,9 @@ class _Run:
         connection: asyncpg.Connection,
         database: AsyncDatabase[Document],
         progress: Progress,
+        anchor: Anchor | None,
     ) -> None:
+        self._anchor = anchor
         self._settings = settings
         self._connection = connection
         self._database = database
@@ -105,9 +114,11 @@ class _Run:
         is_projected = await self._wait_for(written)
         report, connection = self._report, self._connection
         tables, chain = StateTables(report), Chain(report)
-        model = ReadModel(self._database, report, written)
+        model = ReadModel(self._database, report, written, connection)
         ledger = Ledger(self._database, report, written)
         histories = Histories(self._database, report, written)
+        if is_projected:
+            newest = await model.scan(await connection.fetchval("SELECT position FROM log_head"))
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             head = await connection.fetchrow("SELECT position, hash FROM log_head")
             report.position = written
@@ -115,6 +126,8 @@ class _Run:
             async for events in read_log(connection, 0, head["position"]):
                 for event, payload_hash in events:
                     chain.check(event, payload_hash)
+                    if self._anchor is not None:
+                        self._anchor.check(event, report)
                 changes = self._changes(event for event, _ in events)
                 await tables.fold(changes, connection)
                 if is_projected:
@@ -125,16 +138,29 @@ class _Run:
                     await histories.fold(projected)
                 self._progress("events", chain.position, head["position"])
             chain.check_head(head["position"], head["hash"])
+            self._check_anchor(chain)
             await tables.finish(connection)
         if is_projected:
-            await self._compare_newer(model, written)
+            await self._compare_newer(model, written, newest)
             await histories.finish()
             await ledger.finish()
+            inspection = await self._inspect(model)
             if repair:
-                report.repaired = await repair_documents(self._database, model)
+                if inspection is not None:
+                    report.repaired = await repair_documents(self._database, inspection)
                 report.repaired += await repair_ledger(self._database, ledger)
                 report.repaired += await repair_histories(self._database, histories)
         return report
+
+    def _check_anchor(self, chain: Chain) -> None:
+        """Check the signed heads, and sign the log's head when there is nothing against it."""
+        if self._anchor is None:
+            return
+        self._anchor.check_signatures(self._report)
+        self._anchor.check_end(chain.position, self._report)
+        has_wrong_log = any(d["where"] == "log" for d in self._report.differences)
+        if chain.position and not has_wrong_log:
+            self._anchor.add(chain.position, chain.hash)
 
     async def _wait_for(self, position: int) -> bool:
         """Wait until the read model holds the position; a difference when it does not come."""
@@ -164,31 +190,36 @@ class _Run:
     def _without_dead(self, changes: Iterable[Change]) -> list[Change]:
         return [change for change in changes if change.position not in self._dead]
 
-    def _changes(self, events: Iterable[Envelope]) -> list[Change]:
+    def _changes(self, events: Iterable[Envelope], *, is_again: bool = False) -> list[Change]:
         changes = []
         for event in events:
             try:
-                changes.append(
-                    read_change(
-                        event.position,
-                        event.event_type,
-                        event.aggregate,
-                        event.version,
-                        event.schema_version,
-                        event.payload,
-                        Origin(event.recorded_at, event.caller, event.correlation_id),
-                    )
-                )
+                changes.append(change_of_event(event))
             except PoisonRecord as error:
+                if is_again:
+                    continue
                 self._report.differ("log", event.position, "payload", "a readable one", str(error))
         return changes
 
-    async def _compare_newer(self, model: ReadModel, written: int) -> None:
+    async def _compare_newer(self, model: ReadModel, written: int, newest: int) -> None:
         """Go on over the events that were written meanwhile, for documents that have them."""
-        newest = model.latest()
         await self._read_dead_letters()
         head = await self._connection.fetchval("SELECT position FROM log_head")
         async for events in read_log(self._connection, written, min(newest, head)):
             changes = self._without_dead(self._changes(event for event, _ in events))
-            model.fold_later(changes)
-        await model.finish(await self._connection.fetchval("SELECT position FROM log_head"))
+            await model.fold_later(changes)
+
+    async def _inspect(self, model: ReadModel) -> Inspection | None:
+        """Look closely at what does not agree, with the log read again up to its present end."""
+        inspection = model.inspection()
+        if inspection is None:
+            return None
+        await inspection.read()
+        await self._read_dead_letters()
+        head = await self._connection.fetchval("SELECT position FROM log_head")
+        async for events in read_log(self._connection, 0, head):
+            changes = self._changes((event for event, _ in events), is_again=True)
+            await inspection.fold(self._without_dead(changes))
+            self._progress("inspected", events[-1][0].position, head)
+        inspection.finish()
+        return inspection

@@ -1,0 +1,110 @@
+"""Signed heads of the log, kept in a file outside the servers: they find even a rewritten chain.
+
+Whoever can rewrite PostgreSQL can compute all hashes anew; a head that was signed before, with a
+key that is not in PostgreSQL, still says what the log was. One JSON line for each signed head.
+Next: verify/log.py
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from storelog.envelope import Envelope, format_time, utc_now
+from storelog.errors import BadUse, CannotRun
+from storelog.verify.report import Report
+
+KEY_FILE = "anchor.key"
+KEY_BYTES = 32
+MAX_FILE_BYTES = 16 * 1024 * 1024
+
+
+class Head(msgspec.Struct):
+    """A head of the log: HMAC-SHA256 over the other members, in hex."""
+
+    position: int
+    hash: str
+    signedAt: str
+    signature: str
+
+    def sign(self, key: bytes) -> str:
+        """Return what the signature must be."""
+        said = f"storelog anchor\n{self.position}\n{self.hash}\n{self.signedAt}".encode()
+        return hmac.new(key, said, hashlib.sha256).hexdigest()
+
+
+@dataclass(slots=True)
+class Anchor:
+    """The signed heads of a file, and the key. `heads` are checked as the log is read."""
+
+    path: Path
+    key: bytes
+    heads: dict[int, Head] = field(default_factory=dict)
+
+    def check_signatures(self, report: Report) -> None:
+        """Name heads that were not signed with this key, or were changed afterwards."""
+        for head in self.heads.values():
+            report.count("anchors")
+            if not hmac.compare_digest(head.sign(self.key), head.signature):
+                report.differ("log", head.position, "anchor", "a good signature", head.signature)
+
+    def check(self, event: Envelope, report: Report) -> None:
+        """Compare an event of the log with the head that was signed at its position."""
+        head = self.heads.get(event.position)
+        if head is not None and head.hash != event.hash.hex():
+            report.differ("log", event.position, "anchor", head.hash, event.hash.hex())
+
+    def check_end(self, position: int, report: Report) -> None:
+        """Name heads that the log does not reach."""
+        for head in self.heads.values():
+            if head.position > position:
+                report.differ("log", head.position, "anchor", head.hash, None)
+
+    def add(self, position: int, event_hash: bytes) -> None:
+        """Sign a head and add it to the file. Raises CannotRun."""
+        head = Head(position, event_hash.hex(), format_time(utc_now()), "")
+        head.signature = head.sign(self.key)
+        try:
+            with self.path.open("ab") as file:
+                file.write(msgspec.json.encode(head) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise CannotRun(f"{self.path}: {error.strerror}") from error
+
+
+def open_anchor(path: Path, data_dir: Path) -> Anchor:
+    """Return the heads of a file, none for a new one; the key is kept in the data directory.
+
+    Raises BadUse for a file that is none, CannotRun without the key that signed it.
+    """
+    try:
+        if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
+            raise BadUse(f"{path} is no anchor: it is too large")
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        heads = [msgspec.json.decode(line, type=Head) for line in lines]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadUse(f"{path} is no anchor: {error}") from error
+    except OSError as error:
+        raise CannotRun(f"{path}: {error.strerror}") from error
+    key = _key(data_dir / KEY_FILE, must_exist=bool(heads))
+    return Anchor(path, key, {head.position: head for head in heads})
+
+
+def _key(path: Path, *, must_exist: bool) -> bytes:
+    try:
+        if path.exists():
+            return path.read_bytes()
+        if must_exist:
+            raise CannotRun(f"{path}, the key that signed the anchor, is not there")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key = secrets.token_bytes(KEY_BYTES)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(key)
+    except OSError as error:
+        raise CannotRun(f"{path}: {error.strerror}") from error
+    return key

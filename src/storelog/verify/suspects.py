@@ -1,0 +1,172 @@
+"""Looks closely at the documents whose sums did not agree: reads them again, field by field.
+
+It holds in memory only what is in the buckets that differ. Documents and log are read again, so
+what only moved on meanwhile is no difference.
+Next: verify/repair.py
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from storelog.projector.change import Change
+from storelog.projector.read_models.document import Fields, Write
+from storelog.verify.digests import POSITIONS
+from storelog.verify.expected import Expected, Key
+from storelog.verify.report import Report, differing
+
+MARKS = ("cancelled", "cancelPosition")
+SCAN_DOCUMENTS = 500
+Document = dict[str, Any]
+
+
+def marks_of(document: Document) -> Fields:
+    """Return the fields that another lane sets beside the owner's."""
+    return {name: document[name] for name in MARKS if name in document}
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """Buckets of one collection that differ: by position, by id, and by id in their marks."""
+
+    positions: set[int]
+    ids: set[int]
+    marked: set[int]
+    has_strays: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.positions or self.ids or self.marked or self.has_strays)
+
+    def has_id(self, thing: Any) -> bool:
+        """Tell whether the document of this id is in a bucket that differs."""
+        if not isinstance(thing, int):
+            return True
+        return thing // POSITIONS in self.ids or thing // POSITIONS in self.marked
+
+    def has(self, document: Document) -> bool:
+        """Tell whether a document is in a bucket that differs."""
+        at = document.get("position")
+        if not isinstance(at, int) or at <= 0:
+            return True
+        return at // POSITIONS in self.positions or self.has_id(document["_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a document must be, None: not there. `is_forced`: its own position cannot be trusted."""
+
+    fields: Fields | None
+    is_forced: bool = False
+
+
+@dataclass(slots=True)
+class _Case:
+    """One document: as found, as of the run's position, as of its own, and as of the log's end."""
+
+    found: Document | None = None
+    due: Fields | None = None
+    claimed: Fields | None = None
+    newest: Fields | None = None
+    marks: Fields = field(default_factory=dict)
+    due_marks: Fields = field(default_factory=dict)
+
+
+class Inspection:
+    """A second reading. `repairs` and `mark_repairs` say what each document must be."""
+
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        report: Report,
+        position: int,
+        suspects: dict[str, Suspects],
+        expected: Expected,
+    ) -> None:
+        self._database = database
+        self._report = report
+        self._position = position
+        self._suspects = suspects
+        self._expected = expected
+        self._cases: dict[Key, _Case] = {}
+        self.repairs: dict[Key, Repair] = {}
+        self.mark_repairs: dict[int, Fields | None] = {}
+
+    async def read(self) -> None:
+        """Read the documents of the buckets that differ."""
+        for name, suspects in self._suspects.items():
+            async for document in self._database[name].find({}, batch_size=SCAN_DOCUMENTS):
+                if suspects.has(document):
+                    self._cases[name, document["_id"]] = _Case(document)
+
+    async def fold(self, changes: Sequence[Change]) -> None:
+        """Fold a chunk of the log, from its beginning to its present end."""
+        for change, write in await self._expected.writes(changes):
+            key = (write.collection, write.document_id)
+            case = self._cases.get(key)
+            if case is None:
+                suspects = self._suspects.get(write.collection)
+                if suspects is None or not suspects.has_id(write.document_id):
+                    continue
+                case = self._cases[key] = _Case()
+            self._note(case, change.position, write)
+
+    def _note(self, case: _Case, position: int, write: Write) -> None:
+        if write.is_mark:
+            case.marks = write.fields
+            if position <= self._position:
+                case.due_marks = write.fields
+            return
+        case.newest = write.fields
+        if position <= self._position:
+            case.due = write.fields
+        if case.found is not None and case.found.get("position") == position:
+            case.claimed = write.fields
+
+    def finish(self) -> None:
+        """Name what differs."""
+        for key, case in self._cases.items():
+            if not self._settle(key, case) and key[0] == "product_sold":
+                self._compare_marks(key, case)
+
+    def _settle(self, key: Key, case: _Case) -> bool:
+        """Compare the owner's fields; return whether the document is named already."""
+        found, newest = case.found, case.newest
+        at = None if found is None else found.get("position")
+        if newest is None:
+            if found is None or (at is None and case.marks):
+                return False
+            return self._differ(key, ("document", None, at), Repair(None, is_forced=True))
+        if found is None or not isinstance(at, int):
+            if case.due is None:
+                return False
+            place = ("document", "a document", None) if found is None else ("position", 1, at)
+            return self._differ(key, place, Repair(newest))
+        if case.due is not None and at < case.due["position"]:
+            return self._differ(key, ("position", case.due["position"], at), Repair(newest))
+        if case.claimed is None:
+            wrong = ("position", "an event of it", at)
+            return self._differ(key, wrong, Repair(newest, is_forced=True))
+        marks = marks_of(found)
+        fields = {n: v for n, v in found.items() if n != "_id" and n not in marks}
+        found_wrong = differing(case.claimed, fields)
+        return found_wrong is not None and self._differ(key, found_wrong, Repair(newest))
+
+    def _differ(self, key: Key, place: tuple[str, Any, Any], repair: Repair) -> bool:
+        thing = key[1] if isinstance(key[1], int | str) else repr(key[1])
+        self._report.differ(f"mongodb.{key[0]}", thing, *place)
+        self.repairs[key] = repair
+        return True
+
+    def _compare_marks(self, key: Key, case: _Case) -> None:
+        found = marks_of(case.found or {})
+        if found == case.marks or (not found and not case.due_marks):
+            return
+        self._report.differ(f"mongodb.{key[0]}", key[1], "cancelled", case.marks, found or None)
+        self.mark_repairs[key[1]] = case.marks or None
+
+    def marks_of(self, key: Key) -> Fields:
+        """Return the marks that a document must have beside its owner's fields."""
+        case = self._cases.get(key)
+        return case.marks if case is not None else {}

@@ -1,0 +1,129 @@
+"""Verify: says yes while writes go on, and names whatever was changed by hand, where it was."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from bson.int64 import Int64
+
+from storelog.envelope import EVENT_COLUMNS, GENESIS_HASH, chain_hash, envelope_from_row
+from support.load import place_orders
+from support.system import System, trade
+
+
+def verify(system: System, *argv: str) -> tuple[int, dict[str, Any]]:
+    done = system.cli("verify", "--json", *argv)
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode, json.loads(done.stdout.splitlines()[-1])
+
+
+def places(report: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    return sorted((d["where"], d["id"], d["field"]) for d in report["differences"])
+
+
+def test_there_is_no_false_alarm_while_writes_go_on(system: System) -> None:
+    trade(system)
+    lines = [{"productId": 3, "quantity": 1}]
+    bodies = [{"customerId": customer, "orderItems": lines} for customer in (1, 3, 4)] * 20
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            system.commands.post("/products/3/stock-adjustments", {"delta": 100, "reason": "x"})
+            _, answers = place_orders([system.commands.url], bodies, 4)
+            for order in answers[::9]:
+                if "orderId" in order:
+                    system.commands.delete(f"/orders/{order['orderId']}")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(4):
+            code, report = verify(system)
+            assert code == 0, report["differences"]
+    finally:
+        stop.set()
+        writer.join(60)
+    assert report["checked"]["mongodb.product_sold"] > 100
+
+
+def test_what_was_changed_by_hand_is_named_and_only_the_read_model_is_repaired(
+    system: System,
+) -> None:
+    trade(system)
+    system.wait_projected()
+    mongo = system.mongo
+    mongo.orders.update_one({"_id": 2}, {"$set": {"orderItems.0.quantity": 9}})
+    mongo.orders.delete_one({"_id": 3})
+    mongo.product_sold.update_one({"_id": 5}, {"$set": {"position": Int64(1)}})
+    mongo.product_sold.insert_one({"_id": Int64(999), "position": Int64(3), "productId": 1})
+    mongo.product_sold.update_one({"_id": 1}, {"$unset": {"cancelled": "", "cancelPosition": ""}})
+    mongo.customers.update_one({"_id": 4}, {"$set": {"position": Int64(2), "name": "Older"}})
+    mongo.products.insert_one({"_id": "stray"})
+    system.sql("UPDATE customers SET name = 'Spoilt' WHERE customer_id = 3")
+    code, report = verify(system)
+    assert code == 1
+    assert places(report) == [
+        ("mongodb.customers", 4, "position"),
+        ("mongodb.orders", 2, "orderItems[0].quantity"),
+        ("mongodb.orders", 3, "document"),
+        ("mongodb.product_sold", 1, "cancelled"),
+        ("mongodb.product_sold", 5, "position"),
+        ("mongodb.product_sold", 999, "document"),
+        ("mongodb.products", "stray", "document"),
+        ("postgresql.customers", 3, "name"),
+    ]
+    code, report = verify(system, "--repair")
+    assert (code, report["repaired"]) == (1, 7)
+    code, report = verify(system)
+    assert places(report) == [("postgresql.customers", 3, "name")]
+
+
+def rewrite_the_log(system: System, from_position: int) -> None:
+    """Change one event and every hash after it, as one who owns PostgreSQL can."""
+    rows = system.sql(f"SELECT {EVENT_COLUMNS}, payload_hash FROM events ORDER BY position")
+    previous = GENESIS_HASH
+    system.sql("ALTER TABLE events DISABLE TRIGGER events_are_append_only")
+    for row in rows:
+        event = envelope_from_row(tuple(row.values())[:-1])
+        if event.position >= from_position:
+            if event.position == from_position:
+                event.correlation_id = "rewritten"
+            event.hash = chain_hash(previous, event, row["payload_hash"])
+            system.sql(
+                "UPDATE events SET hash = $1, correlation_id = $2 WHERE position = $3",
+                event.hash,
+                event.correlation_id,
+                event.position,
+            )
+        previous = event.hash
+    system.sql("UPDATE log_head SET hash = $1", previous)
+
+
+def test_an_anchor_finds_even_a_rewritten_chain(system: System, tmp_path: Path) -> None:
+    for _ in range(3):
+        system.new_customer()
+    anchor = tmp_path / "anchor"
+    assert verify(system, "--anchor", str(anchor))[0] == 0
+    system.new_customer()
+    code, report = verify(system, "--anchor", str(anchor))
+    assert (code, report["checked"]["anchors"]) == (0, 1)
+    assert len(anchor.read_text().splitlines()) == 2
+
+    forged = json.loads(anchor.read_text().splitlines()[0]) | {"position": 2}
+    other = tmp_path / "forged"
+    other.write_text(json.dumps(forged))
+    assert ("log", 2, "anchor") in places(verify(system, "--anchor", str(other))[1])
+    other.write_text("nothing")
+    assert system.cli("verify", "--anchor", str(other)).returncode == 2
+
+    rewrite_the_log(system, 2)
+    assert [p for p in places(verify(system)[1]) if p[0] == "log"] == []
+    code, report = verify(system, "--anchor", str(anchor))
+    assert code == 1
+    assert [p for p in places(report) if p[0] == "log"] == [
+        ("log", 3, "anchor"),
+        ("log", 4, "anchor"),
+    ]
+    assert len(anchor.read_text().splitlines()) == 2
