@@ -46,7 +46,7 @@ def test_an_event_of_an_older_schema_is_read_from_the_log_and_from_kafka(system:
     assert system.queries.get(path).json["stock"] == 5
     newer = system.written()
     history = system.queries.get(f"/history{path}").json["items"]
-    notes = {entry["position"]: entry.get("note") for entry in history}
+    notes = {entry["position"]: entry["about"].get("note") for entry in history}
     assert (notes[position], notes[newer]) == (None, "broken")
 
     # What was written stays as it was written: in the log, in Kafka, for every reader.
