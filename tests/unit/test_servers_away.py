@@ -1,4 +1,4 @@
-"""What PostgreSQL and its driver say while the server is away is waited for, not a process's end."""
+"""What PostgreSQL and its driver say while it is away is waited for, not a process's end."""
 
 import asyncpg
 import pytest
