@@ -20,7 +20,7 @@ up: install ## start everything
 	@$(BIN)/storelog up
 
 test: install ## run every test, starting what it needs
-	$(BIN)/python -m pytest -m "not retail and not pgadmin" --durations=10
+	$(BIN)/python -m pytest -m "not retail and not pgadmin and not fuzz" --durations=10
 
 test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 	$(BIN)/python -m pytest -m pgadmin -s
@@ -32,7 +32,7 @@ hostile: install ## 100,000 malformed requests for each service
 	STORELOG_HOSTILE_REQUESTS=100000 $(BIN)/python -m pytest -s tests/hostile/test_rubbish.py
 
 fuzz: install ## Schemathesis over both documents, until Ctrl-C
-	STORELOG_FUZZ_SECONDS=forever $(BIN)/python -m pytest -s tests/fuzz
+	STORELOG_FUZZ_SECONDS=forever $(BIN)/python -m pytest -m fuzz -s
 
 $(AUDIT)/.installed: constraints.txt
 	$(PYTHON) -m venv $(AUDIT)

@@ -1,0 +1,1 @@
+"""Schemathesis over the documents of both services, behind one address."""
