@@ -3,7 +3,8 @@
 Every write waits for a majority and the journal. Next: projector/writer.py
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, WriteConcern
@@ -12,7 +13,16 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
-from storelog.projector.read_models import changes, customers, orders, product_sold, products
+from storelog.projector.change import Change
+from storelog.projector.read_models import (
+    changes,
+    customers,
+    names,
+    orders,
+    product_sold,
+    products,
+)
+from storelog.projector.read_models.document import Write
 from storelog.projector.validators import make_validators
 from storelog.read_side import (
     POINTER_ID,
@@ -23,7 +33,20 @@ from storelog.read_side import (
     read_pointer,
 )
 
-READ_MODELS = (customers, products, orders, product_sold)
+
+class ReadModel(Protocol):
+    """A collection's name, and what an event writes to it."""
+
+    @property
+    def COLLECTION(self) -> str:
+        """Return the collection's name."""
+
+    @property
+    def fold(self) -> Callable[[Change], list[Write]]:
+        """Return what makes an event's writes."""
+
+
+READ_MODELS: tuple[ReadModel, ...] = (customers, products, orders, product_sold, *names.MODELS)
 DEAD_LETTERS = "dead_letters"
 Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
@@ -77,5 +100,8 @@ def make_indexes(database: Database[Document]) -> None:
     for model in (orders, product_sold, changes):
         for keys in model.INDEXES:
             database[model.COLLECTION].create_index(keys)
+    for kind in names.MODELS:
+        for keys in names.INDEXES:
+            database[kind.COLLECTION].create_index(keys)
     for name in ("aggregate", "asked"):
         database[DEAD_LETTERS].create_index([(name, 1)])

@@ -5,7 +5,7 @@ Next: query_service/lists.py
 
 from collections.abc import Callable
 
-from storelog.query_service import bodies, lists
+from storelog.query_service import bodies, lists, things
 from storelog.query_service.answers import (
     Document,
     list_answer,
@@ -15,9 +15,11 @@ from storelog.query_service.answers import (
     unknown,
 )
 from storelog.query_service.freshness import open_view
-from storelog.query_service.paging import read_cursor
+from storelog.query_service.lists import Page
+from storelog.query_service.paging import Key, read_cursor
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
+from storelog.query_service.things import Wanted
 from storelog.web.http import Request, Response
 
 
@@ -47,14 +49,23 @@ class Listing:
         body: Callable[[Document], Document],
     ) -> Response:
         parameters = Parameters(request.query)
-        limit = parameters.limit()
+        limit, is_counted = parameters.limit(), parameters.flag("count")
+        words, sort = parameters.words(), parameters.sort("id", "-id")
         parameters.done()
-        filters = {"list": collection, **match, **moment_filter(request)}
+        filters = {"list": collection, "q": " ".join(words), "sort": sort, **match}
+        filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 1)
+        wanted = Wanted(collection, match, words, sort == "-id")
         async with answering():
             view = await open_view(self._reads, request)
-            page = await lists.by_id(view, collection, match, after, limit)
-        return list_answer(view, filters, page, [body(found) for found in page.documents])
+
+            async def find(after: Key | None, limit: int) -> Page:
+                return await things.page(view, wanted, after, limit)
+
+            page = await find(after, limit)
+            more = await lists.count(find) if is_counted else {}
+        items = [body(found) for found in page.documents]
+        return list_answer(view, filters, page, items, **more)
 
     async def list_orders(self, request: Request) -> Response:
         """GET /orders"""
@@ -68,23 +79,31 @@ class Listing:
         parameters = Parameters(request.query)
         customer = named or parameters.number("customerId")
         product, span = parameters.number("productId"), parameters.range()
-        limit = parameters.limit()
+        limit, is_counted = parameters.limit(), parameters.flag("count")
+        keys = ("-orderDate",) if product else ("-orderDate", "orderDate")
+        sort = parameters.sort(*keys)
         parameters.done()
         match = {"customerId": customer} if customer else {}
-        filters = {"list": "orders", "productId": product, **match, **span_filter(span)}
+        filters = {"list": "orders", "productId": product, "sort": sort, **match}
+        filters |= span_filter(span)
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 2)
         async with answering():
             view = await open_view(self._reads, request)
             if named is not None and await view.one("customers", named) is None:
                 raise unknown("customer", named)
-            if product is None:
-                page = await lists.orders(view, match, span, after, limit)
-            else:
-                match = {"productId": product, **match}
-                page = await lists.orders_of_product(view, match, span, after, limit)
+
+            async def find(after: Key | None, limit: int) -> Page:
+                if product is None:
+                    is_up = sort == "orderDate"
+                    return await lists.orders(view, match, span, after, limit, is_up=is_up)
+                both = {"productId": product, **match}
+                return await lists.orders_of_product(view, both, span, after, limit)
+
+            page = await find(after, limit)
+            more = await lists.count(find) if is_counted else {}
             items = await orders_with_names(view, page.documents)
-        return list_answer(view, filters, page, items)
+        return list_answer(view, filters, page, items, **more)
 
     async def list_sales(self, request: Request) -> Response:
         """GET /product-sold"""
@@ -95,20 +114,25 @@ class Listing:
             if (number := parameters.number(name)) is not None
         }
         span, limit = parameters.range(), parameters.limit()
-        is_cancelled = bool(parameters.flag("cancelled"))
+        is_cancelled, is_counted = bool(parameters.flag("cancelled")), parameters.flag("count")
         parameters.done()
         filters = {"list": "product-sold", "cancelled": is_cancelled, **ids, **span_filter(span)}
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 3)
+        order = ids.pop("orderId", None)
         async with answering():
             view = await open_view(self._reads, request)
-            if "orderId" in ids:
-                order = ids.pop("orderId")
-                sales = await lists.sales_of_order(
-                    view, order, ids, span, is_cancelled=is_cancelled
-                )
-                page = lists.page_of_sales(sales, after, limit)
-            else:
-                find = lists.sales_of_product if "productId" in ids else lists.sales_of_orders
-                page = await find(view, ids, span, after, limit, is_cancelled=is_cancelled)
-        return list_answer(view, filters, page, [bodies.sale(sale) for sale in page.documents])
+
+            async def find(after: Key | None, limit: int) -> Page:
+                if order is not None:
+                    sales = await lists.sales_of_order(
+                        view, order, ids, span, is_cancelled=is_cancelled
+                    )
+                    return lists.page_of_sales(sales, after, limit)
+                search = lists.sales_of_product if "productId" in ids else lists.sales_of_orders
+                return await search(view, ids, span, after, limit, is_cancelled=is_cancelled)
+
+            page = await find(after, limit)
+            more = await lists.count(find) if is_counted else {}
+        sold = [bodies.sale(sale) for sale in page.documents]
+        return list_answer(view, filters, page, sold, **more)

@@ -1,11 +1,12 @@
 """The lists: each finds one page of documents, and the key to go on after.
 
-Orders and sales go from the newest down; customers and products by id up. Nothing here reads more
-than a page and what its windows overshoot.
+Orders and sales go from the newest down, orders from the oldest up too. Nothing here reads more
+than a page and what its windows overshoot; counting reads pages until it has enough.
 Next: query_service/paging.py
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,8 +16,9 @@ from storelog.query_service.paging import Key, Walk, to_moment, to_number
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import Document, View
 
-ID_WINDOW = 64
-MAX_ID_WINDOW = 4_096
+MAX_COUNTED = 10_000
+COUNT_CHUNK = 500
+COUNT_SECONDS = 3.0
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -28,28 +30,19 @@ class Page:
     next_key: Key | None
 
 
-async def by_id(
-    view: View,
-    collection: str,
-    match: Mapping[str, Any],
-    after: Key | None,
-    limit: int,
-) -> Page:
-    """Return what is not deleted, by id upward."""
-    place, found = view.place, list[Document]()
-    highest = place.highest_customer if collection == "customers" else place.highest_product
-    low = after[0] + 1 if after else 1
-    window = max(ID_WINDOW, limit)
-    while low <= highest and len(found) <= limit:
-        # Ids are dense: a window of them is found by equality, which every server does fast.
-        ids = range(low, min(low + window, highest + 1))
-        documents = await view.many(collection, ids)
-        for number in sorted(documents):
-            document = documents[number]
-            if not document["deleted"] and all(document[k] == v for k, v in match.items()):
-                found.append(document)
-        low, window = ids[-1] + 1, min(2 * window, MAX_ID_WINDOW)
-    return _page(found, limit, lambda document: [document["_id"]])
+async def count(find: Callable[[Key | None, int], Awaitable[Page]]) -> dict[str, Any]:
+    """Return how many items the pages have: at most MAX_COUNTED, in at most COUNT_SECONDS.
+
+    Not exact is: at least so many.
+    """
+    give_up_at = asyncio.get_running_loop().time() + COUNT_SECONDS
+    counted, after = 0, None
+    while counted < MAX_COUNTED and asyncio.get_running_loop().time() < give_up_at:
+        page = await find(after, COUNT_CHUNK)
+        counted, after = counted + len(page.documents), page.next_key
+        if after is None:
+            break
+    return {"count": min(counted, MAX_COUNTED), "countIsExact": after is None}
 
 
 async def orders(
@@ -58,10 +51,14 @@ async def orders(
     span: Range,
     after: Key | None,
     limit: int,
+    *,
+    is_up: bool = False,
 ) -> Page:
-    """Return orders, newest first; `match` is on customerId, or nothing."""
+    """Return orders, newest first or oldest first; `match` is on customerId, or nothing."""
     walk = _walk(view, "orders", {**match, "deleted": False}, "orderDate", ("_id",), span)
-    found = await _first(walk(limit + 1).documents(after), limit + 1) if walk else []
+    if walk is None:
+        return Page([], None)
+    found = await _first(walk(limit + 1).documents(after, is_up=is_up), limit + 1)
     return _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]])
 
 

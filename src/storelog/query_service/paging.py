@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,7 +67,7 @@ def to_moment(number: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Documents of a collection from the newest to the oldest, by (time, *ties) downward.
+    """Documents of a collection by (time, *ties): from the newest down, or from the oldest up.
 
     `match` is equality on the index's first fields; `newest` and `oldest` (inclusive) bound it.
     `keep` turns a document into what is yielded, or into nothing.
@@ -81,8 +82,31 @@ class Walk:
     chunk: int
     keep: Callable[[Document], Document | None] = lambda found: found
 
-    async def documents(self, after: Key | None) -> AsyncGenerator[Document]:
-        """Yield the documents below the key, or all."""
+    async def documents(
+        self, after: Key | None, *, is_up: bool = False
+    ) -> AsyncGenerator[Document]:
+        """Yield the documents beyond the key, or all."""
+        async with aclosing(self._up(after) if is_up else self._down(after)) as found:
+            async for document in found:
+                yield document
+
+    async def _up(self, after: Key | None) -> AsyncGenerator[Document]:
+        lower, beyond = self.oldest, self.newest + _MILLISECOND
+        if after is not None:
+            at = to_moment(after[0])
+            if self.oldest <= at < beyond:
+                async for document in self._tied(at, after[1:], is_up=True):
+                    yield document
+            lower = max(at + _MILLISECOND, lower)
+        window = FIRST_WINDOW
+        while lower < beyond:
+            upper = min(lower + min(window, beyond - lower), beyond)
+            condition = {self.time: {"$gte": lower, "$lt": upper}}
+            async for document in self._all(condition, is_up=True):
+                yield document
+            lower, window = upper, window * WIDEN_BY
+
+    async def _down(self, after: Key | None) -> AsyncGenerator[Document]:
         upper = self.newest + _MILLISECOND
         if after is not None:
             at = min(to_moment(after[0]), upper)
@@ -98,18 +122,21 @@ class Walk:
                 yield document
             upper, window = lower, window * WIDEN_BY
 
-    async def _tied(self, at: datetime, ties: Sequence[int]) -> AsyncGenerator[Document]:
-        below = [
-            {**dict(zip(self.ties[:place], ties, strict=False)), tie: {"$lt": ties[place]}}
+    async def _tied(
+        self, at: datetime, ties: Sequence[int], *, is_up: bool = False
+    ) -> AsyncGenerator[Document]:
+        beyond = "$gt" if is_up else "$lt"
+        rest = [
+            {**dict(zip(self.ties[:place], ties, strict=False)), tie: {beyond: ties[place]}}
             for place, tie in enumerate(self.ties)
         ]
-        condition: Document = {self.time: at, "$or": below}
-        async for document in self._all(condition):
+        condition: Document = {self.time: at, "$or": rest}
+        async for document in self._all(condition, is_up=is_up):
             yield document
 
-    async def _all(self, condition: Document) -> AsyncGenerator[Document]:
+    async def _all(self, condition: Document, *, is_up: bool = False) -> AsyncGenerator[Document]:
         """Yield a window's documents, a chunk at a time, each chunk after the last one's key."""
-        order = [(self.time, -1), *((tie, -1) for tie in self.ties)]
+        order = [(name, 1 if is_up else -1) for name in (self.time, *self.ties)]
         query = {**self.match, **condition}
         found = self.collection.find(query, sort=order, batch_size=self.chunk)
         async with found:

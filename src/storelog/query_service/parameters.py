@@ -11,9 +11,12 @@ from typing import Any
 
 from storelog.envelope import parse_time
 from storelog.errors import InvalidFields
+from storelog.words import asked_words
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
+MAX_QUERY_LENGTH = 200
+MAX_QUERY_WORDS = 10
 MAX_ID = 2**63 - 1
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
@@ -30,6 +33,21 @@ LIMIT: dict[str, Any] = {
 RANGE = {"from": _TIME, "to": _TIME}
 PAGE = {"limit": LIMIT, "cursor": {"type": "string", "maxLength": 1000}}
 CUSTOMER, PRODUCT, ORDER = {"customerId": _ID}, {"productId": _ID}, {"orderId": _ID}
+SEARCH: dict[str, Any] = {
+    "q": {
+        "type": "string",
+        "maxLength": MAX_QUERY_LENGTH,
+        "description": "Words that begin words of the name, in any case.",
+    },
+    "sort": {"enum": ["id", "-id"], "default": "id"},
+}
+SORT: dict[str, Any] = {"sort": {"enum": ["-orderDate", "orderDate"], "default": "-orderDate"}}
+COUNT: dict[str, Any] = {
+    "count": {
+        "type": "boolean",
+        "description": "Count the items: `count`, and whether `countIsExact`; else: at least.",
+    }
+}
 IN_STOCK, CANCELLED = {"inStock": {"type": "boolean"}}, {"cancelled": {"type": "boolean"}}
 
 
@@ -64,6 +82,23 @@ class Parameters:
             return int(given)
         self._errors.append((f"?{name}", f"must be a whole number from 1 to {highest}"))
         return None
+
+    def words(self) -> list[str]:
+        """Take the words to look for, the longest first; none when none are asked for."""
+        given = self._query.get("q")
+        if given is None:
+            return []
+        words = asked_words(given) if len(given) <= MAX_QUERY_LENGTH else []
+        if not 1 <= len(words) <= MAX_QUERY_WORDS:
+            self._errors.append(("?q", f"must have 1 to {MAX_QUERY_WORDS} words"))
+        return words
+
+    def sort(self, *keys: str) -> str:
+        """Take one of the keys to sort by; the first is the default."""
+        given = self._query.get("sort", keys[0])
+        if given not in keys:
+            self._errors.append(("?sort", f"must be one of {', '.join(keys)}"))
+        return given
 
     def flag(self, name: str) -> bool | None:
         """Take true or false."""

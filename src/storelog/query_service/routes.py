@@ -12,6 +12,7 @@ from storelog.query_service.listing import Listing
 from storelog.query_service.live import TOPICS, Live
 from storelog.query_service.parameters import (
     CANCELLED,
+    COUNT,
     CUSTOMER,
     IN_STOCK,
     LIMIT,
@@ -20,6 +21,8 @@ from storelog.query_service.parameters import (
     PAGE,
     PRODUCT,
     RANGE,
+    SEARCH,
+    SORT,
 )
 from storelog.query_service.reads import Reads
 from storelog.query_service.singles import Singles
@@ -51,14 +54,15 @@ def routes(reads: Reads) -> list[Route]:
     """Return the table, its handlers around one reader."""
     singles, listing, figures = Singles(reads), Listing(reads), FiguresApi(reads)
     history = HistoryApi(reads)
-    orders = {**RANGE, **PAGE, **PRODUCT}
-    sales = {**orders, **CUSTOMER, **ORDER, **CANCELLED}
+    things = {**PAGE, **SEARCH, **COUNT}
+    orders = {**RANGE, **PAGE, **PRODUCT, **SORT, **COUNT}
+    sales = {**RANGE, **PAGE, **PRODUCT, **CUSTOMER, **ORDER, **CANCELLED, **COUNT}
     return [
         _one("/customers/{customerId}", singles.get_customer, "Customer"),
         _one("/products/{productId}", singles.get_product, "Product"),
         _one("/orders/{orderId}", singles.get_order, "Order"),
-        _many("/customers", listing.list_customers, "Customers", PAGE),
-        _many("/products", listing.list_products, "Products", {**PAGE, **IN_STOCK}),
+        _many("/customers", listing.list_customers, "Customers", things),
+        _many("/products", listing.list_products, "Products", {**things, **IN_STOCK}),
         _many("/orders", listing.list_orders, "Orders", {**orders, **CUSTOMER}),
         _many("/customers/{customerId}/orders", listing.list_customer_orders, "Orders", orders),
         _many("/product-sold", listing.list_sales, "Sales", sales),

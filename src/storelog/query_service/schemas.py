@@ -35,7 +35,9 @@ def _items(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _page(name: str) -> dict[str, Any]:
     items = {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
-    return _object(items=items, nextCursor=_TEXT_OR_NULL)
+    page = _object(items=items, nextCursor=_TEXT_OR_NULL)
+    page["properties"] |= {"count": _COUNT, "countIsExact": _FLAG}
+    return page
 
 
 _CHANGE = _object(field=_TEXT, **{"from": _ANYTHING, "to": _ANYTHING})

@@ -1,0 +1,78 @@
+"""Customers and products: by id upward or downward, and those whose names have the words asked for.
+
+A past moment is looked at thing by thing, since names were others then. A page looks at a bounded
+number of things, so one for which little is found may be short; its cursor goes on all the same.
+Next: query_service/paging.py
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from storelog.query_service.lists import Page
+from storelog.query_service.paging import Key
+from storelog.query_service.view import Document, View
+from storelog.words import heads_asked, is_match
+
+FIRST_WINDOW = 64
+# Ids are dense; those of things with a word may be far apart.
+WIDEN_BY, WIDEN_WORDS_BY = 2, 8
+MAX_ID_WINDOW = 4_096
+MAX_LOOKED_AT = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which things of a collection, and in which direction of their ids.
+
+    `words` begin words of the name, the longest first; none is all.
+    """
+
+    collection: str
+    match: Mapping[str, Any]
+    words: list[str]
+    is_down: bool
+
+    def has(self, document: Document) -> bool:
+        """Tell whether the document is among what is wanted."""
+        return (
+            not document["deleted"]
+            and all(document[name] == value for name, value in self.match.items())
+            and (not self.words or is_match(document["name"], self.words))
+        )
+
+
+async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Page:
+    """Return a page of what is wanted, and the id after which the next begins."""
+    place = view.place
+    highest = place.highest_customer if wanted.collection == "customers" else place.highest_product
+    found: list[Document] = []
+    widen_by = WIDEN_WORDS_BY if heads_asked(wanted.words) else WIDEN_BY
+    looked_at, window = 0, max(FIRST_WINDOW, limit + 1)
+    at = (after[0] if after else highest + 1) if wanted.is_down else (after[0] if after else 0)
+    while len(found) <= limit and (at > 1 if wanted.is_down else at < highest):
+        if looked_at > MAX_LOOKED_AT:
+            return Page(found, [at])
+        low, high = (at - window, at) if wanted.is_down else (at + 1, at + 1 + window)
+        ids = await _candidates(view, wanted, range(max(low, 1), min(high, highest + 1)))
+        looked_at += len(ids)
+        documents = await view.many(wanted.collection, ids)
+        found += [documents[i] for i in ids if i in documents and wanted.has(documents[i])]
+        at = max(low, 1) if wanted.is_down else high - 1
+        window = min(widen_by * window, MAX_ID_WINDOW)
+    more = len(found) > limit
+    return Page(found[:limit], [found[limit - 1]["_id"]] if more else None)
+
+
+async def _candidates(view: View, wanted: Wanted, ids: range) -> list[int]:
+    """Return the ids of a window that may be wanted, in the order that is wanted."""
+    some: Iterable[int] = ids
+    heads = heads_asked(wanted.words)
+    if heads and ids and not view.is_past:
+        query = {"words": heads[0], "_id": {"$gte": ids[0], "$lte": ids[-1]}}
+        found = view.collection(NAMES[wanted.collection]).find(query)
+        some = [name["_id"] async for name in found if set(heads) <= set(name["words"])]
+    return sorted(some, reverse=wanted.is_down)
+
+
+NAMES = {"customers": "customer_names", "products": "product_names"}
