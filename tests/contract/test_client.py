@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from storelog.client import InsufficientStock, Line, Storelog, ThingNotFound, VersionIsStale
@@ -49,6 +50,11 @@ def test_every_command_and_read_goes_round(client: Storelog) -> None:
     assert [s.quantity_sold for s in client.list_sales(order_id=order.order_id)] == [2]
     assert lamp.product_id in [product.product_id for product in client.list_products()]
     assert ann.customer_id in [customer.customer_id for customer in client.list_customers()]
+    found = client.list_products(words="lamp", sort="-id", in_stock=True)
+    assert next(iter(found)).product_id == lamp.product_id
+    assert next(client.list_customers(words="ann b", sort="-id")) == msgspec.structs.replace(
+        ann, version=None
+    )
     assert client.total_sales().orders >= 1
     assert client.sales_by_day()
     assert client.product_totals(limit=1)

@@ -42,15 +42,24 @@ class Queries(Session):
         """Return an order. Raises ThingNotFound."""
         return read(await self.get(f"/orders/{order_id}", {"asOf": as_of}), Order)
 
-    def list_customers(self, *, as_of: AsOf | None = None) -> Listing[Customer]:
-        """List every customer."""
-        return Listing(self, "/customers", Page[Customer], {"asOf": as_of})
+    def list_customers(
+        self, *, words: str | None = None, sort: str | None = None, as_of: AsOf | None = None
+    ) -> Listing[Customer]:
+        """List customers, those whose names have the words; `sort` is id or -id."""
+        asked = {"q": words, "sort": sort, "asOf": as_of}
+        return Listing(self, "/customers", Page[Customer], asked)
 
     def list_products(
-        self, *, in_stock: bool | None = None, as_of: AsOf | None = None
+        self,
+        *,
+        words: str | None = None,
+        in_stock: bool | None = None,
+        sort: str | None = None,
+        as_of: AsOf | None = None,
     ) -> Listing[Product]:
-        """List every product."""
-        return Listing(self, "/products", Page[Product], {"inStock": in_stock, "asOf": as_of})
+        """List products, those whose names have the words; `sort` is id or -id."""
+        asked = {"q": words, "inStock": in_stock, "sort": sort, "asOf": as_of}
+        return Listing(self, "/products", Page[Product], asked)
 
     def list_orders(
         self,
@@ -59,11 +68,13 @@ class Queries(Session):
         product_id: int | None = None,
         start: When | None = None,
         end: When | None = None,
+        sort: str | None = None,
         as_of: AsOf | None = None,
     ) -> Listing[Order]:
-        """List orders, the newest first; `start` is in the range, `end` is not."""
+        """List orders, the newest first; `sort` is -orderDate or orderDate."""
         asked = {"customerId": customer_id, "productId": product_id, "from": start, "to": end}
-        return Listing(self, "/orders", Page[Order], {**asked, "asOf": as_of})
+        more = {"sort": sort, "asOf": as_of}
+        return Listing(self, "/orders", Page[Order], {**asked, **more})
 
     def list_sales(
         self,
