@@ -78,7 +78,7 @@ def test_search_goes_with_filters_sort_and_count(small: System) -> None:
     [
         ("/products?q=", "?q"),
         ("/products?q=%20-", "?q"),
-        (f"/products?q={'a%20b' * 60}", "?q"),
+        (f"/products?q={'x' * 201}", "?q"),
         ("/customers?q=a+b+c+d+e+f+g+h+i+j+k", "?q"),
         ("/products?sort=price", "?sort"),
         ("/orders?sort=id", "?sort"),
@@ -144,7 +144,8 @@ def test_walking_pages_during_writes_sees_each_unchanged_item_exactly_once(syste
             deletes += [("order", n) for n in doomed["order"]]
             dice.shuffle(deletes)
             with Storelog(system.settings.command_url, system.settings.query_url) as writer:
-                while not stop.is_set():
+                # Slower than the walks, which would have no end otherwise.
+                while not stop.wait(0.1):
                     writer.create_customer("Ann new", "a@b")
                     writer.create_product("Lamp new", 1, 1)
                     writer.place_order(people[0], [Line(things[0], 1)])
@@ -155,13 +156,11 @@ def test_walking_pages_during_writes_sees_each_unchanged_item_exactly_once(syste
         thread = threading.Thread(target=write)
         thread.start()
         try:
-            for _ in range(2):
-                for path, name, kept in _walks(people[:40], things[:40], orders[:50]):
-                    seen = Counter(
-                        item[name] for item in system.queries.pages(path, dice.randrange(2, 30))
-                    )
-                    assert max(seen.values()) == 1, path
-                    assert kept <= seen.keys(), path
+            for path, name, kept in _walks(people[:40], things[:40], orders[:50]):
+                pages = system.queries.pages(path, dice.randrange(5, 30))
+                seen = Counter(item[name] for item in pages)
+                assert max(seen.values()) == 1, path
+                assert kept <= seen.keys(), path
         finally:
             stop.set()
             thread.join(60)
