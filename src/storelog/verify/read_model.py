@@ -121,7 +121,7 @@ class ReadModel:
         thing, has_version = write.document_id, "version" in write.fields
         sums.versions.add(thing, -hash((thing, change.version if has_version else 0)))
         if not write.is_new:
-            sums.versions.add(thing, hash((thing, change.version - 1)))
+            sums.versions.add(thing, hash((thing, change.version - 1 if has_version else 0)))
 
     async def fold_later(self, changes: Sequence[Change]) -> None:
         """Take newer events away, for the documents that hold them already."""
