@@ -1,19 +1,15 @@
-"""PostgreSQL behind TLS, and a MongoDB-wire server with users and TLS, as managed ones are."""
+"""PostgreSQL behind TLS, as managed ones are."""
 
 import asyncio
-import socket
 import ssl
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import trustme
-from pymongo import MongoClient
 
-from storelog.local.program import Program
-from support.system import free_port, wait_for
+from support.system import free_port
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
@@ -75,41 +71,3 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
             sink.write(data)
             await sink.drain()
     sink.transport.abort()
-
-
-USERS = {"storelog_projector": "readWrite", "storelog_query": "read"}
-PASSWORD = "a-long-secret"
-
-
-def secure_mongodb(home: Path, database: str) -> tuple[Program, int]:
-    """Return a server that asks for users and TLS; it has both users of the database."""
-    port = free_port()
-    (home / "data").mkdir(parents=True, exist_ok=True)
-    binary = Path(sys.executable).parent / "secantusd-py"
-    argv = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--sync-on-commit"]
-    argv += ["--storage-path", str(home / "data"), "--log-level", "WARNING"]
-    log = home / "mongodb.log"
-    open_one = Program("mongodb", argv, log, lambda: _answers(port))
-    _start(open_one)
-    with MongoClient[dict[str, object]]("127.0.0.1", port, directConnection=True) as client:
-        for user, role in USERS.items():
-            client[database].command(
-                "createUser", user, pwd=PASSWORD, roles=[{"role": role, "db": database}]
-            )
-    open_one.ask_to_stop()
-    open_one.wait_stopped()
-    tls = ["--tls-cert-file", str(home / "server.pem"), "--tls-key-file", str(home / "server.pem")]
-    secure = Program("mongodb", [*argv, "--auth", *tls], log, lambda: _answers(port))
-    _start(secure)
-    return secure, port
-
-
-def _start(program: Program) -> None:
-    program.start()
-    wait_for(lambda: program.is_ready(), "the server to answer", 60)
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
