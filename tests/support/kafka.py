@@ -121,7 +121,8 @@ class HostileRelay:
         """Send the watermark that says all of it was sent."""
         publisher = Publisher(self._settings)
         last = self.outgoing[-1].event
-        asyncio.run(publisher.announce(last, last.position, self._last))
+        publisher.announce(last, last.position, self._last)
+        asyncio.run(publisher.settle())
 
     def flush(self) -> None:
         assert self._producer.flush(30) == 0

@@ -19,6 +19,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from storelog.config import Settings
+from storelog.local import priority
 from storelog.local.servers import PROCESSES, is_ready
 from storelog.read_side import POINTER_ID, POINTERS, database_name, read_pointer
 from support.http import Client, Reply
@@ -104,8 +105,15 @@ class System:
         argv = [self._python, "-m", "storelog", name, "--port", str(self._ports[name])]
         with (self._home / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                argv, env=self.environment, stdout=log, stderr=log, cwd=self._home
+                argv,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                cwd=self._home,
+                start_new_session=True,
             )
+        if name == "projector":
+            priority.lower(self._processes[name].pid)
 
     def wait_ready(self, name: str) -> None:
         def ready() -> bool:
@@ -127,6 +135,11 @@ class System:
     def url(self, name: str) -> str:
         """Where the process listens."""
         return self._urls[name]
+
+    def pids(self) -> dict[str, int]:
+        """Return the ids of the processes that run, by name."""
+        running = self._processes.items()
+        return {name: process.pid for name, process in running if process.poll() is None}
 
     def pid(self, name: str) -> int:
         return self._processes[name].pid

@@ -24,7 +24,7 @@ from storelog.domain.product import CreateProduct
 from storelog.envelope import utc_now
 from storelog.web.http import Response
 
-IDS_AHEAD = 256
+MIN_IDS, MAX_IDS = 16, 4_096
 
 
 class Decider:
@@ -105,5 +105,5 @@ class Decider:
         for kind, count in needed.items():
             if count > len(self._ids[kind]):
                 # Little by little for a quiet shop, in large pieces for a busy one.
-                more = count if count == 1 else max(2 * count, IDS_AHEAD)
+                more = max(MIN_IDS, count, min(8 * count, MAX_IDS))
                 self._ids[kind].extend(await state_reader.new_ids(connection, kind, more))

@@ -4,70 +4,34 @@ Guarantees that a command answered 2xx is in the log, that a refused one changed
 same key has one effect, and that the queue and every wait have a limit. Nothing is answered before
 the batch before it is written; if that one did not land as it was decided, what was decided after
 it is taken back and decided again (landing.py).
-Next: command_service/decider.py
+Next: command_service/taken.py
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import asyncpg
 import structlog
 
 from storelog.command_service import measures, store
-from storelog.command_service.batch import Batch, Key, Remembered
+from storelog.command_service.batch import Key
 from storelog.command_service.decider import Decider
 from storelog.command_service.landing import Landing, Try
-from storelog.command_service.submission import Command, Submission
-from storelog.domain.order import PlaceOrder
+from storelog.command_service.submission import Submission
+from storelog.command_service.taken import Taken, Waiting, fail
 from storelog.errors import Conflict, OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 
-MAX_BATCH_COMMANDS = 256
-MAX_BATCH_LINES = 4_000
 QUEUE_DEADLINE_SECONDS = 0.8
 KEY_WAIT_SECONDS = 10.0
+GATHER_SECONDS = 0.004
+MIN_SPLIT_COMMANDS = 8
 SWEEP_SECONDS = 0.1
 _log = structlog.get_logger()
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    submission: Submission
-    answer: asyncio.Future[Response]
-    queued_at: float
-
-
-@dataclass(slots=True)
-class _Taken:
-    """Commands that share a batch, with their answers where they are decided already."""
-
-    waiting: list[_Waiting] = field(default_factory=list)
-    lines: int = 0
-    batch: Batch | None = None
-    answers: list[Response] = field(default_factory=list)
-
-    def has_room_for(self, waiting: _Waiting) -> bool:
-        """Whether one more fits: a batch has limits in commands and in lines, but takes any one."""
-        lines = self.lines + _size(waiting.submission.command)
-        return not self.waiting or (
-            len(self.waiting) < MAX_BATCH_COMMANDS and lines <= MAX_BATCH_LINES
-        )
-
-    def add(self, waiting: _Waiting) -> None:
-        """Take one more."""
-        self.waiting.append(waiting)
-        self.lines += _size(waiting.submission.command)
-
-    def remembered(self) -> dict[Key, Remembered]:
-        """Return the answers to keys that this batch is going to have written."""
-        if self.batch is None:
-            return {}
-        return {key: first for key, (first, _) in self.batch.writes.answers.items()}
 
 
 class Pipeline:
@@ -79,10 +43,12 @@ class Pipeline:
         self._url = postgres_url
         self._max_queued = max_queued
         self._deadline = deadline_seconds
-        self._queue: deque[_Waiting] = deque()
-        self._open = _Taken()
-        self._written: _Taken | None = None
+        self._queue: deque[Waiting] = deque()
+        self._open = Taken()
+        self._written: Taken | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._sizes: deque[int] = deque([0], maxlen=2)
+        self._idle_since = 0.0
         self._changed = asyncio.Event()
         self._in_flight: dict[Key, asyncio.Future[Response]] = {}
         self._reader: asyncpg.Connection | None = None
@@ -138,7 +104,7 @@ class Pipeline:
         if len(self._queue) >= self._max_queued or self._is_closing:
             raise Unavailable("Too many commands are waiting.", slug="overloaded")
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(submission, answer, time.monotonic()))
+        self._queue.append(Waiting(submission, answer, time.monotonic()))
         self._changed.set()
         return answer
 
@@ -147,10 +113,31 @@ class Pipeline:
             self._changed.clear()
             if self._may_take():
                 await self._take()
-            elif self._open.waiting and self._writing is None:
-                self._write()
-            else:
+                if self._queue and self._writing is None and self._open.waiting:
+                    self._write()
+            elif not self._open.waiting or self._writing is not None:
                 await self._changed.wait()
+            elif not await self._is_worth_waiting():
+                self._write()
+
+    async def _is_worth_waiting(self) -> bool:
+        """Wait a moment for a batch that is small for this load; return whether more has come.
+
+        Clients that wait for their answers come back together. Without this they would all end up
+        in one batch, and nothing would be left to decide while it is written.
+        """
+        wanted = max(self._sizes) // 2
+        if len(self._open.waiting) >= wanted or self._is_closing:
+            return False
+        left = self._idle_since + GATHER_SECONDS - time.monotonic()
+        if left <= 0:
+            return False
+        try:
+            async with asyncio.timeout(left):
+                await self._changed.wait()
+        except TimeoutError:
+            return bool(self._queue)
+        return True
 
     def _may_take(self) -> bool:
         if not self._queue or not self._open.has_room_for(self._queue[0]):
@@ -165,8 +152,9 @@ class Pipeline:
             if not self._may_take():
                 return
             measures.QUEUE_WAIT.observe(time.monotonic() - self._queue[0].queued_at)
-            taken: list[_Waiting] = []
-            while self._queue and self._open.has_room_for(self._queue[0]):
+            taken: list[Waiting] = []
+            left = self._share()
+            while len(self._queue) > left and self._open.has_room_for(self._queue[0]):
                 taken.append(self._queue.popleft())
                 self._open.add(taken[-1])
             if self._landing.is_contended and self._open.batch is None:
@@ -182,7 +170,15 @@ class Pipeline:
                 measures.SERVER_ERRORS.of().add()
                 self._give_up(OutcomeUnknown("The command failed; repeat it with its key."))
 
-    async def _decide(self, taken: list[_Waiting]) -> None:
+    def _share(self) -> int:
+        """Return how many commands stay in the queue, so that the next batch is not left empty.
+
+        With nothing being written, half of many are taken: the others are decided meanwhile.
+        """
+        waiting = len(self._queue)
+        return 0 if self._writing or waiting < MIN_SPLIT_COMMANDS else waiting // 2
+
+    async def _decide(self, taken: list[Waiting]) -> None:
         async with asyncio.timeout(QUEUE_DEADLINE_SECONDS):
             if self._reader is None or self._reader.is_closed():
                 self._reader = await store.connect(self._url)
@@ -199,9 +195,9 @@ class Pipeline:
         """Fail the open batch, of which nothing was sent, and whatever it was decided on."""
         self._decider.forget()
         self._stop_reading()
-        failed, self._open = self._open.waiting, _Taken()
+        failed, self._open = self._open.waiting, Taken()
         measures.count_commands([waiting.submission for waiting in failed], None)
-        _fail(failed, error)
+        fail(failed, error)
 
     def _stop_reading(self) -> None:
         if self._reader is not None:
@@ -210,26 +206,27 @@ class Pipeline:
 
     def _write(self) -> None:
         """Close the open batch and begin to write it."""
-        taken, self._open = self._open, _Taken()
+        taken, self._open = self._open, Taken()
         if taken.batch is not None:
             self._decider.go_on_from(taken.batch)
         self._written = taken
+        self._sizes.append(len(taken.waiting))
         self._writing = asyncio.create_task(self._land(taken))
 
-    async def _land(self, taken: _Taken) -> None:
+    async def _land(self, taken: Taken) -> None:
         submissions, began_ns = [w.submission for w in taken.waiting], time.time_ns()
         first = Try(taken.batch.writes, taken.answers) if taken.batch else None
         try:
             answers = await self._landing.land(submissions, first)
         except Unavailable as error:
             measures.count_commands(submissions, None)
-            _fail(taken.waiting, error)
+            fail(taken.waiting, error)
         except Exception:  # noqa: BLE001  one bad batch must not end the worker; each is answered
             _log.exception("a batch of commands failed", **measures.who(submissions))
             measures.count_commands(submissions, None)
             measures.SERVER_ERRORS.of().add()
             self._landing.disconnect()
-            _fail(taken.waiting, OutcomeUnknown("The command failed; repeat it with its key."))
+            fail(taken.waiting, OutcomeUnknown("The command failed; repeat it with its key."))
             async with self._alone():
                 self._decider.forget()
         else:
@@ -238,7 +235,7 @@ class Pipeline:
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)
         finally:
-            self._writing = None
+            self._writing, self._idle_since = None, time.monotonic()
             self._changed.set()
 
     @asynccontextmanager
@@ -247,7 +244,7 @@ class Pipeline:
         async with self._decider.lock:
             if self._open.waiting:
                 self._queue.extendleft(reversed(self._open.waiting))
-                self._open = _Taken()
+                self._open = Taken()
                 self._decider.forget()
             yield
 
@@ -257,7 +254,7 @@ class Pipeline:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
             while self._queue and self._queue[0].queued_at < now - QUEUE_DEADLINE_SECONDS:
-                _fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
+                fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
             is_late = bool(self._open.waiting) and (
                 self._open.waiting[0].queued_at < now - QUEUE_DEADLINE_SECONDS
             )
@@ -265,14 +262,4 @@ class Pipeline:
                 self._give_up(Unavailable("Overloaded.", slug="overloaded"))
             written = self._written.waiting if self._written and self._writing else []
             late = [w for w in written if w.queued_at < now - self._deadline]
-            _fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))
-
-
-def _fail(batch: Iterable[_Waiting], error: Unavailable) -> None:
-    for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
-
-
-def _size(command: Command) -> int:
-    return len(command.lines) if isinstance(command, PlaceOrder) else 1
+            fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))

@@ -21,6 +21,8 @@ _COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.apache.logging.log4j:
 _JVM = [
     "-Xms64m",
     "-Xmx256m",
+    # The quick compiler only: the other takes a core for minutes to save little (decision 0007).
+    "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "--enable-native-access=ALL-UNNAMED",
 ]

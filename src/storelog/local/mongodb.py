@@ -39,6 +39,7 @@ def program(data_dir: Path, port: int) -> Program:
         data_dir / "logs" / "mongodb.log",
         lambda: _is_ready(port),
         version=f"{name} {release}".strip(),
+        gives_way=True,
     )
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from storelog.local import priority
+
 STOP_SECONDS = 15.0
 MAX_RESTART_WAIT_SECONDS = 5.0
 MAX_LOG_BYTES = 20 * 1024 * 1024
@@ -31,6 +33,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    gives_way: bool = False
     state: str = "stopped"
     restarts: int = 0
     process: "subprocess.Popen[bytes] | None" = None
@@ -57,6 +60,8 @@ class Program:
                 extra_groups=None if self.user is None else [],
                 start_new_session=True,
             )
+        if self.gives_way:
+            priority.lower(self.process.pid)
         self.state = "starting"
 
     def look(self) -> bool:

@@ -88,6 +88,7 @@ def _process(name: str, url: str, data_dir: Path, environment: dict[str, str]) -
         data_dir / "logs" / f"{name}.log",
         lambda: is_ready(url),
         environment=environment,
+        gives_way=name == "projector",
     )
 
 

@@ -8,7 +8,7 @@ Next: projector/projector.py
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -21,8 +21,10 @@ from storelog.event_codec import encode_json, kafka_value, lane_of_event
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, watermark_topic
 
 FLUSH_SECONDS = 60.0
-_PRODUCER = {
+PRODUCER = {
     "enable.idempotence": True,
+    # Only failures are told one by one; that all the others are acknowledged is what flush says.
+    "delivery.report.only.error": True,
     "acks": "all",
     "linger.ms": 1,
     "batch.size": 262_144,
@@ -36,7 +38,6 @@ _PRODUCER = {
 }
 _KAFKA = {"messaging.system": "kafka"}
 Header = tuple[str, str | bytes | None]
-Delivered = Callable[[KafkaError | None, Message], None]
 
 
 class Publisher:
@@ -45,7 +46,8 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         self._prefix = settings.kafka_topic_prefix
         self._watermarks = watermark_topic(settings)
-        self._producer = Producer({**client_settings(settings), **_PRODUCER})
+        self._producer = Producer({**client_settings(settings), **PRODUCER})
+        self._failures: list[KafkaError] = []
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -55,12 +57,6 @@ class Publisher:
 
     def _publish(self, events: Sequence[Envelope], lanes: tuple[int, ...]) -> tuple[int, ...]:
         last = list(lanes)
-        failures: list[KafkaError] = []
-
-        def delivered(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                failures.append(error)
-
         spans = tracing.BatchSpans("producer", time.time_ns()) if tracing.is_on() else None
         for event in events:
             aggregate = event.aggregate
@@ -74,11 +70,10 @@ class Publisher:
                 aggregate.encode(),
                 kafka_value(event.event_type, event.payload),
                 record_headers(event, aggregate, last[lane], span),
-                delivered,
             )
             last[lane] = event.position
         try:
-            self._settle(failures)
+            self._settle()
         except Unavailable as error:
             if spans is not None:
                 spans.end(error=str(error))
@@ -87,7 +82,7 @@ class Publisher:
             spans.end({"messaging.batch.message_count": len(events)})
         return tuple(last)
 
-    async def announce(
+    def announce(
         self,
         event: Envelope | None,
         position: int,
@@ -96,7 +91,8 @@ class Publisher:
     ) -> None:
         """Send a watermark to every lane: everything up to `position` is in Kafka.
 
-        `read_at`: when the log was read and had nothing beyond it, if it was.
+        `read_at`: when the log was read and had nothing beyond it, if it was. Does not wait:
+        whether it has arrived is found out by the next `publish` or `settle`. Raises Unavailable.
         """
         mark = {
             "position": position,
@@ -106,28 +102,14 @@ class Publisher:
             "readAt": None if read_at is None else format_time(read_at),
         }
         value = encode_json(mark)
-        await asyncio.to_thread(self._announce, value, len(lanes))
+        for lane in range(len(lanes)):
+            self._send(self._watermarks, lane, b"watermark", value, [])
 
-    def _announce(self, value: bytes, lanes: int) -> None:
-        failures: list[KafkaError] = []
+    async def settle(self) -> None:
+        """Wait until everything that was sent is acknowledged. Raises Unavailable."""
+        await asyncio.to_thread(self._settle)
 
-        def delivered(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                failures.append(error)
-
-        for lane in range(lanes):
-            self._send(self._watermarks, lane, b"watermark", value, [], delivered)
-        self._settle(failures)
-
-    def _send(
-        self,
-        topic: str,
-        lane: int,
-        key: bytes,
-        value: bytes,
-        headers: list[Header],
-        done: Delivered,
-    ) -> None:
+    def _send(self, topic: str, lane: int, key: bytes, value: bytes, headers: list[Header]) -> None:
         give_up_at = time.monotonic() + FLUSH_SECONDS
         while time.monotonic() < give_up_at:
             with self._lock:
@@ -136,18 +118,26 @@ class Publisher:
                     break
                 try:
                     self._producer.produce(
-                        topic, value, key, partition=lane, headers=headers, on_delivery=done
+                        topic,
+                        value,
+                        key,
+                        partition=lane,
+                        headers=headers,
+                        on_delivery=self._delivered,
                     )
-                    is_taken = True
+                    return
                 except BufferError:
-                    is_taken = False
-            self._producer.poll(0 if is_taken else 0.1)
-            if is_taken:
-                return
+                    pass
+            self._producer.poll(0.1)
         raise Unavailable("Kafka takes no more records")
 
-    def _settle(self, failures: list[KafkaError]) -> None:
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failures.append(error)
+
+    def _settle(self) -> None:
         left = self._producer.flush(FLUSH_SECONDS)
+        failures, self._failures = self._failures, []
         if failures:
             raise Unavailable(f"Kafka refused {len(failures)} records: {failures[0].str()}")
         if left:

@@ -8,6 +8,7 @@ Next: projector/projector.py
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +24,10 @@ from storelog.relay.cursor import AWAY, Cursor
 from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 
-BATCH_EVENTS = 2_000
+BATCH_EVENTS = 4_000
+PACE_SECONDS = 0.01
+BUSY_EVENTS = 60
+BUSY_PACE_SECONDS = 0.05
 IDLE_SECONDS = 1.0
 FIRST_BACK_OFF_SECONDS = 0.1
 MAX_BACK_OFF_SECONDS = 5.0
@@ -112,22 +116,26 @@ class Relay:
             woken.clear()
             if not await cursors.is_mine(connection, cursor.epoch):
                 raise Unavailable("another relay has taken over, or the lanes are about to change")
-            await publisher.announce(newest, cursor.position, cursor.lanes, read_at)
+            publisher.announce(newest, cursor.position, cursor.lanes, read_at)
+            await publisher.settle()
             read_at = utc_now()
-            while events := await cursors.read_after(connection, cursor.position, BATCH_EVENTS):
-                with measures.PUBLISH.timing():
-                    lanes = await publisher.publish(events, cursor.lanes)
-                measures.BATCH_EVENTS.observe(len(events))
-                measures.EVENTS.add(len(events))
+            events = await cursors.read_after(connection, cursor.position, BATCH_EVENTS)
+            while events:
+                pace_until = time.monotonic() + _pace(len(events))
+                lanes, following = await _send(connection, publisher, events, cursor)
                 newest = events[-1]
                 moved = Cursor(newest.position, cursor.epoch, lanes)
                 await cursors.move(connection, cursor, moved)
                 cursor = self._cursor = moved
                 self._has_led = True
-                await publisher.announce(newest, cursor.position, cursor.lanes)
+                publisher.announce(newest, cursor.position, cursor.lanes)
                 if time.monotonic() >= self._check_at:
                     await self._check_kafka(connection)
-                read_at = utc_now()
+                events = following
+                if not events:
+                    await asyncio.sleep(max(0.0, pace_until - time.monotonic()))
+                    read_at = utc_now()
+                    events = await cursors.read_after(connection, cursor.position, BATCH_EVENTS)
             if time.monotonic() >= self._check_at:
                 await self._check_kafka(connection)
             try:
@@ -135,3 +143,36 @@ class Relay:
                     await woken.wait()
             except TimeoutError:
                 continue
+
+
+def _pace(events: int) -> float:
+    """Return the least seconds from one reading of the log to the next.
+
+    Many small batches would cost Kafka and MongoDB far more than the events in them: a busy log is
+    read twenty times a second, a quiet one at once.
+    """
+    return BUSY_PACE_SECONDS if events > BUSY_EVENTS else PACE_SECONDS
+
+
+async def _send(
+    connection: asyncpg.Connection,
+    publisher: Publisher,
+    events: Sequence[Envelope],
+    cursor: Cursor,
+) -> tuple[tuple[int, ...], Sequence[Envelope]]:
+    """Publish the events; return the lanes' last positions, and of a backlog what follows.
+
+    The next events of a backlog are read while Kafka acknowledges these.
+    """
+    following: Sequence[Envelope] = ()
+    with measures.PUBLISH.timing():
+        sending = asyncio.create_task(publisher.publish(events, cursor.lanes))
+        try:
+            if len(events) == BATCH_EVENTS:
+                last = events[-1].position
+                following = await cursors.read_after(connection, last, BATCH_EVENTS)
+        finally:
+            lanes = await sending
+    measures.BATCH_EVENTS.observe(len(events))
+    measures.EVENTS.add(len(events))
+    return lanes, following

@@ -5,6 +5,7 @@ Next: web/protocol.py
 """
 
 import asyncio
+import gc
 import ipaddress
 import signal
 import socket
@@ -88,11 +89,23 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
     )
     listener = _listen(host, port)
+    _spare_the_collector()
     try:
         _Server(config, connections).run(sockets=[listener])
     finally:
         listener.close()
         tracing.shut_down()
+
+
+def _spare_the_collector() -> None:
+    """Take what is loaded by now out of Python's garbage collector, and let it look less often.
+
+    A full collection of a process that has just loaded its code takes 70 ms, in which nothing else
+    runs; a request leaves hardly any cycles behind.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _listen(host: str, port: int) -> socket.socket:
