@@ -107,15 +107,20 @@ def test_a_killed_relay_loses_nothing_and_repeats_in_order(settings: Settings) -
         customer = system.new_customer()["customerId"]
         product = system.new_product(stock=1_000_000)["productId"]
         body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
-        load = threading.Thread(
-            target=place_orders, args=([system.commands.url], [body] * 1_500, 32)
-        )
+        enough = threading.Event()
+
+        def place_until_enough() -> None:
+            while not enough.is_set():
+                place_orders([system.commands.url], [body] * 100, 32)
+
+        load = threading.Thread(target=place_until_enough)
         load.start()
         for _ in range(3):
             start = relayed(system)
             wait_for(lambda start=start: relayed(system) > start, "the relay to go on")  # type: ignore[misc]
             system.signal("relay", signal.SIGKILL)
             system.start("relay")
+        enough.set()
         load.join(60)
         wait_relayed(system)
         written = system.written()
