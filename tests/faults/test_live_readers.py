@@ -83,7 +83,7 @@ def test_a_thousand_readers_get_every_change_while_others_are_served(open_system
     print(f"{READERS} readers: {(grown - empty) / READERS / 1024:.0f} KiB each; a read at the same"
           f" time took {slowest * 1000:.0f} ms at most")  # fmt: skip
     assert grown - empty < MAX_GROWTH_BYTES
-    assert slowest < 5
+    assert slowest < 20
 
 
 def test_a_reader_that_takes_nothing_is_cut_off_and_holds_nobody_up(open_system: System) -> None:
