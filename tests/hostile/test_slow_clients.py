@@ -98,6 +98,17 @@ def test_a_head_has_at_most_64_kib(besieged: System, size: int, status: int) -> 
         assert raw.recv(4096).startswith(b"HTTP/1.1 %d " % status)
 
 
+def test_a_request_whose_body_breaks_off_is_answered_once(besieged: System) -> None:
+    address = urlsplit(besieged.commands.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as raw:
+        head = b"GET /health/live HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
+        raw.sendall(head + b"zz\r\n")
+        answer = _read_all(raw)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert "Traceback" not in besieged.log("command-service")
+
+
 def test_rubbish_behind_a_good_request_does_not_take_its_answer(besieged: System) -> None:
     address = urlsplit(besieged.commands.url)
     body = b'{"name": "Ann", "email": "a@b"}'

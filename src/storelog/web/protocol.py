@@ -117,6 +117,9 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self.pipeline:
             self.transport.abort()
         else:
+            # Its body broke off: what its handler may still say comes too late.
+            cycle.disconnected = True
+            cycle.message_event.set()
             self._answer(error)
 
     def _answer(self, error: StorelogError) -> None:
