@@ -186,7 +186,7 @@ class Pipeline:
             if batch is None:
                 batch = self._open.batch = await self._decider.open(self._reader)
             submissions = [waiting.submission for waiting in taken]
-            written = self._written.remembered() if self._written else {}
+            written = self._written.remembered() if self._written and self._writing else {}
             self._open.answers += await self._decider.decide(
                 self._reader, batch, submissions, written
             )
