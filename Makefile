@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 
 .PHONY: help install up test test-retail test-pgadmin torture hostile fuzz postman generate schema
-.PHONY: docs audit check
+.PHONY: docs audit check bench
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -27,6 +27,9 @@ test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 
 test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names the file)
 	$(BIN)/python -m pytest -m retail -s
+
+bench: install ## measure everything on servers of its own (QUICK=1: the short way)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 hostile: install ## 100,000 malformed requests for each service
 	STORELOG_HOSTILE_REQUESTS=100000 $(BIN)/python -m pytest -s tests/hostile/test_rubbish.py
@@ -55,8 +58,8 @@ schema: install ## draw docs/schema.md from a migrated PostgreSQL
 	$(BIN)/python -m generate.schema
 
 check: install audit ## format, lint, types, layers, tidy, dependencies
-	$(BIN)/ruff format --check src tests generate audit
-	$(BIN)/ruff check src tests generate audit
+	$(BIN)/ruff format --check src tests generate audit benchmarks
+	$(BIN)/ruff check src tests generate audit benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/test_tidy.py

@@ -33,8 +33,8 @@ def test_two_command_services_never_oversell(two_services: tuple[System, System]
     product = second.new_product(stock=100)["productId"]
     body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
     urls = [first.commands.url, second.commands.url]
-    statuses, answers = place_orders(urls, [body] * 2_000, connections=100)
-    assert statuses == {201: 100, 409: 1_900}
+    statuses, answers = place_orders(urls, [body] * 10_000, connections=200, seconds=240)
+    assert statuses == {201: 100, 409: 9_900}
     refused = [answer for answer in answers if "type" in answer]
     assert {answer["type"] for answer in refused} == {"/problems/insufficient-stock"}
     stock = first.sql("SELECT stock FROM products WHERE product_id = $1", product)

@@ -1,0 +1,88 @@
+"""`make bench`: measure everything, print the table, write JSON, Markdown and a picture."""
+
+import argparse
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks import ceiling, chart, orders, projecting, queries, relaying, visible
+from benchmarks.figures import Report, row
+from benchmarks.stage import Stage
+
+PARTS = ("orders", "visible", "backlog", "queries")
+BACKLOG, QUICK_BACKLOG = 500_000, 12_000
+SIZES, QUICK_SIZES = (2_000, 100_000), (500, 5_000)
+# The projector's share of the large backlog would take longer than the whole run may.
+PROJECTED = 40_000
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("parts", nargs="*", default=PARTS)
+    arguments.add_argument("--quick", action="store_true")
+    arguments.add_argument("--out", type=Path, default=Path("build/bench"))
+    chosen = arguments.parse_args()
+    report, began = Report(_machine()), time.monotonic()
+    try:
+        _measure(report, chosen.parts, is_quick=chosen.quick)
+    finally:
+        report.notes.append(f"took {time.monotonic() - began:.0f} s")
+        report.show()
+        _write(report, chosen.out)
+
+
+def _measure(report: Report, parts: tuple[str, ...], *, is_quick: bool) -> None:
+    seconds = 4.0 if is_quick else 15.0
+    ceiling.measure(report, seconds / 2)
+    with Stage() as stage:
+        if "orders" in parts:
+            orders.measure(report, stage, seconds)
+        if "visible" in parts:
+            visible.measure(report, stage, seconds)
+        if "backlog" in parts:
+            with stage.new_system("command-service") as system:
+                events = QUICK_BACKLOG if is_quick else PROJECTED
+                relaying.fill_and_relay(system, events)
+                projecting.measure(report, stage, system)
+            with stage.new_system("command-service") as system:
+                relaying.measure(report, stage, system, QUICK_BACKLOG if is_quick else BACKLOG)
+        if "queries" in parts:
+            queries.measure(report, stage, seconds / 3, QUICK_SIZES if is_quick else SIZES)
+
+
+def _write(report: Report, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(report.as_json(), indent=1), "utf-8")
+    (folder / "bench.svg").write_text(chart.draw(report), "utf-8")
+    head = "| figure | value | goal | met | ceiling in this run | share of it |"
+    lines = [head, "|---" * 6 + "|"]
+    lines += ["| " + " | ".join(row(figure)) + " |" for figure in report.figures]
+    for what, use in report.use.items():
+        head = "| process | CPU, % of a core | memory, MiB |"
+        lines += ["", f"{what}:", "", head, "|---|---|---|"]
+        for name, percent in use["cpu"].items():
+            lines.append(f"| {name} | {percent:.0f} | {use['memory'][name]:.0f} |")
+    (folder / "bench.md").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _machine() -> dict[str, Any]:
+    names = ("asyncpg", "confluent-kafka", "pymongo", "uvicorn", "uvloop", "msgspec", "secantusdb")
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in names},
+        "load_before": os.getloadavg()[0],
+    }
+
+
+if __name__ == "__main__":
+    main()

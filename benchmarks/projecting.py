@@ -1,0 +1,132 @@
+"""How fast does the projector fold a backlog? Against the same bulk writes alone.
+
+The ceiling: the commands that the folds send to MongoDB are recorded once, and then sent again, as
+they are, to an empty database with the same indexes: no Kafka, no reading, no folding.
+"""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import asyncpg
+import psutil
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient, WriteConcern
+from pymongo.database import Database
+from pymongo.monitoring import CommandListener, CommandStartedEvent
+
+from benchmarks.figures import Figure, Report
+from benchmarks.stage import MIB, Stage
+from storelog.config import Settings
+from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
+from storelog.event_codec import lane_of_event
+from storelog.projector import checkpoints
+from storelog.projector.change import change_of_event
+from storelog.projector.folding import Folding
+from storelog.projector.footing import Footing
+from storelog.projector.lane import MAX_BATCH
+from storelog.read_side import database_name
+from support.embedded import new_settings
+from support.system import System
+
+SAMPLE = 20_000
+LANES = 3
+WAIT_SECONDS = 600.0
+WRITES = ("insert", "update", "delete")
+Document = dict[str, Any]
+
+
+def measure(report: Report, stage: Stage, system: System) -> None:
+    """Project what is in Kafka; the relay has sent all of it."""
+    total = system.written()
+    began, peak = time.monotonic(), 0.0
+    system.start("projector")
+    system.start("query-service")
+    system.wait_ready("query-service")
+    give_up_at = began + WAIT_SECONDS
+    while (position := _projected(system)) < total:
+        assert time.monotonic() < give_up_at, f"the projector is at {position} of {total}"
+        peak = max(peak, psutil.Process(system.pid("projector")).memory_info().rss / MIB)
+        threading.Event().wait(0.25)
+    rate = total / (time.monotonic() - began)
+    events = asyncio.run(_sample(system))
+    recorded = _record(new_settings(stage.servers), events)
+    seconds = _replay(new_settings(stage.servers), recorded)
+    ceiling = len(events) / seconds
+    what = f"a backlog of {total:,} events"
+    of = "/s, the same bulk writes alone"
+    report.add(
+        Figure("projector", what, rate, "events/s", 0.7 * ceiling, ceiling=ceiling, ceiling_of=of),
+        Figure("projector", "memory at most", peak, "MiB", 150, True),
+    )
+
+
+def _projected(system: System) -> int:
+    return system.queries.get("/analytics/total-sales").position
+
+
+async def _sample(system: System) -> list[Envelope]:
+    connection = await asyncpg.connect(system.settings.postgres_url)
+    rows = await connection.fetch(
+        f"SELECT {EVENT_COLUMNS} FROM events ORDER BY position LIMIT {SAMPLE}"
+    )
+    await connection.close()
+    return [envelope_from_row(row) for row in rows]
+
+
+def _folding(database: Database[Document], lane: int) -> Folding:
+    place = checkpoints.load(database, lane)
+    return Folding(database, lane, place.bounds, Footing(database, lambda: place))
+
+
+class _Recorder(CommandListener):
+    def __init__(self) -> None:
+        self.commands: list[Document] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name in WRITES:
+            private = ("lsid", "$db", "$clusterTime", "txnNumber")
+            self.commands.append({k: v for k, v in event.command.items() if k not in private})
+
+    def succeeded(self, event: object) -> None:
+        pass
+
+    def failed(self, event: object) -> None:
+        pass
+
+
+def _record(settings: Settings, events: list[Envelope]) -> list[Document]:
+    """Fold the events into an empty database; return the commands that write."""
+    recorder = _Recorder()
+    client: MongoClient[Document] = MongoClient(
+        settings.mongodb_uri, event_listeners=[recorder], retryWrites=False
+    )
+    database = client.get_database(
+        database_name(settings),
+        codec_options=CodecOptions(tz_aware=True),
+        write_concern=WriteConcern(w="majority", j=True),
+    )
+    lanes = [_folding(database, lane) for lane in range(LANES)]
+    recorder.commands.clear()
+    for start in range(0, len(events), LANES * MAX_BATCH):
+        for event in events[start : start + LANES * MAX_BATCH]:
+            lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, LANES)
+            lanes[lane].fold_next(change_of_event(event))
+        for folding in lanes:
+            folding.write()
+    client.close()
+    return recorder.commands
+
+
+def _replay(settings: Settings, commands: list[Document]) -> float:
+    """Send the commands to an empty database with the same indexes; return the seconds."""
+    client: MongoClient[Document] = MongoClient(settings.mongodb_uri)
+    database = client[database_name(settings)]
+    began = time.monotonic()
+    for command in commands:
+        answer = database.command(command)
+        assert not answer.get("writeErrors"), answer
+    seconds = time.monotonic() - began
+    client.close()
+    return seconds

@@ -1,0 +1,80 @@
+"""How soon can an order be read? From its 201 to the answer of a read that waits for it.
+
+200 orders a second are placed meanwhile; every tenth is followed, by the Query Service's own wait.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Sequence
+
+import aiohttp
+
+from benchmarks.figures import Figure, Report
+from benchmarks.shop import open_shop, order
+from benchmarks.stage import Stage
+from support.system import System
+
+ORDERS_PER_SECOND = 200
+FOLLOW_EVERY = 10
+
+
+def measure(report: Report, stage: Stage, seconds: float) -> None:
+    """Measure the time to readable at 200 orders/s, then what everything costs when idle."""
+    with stage.new_system() as system:
+        open_shop(system)
+        system.wait_projected()
+        asyncio.run(_follow(system, 2.0))
+        with stage.using(system) as use:
+            waits = sorted(asyncio.run(_follow(system, seconds)))
+        report.use["200 orders/s"] = {"cpu": use.cpu_percent, "memory": use.memory_mib}
+        p50, p99 = _share(waits, 0.5), _share(waits, 0.99)
+        report.add(
+            Figure("readable", "after the 201, at 200 orders/s, p50", p50, "ms", 50, True),
+            Figure("readable", "after the 201, at 200 orders/s, p99", p99, "ms", 200, True),
+        )
+        system.wait_projected()
+        threading.Event().wait(3)
+        with stage.using(system) as use:
+            threading.Event().wait(seconds)
+        report.use["idle"] = {"cpu": use.cpu_percent, "memory": use.memory_mib}
+        servers = sum(use.cpu_percent[name] for name in ("postgresql", "kafka", "mongodb"))
+        report.add(
+            Figure("idle", "CPU of our four processes, of one core", use.ours(), "%", 5, True),
+            Figure("idle", "CPU of the three servers, of one core", servers, "%"),
+        )
+
+
+def _share(ordered: Sequence[float], share: float) -> float:
+    return 1_000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+async def _follow(system: System, seconds: float) -> list[float]:
+    """Place orders at an even pace; return the followed ones' seconds to readable."""
+    dice, waits = random.Random(4), list[float]()
+    commands, queries = system.commands.url, system.queries.url
+    headers = {"Content-Type": "application/json"}
+
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+
+        async def place(number: int) -> None:
+            async with session.post(
+                f"{commands}/orders", data=order(dice), headers=headers
+            ) as reply:
+                assert reply.status == 201
+                made, at = await reply.json(), reply.headers["Storelog-Position"]
+            if number % FOLLOW_EVERY:
+                return
+            began = time.perf_counter()
+            wait = {"Storelog-Wait-For": at, "Prefer": "wait=20"}
+            async with session.get(f"{queries}/orders/{made['orderId']}", headers=wait) as reply:
+                assert reply.status == 200, await reply.text()
+            waits.append(time.perf_counter() - began)
+
+        began = time.perf_counter()
+        for number in range(int(seconds * ORDERS_PER_SECOND)):
+            due = began + number / ORDERS_PER_SECOND
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            group.create_task(place(number))
+    return waits
