@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from storelog.command_service import store
+from storelog.command_service.landing import CONTENDED_SECONDS
 from storelog.config import Settings
 from storelog.torture.wire import Wire
 from support.load import place_orders
@@ -41,6 +42,34 @@ def test_two_command_services_never_oversell(two_services: tuple[System, System]
     assert stock == [{"stock": 0}]
     sold = first.sql("SELECT count(*) AS n FROM events WHERE event_type = 'ProductSold'")
     assert sold == [{"n": 100}]
+
+
+def test_a_repeat_is_answered_from_what_landed_never_from_a_lost_try(
+    two_services: tuple[System, System],
+) -> None:
+    """Found by torture with seed 9: the first try met a moved head and was decided again."""
+    first, second = two_services
+    customer = first.new_customer()["customerId"]
+    product = first.new_product(stock=1_000)["productId"]
+    body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
+    for number in range(3):
+        # The first service's state is of its own last batch; the second moves the head beyond it.
+        first.new_order(customer, (product, 1))
+        threading.Event().wait(CONTENDED_SECONDS + 0.1)
+        second.new_order(customer, (product, 1))
+        key = {"Idempotency-Key": f"again-{number}"}
+        answer = first.commands.post("/orders", body, key)
+        # Until here the service locks first, since another one writes; now it decides ahead again.
+        threading.Event().wait(CONTENDED_SECONDS + 0.1)
+        again = first.commands.post("/orders", body, key)
+        assert (answer.status, again.status) == (201, 201)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.raw == answer.raw
+        order = answer.json["orderId"]
+        assert first.sql("SELECT count(*) AS n FROM orders WHERE order_id = $1", order) == [
+            {"n": 1}
+        ]
+    assert first.sql("SELECT count(*) AS n FROM orders") == [{"n": 9}]
 
 
 def test_a_reader_of_the_log_never_meets_a_gap_while_two_services_write(
