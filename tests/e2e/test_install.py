@@ -135,16 +135,17 @@ def test_up_works_outside_the_repository_and_with_a_fetched_mongodb(installed: I
 
 
 def test_the_shell_completes_commands(installed: Installed) -> None:
-    environment = {
-        "_STORELOG_COMPLETE": "complete_bash",
-        "COMP_WORDS": "storelog do",
-        "COMP_CWORD": "1",
-    }
+    words = {"COMP_WORDS": "storelog do", "COMP_CWORD": "1"}
+    completed = complete(installed, "complete_bash", words)
+    assert sorted(completed.split()) == ["doctor", "down"]
+    assert "_STORELOG_COMPLETE" in complete(installed, "source_bash", {})
+
+
+def complete(installed: Installed, instruction: str, words: dict[str, str]) -> str:
+    """Return what the shell's completion gets; which shell runs the tests does not matter."""
     done = subprocess.run(
         [str(installed.home / "venv" / "bin" / "storelog")],
-        env={"PATH": "/usr/bin:/bin", **environment},
+        env={"PATH": "/usr/bin:/bin", "_STORELOG_COMPLETE": instruction, **words},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert sorted(done.stdout.split()) == ["doctor", "down"]
-    script = installed.storelog("--show-completion", "bash")
-    assert "_STORELOG_COMPLETE" in script.stdout
+    return done.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Decimal128
+from bson import Decimal128, Int64
 
 from storelog.ledgers import facts_of_leaf, pack_facts
 from storelog.traffic.retail_file import RetailFile, read_retail_file
@@ -129,7 +129,7 @@ def change_a_line(system: System) -> None:
 
 
 def change_a_customer(system: System) -> None:
-    system.mongo.customers.update_one({"_id": 1}, {"$set": {"email": None}})
+    system.mongo.customers.update_one({"_id": 1}, {"$set": {"email": "by-hand@example.com"}})
 
 
 def remove_a_sale(system: System) -> None:
@@ -141,7 +141,10 @@ def cancel_a_sale(system: System) -> None:
 
 
 def add_a_product(system: System) -> None:
-    system.mongo.products.insert_one({"_id": 999_999, "name": "From nowhere"})
+    model = system.mongo.products.find_one({"_id": 1})
+    assert model is not None
+    nowhere = Int64(999_999)
+    system.mongo.products.insert_one({**model, "_id": nowhere, "product_id": nowhere})
 
 
 def change_a_figure(system: System) -> None:
