@@ -57,10 +57,12 @@ def test_what_was_changed_by_hand_is_named_and_only_the_read_model_is_repaired(
     mongo.orders.update_one({"_id": 2}, {"$set": {"orderItems.0.quantity": 9}})
     mongo.orders.delete_one({"_id": 3})
     mongo.product_sold.update_one({"_id": 5}, {"$set": {"position": Int64(1)}})
-    mongo.product_sold.insert_one({"_id": Int64(999), "position": Int64(3), "productId": 1})
+    mongo.product_sold.insert_one({"_id": Int64(999), "position": Int64(3), "productId": Int64(1)})
     mongo.product_sold.update_one({"_id": 1}, {"$unset": {"cancelled": "", "cancelPosition": ""}})
     mongo.customers.update_one({"_id": 4}, {"$set": {"position": Int64(2), "name": "Older"}})
-    mongo.products.insert_one({"_id": "stray"})
+    model = mongo.products.find_one({"_id": 1})
+    assert model is not None
+    mongo.products.insert_one({**model, "_id": Int64(777), "product_id": Int64(777)})
     system.sql("UPDATE customers SET name = 'Spoilt' WHERE customer_id = 3")
     code, report = verify(system)
     assert code == 1
@@ -71,7 +73,7 @@ def test_what_was_changed_by_hand_is_named_and_only_the_read_model_is_repaired(
         ("mongodb.product_sold", 1, "cancelled"),
         ("mongodb.product_sold", 5, "position"),
         ("mongodb.product_sold", 999, "document"),
-        ("mongodb.products", "stray", "document"),
+        ("mongodb.products", 777, "document"),
         ("postgresql.customers", 3, "name"),
     ]
     code, report = verify(system, "--repair")

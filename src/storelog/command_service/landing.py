@@ -66,19 +66,17 @@ class Landing:
         """
         give_up_at = time.monotonic() + self._deadline
         in_doubt: list[Try] = []
-        if first is not None:
+        connection = self._connection
+        # What was decided over a connection that has ended since may be of another database.
+        if first is not None and connection is not None and not connection.is_closed():
+            in_doubt.append(first)
             try:
-                connection = await self._connected()
-                in_doubt.append(first)
                 await self._append(connection, in_doubt)
                 return first.answers
             except store.Conflicted:
                 self._contended_until = time.monotonic() + CONTENDED_SECONDS
-            except store.AWAY as error:
+            except store.AWAY:
                 self.disconnect()
-                if not in_doubt:
-                    self._decider.forget()
-                    raise Unavailable("PostgreSQL is away.") from error
         async with self._alone():
             if first is not None:
                 self._decider.forget()
@@ -127,6 +125,11 @@ class Landing:
             in_doubt.pop()
             raise
         measures.BATCH_EVENTS.observe(len(writes.events))
+
+    async def connect(self) -> bool:
+        """Have a connection; return whether it is a new one. Raises what store.connect does."""
+        before = self._connection
+        return await self._connected() is not before
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():

@@ -180,16 +180,28 @@ class Pipeline:
 
     async def _decide(self, taken: list[Waiting]) -> None:
         async with asyncio.timeout(QUEUE_DEADLINE_SECONDS):
-            if self._reader is None or self._reader.is_closed():
-                self._reader = await store.connect(self._url)
+            reader = await self._connect()
             batch = self._open.batch
             if batch is None:
-                batch = self._open.batch = await self._decider.open(self._reader)
+                batch = self._open.batch = await self._decider.open(reader)
             submissions = [waiting.submission for waiting in taken]
             written = self._written.remembered() if self._written and self._writing else {}
-            self._open.answers += await self._decider.decide(
-                self._reader, batch, submissions, written
-            )
+            self._open.answers += await self._decider.decide(reader, batch, submissions, written)
+
+    async def _connect(self) -> asyncpg.Connection:
+        """Have both connections, and return the one that reads.
+
+        Where either is new the server may be of another time: what was read of it is dropped.
+        """
+        is_new, reader = await self._landing.connect(), self._reader
+        if reader is None or reader.is_closed():
+            reader, is_new = await store.connect(self._url), True
+            self._reader = reader
+        if is_new:
+            self._decider.forget()
+            if self._open.batch is not None:
+                raise ConnectionResetError("the batch was decided over another connection")
+        return reader
 
     def _give_up(self, error: Unavailable) -> None:
         """Fail the open batch, of which nothing was sent, and whatever it was decided on."""
