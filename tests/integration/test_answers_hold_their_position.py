@@ -38,7 +38,8 @@ class Load:
 
     def run(self) -> None:
         number = 0
-        while not self.stop.is_set():
+        # At a pace that the embedded read side can follow: what is looked for is order, not speed.
+        while not self.stop.wait(0.02):
             number += 1
             customer = self.customers[number % 4]
             lines = [{"productId": p, "quantity": 1 + number % 3} for p in self.products[:2]]

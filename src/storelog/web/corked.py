@@ -28,17 +28,22 @@ class CorkedTransport:
         """Write, or hold back a head."""
         if self._held:
             held, self._held = self._held, b""
-            self._transport.write(held + data)
+            self._pass(held + data)
         elif data.startswith(_HEAD):
             self._held = data
             self._loop.call_soon(self._uncork)
         else:
-            self._transport.write(data)
+            self._pass(data)
 
     def _uncork(self) -> None:
         if self._held:
             held, self._held = self._held, b""
-            self._transport.write(held)
+            self._pass(held)
+
+    def _pass(self, data: bytes) -> None:
+        """Write to who is still there: a closed handle raises, and nobody would read it."""
+        if not self.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close once everything is written."""
