@@ -1,8 +1,10 @@
-"""A thing's history as MongoDB keeps it: buckets of 64 versions, and how they are read.
+"""A thing's history as MongoDB keeps it: buckets of 16 versions, and how they are read.
 
-A bucket is `product-5/3`: the JSON of its events, and of what the thing was before them, so that
-each bucket can be read alone, whatever the history's length. A repeated event is kept twice and
-read once. The projector writes buckets, the Query Service and verify read them.
+The newest events stand in the thing's own document, as `history`, so that an event costs no second
+write. Once an event begins a new bucket, those before it move into the collection `history`, where
+a bucket is `product-5/3`. Each holds the JSON of its events and of what the thing was before them,
+so that it can be read alone, whatever the history's length, and never changes. A repeated event is
+kept twice and read once. The projector writes buckets, the Query Service and verify read them.
 Next: projector/read_models/history.py
 """
 
@@ -13,8 +15,11 @@ from typing import Any
 import msgspec
 
 COLLECTION = "history"
-BUCKET_VERSIONS = 64
+# The name of a document's own bucket, of its newest events.
+OPEN = "history"
+BUCKET_VERSIONS = 16
 Facts = dict[str, Any]
+Bucket = dict[str, Any]
 # What a document of each kind shows; every other fact of an event is about the event itself.
 FIELDS = {
     "customer": ("name", "email", "phoneNumber"),
@@ -51,9 +56,19 @@ def bucket_of(version: int) -> int:
     return (version - 1) // BUCKET_VERSIONS
 
 
-def is_first_of_bucket(version: int) -> bool:
-    """Tell whether a version begins a bucket."""
-    return (version - 1) % BUCKET_VERSIONS == 0
+def begins_new_bucket(version: int) -> bool:
+    """Tell whether a version closes the bucket before it."""
+    return version > 1 and (version - 1) % BUCKET_VERSIONS == 0
+
+
+def name_of(collection: str, number: int) -> str:
+    """Return the name of the thing that a document of `customers` or `products` is of."""
+    return f"{collection[:-1]}-{number}"
+
+
+def fields_of(name: str) -> tuple[str, ...]:
+    """Return which fields the document of a thing such as `product-5` shows."""
+    return FIELDS[name.partition("-")[0]]
 
 
 def apply(state: State, entry: Entry, fields: Iterable[str]) -> list[tuple[str, Any, Any]]:
@@ -74,15 +89,36 @@ def encode_entry(entry: Entry) -> bytes:
     return _encode(entry)
 
 
-def read_entries(bucket: dict[str, Any]) -> list[Entry]:
+def make_bucket(before: bytes | None, entries: Iterable[Entry]) -> Bucket:
+    """Return a bucket; `before` is the encoded state, None for a thing's first bucket."""
+    bucket: Bucket = {"entries": [_encode(entry) for entry in entries]}
+    return bucket if before is None else {"before": before, **bucket}
+
+
+def open_bucket(document: dict[str, Any]) -> Bucket:
+    """Return the bucket of the newest events, which a customer's or product's document holds."""
+    bucket: Bucket = document.get(OPEN) or {}
+    return {"entries": [], **bucket}
+
+
+def read_entries(bucket: Bucket) -> list[Entry]:
     """Return a bucket's entries in order, each once."""
     entries = {(entry := _read_entry(raw)).version: entry for raw in bucket["entries"]}
     return [entries[version] for version in sorted(entries)]
 
 
-def first_position(bucket: dict[str, Any]) -> int:
+def first_position(bucket: Bucket) -> int:
     """Return the position of a bucket's first event; a repeated one stands behind it."""
     return _read_entry(bucket["entries"][0]).position
+
+
+def number_of(bucket: Bucket) -> int | None:
+    """Return a bucket's number, None when it is empty.
+
+    Where the event that would have begun the next one was discarded, it holds those events as well.
+    """
+    entries = bucket["entries"]
+    return bucket_of(_read_entry(entries[0]).version) if entries else None
 
 
 def encode_state(state: State) -> bytes:
@@ -90,14 +126,23 @@ def encode_state(state: State) -> bytes:
     return _encode(state)
 
 
-def read_before(bucket: dict[str, Any]) -> State | None:
-    """Return what the thing was before the bucket's events; None where nobody could tell."""
+def read_before(bucket: Bucket) -> State:
+    """Return what the thing was before the bucket's events."""
     raw = bucket.get("before")
-    return None if raw is None else _read_state(raw)
+    return State({}, {}) if raw is None else _read_state(raw)
 
 
-def fold_bucket(state: State, bucket: dict[str, Any], fields: Iterable[str]) -> State:
-    """Move the state on by all of a bucket's events."""
-    for entry in read_entries(bucket):
-        apply(state, entry, fields)
-    return state
+def split(bucket: Bucket, newer: Iterable[Entry], fields: Iterable[str]) -> list[Bucket]:
+    """Return the closed buckets of an open one and newer entries, and the open one at the end."""
+    known = {entry.version: entry for entry in read_entries(bucket)}
+    known |= {entry.version: entry for entry in newer}
+    state, before = read_before(bucket), bucket.get("before")
+    buckets: list[Bucket] = []
+    some: list[Entry] = []
+    for version in sorted(known):
+        if some and begins_new_bucket(version):
+            buckets.append(make_bucket(before, some))
+            before, some = encode_state(state), []
+        apply(state, known[version], fields)
+        some.append(known[version])
+    return [*buckets, make_bucket(before, some)]

@@ -9,10 +9,10 @@ from bson.int64 import Int64
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from storelog.projector.bulk import existing
 from storelog.projector.change import Change
 from storelog.projector.footing import Footing
 from storelog.projector.read_models.changes import COLLECTION, block_of, entry_of, pack
-from storelog.projector.writer import existing
 
 
 class ChangesWriter:

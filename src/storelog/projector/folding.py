@@ -22,7 +22,6 @@ from storelog.projector.changes_writer import ChangesWriter
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.database import READ_MODELS
 from storelog.projector.footing import Footing
-from storelog.projector.history_writer import HistoryWriter
 from storelog.projector.ledger_writer import LedgerWriter
 from storelog.projector.moments_writer import MomentsWriter
 from storelog.projector.read_models.ledger import fact_of
@@ -43,7 +42,6 @@ class Folding:
         self.parked = dead_letters.parked_aggregates(database, lane)
         self.discarded = dead_letters.discarded_positions(database, lane)
         self._writer = BatchWriter(database, footing)
-        self._history = HistoryWriter(database, footing)
         self._changes = ChangesWriter(database, lane, footing)
         self._ledger = LedgerWriter(database, lane, bounds.leaf, footing)
         self._moments = MomentsWriter(database, lane, bounds, footing)
@@ -86,7 +84,6 @@ class Folding:
         writes = [write for model in READ_MODELS for write in model.fold(change)]
         fact = fact_of(change)
         self.bounds = self.bounds.including(change.payload)
-        self._history.add(change)
         self._writer.add(writes)
         self._changes.add(change)
         if fact is not None:
@@ -113,7 +110,6 @@ class Folding:
         `are_late`: the events waited as dead letters, so later ones may be in the figures already.
         Raises Fenced and PyMongoError.
         """
-        self._history.flush()
         self._writer.flush()
         self._ledger.write(self._facts, are_late=are_late)
         self._changes.flush()

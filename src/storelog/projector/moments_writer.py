@@ -11,9 +11,9 @@ from pymongo.errors import BulkWriteError
 
 from storelog.envelope import milliseconds
 from storelog.moments import BLOCK_ROWS, COLLECTION, Moment, pack_moments, unpack_moments
+from storelog.projector.bulk import existing
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.footing import Footing
-from storelog.projector.writer import existing
 
 
 class MomentsWriter:

@@ -2,8 +2,8 @@
 
 A write applies only above the position that the document holds, so a repeat, a crash or a paused
 twin changes nothing twice. New documents are plain inserts, which cost a fraction of an upsert;
-one that exists already becomes a guarded update.
-Next: projector/ledger_writer.py
+one that exists already becomes a guarded update. An event's place in its thing's history rides on
+the same write. Next: projector/history_writer.py
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,13 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from storelog import histories
+from storelog.histories import OPEN, Bucket
+from storelog.projector.bulk import existing
 from storelog.projector.footing import Footing
+from storelog.projector.history_writer import HistoryWriter
 from storelog.projector.read_models.document import Write
 
-_DUPLICATE_KEY = 11000
 Operation = InsertOne[dict[str, Any]] | UpdateOne
 
 
@@ -28,6 +31,7 @@ class BatchWriter:
     def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
         self._database = database
         self._footing = footing
+        self._histories = HistoryWriter(database, footing)
         self._writes: dict[str, dict[int, Write]] = {}
         self._marks: dict[str, dict[int, Write]] = {}
 
@@ -43,6 +47,7 @@ class BatchWriter:
             earlier.fields |= write.fields
             earlier.position = write.position
             earlier.is_whole |= write.is_whole
+            earlier.entries += write.entries
 
     def flush(self) -> None:
         """Write everything. Raises PyMongoError; what was written then is written again safely.
@@ -61,23 +66,42 @@ class BatchWriter:
         self._writes, self._marks = {}, {}
 
     def _write(self, collection: Collection[dict[str, Any]], writes: list[Write]) -> None:
+        opened = self._histories.close(collection, writes)
         new = [write for write in writes if write.is_new]
-        updates = [_guarded(write) for write in writes if not write.is_new]
+        # Whose first event is here, of those all events are.
+        begun = {
+            write.document_id: histories.make_bucket(None, write.entries)
+            for write in new
+            if write.entries
+        }
+        buckets = begun | opened
+        updates = [_guarded(write, buckets) for write in writes if not write.is_new]
         if new:
-            documents = [{"_id": write.document_id, **write.fields} for write in new]
+            documents = [{"_id": write.document_id, **_fields(write, buckets)} for write in new]
             try:
                 with self._footing.step():
                     collection.insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                updates += [_guarded(new[index], may_make=False) for index in existing(error)]
+                updates += [
+                    _guarded(new[index], buckets, may_make=False) for index in existing(error)
+                ]
         if updates:
             with self._footing.step():
                 _bulk_again(collection, updates)
 
 
-def _guarded(write: Write, *, may_make: bool = True) -> UpdateOne:
+def _fields(write: Write, buckets: dict[int, Bucket]) -> dict[str, Any]:
+    bucket = buckets.get(write.document_id)
+    return write.fields if bucket is None else {**write.fields, OPEN: bucket}
+
+
+def _guarded(write: Write, buckets: dict[int, Bucket], *, may_make: bool = True) -> UpdateOne:
     older = {"_id": write.document_id, "position": {"$not": {"$gte": Int64(write.position)}}}
-    return UpdateOne(older, {"$set": write.fields}, upsert=write.is_whole and may_make)
+    change: dict[str, Any] = {"$set": _fields(write, buckets)}
+    if write.entries and write.document_id not in buckets:
+        added = [histories.encode_entry(entry) for entry in write.entries]
+        change["$push"] = {f"{OPEN}.entries": {"$each": added}}
+    return UpdateOne(older, change, upsert=write.is_whole and may_make)
 
 
 def _bulk_again(collection: Collection[dict[str, Any]], operations: list[UpdateOne]) -> None:
@@ -88,13 +112,3 @@ def _bulk_again(collection: Collection[dict[str, Any]], operations: list[UpdateO
         again = [operations[index] for index in existing(error)]
         plain = [UpdateOne(o._filter, o._doc, upsert=False) for o in again]
         collection.bulk_write(plain, ordered=False)
-
-
-def existing(error: BulkWriteError) -> list[int]:
-    """Return the indexes of the writes that met an existing document; raise what else it is."""
-    details = error.details or {}
-    failures = details.get("writeErrors", [])
-    others = [failure for failure in failures if failure["code"] != _DUPLICATE_KEY]
-    if others or details.get("writeConcernErrors") or not failures:
-        raise error
-    return [failure["index"] for failure in failures]

@@ -1,5 +1,6 @@
-"""Reads histories' buckets: the events below a version, and what a thing was at a version.
+"""Reads histories: the events of a thing below a version, and what it was at a version.
 
+The newest events stand in the thing's own document, the others in buckets.
 Next: histories.py
 """
 
@@ -9,11 +10,13 @@ from typing import Any
 
 from storelog.histories import (
     BUCKET_VERSIONS,
-    FIELDS,
+    Bucket,
     State,
     apply,
     bucket_of,
-    fold_bucket,
+    fields_of,
+    number_of,
+    open_bucket,
     read_before,
     read_entries,
 )
@@ -34,30 +37,31 @@ class Event:
     about: dict[str, Any]
 
 
-def fields_of(name: str) -> tuple[str, ...]:
-    """Return which fields a thing's document shows."""
-    return FIELDS[name.partition("-")[0]]
-
-
-async def events_down_from(view: View, name: str, version: int, count: int) -> list[Event]:
-    """Return at most `count` events of the thing, from the version down."""
+async def events_down_from(
+    view: View, name: str, found: Document, version: int, count: int
+) -> list[Event]:
+    """Return at most `count` events of a thing from the version down; `found` is its document."""
+    own = open_bucket(found)
     events: list[Event] = []
     number = bucket_of(version) if version > 0 else -1
+    first = number_of(own)
+    if first is not None and number >= first:
+        events += _events_of(name, own, version)
+        number = first - 1
     while number >= 0 and len(events) < count:
         wanted = range(number, max(-1, number - 1 - count // BUCKET_VERSIONS), -1)
-        found = await view.raw("history", [f"{name}/{n}" for n in wanted])
+        buckets = await view.raw("history", [f"{name}/{n}" for n in wanted])
         for n in wanted:
-            bucket = found.get(f"{name}/{n}")
-            if bucket is not None:
-                within = await _events_of(view, name, n, bucket)
-                events += [event for event in reversed(within) if event.version <= version]
+            if f"{name}/{n}" in buckets:
+                events += _events_of(name, buckets[f"{name}/{n}"], version)
         number = wanted[-1] - 1
     return events[:count]
 
 
-async def _events_of(view: View, name: str, number: int, bucket: Document) -> list[Event]:
-    state, fields = await before_bucket(view, name, number, bucket), fields_of(name)
-    return [
+def _events_of(name: str, bucket: Bucket, version: int) -> list[Event]:
+    """Return a bucket's events from the version down."""
+    state, fields = read_before(bucket), fields_of(name)
+    events = [
         Event(
             entry.position,
             entry.version,
@@ -69,27 +73,25 @@ async def _events_of(view: View, name: str, number: int, bucket: Document) -> li
             {fact: value for fact, value in entry.facts.items() if fact not in fields},
         )
         for entry in read_entries(bucket)
+        if entry.version <= version
     ]
+    return events[::-1]
 
 
-async def before_bucket(view: View, name: str, number: int, bucket: Document) -> State:
-    """Return what the thing was before a bucket, which says so if it has its first event."""
-    state = read_before(bucket)
-    while state is None and number > 0:
-        number -= 1
-        earlier = (await view.raw("history", [f"{name}/{number}"])).get(f"{name}/{number}")
-        if earlier is not None:
-            before = await before_bucket(view, name, number, earlier)
-            state = fold_bucket(before, earlier, fields_of(name))
-    return state or State({}, {})
-
-
-async def state_at(view: View, name: str, version: int) -> State:
+async def state_at(view: View, name: str, found: Document, version: int) -> State:
     """Return what the thing was after its event of the version, or the last one before it."""
-    number = bucket_of(version)
-    bucket = (await view.raw("history", [f"{name}/{number}"])).get(f"{name}/{number}")
-    bucket = bucket or {"entries": []}
-    state = await before_bucket(view, name, number, bucket)
+    bucket, number = open_bucket(found), bucket_of(version)
+    first = number_of(bucket)
+    if first is None or number < first:
+        bucket = {"entries": []}
+        # A bucket is missing where the one before it holds its events.
+        for earlier in range(number, -1, -1):
+            label = f"{name}/{earlier}"
+            stored = (await view.raw("history", [label])).get(label)
+            if stored is not None:
+                bucket = stored
+                break
+    state = read_before(bucket)
     for entry in read_entries(bucket):
         if entry.version <= version:
             apply(state, entry, fields_of(name))

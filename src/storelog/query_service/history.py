@@ -61,8 +61,9 @@ async def _of_versions(
     view: View, found: Document, name: str, below: int | None, count: int
 ) -> tuple[list[Event], dict[str, int]]:
     newest = int(found["version"])
-    events = await events_down_from(view, name, newest if below is None else below - 1, count)
-    state = await state_at(view, name, newest)
+    highest = newest if below is None else below - 1
+    events = await events_down_from(view, name, found, highest, count)
+    state = await state_at(view, name, found, newest)
     set_by = dict(state.set_by)
     if found["deleted"]:
         set_by["deleted"] = int(found["removed"]["position"])

@@ -1,7 +1,8 @@
 """Documents as they were at a position: of orders and sales by their own marks, others by history.
 
 A customer or product that has changed since is what it was after the last event at or below the
-position: one bucket of its history says so, found by guessing from the positions at both ends.
+position: one bucket of its history says so. Its own document holds the newest one; an older one is
+found by guessing from the positions at both ends.
 Next: query_service/buckets.py
 """
 
@@ -12,13 +13,16 @@ from typing import Any
 from bson.decimal128 import Decimal128
 
 from storelog.histories import (
+    Bucket,
     State,
     apply,
-    bucket_of,
+    fields_of,
     first_position,
+    number_of,
+    open_bucket,
+    read_before,
     read_entries,
 )
-from storelog.query_service.buckets import before_bucket, fields_of
 from storelog.query_service.view import Document, View
 
 _BY_HISTORY = ("customers", "products")
@@ -81,9 +85,8 @@ class PastView(View):
 
     async def _by_history(self, changed: dict[str, Document]) -> dict[str, Document]:
         was = {}
-        for name, (number, bucket) in (await self.buckets(changed)).items():
-            state = await before_bucket(self, name, number, bucket)
-            version = 0
+        for name, bucket in (await self._buckets(changed)).items():
+            state, version = read_before(bucket), 0
             for entry in read_entries(bucket):
                 if entry.position <= self.position:
                     apply(state, entry, fields_of(name))
@@ -91,19 +94,25 @@ class PastView(View):
             was[name] = {**changed[name], **_document(state), "version": version}
         return was
 
-    async def buckets(self, things: dict[str, Document]) -> dict[str, tuple[int, Document]]:
+    async def _buckets(self, things: dict[str, Document]) -> dict[str, Bucket]:
         """Return for each thing the bucket that holds its last event at or below the position."""
-        searches = {name: _Search.of(found, self.position) for name, found in things.items()}
+        buckets: dict[str, Bucket] = {}
+        searches: dict[str, _Search] = {}
+        for name, document in things.items():
+            own = open_bucket(document)
+            number = number_of(own)
+            if number is None:
+                continue
+            if first_position(own) <= self.position:
+                buckets[name] = own
+            else:
+                searches[name] = _Search.of(document, number - 1, own, self.position)
         while left := {n: s for n, s in searches.items() if not s.is_done}:
             guesses = {name: f"{name}/{search.guess()}" for name, search in left.items()}
             found = await self.raw("history", guesses.values())
             for name, label in guesses.items():
                 left[name].see(found.get(label))
-        return {
-            name: (search.low, search.best)
-            for name, search in searches.items()
-            if search.best is not None
-        }
+        return buckets | {n: s.best for n, s in searches.items() if s.best is not None}
 
 
 @dataclass(slots=True)
@@ -120,9 +129,8 @@ class _Search:
     guessed: int = 0
 
     @classmethod
-    def of(cls, found: Document, position: int) -> "_Search":
-        last, created = bucket_of(int(found["version"])), int(found["created"]["position"])
-        return cls(position, 0, last, created, int(found["position"]))
+    def of(cls, found: Document, last: int, newer: Bucket, position: int) -> "_Search":
+        return cls(position, 0, last, int(found["created"]["position"]), first_position(newer))
 
     @property
     def is_done(self) -> bool:

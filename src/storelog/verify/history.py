@@ -1,6 +1,7 @@
-"""Folds the log into histories, and compares each bucket once it is full, the open ones at the end.
+"""Folds the log into histories; compares buckets once they are closed, the open ones at the end.
 
-A bucket may hold newer events than this run has folded: those are left out of the comparison.
+A bucket may hold newer events than this run has folded: those are left out of the comparison. It
+may have been closed meanwhile, so it is looked for in the collection and in the thing's document.
 Next: verify/ledger.py
 """
 
@@ -12,13 +13,14 @@ from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog import histories
-from storelog.histories import COLLECTION, FIELDS, State
-from storelog.projector.change import Change
+from storelog.histories import COLLECTION, OPEN, Bucket
+from storelog.projector.change import Change, OrderPayload
 from storelog.projector.read_models.history import entry_of
 from storelog.read_side import IDS_AT_ONCE
 from storelog.verify.report import Report
 
 Document = dict[str, Any]
+Key = tuple[str, int]
 WHERE = f"mongodb.{COLLECTION}"
 
 
@@ -26,97 +28,133 @@ WHERE = f"mongodb.{COLLECTION}"
 class _Bucket:
     """What a bucket must hold: the state before it, and its entries by version."""
 
-    name: str
+    key: Key
+    number: int
     before: bytes | None
     entries: dict[int, bytes] = field(default_factory=dict)
     position: int = 0
 
+    @property
+    def label(self) -> str:
+        return f"{histories.name_of(*self.key)}/{self.number}"
+
 
 @dataclass(slots=True)
 class _Thing:
-    state: State
+    state: histories.State
     bucket: _Bucket
 
 
 class Histories:
-    """What the histories must be up to `position`, and `repairs` for those that are not."""
+    """What the histories must be up to `position`.
+
+    `repairs` says what closed buckets must be, `open_repairs` what the documents' own must be, each
+    with the position at which it was compared.
+    """
 
     def __init__(self, database: AsyncDatabase[Document], report: Report, position: int) -> None:
-        self._collection = database[COLLECTION]
+        self._database = database
         self._report = report
         self._position = position
-        self._things: dict[str, _Thing] = {}
-        self._full: list[_Bucket] = []
-        self._compared = 0
+        self._things: dict[Key, _Thing] = {}
+        self._closed: list[_Bucket] = []
+        self._stored = 0
         self.repairs: dict[str, tuple[int | None, Document]] = {}
+        self.open_repairs: dict[Key, tuple[int, Bucket]] = {}
 
     async def fold(self, changes: Iterable[Change]) -> None:
-        """Fold a chunk, and compare the buckets that are full."""
+        """Fold a chunk, and compare the buckets that are closed."""
         for change in changes:
-            entry = entry_of(change)
-            if entry is None:
-                continue
-            name, number = change.aggregate, histories.bucket_of(entry.version)
-            thing = self._things.get(name)
-            label = f"{name}/{number}"
-            if thing is None or thing.bucket.name != label:
-                state = State({}, {}) if thing is None else thing.state
-                if thing is not None:
-                    self._full.append(thing.bucket)
-                known = histories.is_first_of_bucket(entry.version)
-                before = histories.encode_state(state) if known else None
-                thing = self._things[name] = _Thing(state, _Bucket(label, before))
-            histories.apply(thing.state, entry, FIELDS[name.partition("-")[0]])
-            thing.bucket.entries[entry.version] = histories.encode_entry(entry)
-            thing.bucket.position = entry.position
-        await self._compare_full(IDS_AT_ONCE)
+            key = _key_of(change)
+            if key is not None:
+                self._fold(key, change)
+        await self._compare_closed(IDS_AT_ONCE)
+
+    def _fold(self, key: Key, change: Change) -> None:
+        entry, thing = entry_of(change), self._things.get(key)
+        if thing is None or histories.begins_new_bucket(entry.version):
+            before = None
+            state = histories.State({}, {})
+            if thing is not None:
+                self._closed.append(thing.bucket)
+                state, before = thing.state, histories.encode_state(thing.state)
+            bucket = _Bucket(key, histories.bucket_of(entry.version), before)
+            thing = self._things[key] = _Thing(state, bucket)
+        histories.apply(thing.state, entry, histories.fields_of(change.aggregate))
+        thing.bucket.entries[entry.version] = histories.encode_entry(entry)
+        thing.bucket.position = entry.position
 
     async def finish(self) -> None:
         """Compare what is left, and find buckets that no event accounts for."""
-        self._full += [thing.bucket for thing in self._things.values()]
-        await self._compare_full(1)
-        if await self._collection.count_documents({}) != self._compared:
+        self._closed += [thing.bucket for thing in self._things.values()]
+        await self._compare_closed(1)
+        if await self._database[COLLECTION].count_documents({}) != self._stored:
             await self._find_strays()
 
-    async def _compare_full(self, at_least: int) -> None:
-        while len(self._full) >= at_least:
-            some, self._full = self._full[:IDS_AT_ONCE], self._full[IDS_AT_ONCE:]
-            cursor = self._collection.find({"_id": {"$in": [bucket.name for bucket in some]}})
-            found = {document["_id"]: document async for document in cursor}
+    async def _compare_closed(self, at_least: int) -> None:
+        while len(self._closed) >= at_least:
+            some, self._closed = self._closed[:IDS_AT_ONCE], self._closed[IDS_AT_ONCE:]
+            found = await self._find(some)
             for bucket in some:
-                self._compare(bucket, found.get(bucket.name))
+                self._compare(bucket, *found.get(bucket.label, (None, None)))
 
-    def _compare(self, bucket: _Bucket, found: Document | None) -> None:
+    async def _find(self, some: list[_Bucket]) -> dict[str, tuple[Bucket, int | None]]:
+        """Return buckets by label, those of documents with the document's position."""
+        found = await self._stored_buckets(some)
+        left = [bucket for bucket in some if bucket.label not in found]
+        found |= await self._open_buckets(left)
+        left = [bucket for bucket in left if bucket.label not in found]
+        # One that was closed between the two readings.
+        return found | await self._stored_buckets(left)
+
+    async def _stored_buckets(self, some: list[_Bucket]) -> dict[str, tuple[Bucket, int | None]]:
+        if not some:
+            return {}
+        labels = {"_id": {"$in": [bucket.label for bucket in some]}}
+        buckets = [bucket async for bucket in self._database[COLLECTION].find(labels)]
+        self._stored += len(buckets)
+        return {bucket["_id"]: (bucket, None) for bucket in buckets}
+
+    async def _open_buckets(self, some: list[_Bucket]) -> dict[str, tuple[Bucket, int | None]]:
+        found: dict[str, tuple[Bucket, int | None]] = {}
+        for collection in {bucket.key[0] for bucket in some}:
+            ids = [bucket.key[1] for bucket in some if bucket.key[0] == collection]
+            wanted, fields = {"_id": {"$in": ids}}, {"position": 1, OPEN: 1}
+            async for document in self._database[collection].find(wanted, fields):
+                name = histories.name_of(collection, document["_id"])
+                own = histories.open_bucket(document)
+                label = f"{name}/{histories.number_of(own)}"
+                found[label] = own, document["position"]
+        return found
+
+    def _compare(self, bucket: _Bucket, found: Bucket | None, at: int | None) -> None:
         self._report.count(WHERE)
-        self._compared += 1
         expected = [bucket.entries[version] for version in sorted(bucket.entries)]
         newer: list[bytes] = []
+        same: list[bytes] = []
         if found is not None:
-            kept = histories.read_entries(found)
-            newer = [histories.encode_entry(e) for e in kept if e.position > self._position]
-            same = [histories.encode_entry(e) for e in kept if e.position <= self._position]
-            reached = found["position"] >= bucket.position
-            if same == expected and found.get("before") == bucket.before and reached:
+            for entry in histories.read_entries(found):
+                kept = newer if entry.position > self._position else same
+                kept.append(histories.encode_entry(entry))
+            if same == expected and found.get("before") == bucket.before:
                 return
         place = ("document", "a bucket", None) if found is None else _first(expected, same, found)
-        self._report.differ(WHERE, bucket.name, *place)
-        position = max(bucket.position, found["position"] if found and newer else 0)
-        repaired: Document = {
-            "_id": bucket.name,
-            "entries": expected + newer,
-            "position": Int64(position),
-        }
+        self._report.differ(WHERE, bucket.label, *place)
+        repaired: Bucket = {"entries": expected + newer}
         if bucket.before is not None:
             repaired["before"] = bucket.before
-        self.repairs[bucket.name] = (
-            None if found is None else found["position"],
-            repaired,
-        )
+        is_open = self._things[bucket.key].bucket is bucket
+        if at is not None or (found is None and is_open):
+            self.open_repairs[bucket.key] = (bucket.position if at is None else at, repaired)
+        else:
+            known = None if found is None else int(found["position"])
+            position = Int64(max(bucket.position, known or 0))
+            whole = {"_id": bucket.label, **repaired, "position": position}
+            self.repairs[bucket.label] = (known, whole)
 
     async def _find_strays(self) -> None:
-        names = {thing.bucket.name for thing in self._things.values()}
-        last = {name: int(n) for name, _, n in (label.rpartition("/") for label in names)}
-        async for bucket in self._collection.find({}):
+        last = {histories.name_of(*k): t.bucket.number for k, t in self._things.items()}
+        async for bucket in self._database[COLLECTION].find({}):
             name, _, number = bucket["_id"].rpartition("/")
             if number.isdecimal() and int(number) <= last.get(name, -1):
                 continue
@@ -125,7 +163,15 @@ class Histories:
             self._report.differ(WHERE, bucket["_id"], "document", None, int(bucket["position"]))
 
 
-def _first(expected: list[bytes], found: list[bytes], bucket: Document) -> tuple[str, Any, Any]:
+def _key_of(change: Change) -> Key | None:
+    """Return the document whose history the change belongs to, None for orders."""
+    if isinstance(change.payload, OrderPayload):
+        return None
+    kind, _, number = change.aggregate.partition("-")
+    return f"{kind}s", int(number)
+
+
+def _first(expected: list[bytes], found: list[bytes], bucket: Bucket) -> tuple[str, Any, Any]:
     for place in range(max(len(expected), len(found))):
         wanted = expected[place].decode() if place < len(expected) else None
         has = found[place].decode() if place < len(found) else None

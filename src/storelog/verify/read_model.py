@@ -18,7 +18,7 @@ from storelog.projector.read_models.document import Write
 from storelog.verify.digests import Bits, Sums, digest
 from storelog.verify.expected import Expected, Key
 from storelog.verify.report import Report
-from storelog.verify.suspects import Inspection, Suspects, marks_of
+from storelog.verify.suspects import WITHOUT_HISTORY, Inspection, Suspects, marks_of
 
 # The embedded Python server reads a collection fastest by this many.
 SCAN_DOCUMENTS = 500
@@ -72,7 +72,8 @@ class ReadModel:
             # What is written meanwhile may be beyond the head by then; far beyond, it is no event.
             highest = 2 * head + 1_000_000
             sums = self._collections[model.COLLECTION] = _Collection(highest)
-            cursor = self._database[model.COLLECTION].find({}, batch_size=SCAN_DOCUMENTS)
+            documents = self._database[model.COLLECTION]
+            cursor = documents.find({}, WITHOUT_HISTORY, batch_size=SCAN_DOCUMENTS)
             async for document in cursor:
                 at = document.get("position")
                 if isinstance(at, int) and 0 < at <= highest:

@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
+from storelog.histories import COLLECTION, OPEN
 from storelog.ledgers import LEDGER, NODES, Fact, facts_of_leaf
 from storelog.verify.history import Histories
 from storelog.verify.ledger import Ledger, leaf_fields
@@ -36,6 +37,9 @@ async def _repair(
         return (await documents.delete_one({"_id": thing})).deleted_count
     whole = {**repair.fields, **marks}
     found = await documents.find_one({"_id": thing})
+    if found is not None and OPEN in found:
+        # Its newest events are compared and mended by themselves.
+        whole[OPEN] = found[OPEN]
     if found is None:
         await documents.insert_one({"_id": thing, **whole})
         return 1
@@ -86,6 +90,10 @@ async def repair_histories(database: AsyncDatabase[Document], histories: Histori
     repaired = 0
     for name, (at, bucket) in histories.repairs.items():
         same = {"_id": name} if at is None else {"_id": name, "position": at}
-        done = await database["history"].replace_one(same, bucket, upsert=at is None)
+        done = await database[COLLECTION].replace_one(same, bucket, upsert=at is None)
         repaired += done.matched_count or int(done.upserted_id is not None)
+    for (collection, number), (position, bucket) in histories.open_repairs.items():
+        document = {"_id": number, "position": position}
+        done = await database[collection].update_one(document, {"$set": {OPEN: bucket}})
+        repaired += done.matched_count
     return repaired

@@ -7,6 +7,7 @@ from bson.int64 import Int64
 
 from storelog.projector.change import Change, CustomerPayload
 from storelog.projector.read_models.document import Write, owned
+from storelog.projector.read_models.history import entry_of
 
 COLLECTION = "customers"
 
@@ -23,4 +24,4 @@ def fold(change: Change) -> list[Write]:
         "email": payload.email,
         "phoneNumber": payload.phoneNumber,
     }
-    return [owned(COLLECTION, number, change, fields)]
+    return [owned(COLLECTION, number, change, fields, [entry_of(change)])]

@@ -3,13 +3,15 @@
 Next: projector/read_models/orders.py
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
+from storelog.histories import Entry
 from storelog.projector.change import Change
 
 Fields = dict[str, Any]
@@ -21,6 +23,7 @@ class Write:
 
     `is_new`: the document begins here. `is_whole`: the fields are all of it, so that it may be made
     if it is missing. `is_mark`: set beside the owner's fields by another lane, in any order.
+    `entries`: what the thing's history gets.
     """
 
     collection: str
@@ -30,9 +33,16 @@ class Write:
     is_new: bool = False
     is_whole: bool = False
     is_mark: bool = False
+    entries: list[Entry] = field(default_factory=list)
 
 
-def owned(collection: str, document_id: int, change: Change, fields: Fields) -> Write:
+def owned(
+    collection: str,
+    document_id: int,
+    change: Change,
+    fields: Fields,
+    entries: Iterable[Entry] = (),
+) -> Write:
     """Return the write of a whole document by the lane that owns it."""
     is_new = change.event_type.endswith("Created")
     deletion: Fields = {"deleted": change.is_deletion, "bodyPosition": Int64(change.position)}
@@ -48,6 +58,7 @@ def owned(collection: str, document_id: int, change: Change, fields: Fields) -> 
         change.position,
         is_new=is_new,
         is_whole=True,
+        entries=list(entries),
     )
 
 

@@ -1,4 +1,4 @@
-"""The collection `history`: every event of each customer and product.
+"""What an event adds to the history of its customer or product.
 
 An order has two events at most: what is to know of them stands in its own document.
 Next: projector/history_writer.py
@@ -9,8 +9,8 @@ from storelog.histories import FIELDS, Entry, Facts
 from storelog.projector.change import Change, CustomerPayload, ProductPayload, SalePayload
 
 
-def entry_of(change: Change) -> Entry | None:
-    """Return what the change adds to a history; None for orders."""
+def entry_of(change: Change) -> Entry:
+    """Return what a change of a customer or product adds to its history."""
     payload, facts = change.payload, Facts()
     if isinstance(payload, SalePayload):
         facts = {
@@ -33,8 +33,6 @@ def entry_of(change: Change) -> Entry | None:
         facts |= {n: value for n in about if (value := getattr(payload, n)) is not None}
     elif isinstance(payload, CustomerPayload):
         facts = {name: getattr(payload, name) for name in FIELDS["customer"]}
-    else:
-        return None
     origin = change.origin
     return Entry(
         change.position,

@@ -7,6 +7,7 @@ from bson.int64 import Int64
 
 from storelog.projector.change import Change, ProductPayload, SalePayload
 from storelog.projector.read_models.document import Write, money, owned, placed
+from storelog.projector.read_models.history import entry_of
 
 COLLECTION = "products"
 
@@ -17,7 +18,8 @@ def fold(change: Change) -> list[Write]:
     if isinstance(payload, SalePayload):
         stock = {"stock": payload.remainingStock, "stockStatus": payload.stockStatus}
         number = Int64(payload.productId)
-        return [Write(COLLECTION, number, {**stock, **placed(change)}, change.position)]
+        fields = {**stock, **placed(change)}
+        return [Write(COLLECTION, number, fields, change.position, entries=[entry_of(change)])]
     if not isinstance(payload, ProductPayload):
         return []
     number = Int64(payload.productId)
@@ -28,4 +30,4 @@ def fold(change: Change) -> list[Write]:
         "stock": payload.stock,
         "stockStatus": payload.stockStatus,
     }
-    return [owned(COLLECTION, number, change, fields)]
+    return [owned(COLLECTION, number, change, fields, [entry_of(change)])]
