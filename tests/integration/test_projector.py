@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from support.embedded import EmbeddedServers
 from support.kafka import HostileRelay
@@ -54,6 +55,30 @@ def test_a_missing_record_is_waited_for_and_then_all_goes_on(traded: System) -> 
     relay.send(missing)
     relay.flush()
     traded.wait_projected()
+    verified(traded)
+
+
+def test_a_transaction_left_open_by_another_projector_holds_up_nobody(traded: System) -> None:
+    relay = HostileRelay(traded.settings)
+    relay.send_shuffled(9)
+    relay.announce()
+    traded.wait_projected()
+    traded.signal("projector", signal.SIGKILL)
+    product = traded.new_product(stock=5)["productId"]
+    created = HostileRelay(traded.settings)
+    with traded.mongo.client.start_session() as session:
+        session.start_transaction()
+        taken = {"_id": product, "words": [], "position": 0}
+        traded.mongo.product_names.insert_one(taken, session=session)
+        left = {"session": bytes(session.session_id["id"])}
+        traded.mongo.checkpoints.update_many({}, {"$set": left})
+        created.send(created.outgoing[-1])
+        created.flush()
+        created.announce()
+        traded.start("projector")
+        traded.wait_projected()
+        with pytest.raises(OperationFailure):
+            session.commit_transaction()
     verified(traded)
 
 

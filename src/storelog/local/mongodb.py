@@ -68,7 +68,8 @@ def _choose(home: Path | None, port: int) -> tuple[str, list[str], str]:
     except PackageNotFoundError:
         release = ""
     argv = [str(python), *shared, _folder(home, "secantusdb"), "--cache-size", "256M"]
-    return "SecantusDB", [*argv, "--log-level", "WARNING"], release
+    # Without a replica set's oplog, which nobody here follows, an update costs a third less.
+    return "SecantusDB", [*argv, "--standalone", "--log-level", "WARNING"], release
 
 
 def _folder(home: Path | None, name: str) -> str:

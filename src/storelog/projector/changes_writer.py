@@ -42,8 +42,8 @@ class ChangesWriter:
             for block, entries in self._blocks.items()
         ]
         try:
-            with self._footing.step():
-                self._collection.insert_many(documents, ordered=False)
+            with self._footing.step() as session:
+                self._collection.insert_many(documents, ordered=False, session=session)
         except BulkWriteError as error:
             # A crash came after this was written: what stands there begins no later than this.
             existing(error)

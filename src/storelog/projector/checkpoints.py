@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from bson.int64 import Int64
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -59,7 +60,8 @@ class Bounds:
 class Checkpoint:
     """One lane's place. `offsets`: for each topic, the first offset to read again.
 
-    `read_at`: when the relay last looked and found nothing beyond `safe`.
+    `read_at`: when the relay last looked and found nothing beyond `safe`. `session`: whose
+    transactions write this lane.
     """
 
     lane: int
@@ -72,6 +74,7 @@ class Checkpoint:
     dead_letters: int = 0
     offsets: dict[str, int] = field(default_factory=dict)
     bounds: Bounds = Bounds()
+    session: bytes | None = None
 
 
 class Fenced(Exception):
@@ -104,10 +107,16 @@ def load(database: Database[dict[str, Any]], lane: int) -> Checkpoint:
             bytes(found["moments"]),
             found["isLate"],
         ),
+        found.get("session"),
     )
 
 
-def save(database: Database[dict[str, Any]], old: Checkpoint, new: Checkpoint) -> Checkpoint:
+def save(
+    database: Database[dict[str, Any]],
+    old: Checkpoint,
+    new: Checkpoint,
+    session: ClientSession | None = None,
+) -> Checkpoint:
     """Move the checkpoint from `old` to `new` and return it. Raises Fenced."""
     fields = {
         "position": Int64(new.position),
@@ -125,6 +134,7 @@ def save(database: Database[dict[str, Any]], old: Checkpoint, new: Checkpoint) -
         "momentBlocks": Int64(new.bounds.blocks),
         "moments": new.bounds.rows,
         "isLate": new.bounds.is_late,
+        "session": new.session,
         # Topic names have dots, which field names should not.
         "offsets": [{"topic": t, "offset": Int64(o)} for t, o in sorted(new.offsets.items())],
     }
@@ -133,7 +143,9 @@ def save(database: Database[dict[str, Any]], old: Checkpoint, new: Checkpoint) -
     expected = {"_id": old.lane, **place}
     is_first = old == Checkpoint(old.lane)
     try:
-        done = database[CHECKPOINTS].update_one(expected, {"$set": fields}, upsert=is_first)
+        done = database[CHECKPOINTS].update_one(
+            expected, {"$set": fields}, upsert=is_first, session=session
+        )
     except DuplicateKeyError as error:
         raise Fenced(f"lane {old.lane}") from error
     if not is_first and done.matched_count == 0:

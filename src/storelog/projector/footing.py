@@ -1,9 +1,14 @@
-"""Tells whether MongoDB still holds what a lane was loaded from, before anything is written to it.
+"""What a lane's writes stand on: the checkpoint that they follow; and one transaction, if it can.
 
 A server can come back empty or from an older copy without an error: the driver opens a new
 connection by itself. What is folded onto documents of another time would be wrong for ever, so the
 lane's checkpoint is looked at again whenever the last answer is older than a server could be
 exchanged in; and now and then while nothing is to be written, so that a quiet lane heals too.
+
+Nothing needs a transaction: each write is guarded by itself. But a server may commit, and so wait
+for its disk, for each updated document by itself; in a transaction it does so once a batch. One
+that a killed or paused projector left open would hold its documents for a minute: so the checkpoint
+names the session, and who takes the lane over ends it first.
 Next: projector/writer.py
 """
 
@@ -11,13 +16,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
+import structlog
+from bson.binary import UUID_SUBTYPE, Binary
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError, OperationFailure
 
-from storelog.projector.checkpoints import Checkpoint, Fenced, load
+from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced, load
 
 SURE_SECONDS = 0.5
 IDLE_SECONDS = 2.0
+_log = structlog.get_logger()
+
+
+class Repeated(Fenced):
+    """Something is there already: the lane is loaded again, and begins without a transaction."""
 
 
 class Footing:
@@ -29,6 +44,10 @@ class Footing:
         self._database = database
         self._checkpoint = checkpoint
         self._sure_at = time.monotonic()
+        self._lasting: ClientSession | None = None
+        # Not in a first batch: it may be there already in part, which would end a transaction.
+        self._is_first = True
+        self.session: ClientSession | None = None
 
     def hold(self, within: float = SURE_SECONDS) -> None:
         """Look at the checkpoint, unless `within` seconds ago. Raises Fenced and PyMongoError."""
@@ -42,11 +61,55 @@ class Footing:
         self._sure_at = now
 
     @contextmanager
-    def step(self) -> Iterator[None]:
+    def batch(self) -> Iterator[None]:
+        """Surround the writes of a batch and of its checkpoint: all or none, where there can be."""
+        if self._is_first and _has_transactions(self._database):
+            self._lasting = self._database.client.start_session()
+        if self._is_first or self._lasting is None:
+            yield
+            self._is_first = False
+            return
+        with self._lasting.start_transaction(write_concern=self._database.write_concern):
+            self.session = self._lasting
+            try:
+                yield
+            finally:
+                self.session = None
+
+    @property
+    def session_id(self) -> bytes | None:
+        """Return what names the session of this lane's transactions, if it has any."""
+        return None if self._lasting is None else bytes(self._lasting.session_id["id"])
+
+    @contextmanager
+    def step(self) -> Iterator[ClientSession | None]:
         """Surround one write: a quick answer comes from the server that was looked at."""
         self.hold()
         began = time.monotonic()
-        yield
+        try:
+            yield self.session
+        except BulkWriteError as error:
+            if self.session is not None:
+                raise Repeated(str(error.details)[:300]) from error
+            raise
         now = time.monotonic()
         if now - began < SURE_SECONDS:
             self._sure_at = now
+
+
+def end_session(database: Database[dict[str, Any]], session_id: bytes) -> None:
+    """End another's transaction, whatever it has written. Raises PyMongoError."""
+    name = {"id": Binary(session_id, UUID_SUBTYPE)}
+    database.client.admin.command("killSessions", [name])
+
+
+def _has_transactions(database: Database[dict[str, Any]]) -> bool:
+    """Tell whether the server has transactions, and lets one end them; one alone may have none."""
+    try:
+        with database.client.start_session() as session, session.start_transaction():
+            database[CHECKPOINTS].find_one({}, {"_id": 1}, session=session)
+        end_session(database, uuid4().bytes)
+    except OperationFailure as error:
+        _log.info("the lanes go on without transactions", cause=str(error)[:200])
+        return False
+    return True

@@ -59,8 +59,9 @@ class HistoryWriter:
         found: dict[int, Document] = {}
         for start in range(0, len(ids), IDS_AT_ONCE):
             some = {"_id": {"$in": ids[start : start + IDS_AT_ONCE]}}
-            with self._footing.step():
-                documents = list(collection.find(some, {"position": 1, OPEN: 1}))
+            with self._footing.step() as session:
+                fields = {"position": 1, OPEN: 1}
+                documents = list(collection.find(some, fields, session=session))
             found |= {document["_id"]: document for document in documents}
         return found
 
@@ -68,8 +69,8 @@ class HistoryWriter:
         if not closed:
             return
         try:
-            with self._footing.step():
-                self._history.insert_many(closed, ordered=False)
+            with self._footing.step() as session:
+                self._history.insert_many(closed, ordered=False, session=session)
         except BulkWriteError as error:
             existing(error)
 

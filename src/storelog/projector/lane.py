@@ -17,8 +17,9 @@ from pymongo.database import Database
 from storelog import tracing
 from storelog.errors import HistoryMismatch, PoisonRecord
 from storelog.projector import checkpoints, dead_letters, measures
+from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.folding import Folding
-from storelog.projector.footing import IDLE_SECONDS, Footing
+from storelog.projector.footing import IDLE_SECONDS, Footing, end_session
 from storelog.projector.history import History
 from storelog.projector.merge import LaneMerge
 from storelog.projector.record import Record, Watermark, read_record, read_watermark
@@ -42,7 +43,7 @@ class Lane:
         self._database = database
         self.number = number
         self._prefix = topic_prefix
-        self.checkpoint = checkpoints.load(database, number)
+        self.checkpoint = _take_over(database, number)
         self.merge = LaneMerge(self.checkpoint.position)
         self._footing = Footing(database, lambda: self.checkpoint)
         self._folding = Folding(database, number, self.checkpoint.bounds, self._footing)
@@ -105,19 +106,22 @@ class Lane:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
         began_ns = time.time_ns()
         if records or self._has_foreign:
-            self._has_foreign = False
-            with measures.WRITE.timing():
-                has_letters = self._folding.write()
-            if has_letters:
-                self._count_letters()
-        if records:
-            measures.BATCH_EVENTS.observe(len(records))
-            measures.EVENTS.add(len(records))
+            with measures.WRITE.timing(), self._footing.batch():
+                self._write(records)
+        else:
+            self._save(records)
         written_ns = time.time_ns()
-        self._save(records)
         if tracing.is_on():
             measures.trace_records(records, began_ns, written_ns)
         return len(records) == MAX_BATCH
+
+    def _write(self, records: list[Record]) -> None:
+        self._has_foreign = False
+        if self._folding.write():
+            self._count_letters()
+        self._save(records)
+        measures.BATCH_EVENTS.observe(len(records))
+        measures.EVENTS.add(len(records))
 
     def retry_asked(self) -> None:
         """Do with dead letters what was asked for. Raises PyMongoError and Fenced."""
@@ -127,7 +131,7 @@ class Lane:
     def _count_letters(self) -> None:
         held_up = dead_letters.count(self._database, self.number)
         new = replace(self.checkpoint, dead_letters=held_up, bounds=self._folding.bounds)
-        self.checkpoint = checkpoints.save(self._database, self.checkpoint, new)
+        self.checkpoint = self._checkpoint_saved(new)
 
     def _save(self, records: list[Record]) -> None:
         new = self.checkpoint
@@ -155,9 +159,14 @@ class Lane:
         self._read_at = None
         if new is not self.checkpoint:
             new = replace(new, offsets=self._resume_offsets())
-            self.checkpoint = checkpoints.save(self._database, self.checkpoint, new)
+            self.checkpoint = self._checkpoint_saved(new)
         marks = self._marks
         self.behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
+
+    def _checkpoint_saved(self, new: Checkpoint) -> Checkpoint:
+        footing = self._footing
+        new = replace(new, session=footing.session_id)
+        return checkpoints.save(self._database, self.checkpoint, new, footing.session)
 
     def _resume_offsets(self) -> dict[str, int]:
         """Return where to read on after a crash: what waits in memory is to be read again."""
@@ -167,3 +176,12 @@ class Lane:
             if waiting is not None:
                 offsets[topic] = min(waiting, offsets[topic])
         return offsets
+
+
+def _take_over(database: Database[dict[str, Any]], number: int) -> Checkpoint:
+    """Return the checkpoint once no other's transaction can move it. Raises PyMongoError."""
+    known = checkpoints.load(database, number)
+    if known.session is None:
+        return known
+    end_session(database, known.session)
+    return checkpoints.load(database, number)

@@ -60,7 +60,8 @@ class LedgerWriter:
             self._close()
 
     def _read(self, leaf: int) -> list[Fact]:
-        found = self._leaves.find_one({"_id": f"{self._lane}/{leaf}"})
+        name = {"_id": f"{self._lane}/{leaf}"}
+        found = self._leaves.find_one(name, session=self._footing.session)
         return [] if found is None else list(facts_of_leaf(found))
 
     def write(self, facts: Iterable[Fact], *, are_late: bool = False) -> None:
@@ -98,15 +99,16 @@ class LedgerWriter:
         if count == 0:
             leaf = {"_id": name, "lane": self._lane, "count": now, "chunks": [chunk]}
             try:
-                with self._footing.step():
-                    self._leaves.insert_one({**leaf, "position": Int64(position)})
+                with self._footing.step() as session:
+                    self._leaves.insert_one({**leaf, "position": Int64(position)}, session=session)
             except DuplicateKeyError as error:
                 raise Fenced(f"ledger {name}") from error
         else:
             fields = {"count": now, "position": Int64(position)}
             change = {"$push": {"chunks": chunk}, "$set": fields}
-            with self._footing.step():
-                done = self._leaves.update_one({"_id": name, "count": count}, change)
+            same = {"_id": name, "count": count}
+            with self._footing.step() as session:
+                done = self._leaves.update_one(same, change, session=session)
             if done.matched_count == 0:
                 raise Fenced(f"ledger {name}")
         self._facts += facts
@@ -130,7 +132,8 @@ class LedgerWriter:
 
     def _node(self, level: int, index: int) -> Document:
         """Return a node, made again from what is below it should somebody have removed it."""
-        found = self._nodes.find_one({"_id": f"{self._lane}/{level}/{index}"})
+        name = {"_id": f"{self._lane}/{level}/{index}"}
+        found = self._nodes.find_one(name, session=self._footing.session)
         if found is not None:
             return found
         made = (
@@ -141,8 +144,8 @@ class LedgerWriter:
 
     def _insert(self, node: Document) -> None:
         # One that was written before a crash is the same: a full leaf has one node only.
-        with suppress(DuplicateKeyError), self._footing.step():
-            self._nodes.insert_one(stored(node))
+        with suppress(DuplicateKeyError), self._footing.step() as session:
+            self._nodes.insert_one(stored(node), session=session)
 
 
 def stored(node: Document) -> Document:

@@ -57,8 +57,8 @@ class MomentsWriter:
             self._rows, self._blocks = self._rows[BLOCK_ROWS:], self._blocks + 1
         if full:
             try:
-                with self._footing.step():
-                    self._collection.insert_many(full, ordered=False)
+                with self._footing.step() as session:
+                    self._collection.insert_many(full, ordered=False, session=session)
             except BulkWriteError as error:
                 # One that was written before a crash is of the same events, with the same rows.
                 existing(error)

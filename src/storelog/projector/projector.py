@@ -28,6 +28,7 @@ from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, wate
 from storelog.projector import measures
 from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
+from storelog.projector.footing import Repeated
 from storelog.projector.lane import Lane
 from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
 from storelog.projector.promotion import ABANDONED_SECONDS, thaw
@@ -223,10 +224,11 @@ class Projector:
     def _recover(self, consumer: Consumer, error: Exception) -> None:
         """Drop what is in memory, wait, and load the checkpoints again."""
         measures.RETRIES.add()
-        self._trouble = f"A server behind is away or this lane was taken: {error}"[:300]
-        _log.warning("projector waits", error=str(error)[:300], seconds=self._back_off)
-        self._stop.wait(self._back_off)
-        self._back_off = min(2 * self._back_off, MAX_BACK_OFF_SECONDS)
+        if not isinstance(error, Repeated):
+            self._trouble = f"A server behind is away or this lane was taken: {error}"[:300]
+            _log.warning("projector waits", error=str(error)[:300], seconds=self._back_off)
+            self._stop.wait(self._back_off)
+            self._back_off = min(2 * self._back_off, MAX_BACK_OFF_SECONDS)
         if self._owned:
             try:
                 self._load(consumer)

@@ -11,6 +11,7 @@ from typing import Any
 
 from bson.int64 import Int64
 from pymongo import InsertOne, UpdateOne
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -61,8 +62,8 @@ class BatchWriter:
                 UpdateOne({"_id": i}, {"$set": write.fields}, upsert=True)
                 for i, write in writes.items()
             ]
-            with self._footing.step():
-                _bulk_again(self._database[collection], operations)
+            with self._footing.step() as session:
+                _bulk_again(self._database[collection], operations, session)
         self._writes, self._marks = {}, {}
 
     def _write(self, collection: Collection[dict[str, Any]], writes: list[Write]) -> None:
@@ -79,15 +80,15 @@ class BatchWriter:
         if new:
             documents = [{"_id": write.document_id, **_fields(write, buckets)} for write in new]
             try:
-                with self._footing.step():
-                    collection.insert_many(documents, ordered=False)
+                with self._footing.step() as session:
+                    collection.insert_many(documents, ordered=False, session=session)
             except BulkWriteError as error:
                 updates += [
                     _guarded(new[index], buckets, may_make=False) for index in existing(error)
                 ]
         if updates:
-            with self._footing.step():
-                _bulk_again(collection, updates)
+            with self._footing.step() as session:
+                _bulk_again(collection, updates, session)
 
 
 def _fields(write: Write, buckets: dict[int, Bucket]) -> dict[str, Any]:
@@ -104,11 +105,17 @@ def _guarded(write: Write, buckets: dict[int, Bucket], *, may_make: bool = True)
     return UpdateOne(older, change, upsert=write.is_whole and may_make)
 
 
-def _bulk_again(collection: Collection[dict[str, Any]], operations: list[UpdateOne]) -> None:
+def _bulk_again(
+    collection: Collection[dict[str, Any]],
+    operations: list[UpdateOne],
+    session: ClientSession | None,
+) -> None:
     """Write; an upsert that found its document made meanwhile is repeated as a plain update."""
     try:
-        collection.bulk_write(operations, ordered=False)
+        collection.bulk_write(operations, ordered=False, session=session)
     except BulkWriteError as error:
+        if session is not None:
+            raise
         again = [operations[index] for index in existing(error)]
         plain = [UpdateOne(o._filter, o._doc, upsert=False) for o in again]
         collection.bulk_write(plain, ordered=False)

@@ -16,6 +16,7 @@ from storelog.errors import Unavailable
 from storelog.query_service.view import View
 
 POLL_SECONDS = 0.015
+BUSY_SHARE = 2.0
 MAX_WAITERS = 5_000
 RELEASED_AT_ONCE = 25
 _log = structlog.get_logger()
@@ -58,7 +59,9 @@ class Positions:
         self._fail(Unavailable("The service stops."))
 
     async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiters:
+            began = loop.time()
             try:
                 view = await self._read()
             except PyMongoError as error:
@@ -66,7 +69,8 @@ class Positions:
                 self._fail(Unavailable("MongoDB is away or too busy."))
                 return
             self._release(view)
-            await asyncio.sleep(POLL_SECONDS)
+            # A busy server is asked less often: what is asked here is done later there.
+            await asyncio.sleep(max(POLL_SECONDS, BUSY_SHARE * (loop.time() - began)))
 
     def _release(self, view: View) -> None:
         """Let some go on who wait for no more: all at once, they would stand in one another's way.
