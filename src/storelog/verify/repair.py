@@ -13,6 +13,7 @@ from storelog.histories import COLLECTION, OPEN
 from storelog.ledgers import LEDGER, NODES, Fact, facts_of_leaf
 from storelog.verify.history import Histories
 from storelog.verify.ledger import Ledger, leaf_fields
+from storelog.verify.report import Report
 from storelog.verify.suspects import MARKS, Inspection, Repair
 
 Document = dict[str, Any]
@@ -66,7 +67,7 @@ async def repair_ledger(database: AsyncDatabase[Document], ledger: Ledger) -> in
             repaired += (await leaves.replace_one(same, mended)).matched_count
     for fact in ledger.missing():
         repaired += await _put_back(leaves, fact)
-    again = ledger.again()
+    again = Ledger(database, Report(), 0)
     await again.finish()
     for name, node in again.node_repairs.items():
         await database[NODES].replace_one({"_id": name}, node, upsert=True)

@@ -144,7 +144,7 @@ class _Run:
             await self._compare_newer(model, written, newest)
             await histories.finish()
             await ledger.finish()
-            inspection = await self._inspect(model)
+            inspection = await self._inspect(model, ledger)
             if repair:
                 if inspection is not None:
                     report.repaired = await repair_documents(self._database, inspection)
@@ -209,17 +209,23 @@ class _Run:
             changes = self._without_dead(self._changes(event for event, _ in events))
             await model.fold_later(changes)
 
-    async def _inspect(self, model: ReadModel) -> Inspection | None:
+    async def _inspect(self, model: ReadModel, ledger: Ledger) -> Inspection | None:
         """Look closely at what does not agree, with the log read again up to its present end."""
         inspection = model.inspection()
-        if inspection is None:
+        if inspection is None and not ledger.suspects:
             return None
-        await inspection.read()
+        if inspection is not None:
+            await inspection.read()
         await self._read_dead_letters()
         head = await self._connection.fetchval("SELECT position FROM log_head")
         async for events in read_log(self._connection, 0, head):
             changes = self._changes((event for event, _ in events), is_again=True)
-            await inspection.fold(self._without_dead(changes))
+            changes = self._without_dead(changes)
+            ledger.fold_closely(changes)
+            if inspection is not None:
+                await inspection.fold(changes)
             self._progress("inspected", events[-1][0].position, head)
-        inspection.finish()
+        await ledger.finish_closely()
+        if inspection is not None:
+            inspection.finish()
         return inspection
