@@ -7,6 +7,7 @@ SecantusDB (GPL-2.0) is only ever started as a separate program, never imported.
 Next: local/supervisor.py
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,18 @@ from pymongo.errors import PyMongoError
 
 from storelog.errors import CannotRun
 from storelog.local import mongodb_download
+from storelog.local.files import Files
 from storelog.local.ports import HOST
 from storelog.local.program import Program
 
 DATABASE = "storelog"
+# How SecantusDB ends on files that it cannot open. EINVAL: a table without its columns, the first
+# step of making one; else WiredTiger's words for damage. Not a full disk, a lock, missing rights.
+UNREADABLE = re.compile(
+    r"storage\.py.*^_wiredtiger\.WiredTigerError: "
+    r"(Invalid argument|No such file or directory|WT_TRY_SALVAGE\b|WT_ERROR\b)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def url(port: int) -> str:
@@ -33,14 +42,22 @@ def url(port: int) -> str:
 def program(data_dir: Path, port: int) -> Program:
     """Return the first server that this machine has. Raises CannotRun."""
     name, argv, release = _choose(data_dir / "mongodb", port)
+    files = _files(data_dir / "mongodb" / name.lower()) if name == "SecantusDB" else None
     return Program(
         "mongodb",
         argv,
         data_dir / "logs" / "mongodb.log",
-        lambda: _is_ready(port),
+        lambda: _is_ready(port, files),
         version=f"{name} {release}".strip(),
         gives_way=True,
+        files=files,
     )
+
+
+def _files(folder: Path) -> Files:
+    files = Files(folder, "secantus_documents_*", UNREADABLE)
+    files.clear_unfinished()
+    return files
 
 
 def describe() -> str:
@@ -88,7 +105,7 @@ def _release(mongod: str) -> str:
     return said.stdout.split("\n", 1)[0].rpartition(" ")[2]
 
 
-def _is_ready(port: int) -> bool:
+def _is_ready(port: int, files: Files | None) -> bool:
     client: MongoClient[dict[str, Any]] = MongoClient(
         HOST, port, directConnection=True, serverSelectionTimeoutMS=500, socketTimeoutMS=2000
     )
@@ -98,4 +115,6 @@ def _is_ready(port: int) -> bool:
         return False
     finally:
         client.close()
+    if files is not None:
+        files.has_started()
     return True

@@ -2,7 +2,7 @@
 
 Each runs in a session of its own, so that Ctrl-C at a terminal reaches only `up`, which then stops
 everything in order. Its output goes to a file under `logs/`.
-Next: local/supervisor.py
+Next: local/files.py
 """
 
 import os
@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from storelog.local import priority
+from storelog.local.files import Files
 
 STOP_SECONDS = 15.0
 MAX_RESTART_WAIT_SECONDS = 5.0
 MAX_LOG_BYTES = 20 * 1024 * 1024
+MAX_SAID_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
@@ -36,8 +38,10 @@ class Program:
     gives_way: bool = False
     state: str = "stopped"
     restarts: int = 0
+    files: Files | None = None
     process: "subprocess.Popen[bytes] | None" = None
     start_at: float = 0.0
+    log_from: int = 0
 
     @property
     def pid(self) -> int | None:
@@ -49,6 +53,7 @@ class Program:
         if self.log_path.is_file() and self.log_path.stat().st_size > MAX_LOG_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".old"))
         with self.log_path.open("ab") as log:
+            self.log_from = log.tell()
             self.process = subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
@@ -83,6 +88,25 @@ class Program:
         self.start_at = time.monotonic() + wait
         self.restarts += 1
         return code
+
+    def mend_files(self) -> str | None:
+        """After an ending: set aside files that the program cannot open; say so where it was done.
+
+        Call it once for each ending, before the next start.
+        """
+        if self.files is None:
+            return None
+        with self.log_path.open("rb") as log:
+            log.seek(self.log_from)
+            said = log.read(MAX_SAID_BYTES).decode("utf-8", "replace")
+        kept = self.files.set_aside_after(said)
+        if kept is None:
+            return None
+        return (
+            f"{self.name} cannot open its files: they are kept in {kept}; it starts empty, and the"
+            " projector fills it again from Kafka (where the number of lanes was ever raised:"
+            " `storelog rebuild --promote`)"
+        )
 
     def ask_to_stop(self) -> None:
         """Send the stop signal."""

@@ -147,6 +147,8 @@ class Supervisor:
                 self._forget(pid)
                 code = program.schedule_restart()
                 self._say(f"{program.name} ended ({_ending(code)}); restart {program.restarts}")
+                if mended := program.mend_files():
+                    self._say(mended)
             if program.process is None and time.monotonic() >= program.start_at:
                 self._launch(program)
             if program.state != before:

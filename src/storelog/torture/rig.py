@@ -174,6 +174,8 @@ class Rig:
             program.start_at = time.monotonic() + RESTART_SECONDS
             if code != -signal.SIGKILL and not self._held[name]:
                 self.endings[f"{name} by itself, exit {code}"] += 1
+            if program.mend_files():
+                self.endings[f"{name} with files that it cannot open, set aside"] += 1
         down = program.process is None and not self._held[name] and not self._closing.is_set()
         if down and time.monotonic() >= program.start_at:
             self._launch(name, program)

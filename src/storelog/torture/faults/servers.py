@@ -130,9 +130,12 @@ def is_healed(trial: Trial, seconds: float) -> bool:
 
 def _empty(home: Path) -> None:
     """Remove every server's files; the folders stay."""
-    for folder in home.iterdir():
-        shutil.rmtree(folder)
-        folder.mkdir()
+    for place in home.iterdir():
+        if place.is_dir():
+            shutil.rmtree(place)
+            place.mkdir()
+        else:
+            place.unlink()
 
 
 def _files(trial: Trial) -> Path:
