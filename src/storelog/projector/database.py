@@ -48,19 +48,23 @@ class ReadModel(Protocol):
 
 READ_MODELS: tuple[ReadModel, ...] = (customers, products, orders, product_sold, *names.MODELS)
 DEAD_LETTERS = "dead_letters"
+ANSWER_SECONDS = 60.0
 Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
-def connect(settings: Settings) -> Database[Document]:
-    """Return the URI's database for writing; nothing is sent yet. Raises CannotRun."""
+def connect(settings: Settings, answer_seconds: float = ANSWER_SECONDS) -> Database[Document]:
+    """Return the URI's database for writing; nothing is sent yet. Raises CannotRun.
+
+    An operation that takes longer than `answer_seconds` is a NetworkTimeout.
+    """
     uri = mongodb_uri(settings)
     client: MongoClient[Document] = MongoClient(
         uri,
         appname="storelog projector",
         serverSelectionTimeoutMS=2_000,
         connectTimeoutMS=2_000,
-        socketTimeoutMS=60_000,
+        socketTimeoutMS=round(1000 * answer_seconds),
         maxPoolSize=4,
         retryWrites=False,
     )

@@ -95,13 +95,15 @@ class Lane:
         self._folding.keep_foreign(message, cause)
         self._has_foreign = True
 
-    def advance(self) -> bool:
-        """Apply the next records, and say how far the lane is. Returns whether more wait.
+    def advance(self, limit: int = MAX_BATCH) -> bool:
+        """Apply the next records, at most `limit`, and say how far the lane is.
+
+        Returns whether more wait.
 
         Raises PyMongoError and Fenced, after which the lane must be loaded again; HistoryMismatch.
         """
         self._footing.hold(IDLE_SECONDS)
-        records = self.merge.take(MAX_BATCH)
+        records = self.merge.take(limit)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
         began_ns = time.time_ns()
@@ -113,7 +115,7 @@ class Lane:
         written_ns = time.time_ns()
         if tracing.is_on():
             measures.trace_records(records, began_ns, written_ns)
-        return len(records) == MAX_BATCH
+        return len(records) == limit
 
     def _write(self, records: list[Record]) -> None:
         self._has_foreign = False

@@ -20,16 +20,17 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from pymongo.errors import PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
 from storelog.projector import measures
+from storelog.projector.alarm import Alarm
 from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
-from storelog.projector.lane import Lane
+from storelog.projector.lane import MAX_BATCH, Lane
 from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
 from storelog.projector.promotion import ABANDONED_SECONDS, thaw
 from storelog.read_side import Pointer
@@ -38,7 +39,9 @@ POLL_SECONDS = 0.5
 CONSUME_MESSAGES = 2_000
 MAX_MESSAGES = 10_000
 MAX_BACK_OFF_SECONDS = 5.0
-ALARM_SECONDS = 10.0
+# A wire that went deaf is given up after so long. What takes longer by itself is tried in smaller
+# batches, so that a slow server is not asked for the same again and again.
+ANSWER_SECONDS = 15.0
 LOOK_SECONDS = 1.0
 _CONSUMER = {
     "enable.auto.commit": False,
@@ -62,7 +65,7 @@ class Projector:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._home = connect(settings)
+        self._home = connect(settings, ANSWER_SECONDS)
         self._pointer: Pointer | None = None
         self._watermarks = watermark_topic(settings)
         self._topics = [*event_topics(settings), self._watermarks]
@@ -72,9 +75,8 @@ class Projector:
         self._trouble: str | None = "The projector is starting."
         self._back_off = 0.1
         self._owned: list[TopicPartition] = []
-        self._stuck_since: float | None = None
-        self._stuck_at: dict[int, int] = {}
-        self._rewound_at: dict[int, int] = {}
+        self._alarm = Alarm()
+        self._batch_events = MAX_BATCH
         self._look_at = 0.0
         self._frozen_by: str | None = None
         self._frozen_since = 0.0
@@ -113,6 +115,7 @@ class Projector:
                 try:
                     self._step(consumer)
                     self._back_off = 0.1
+                    self._batch_events = min(2 * self._batch_events, MAX_BATCH)
                 except (PyMongoError, Fenced, KafkaException) as error:
                     self._recover(consumer, error)
         finally:
@@ -127,11 +130,11 @@ class Projector:
         for message in self._poll(consumer, POLL_SECONDS):
             self._receive(message)
         for lane in self._lanes.values():
-            more |= lane.advance()
+            more |= lane.advance(self._batch_events)
         while more and not self._stop.is_set():
-            more = sum(lane.advance() for lane in self._lanes.values()) > 0
+            more = sum(lane.advance(self._batch_events) for lane in self._lanes.values()) > 0
         self._throttle(consumer)
-        self._alarm(consumer)
+        self._sound_alarm(consumer)
 
     def _look(self, consumer: Consumer) -> None:
         """Once a second, follow a promotion and do what is asked for about dead letters."""
@@ -224,6 +227,8 @@ class Projector:
     def _recover(self, consumer: Consumer, error: Exception) -> None:
         """Drop what is in memory, wait, and load the checkpoints again."""
         measures.RETRIES.add()
+        if isinstance(error, NetworkTimeout):
+            self._batch_events = max(self._batch_events // 8, 1)
         if not isinstance(error, Repeated):
             self._trouble = f"A server behind is away or this lane was taken: {error}"[:300]
             _log.warning("projector waits", error=str(error)[:300], seconds=self._back_off)
@@ -247,21 +252,13 @@ class Projector:
                     self._paused.remove(place)
                     consumer.resume([TopicPartition(topic, number)])
 
-    def _alarm(self, consumer: Consumer) -> None:
+    def _sound_alarm(self, consumer: Consumer) -> None:
         """Say so when a lane waits for a record that does not come, and look for it again."""
-        waiting = [lane for lane in self._lanes.values() if lane.is_waiting()]
-        if not waiting:
-            self._stuck_since = None
-            return
-        places = {lane.number: lane.merge.last for lane in waiting}
-        if self._stuck_since is None or places != self._stuck_at:
-            self._stuck_since, self._stuck_at = time.monotonic(), places
-        elif time.monotonic() - self._stuck_since > ALARM_SECONDS:
-            self._stuck_since = time.monotonic()
-            _log.error("a lane waits for the record that follows", positions=places)
-            if places != self._rewound_at:
-                self._rewound_at = places
-                self._rewind(consumer, places)
+        waiting = {n: lane.merge.last for n, lane in self._lanes.items() if lane.is_waiting()}
+        stuck = self._alarm.stuck(waiting, time.monotonic())
+        if stuck:
+            _log.error("a lane waits for the record that follows", positions=stuck)
+            self._rewind(consumer, self._alarm.to_read_again(stuck))
 
     def _rewind(self, consumer: Consumer, lanes: Iterable[int]) -> None:
         """Read lanes from the beginning, once for each place where they are stuck.

@@ -64,7 +64,11 @@ class Wire:
         self._mode = "dribble"
 
     def deafen(self) -> None:
-        """Swallow everything, close nothing: neither side hears of the other again."""
+        """Swallow everything, close nothing: neither side hears of the other again.
+
+        `happened` is set as soon as something is lost by it.
+        """
+        self.happened.clear()
         self._mode = "deaf"
 
     def cut(self) -> None:
@@ -130,6 +134,7 @@ class Wire:
                     link.late_answer.set()
                 elif link.is_deaf or self._mode == "deaf":
                     link.is_deaf = True
+                    self.happened.set()
                 elif self._is_lost(link, what, data):
                     break
                 elif what == "request" and self._is_put_off(link, source, sink, data):
