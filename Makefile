@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 
 .PHONY: help install up test test-retail test-pgadmin torture hostile fuzz postman generate schema
-.PHONY: docs audit check bench test-torture test-again
+.PHONY: docs audit check bench test-again
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -20,7 +20,7 @@ up: install ## start everything
 	@$(BIN)/storelog up
 
 test: install ## run every test, starting what it needs
-	$(BIN)/python -m pytest -m "not retail and not pgadmin and not fuzz and not torture" --durations=10
+	$(BIN)/python -m pytest -m "not retail and not pgadmin and not fuzz" --durations=10
 
 test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 	$(BIN)/python -m pytest -m pgadmin -s
@@ -29,10 +29,7 @@ test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names t
 	$(BIN)/python -m pytest -m retail -s
 
 test-again: install ## only the tests that failed the last time
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not retail and not pgadmin and not fuzz and not torture"
-
-test-torture: install ## every kind of fault once, from a seed that is printed
-	$(BIN)/python -m pytest -m torture -s
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not retail and not pgadmin and not fuzz"
 
 torture: install ## faults for MINUTES=10, from SEED=N or a new one
 	$(BIN)/storelog torture --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

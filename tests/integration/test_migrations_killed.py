@@ -1,19 +1,32 @@
-"""Migrations that are killed after any statement: run again, they make the same schema."""
+"""Migrations killed with -9 at any statement: run again, they make the same schema."""
 
 import asyncio
+import json
 import re
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 import asyncpg
-import pytest
 
 from storelog import migrations
 from storelog.config import Settings
 from support.embedded import EmbeddedServers
 
-KILL = "; SELECT pg_terminate_backend(pg_backend_pid());"
+Changes = list[tuple[str, str]]
+GATE = 0x47617465  # "Gate"
+WAIT = f"; SELECT pg_advisory_lock({GATE});"
+WAITING = "SELECT count(*) FROM pg_locks WHERE objid = $1 AND NOT granted"
+# Migrates with the changes that it reads: those up to a statement, and then the gate.
+MIGRATE = """
+import asyncio, json, sys
+from storelog import migrations
+changes = [tuple(change) for change in json.load(sys.stdin)]
+migrations._changes = lambda: changes
+asyncio.run(migrations.migrate(sys.argv[1], 3))
+"""
 SHAPE = """SELECT table_name, column_name, data_type, is_nullable, column_default
     FROM information_schema.columns WHERE table_schema = 'public' AND column_default IS NULL
     UNION ALL SELECT 'functions', proname, pg_get_functiondef(p.oid), '', '' FROM pg_proc p
@@ -46,25 +59,41 @@ async def shape(url: str) -> list[tuple[str, ...]]:
         await connection.close()
 
 
-def test_a_kill_after_any_statement_leaves_whole_migrations_only(
-    servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def kill_at_gate(gate: asyncpg.Connection, url: str, changes: Changes) -> None:
+    """Start a migration, kill -9 it while its last statement waits at the gate; open the gate."""
+    await gate.execute("SELECT pg_advisory_lock($1)", GATE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", MIGRATE, url, stdin=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(changes).encode())
+        process.stdin.close()
+        give_up_at = time.monotonic() + 60
+        while not await gate.fetchval(WAITING, GATE):
+            assert process.returncode is None, "the migration ended before its gate"
+            assert time.monotonic() < give_up_at, "the migration does not come to its gate"
+            await asyncio.sleep(0.01)
+    finally:
+        process.kill()
+        await process.wait()
+        await gate.execute("SELECT pg_advisory_unlock($1)", GATE)
+
+
+def test_kill_9_after_any_statement_leaves_whole_migrations_only(servers: EmbeddedServers) -> None:
     async def run() -> None:
         base = servers.settings
         whole = await new_database(base, "migrated_at_once")
         assert await migrations.migrate(whole, 3) == (3, None)
         url = await new_database(base, "migrated_with_kills")
-        changes = migrations._changes()
-        kills = 0
+        changes, kills = migrations._changes(), 0
+        gate = await asyncpg.connect(url)
         for number, (name, sql) in enumerate(changes):
             for beginning in beginnings(sql):
-                killed = [*changes[:number], (name, beginning + KILL)]
-                monkeypatch.setattr(migrations, "_changes", lambda killed=killed: killed)
-                with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
-                    await migrations.migrate(url, 3)
+                await kill_at_gate(gate, url, [*changes[:number], (name, beginning + WAIT)])
                 kills += 1
+        await gate.close()
         assert kills > 25
-        monkeypatch.undo()
         assert await migrations.migrate(url, 3) == (3, None)
         assert await shape(url) == await shape(whole)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from storelog.cli.options import AsJson, print_json
-from storelog.errors import BadUse
+from storelog.errors import BadUse, CannotRun
 
 
 def torture(
@@ -32,7 +32,7 @@ def torture(
         typer.Option(help="Kinds, separated by commas (default: all).", show_default=False),
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Each kind once and short, whatever --minutes says.")
+        bool, typer.Option("--once", help="Each short kind once, whatever --minutes says.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,10 +40,11 @@ def torture(
 
     Example: storelog torture --minutes 5 --faults kill,pause,wire-commit
     """
-    from storelog.torture.faults import FAULTS
+    from storelog.torture.faults import FAULTS, LONG
     from storelog.torture.torture import Plan, Torture, install_stop_signals
 
-    kinds = list(FAULTS) if faults is None else [kind.strip() for kind in faults.split(",")]
+    every = [kind for kind in FAULTS if not (once and kind in LONG)]
+    kinds = every if faults is None else [kind.strip() for kind in faults.split(",")]
     unknown = [kind for kind in kinds if kind not in FAULTS]
     if unknown:
         raise BadUse(f"--faults: {unknown[0]!r} is not one of {', '.join(FAULTS)}")
@@ -58,6 +59,8 @@ def torture(
     try:
         plan = Plan(chosen, kinds, minutes * 60, once)
         facts = Torture(plan, home.resolve(), _say).run()
+    except KeyboardInterrupt:
+        raise CannotRun("stopped before the system was ready: nothing was tried") from None
     finally:
         if data_dir is None and facts is not None and not facts["breaches"]:
             shutil.rmtree(home, ignore_errors=True)
@@ -69,6 +72,8 @@ def torture(
         _show(facts)
     if facts["breaches"]:
         raise typer.Exit(1)
+    if facts["interrupted"]:
+        raise CannotRun("stopped before the checks: no breach was seen until then, none is proven")
 
 
 def _say(line: str) -> None:
@@ -85,5 +90,7 @@ def _show(facts: dict[str, Any]) -> None:
             print(f"{name:<38} {value:>10}")
     for breach in facts["breaches"]:
         print(f"BREACH {breach}")
-    repeat = f"storelog torture --seed {facts['seed']}"
-    print("every promise held" if not facts["breaches"] else f"to repeat: {repeat}")
+    if facts["breaches"]:
+        print(f"to repeat: storelog torture --seed {facts['seed']}")
+    elif not facts["interrupted"]:
+        print("every promise held")

@@ -24,6 +24,7 @@ class Report:
     slowest_refusal: float = 0.0
     slowest_healing: float = 0.0
     lag_seconds: float = 0.0
+    is_interrupted: bool = False
 
     def breach(self, what: str) -> None:
         """Note that a promise did not hold."""
@@ -55,5 +56,6 @@ class Report:
             "refused_within_seconds": self.slowest_refusal,
             "healed_within_seconds": self.slowest_healing,
             "lag_seconds": self.lag_seconds,
+            "interrupted": self.is_interrupted,
             "breaches": self.breaches,
         }

@@ -63,7 +63,10 @@ class Torture:
         self._began = time.monotonic()
 
     def run(self) -> dict[str, Any]:
-        """Return the facts of the run. Raises CannotRun when the system does not even start."""
+        """Return the facts of the run, also of one that Ctrl-C ends before its checks.
+
+        Raises CannotRun when the system does not even start.
+        """
         ledger = Ledger(self._home / "ledger.jsonl")
         disks = self._disks()
         with Rig(self._home, disks) as rig, ThreadPoolExecutor(SHOPPERS + 1) as pool:
@@ -71,6 +74,10 @@ class Torture:
             try:
                 self._hurt(rig, ledger, pool)
                 self._look(rig, ledger)
+            except KeyboardInterrupt:
+                self._report.is_interrupted = True
+                self._say("stops; what was found so far follows")
+                rig.heal()
             finally:
                 self._stop.set()
             talker.result()
@@ -190,5 +197,12 @@ class Torture:
 
 
 def install_stop_signals() -> None:
-    """Turn SIGTERM into what Ctrl-C does, so that everything that was started is ended."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let the first Ctrl-C or SIGTERM end the run; while it ends, further ones are ignored."""
+
+    def stop(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)

@@ -23,6 +23,7 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "mongodb-away": servers.mongodb_away,
     "mongodb-wiped": servers.wipe_mongodb,
     "mongodb-older": servers.older_mongodb,
+    "away-minutes": servers.away_for_minutes,
     "wire-delayed": wires.delay,
     "wire-cut": wires.cut,
     "wire-half-open": wires.half_open,
@@ -32,4 +33,6 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "disk-full-kafka": disks.full_kafka,
     "disk-full-mongodb": disks.full_mongodb,
 }
+# Kinds that take minutes each: in a run that is given minutes, not where each comes once.
+LONG = ("away-minutes",)
 NEED_DISKS = tuple(name for name in FAULTS if name.startswith("disk-full"))

@@ -7,20 +7,23 @@ import signal
 import time
 
 from storelog.torture.faults.trial import Trial
-from storelog.torture.rig import PROCESSES, SERVERS
+from storelog.torture.rig import PROCESSES, SERVERS, TWINS
 
-KILLS = 8
+KILLS = 20
 # Longer than idle sessions (5 s) and consumer sessions (10 s) last.
 PAUSE_SECONDS = 12.0
 STOP_SECONDS = 10.0
 
 
 def kill(trial: Trial) -> None:
-    """kill -9 of one process after the other, and of two at once, at any step."""
+    """kill -9 of one process after the other, and of two at once, at any step.
+
+    Each kind as often as the others, whatever the number of its twins; as fast as they come back.
+    """
     for _ in range(KILLS):
-        names = trial.dice.sample(PROCESSES, trial.dice.choice((1, 1, 2)))
-        trial.rig.kill(*names)
-        trial.wait(0.1, 1.5)
+        kinds = trial.dice.sample(sorted(TWINS), trial.dice.choice((1, 1, 2)))
+        trial.rig.kill(*(f"{kind}-{trial.dice.randint(1, TWINS[kind])}" for kind in kinds))
+        trial.stop.wait(trial.dice.uniform(0.05, 0.8))
 
 
 def kill_ours(trial: Trial) -> None:

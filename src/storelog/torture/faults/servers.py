@@ -10,6 +10,7 @@ from pathlib import Path
 
 from storelog.torture.checks.progress import projected, written
 from storelog.torture.faults.trial import Trial
+from storelog.torture.rig import SERVERS
 
 HEAL_SECONDS = 60.0
 HEALED_EVENTS_A_SECOND = 200
@@ -25,14 +26,7 @@ def stop_postgresql(trial: Trial) -> None:
 
 def postgresql_away(trial: Trial) -> None:
     """PostgreSQL is away: commands get 503 within a second, reads go on."""
-    with trial.rig.held_down("postgresql"):
-        trial.rig.send("postgresql", signal.SIGQUIT)
-        trial.rig.wait_ended("postgresql")
-        trial.wait(1, 2)
-        trial.expect_commands_refused_in_time("PostgreSQL is away")
-        trial.expect_reads_go_on("PostgreSQL is away")
-        trial.wait(2, 8)
-    trial.rig.wait_ready(["postgresql"])
+    _away(trial, "postgresql", trial.dice.uniform(2, 8) * trial.scale)
 
 
 def kill_kafka(trial: Trial) -> None:
@@ -44,13 +38,7 @@ def kill_kafka(trial: Trial) -> None:
 
 def kafka_away(trial: Trial) -> None:
     """Kafka is away: commands are accepted as before, reads go on."""
-    with trial.rig.held_down("kafka"):
-        trial.rig.kill("kafka")
-        trial.wait(1, 2)
-        trial.expect_commands_accepted("Kafka is away")
-        trial.expect_reads_go_on("Kafka is away")
-        trial.wait(3, 12)
-    trial.rig.wait_ready(["kafka"])
+    _away(trial, "kafka", trial.dice.uniform(3, 12) * trial.scale)
 
 
 def kill_mongodb(trial: Trial) -> None:
@@ -63,12 +51,36 @@ def kill_mongodb(trial: Trial) -> None:
 
 def mongodb_away(trial: Trial) -> None:
     """MongoDB is away: commands are accepted as before."""
-    with trial.rig.held_down("mongodb"):
-        trial.rig.kill("mongodb")
+    _away(trial, "mongodb", trial.dice.uniform(3, 12) * trial.scale)
+
+
+def away_for_minutes(trial: Trial) -> None:
+    """One server is away for longer than every time-out; what holds at once holds at the end."""
+    _away(trial, trial.dice.choice(SERVERS), trial.dice.uniform(60, 180))
+
+
+def _away(trial: Trial, server: str, seconds: float) -> None:
+    with trial.rig.held_down(server):
+        if server == "postgresql":
+            trial.rig.send(server, signal.SIGQUIT)
+        else:
+            trial.rig.kill(server)
+        trial.rig.wait_ended(server)
         trial.wait(1, 2)
-        trial.expect_commands_accepted("MongoDB is away")
-        trial.wait(3, 12)
-    trial.rig.wait_ready(["mongodb"])
+        _expect_service_without(trial, server)
+        trial.stop.wait(seconds)
+        _expect_service_without(trial, server)
+    trial.rig.wait_ready([server])
+
+
+def _expect_service_without(trial: Trial, server: str) -> None:
+    meanwhile = f"{server} is away"
+    if server == "postgresql":
+        trial.expect_commands_refused_in_time(meanwhile)
+    else:
+        trial.expect_commands_accepted(meanwhile)
+    if server != "mongodb":
+        trial.expect_reads_go_on(meanwhile)
 
 
 def wipe_mongodb(trial: Trial) -> None:
