@@ -47,7 +47,12 @@ class Watchdog:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.wait(2 * GRACE_SECONDS)
+        try:
+            self._process.wait(2 * GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            # Somebody has stopped it.
+            self._process.kill()
+            self._process.wait()
 
 
 def main() -> None:

@@ -80,7 +80,9 @@ class Rig:
                 self._signal(program, signal.SIGCONT)
                 program.ask_to_stop()
             for program in running:
+                pid = program.pid
                 program.wait_stopped()
+                self._watchdog.forget(pid or 0)
         self._wires.close()
         self._watchdog.close()
         if self.disks is not None:
