@@ -40,14 +40,9 @@ def torture(
 
     Example: storelog torture --minutes 5 --faults kill,pause,wire-commit
     """
-    from storelog.torture.faults import FAULTS, LONG
     from storelog.torture.torture import Plan, Torture, install_stop_signals
 
-    every = [kind for kind in FAULTS if not (once and kind in LONG)]
-    kinds = every if faults is None else [kind.strip() for kind in faults.split(",")]
-    unknown = [kind for kind in kinds if kind not in FAULTS]
-    if unknown:
-        raise BadUse(f"--faults: {unknown[0]!r} is not one of {', '.join(FAULTS)}")
+    kinds = _kinds(faults, once=once)
     if data_dir is not None and data_dir.exists() and any(data_dir.iterdir()):
         raise BadUse(f"--data-dir {data_dir} is not empty: torture needs a new one")
     chosen = secrets.randbelow(10**6) if seed is None else seed
@@ -74,6 +69,17 @@ def torture(
         raise typer.Exit(1)
     if facts["interrupted"]:
         raise CannotRun("stopped before the checks: no breach was seen until then, none is proven")
+
+
+def _kinds(faults: str | None, *, once: bool) -> list[str]:
+    from storelog.torture.faults import FAULTS, LONG
+
+    every = [kind for kind in FAULTS if not (once and kind in LONG)]
+    kinds = every if faults is None else [kind.strip() for kind in faults.split(",")]
+    unknown = [kind for kind in kinds if kind not in FAULTS]
+    if unknown:
+        raise BadUse(f"--faults: {unknown[0]!r} is not one of {', '.join(FAULTS)}")
+    return kinds
 
 
 def _say(line: str) -> None:
