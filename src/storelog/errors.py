@@ -27,6 +27,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+# Characters of a pointer that an answer repeats.
+MAX_POINTER = 200
+
 
 class StorelogError(Exception):
     """The root: whatever is raised on purpose."""
@@ -56,6 +59,12 @@ class Malformed(Refusal):
         super().__init__(slug, detail)
 
 
+def _shown(pointer: str) -> str:
+    """Return a pointer as it can be answered: its names are the client's, and may be anything."""
+    shown = pointer if len(pointer) <= MAX_POINTER else pointer[: MAX_POINTER - 1] + "\u2026"
+    return shown.encode("utf-8", "replace").decode()
+
+
 class InvalidFields(Refusal):
     """Fields of a body (JSON pointers) or parameters (`?name`) break their limits."""
 
@@ -66,7 +75,7 @@ class InvalidFields(Refusal):
         detail: str = "The request has fields that are not allowed as they are.",
     ) -> None:
         super().__init__(
-            slug, detail, {"errors": [{"pointer": at, "detail": why} for at, why in errors]}
+            slug, detail, {"errors": [{"pointer": _shown(at), "detail": why} for at, why in errors]}
         )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from storelog.client import Line, Storelog
+from storelog.query_service.paging import make_cursor
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System
 
@@ -98,6 +99,16 @@ def test_a_cursor_is_good_for_its_own_search_only(small: System) -> None:
         assert small.queries.get(f"/products?{query}&cursor={cursor}").status == 422
 
 
+@pytest.mark.parametrize("part", [2**62, -(2**62), 2**63 - 1, 0])
+@pytest.mark.parametrize("sort", ["id", "-id"])
+def test_a_forged_cursor_costs_no_more_than_another(small: System, sort: str, part: int) -> None:
+    # Once it set out from there in steps of 4,096 ids, and nobody else was answered meanwhile.
+    filters = {"list": "products", "q": "", "sort": sort}
+    cursor = make_cursor(filters, [part])
+    reply = small.queries.get(f"/products?sort={sort}&cursor={cursor}")
+    assert reply.status in (200, 422)
+
+
 def test_orders_go_up_and_down_and_are_counted(small: System) -> None:
     customer = small.new_customer()["customerId"]
     body: dict[str, Any] = {"customerId": customer}
@@ -123,6 +134,19 @@ def test_orders_go_up_and_down_and_are_counted(small: System) -> None:
         joined = "&" if "?" in path else "?"
         reply = small.queries.get(f"{path}{joined}limit=1&count=true").json
         assert (reply["count"], reply["countIsExact"]) == (count, True)
+
+
+@pytest.mark.parametrize("path", ["/product-sold", "/orders", "/orders?sort=orderDate"])
+@pytest.mark.parametrize("part", [2**62, -(2**62), 2**63 - 1, -(2**63)])
+def test_a_forged_cursor_is_never_a_failure(small: System, path: str, part: int) -> None:
+    filters: dict[str, Any] = {"list": "product-sold", "cancelled": False}
+    if path != "/product-sold":
+        sort = "orderDate" if "sort" in path else "-orderDate"
+        filters = {"list": "orders", "productId": None, "sort": sort}
+    key = [part] * (3 if path == "/product-sold" else 2)
+    cursor = make_cursor({**filters, "from": None, "to": None}, key)
+    reply = small.queries.get(f"{path}{'&' if '?' in path else '?'}cursor={cursor}")
+    assert reply.status == (200 if abs(part) <= 2**62 else 422)
 
 
 def test_walking_pages_during_writes_sees_each_unchanged_item_exactly_once(system: System) -> None:

@@ -45,12 +45,40 @@ def test_its_openapi_document_is_valid_and_lists_the_problems(service: Client) -
     "path",
     ["/nothing", "/orders/0", "/orders/01", "/orders/-1", "/orders/x", "/orders/1.0", "/orders/",
      "//orders", "/orders/9223372036854775808", "/orders/1/2", "/orders%2F1", "/%00",
-     "/customers/%D9%A1"],
+     "/customers/%D9%A1", "/customers/1%D9%A1"],
 )  # fmt: skip
 def test_paths_and_ids_that_are_none_are_404(service: Client, path: str) -> None:
     reply = service.get(path)
     assert reply.status == 404
     assert reply.slug == "not-found"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ([], 400),
+        (["Host: a", "Host: b"], 400),
+        (["Host: a", "Authorization: Bearer a", "Authorization: Bearer b"], 400),
+        (["Host: a", "X-Correlation-Id: a", "x-correlation-id: b"], 400),
+        (["Host: a", 'If-None-Match: "a"', 'If-None-Match: "b"', "X-Own: 1", "X-Own: 2"], 200),
+    ],
+)
+def test_a_field_that_two_readers_could_read_differently_is_400(
+    service: Client, fields: list[str], status: int
+) -> None:
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as raw:
+        raw.sendall("\r\n".join(["GET / HTTP/1.1", *fields, "Connection: close", "", ""]).encode())
+        assert raw.recv(65_536).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_lists_that_come_in_two_fields_are_one_list(service: Client) -> None:
+    tag = service.get("/").etag
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as raw:
+        head = f'GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: {tag}\r\nIf-None-Match: "x"\r\n\r\n'
+        raw.sendall(head.encode())
+        assert raw.recv(65_536).startswith(b"HTTP/1.1 304 ")
 
 
 def test_a_method_that_is_not_there_is_405_with_allow(service: Client) -> None:

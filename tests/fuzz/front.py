@@ -78,11 +78,12 @@ class Front:
         return request.method in ("GET", "HEAD") or not is_both
 
     def _wait(self, headers: CIMultiDict[str]) -> None:
-        given = headers.get("Storelog-Wait-For", "")
-        if given.isdecimal() and int(given[:19]) > self._position:
-            # Nobody wrote that: the answer is known, and need not be waited for.
-            headers["Prefer"] = "wait=0"
-        elif not given and self._position:
+        given = headers.get("Storelog-Wait-For")
+        if given is not None:
+            if given.isdecimal() and int(given[:19]) > self._position:
+                # Nobody wrote that: the answer is known, and need not be waited for.
+                headers["Prefer"] = "wait=0"
+        elif self._position:
             headers["Storelog-Wait-For"] = str(self._position)
             headers.setdefault("Prefer", "wait=10")
 

@@ -4,23 +4,32 @@ import asyncio
 import socket
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-SLOW_HEAD = b"GET / HTTP/1.1\r\nX-Slow: "
-SLOW_BODY = (
-    b"POST /customers HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
-    b"Content-Length: 1000\r\n\r\n{"
-)
-SILENT = b""
+_GET = b"GET /health/live HTTP/1.1\r\nHost: shop\r\n"
+_POST = b"POST /customers HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+# What begins each kind of slowness, and what then comes once a second.
+SLOW = {
+    "head": (_GET + b"X-Slow: ", b"a"),
+    "body": (_POST + b"Content-Length: 1000\r\n\r\n{", b"a"),
+    "chunks": (_POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    "silence": (b"", b""),
+    "silence after an answer": (_GET + b"\r\n", b""),
+    "empty lines": (b"\r\n", b"\r\n"),
+    "empty lines after an answer": (_GET + b"\r\n", b"\r\n"),
+    "a body after its answer": (_GET + b"Content-Length: 1000\r\n\r\n", b"a"),
+    "chunks after an answer": (_GET + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    "a head behind an answer": (_GET + b"\r\n" + _GET + b"X-Slow: ", b"a"),
+}
 
 
 @dataclass(frozen=True)
 class Siege:
-    """What came of it, in seconds."""
+    """What came of it, in seconds: the slowest close of each kind, and good requests meanwhile."""
 
-    closed_after: Sequence[float]
+    closed_after: Mapping[str, float]
     latencies: Sequence[float]
 
     @property
@@ -28,8 +37,9 @@ class Siege:
         return statistics.quantiles(self.latencies, n=100)[98]
 
 
-async def drip(url: str, start: bytes, give_up_seconds: float) -> float:
-    """Send `start`, then a byte a second; return after how many seconds the server closed."""
+async def drip(url: str, kind: str, give_up_seconds: float) -> float:
+    """Be slow in one way of SLOW; return after how many seconds the server closed."""
+    start, drop = SLOW[kind]
     address = urlsplit(url)
     began = time.monotonic()
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -37,8 +47,8 @@ async def drip(url: str, start: bytes, give_up_seconds: float) -> float:
     try:
         writer.write(start)
         while not end.done() and time.monotonic() - began < give_up_seconds:
-            if start:
-                writer.write(b"a")
+            if drop:
+                writer.write(drop)
             await asyncio.wait([end], timeout=1)
         return time.monotonic() - began
     finally:
@@ -58,16 +68,20 @@ async def besiege(
     url: str, connections: int, good: Callable[[], Awaitable[float]], give_up_seconds: float
 ) -> Siege:
     """Drip on so many connections at once, and send good requests meanwhile."""
-    starts = (SLOW_HEAD, SLOW_BODY, SILENT)
+    kinds = list(SLOW)
     drips = [
-        asyncio.create_task(drip(url, starts[number % 3], give_up_seconds))
+        asyncio.create_task(drip(url, kinds[number % len(kinds)], give_up_seconds))
         for number in range(connections)
     ]
     latencies = []
     while not all(task.done() for task in drips):
         latencies.append(await good())
         await asyncio.sleep(0.02)
-    return Siege([task.result() for task in drips], latencies)
+    closed_after: dict[str, float] = {}
+    for number, task in enumerate(drips):
+        kind = kinds[number % len(kinds)]
+        closed_after[kind] = max(task.result(), closed_after.get(kind, 0.0))
+    return Siege(closed_after, latencies)
 
 
 class Unread:

@@ -15,8 +15,8 @@ from hostile.slow import Siege, Unread, besiege
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System, wait_for
 
-CONNECTIONS = 300
-PER_CLIENT = 400
+CONNECTIONS = 1_000
+PER_CLIENT = 1_100
 CLOSED_WITHIN_SECONDS = 30.0
 
 
@@ -37,7 +37,7 @@ async def _siege(system: System) -> tuple[Siege, Siege]:
                 await reply.read()
             return time.monotonic() - began
 
-        quiet = Siege([], [await good() for _ in range(300)])
+        quiet = Siege({}, [await good() for _ in range(300)])
         return quiet, await besiege(system.commands.url, CONNECTIONS, good, 60)
 
 
@@ -54,7 +54,9 @@ def test_slow_senders_and_who_never_reads_are_cut_off_while_others_are_served(
 
     quiet, siege = asyncio.run(_siege(besieged))
 
-    assert max(siege.closed_after) < CLOSED_WITHIN_SECONDS
+    print(f"p99 {quiet.p99 * 1000:.1f} ms before, {siege.p99 * 1000:.1f} ms meanwhile", siege)
+    late = {kind: s for kind, s in siege.closed_after.items() if s > CLOSED_WITHIN_SECONDS}
+    assert not late
     assert len(siege.latencies) > 100
     # By hand it is held to twice the quiet one; here others share the machine.
     assert siege.p99 < 10 * quiet.p99 + 0.25

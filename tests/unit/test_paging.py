@@ -14,7 +14,7 @@ from storelog.query_service.paging import make_cursor, read_cursor, to_moment, t
 FILTERS = {"list": "orders", "customerId": 5}
 
 
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=3))
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=3))
 def test_a_cursor_gives_back_its_key(key: list[int]) -> None:
     assert read_cursor(make_cursor(FILTERS, key), FILTERS, len(key)) == key
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from storelog.command_service import requests
 from storelog.errors import InvalidFields, Malformed, ProtocolRefusal
 from storelog.web.json_body import read_json
+from storelog.web.problems import render
 
 
 def parse(text: str) -> Any:
@@ -21,6 +22,15 @@ def pointers(body: Any, read: Any) -> list[str]:
     with pytest.raises(InvalidFields) as caught:
         read(parse(json.dumps(body)) if not isinstance(body, str) else parse(body))
     return [error["pointer"] for error in caught.value.facts["errors"]]
+
+
+@pytest.mark.parametrize("name", ["\\ud800", "a" * 100_000, "\\u0001" * 9_000])
+def test_the_name_of_an_unknown_member_is_answered_whatever_it_is(name: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        product(f'{{"name":"x","price":1,"stock":1,"{name}":1}}')
+    problem = render(caught.value, "/products", "")
+    assert problem.status == 422
+    assert len(problem.body) < 2_000
 
 
 def product(body: str) -> Any:

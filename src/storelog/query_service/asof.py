@@ -28,7 +28,8 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d.*")
 AS_OF = {
     "asOf": {
-        "description": "As it was when the log ended at this position, or at this time.",
+        "description": "As it was when the log ended at this position, or at this time: 42,"
+        " 2026-01-31 or 2026-01-31T12:00:00Z.",
         "type": "string",
         "maxLength": 64,
     }

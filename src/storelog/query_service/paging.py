@@ -22,6 +22,8 @@ from storelog.errors import InvalidFields
 
 FIRST_WINDOW = timedelta(seconds=1)
 WIDEN_BY = 8
+# No key is near the ends of 64 bits, so that one more or less than a part still has room there.
+MAX_PART = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 Document = dict[str, Any]
@@ -41,7 +43,7 @@ def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) ->
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         fingerprint, *key = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        numbers = all(type(part) is int and -(2**63) <= part < 2**63 for part in key)
+        numbers = all(type(part) is int and -MAX_PART <= part <= MAX_PART for part in key)
     except (ValueError, TypeError, binascii.Error, RecursionError):
         numbers, key, fingerprint = False, [], ""
     if not numbers or len(key) != length or fingerprint != _fingerprint(bound_to):

@@ -37,11 +37,17 @@ SEARCH: dict[str, Any] = {
     "q": {
         "type": "string",
         "maxLength": MAX_QUERY_LENGTH,
-        "description": "Words that begin words of the name, in any case.",
+        "description": f"1 to {MAX_QUERY_WORDS} words that begin words of the name, in any case.",
     },
     "sort": {"enum": ["id", "-id"], "default": "id"},
 }
-SORT: dict[str, Any] = {"sort": {"enum": ["-orderDate", "orderDate"], "default": "-orderDate"}}
+SORT: dict[str, Any] = {
+    "sort": {
+        "enum": ["-orderDate", "orderDate"],
+        "default": "-orderDate",
+        "description": "With productId, only -orderDate.",
+    }
+}
 COUNT: dict[str, Any] = {
     "count": {
         "type": "boolean",

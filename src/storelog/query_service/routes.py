@@ -9,7 +9,7 @@ from storelog.query_service.asof import AS_OF
 from storelog.query_service.figures import FiguresApi
 from storelog.query_service.history import HistoryApi
 from storelog.query_service.listing import Listing
-from storelog.query_service.live import TOPICS, Live
+from storelog.query_service.live import MAX_TOPICS_LENGTH, TOPICS, Live
 from storelog.query_service.parameters import (
     CANCELLED,
     COUNT,
@@ -36,7 +36,7 @@ _TOPIC = f"({'|'.join(TOPICS)})"
 _TOPICS = {
     "type": "string",
     "pattern": f"^{_TOPIC}(,{_TOPIC})*$",
-    "maxLength": 100,
+    "maxLength": MAX_TOPICS_LENGTH,
     "examples": ["orders,products"],
 }
 _LIVE = Operation(

@@ -49,7 +49,9 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
     found: list[Document] = []
     widen_by = WIDEN_WORDS_BY if heads_asked(wanted.words) else WIDEN_BY
     looked_at, window = 0, max(FIRST_WINDOW, limit + 1)
-    at = (after[0] if after else highest + 1) if wanted.is_down else (after[0] if after else 0)
+    # A cursor is whatever a client sends: it begins at an end of the ids at the latest.
+    first = highest + 1 if wanted.is_down else 0
+    at = min(max(after[0], 0), highest + 1) if after else first
     while len(found) <= limit and (at > 1 if wanted.is_down else at < highest):
         if looked_at > MAX_LOOKED_AT:
             return Page(found, [at])

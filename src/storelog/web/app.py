@@ -29,6 +29,7 @@ from storelog.web import request_metrics, traced
 from storelog.web.about import Facts, with_about
 from storelog.web.body import Bodies
 from storelog.web.doors import EXTRA, Doors
+from storelog.web.heads import check_head, join_repeated
 from storelog.web.http import Answer, Request, Response, Route, Stream
 from storelog.web.keyring import Keyring
 from storelog.web.problems import render
@@ -36,7 +37,7 @@ from storelog.web.representation import Representation
 from storelog.web.streaming import send_stream
 
 MAX_ID = 2**63 - 1
-_ID = re.compile(r"[1-9]\d{0,18}")
+_ID = re.compile(r"[1-9][0-9]{0,18}")
 _CORRELATION = re.compile(r"[\x21-\x7e]{1,128}")
 _log = structlog.get_logger()
 
@@ -87,6 +88,7 @@ class App:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
+        repeated = join_repeated(headers, scope["headers"])
         began = time.perf_counter()
         given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
         correlation_id = given if given and _CORRELATION.fullmatch(given) else os.urandom(16).hex()
@@ -94,6 +96,7 @@ class App:
         try:
             if self._in_flight > self._max_in_flight:
                 raise Unavailable("Too many requests are being worked on.", slug="overloaded")
+            check_head(headers, repeated, scope["http_version"])
             response: Answer = await self._answer(scope, headers, correlation_id, receive)
         except StorelogError as error:
             response = render(error, scope["path"], correlation_id)

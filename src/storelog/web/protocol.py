@@ -26,6 +26,9 @@ MAX_PIPELINED = 16
 # A client reads at least so much of its answer in so long, or is cut off.
 WRITE_DEADLINE_SECONDS = 20.0
 MIN_READ_BYTES = 16_384
+# What a client still sends of a request that was answered already, or between two requests.
+REST_SECONDS = 20.0
+MAX_REST_BYTES = 8 * 1_048_576
 # How long what a refused client still sends is read and thrown away.
 DEAF_SECONDS = 2.0
 
@@ -46,6 +49,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._chunk_bytes = 0
         self._refusal: StorelogError | None = None
         self._deaf_since: float | None = None
+        self._answered_at: float | None = None
+        self._rest_bytes = 0
         self._unread = 0
         self._unread_since = 0.0
         self._has_drained = False
@@ -73,6 +78,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and self._deaf_since is None:
                 self._refuse(_too_large())
+        elif self._answered_at is not None:
+            self._rest_bytes += len(data)
+            if self._rest_bytes > MAX_REST_BYTES:
+                self.transport.abort()
 
     def shutdown(self) -> None:
         # A stream does not end by itself: every stream of the process waits for this.
@@ -83,6 +92,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["state"]["cut_off"] = self.transport.abort
         self._head_since = self.loop.time()
+        self._answered_at = None
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS or self._is_head_too_large():
@@ -94,6 +104,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_since = None
         self._head_bytes = 0
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete and self._head_since is None:
+            self._answered_at = self.loop.time()
+            self._rest_bytes = 0
 
     def _is_head_too_large(self) -> bool:
         if self._head_bytes + self._chunk_bytes <= MAX_HEAD_BYTES:
@@ -153,6 +169,10 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._refuse(_too_late())
             else:
                 self.transport.close()
+        # uvicorn closes an idle connection, but to it a byte of anything is no idleness.
+        since = self._answered_at
+        if self._rest_bytes and since is not None and now - since > REST_SECONDS:
+            self.transport.close()
         unread = self.transport.get_write_buffer_size()
         if not unread or self._has_drained or unread <= self._unread - MIN_READ_BYTES:
             self._unread, self._unread_since = unread, now

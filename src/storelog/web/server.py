@@ -85,7 +85,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         headers=[("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", DOCS_POLICY)],
         proxy_headers=False,
         backlog=2_048,
-        timeout_keep_alive=30,
+        timeout_keep_alive=25,
         timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
     )
     listener = _listen(host, port)

@@ -69,7 +69,8 @@ class Tokens:
             )
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("The token has expired.") from error
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
+            # Its JSON may be nested too deep, or name a moment that is none.
             raise Unauthenticated(_NOT_ACCEPTED) from error
         subject = claims["sub"]
         if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):

@@ -1,0 +1,52 @@
+"""What a request's head may not say twice, and what it must say.
+
+A proxy in front may read the first of two `Authorization` fields where this service would read the
+last: neither is believed. Fields that are lists are one list, as RFC 9110 (5.3) has it.
+Next: web/doors.py
+"""
+
+from collections.abc import Iterable, Mapping, MutableMapping
+
+from storelog.errors import Malformed
+
+_ONCE = frozenset(
+    (
+        "authorization",
+        "content-length",
+        "content-type",
+        "host",
+        "idempotency-key",
+        "if-match",
+        "last-event-id",
+        "origin",
+        "storelog-wait-for",
+        "traceparent",
+        "x-correlation-id",
+        "x-request-id",
+    )
+)
+
+
+def join_repeated(
+    headers: MutableMapping[str, str], fields: Iterable[tuple[bytes, bytes]]
+) -> list[str]:
+    """Join the values of each field that came more than once; return those that may not.
+
+    `headers` has the last value of each name of `fields`, in lower case.
+    """
+    given = list(fields)
+    if len(given) == len(headers):
+        return []
+    joined: dict[str, list[str]] = {}
+    for name, value in given:
+        joined.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    headers.update({name: ", ".join(values) for name, values in joined.items()})
+    return sorted(name for name in _ONCE if len(joined.get(name, ())) > 1)
+
+
+def check_head(headers: Mapping[str, str], repeated: list[str], http_version: str) -> None:
+    """Raise Malformed for a field that came twice, and for no Host (RFC 9112, 3.2)."""
+    if repeated:
+        raise Malformed(f"The field {repeated[0]} came more than once.")
+    if http_version == "1.1" and "host" not in headers:
+        raise Malformed("A request has a Host field.")
