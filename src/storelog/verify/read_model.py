@@ -12,13 +12,14 @@ from typing import Any
 import asyncpg
 from pymongo.asynchronous.database import AsyncDatabase
 
+from storelog.histories import OPEN
 from storelog.projector.change import Change
 from storelog.projector.database import READ_MODELS
 from storelog.projector.read_models.document import Write
 from storelog.verify.digests import Bits, Sums, digest
 from storelog.verify.expected import Expected, Key
 from storelog.verify.report import Report
-from storelog.verify.suspects import WITHOUT_HISTORY, Inspection, Suspects, marks_of
+from storelog.verify.suspects import Inspection, Suspects, marks_of
 
 # The embedded Python server reads a collection fastest by this many.
 SCAN_DOCUMENTS = 500
@@ -72,9 +73,9 @@ class ReadModel:
             # What is written meanwhile may be beyond the head by then; far beyond, it is no event.
             highest = 2 * head + 1_000_000
             sums = self._collections[model.COLLECTION] = _Collection(highest)
-            documents = self._database[model.COLLECTION]
-            cursor = documents.find({}, WITHOUT_HISTORY, batch_size=SCAN_DOCUMENTS)
+            cursor = self._database[model.COLLECTION].find({}, batch_size=SCAN_DOCUMENTS)
             async for document in cursor:
+                document.pop(OPEN, None)
                 at = document.get("position")
                 if isinstance(at, int) and 0 < at <= highest:
                     newest = max(newest, self._found(model.COLLECTION, sums, document, at))

@@ -20,8 +20,6 @@ from storelog.verify.report import Report, differing
 
 MARKS = ("cancelled", "cancelPosition")
 SCAN_DOCUMENTS = 500
-# A thing's newest events stand in its document, and are compared by themselves.
-WITHOUT_HISTORY = {OPEN: 0}
 Document = dict[str, Any]
 
 
@@ -99,8 +97,9 @@ class Inspection:
     async def read(self) -> None:
         """Read the documents of the buckets that differ."""
         for name, suspects in self._suspects.items():
-            documents = self._database[name]
-            async for document in documents.find({}, WITHOUT_HISTORY, batch_size=SCAN_DOCUMENTS):
+            async for document in self._database[name].find({}, batch_size=SCAN_DOCUMENTS):
+                # A thing's newest events are compared by themselves.
+                document.pop(OPEN, None)
                 if suspects.has(document):
                     self._cases[name, document["_id"]] = _Case(document)
 
