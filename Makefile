@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AUDIT := .venv-audit
 
-.PHONY: help install up test test-retail test-pgadmin torture hostile fuzz postman generate schema
+.PHONY: help install up test test-retail test-pgadmin torture hostile siege fuzz postman generate schema
 .PHONY: docs audit check bench test-again
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,7 +20,7 @@ up: install ## start everything
 	@$(BIN)/storelog up
 
 test: install ## run every test, starting what it needs
-	$(BIN)/python -m pytest -m "not retail and not pgadmin and not fuzz" --durations=10
+	$(BIN)/python -m pytest -m "not retail and not pgadmin and not siege and not fuzz" --durations=10
 
 test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 	$(BIN)/python -m pytest -m pgadmin -s
@@ -29,7 +29,7 @@ test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names t
 	$(BIN)/python -m pytest -m retail -s
 
 test-again: install ## only the tests that failed the last time
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not retail and not pgadmin and not fuzz"
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not retail and not pgadmin and not siege and not fuzz"
 
 torture: install ## faults for MINUTES=10, from SEED=N or a new one
 	$(BIN)/storelog torture --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
@@ -39,6 +39,9 @@ bench: install ## measure everything on servers of its own (QUICK=1: the short w
 
 hostile: install ## 100,000 malformed requests for each service
 	STORELOG_HOSTILE_REQUESTS=100000 $(BIN)/python -m pytest -s tests/hostile/test_rubbish.py
+
+siege: install ## 1,000 slow clients and rubbish for MINUTES=60: descriptors and memory stay flat
+	STORELOG_SIEGE_MINUTES=$(or $(MINUTES),60) $(BIN)/python -m pytest -s -m siege
 
 fuzz: install ## Schemathesis over both documents, until Ctrl-C
 	STORELOG_FUZZ_SECONDS=forever $(BIN)/python -m pytest -m fuzz -s

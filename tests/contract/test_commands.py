@@ -1,10 +1,13 @@
 """Each row of the Command Service's table: what succeeds, and that a refusal changes nothing."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import pytest
 
+from storelog.command_service import log_reader
 from support.http import Client, Reply
 from support.system import ANN, CAKE_STAND, System
 
@@ -235,3 +238,27 @@ def test_the_log_is_read_in_pages_and_by_aggregate(shop: System, commands: Clien
     for wrong in ("aggregate=cat-1", "aggregate=product-0", "after=-1", "limit=0", "limit=1001"):
         reply = commands.get(f"/events?{wrong}")
         assert (reply.status, reply.pointers) == (422, [f"?{wrong.partition('=')[0]}"])
+
+
+def test_a_page_of_the_log_ends_early_when_its_events_are_large(
+    shop: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"product-{shop.new_product()['productId']}"
+    path = f"/products/{name.partition('-')[2]}/stock-adjustments"
+    for _ in range(6):
+        shop.commands.post(path, {"delta": 1, "reason": "delivery"})
+    monkeypatch.setattr(log_reader, "MAX_PAGE_BYTES", 300)
+    monkeypatch.setattr(log_reader, "READ_AT_ONCE", 4)
+
+    async def pages() -> list[list[int]]:
+        found: list[list[int]] = []
+        after: int | None = 0
+        async with asyncpg.create_pool(shop.settings.postgres_url, min_size=1) as pool:
+            while after is not None:
+                events, after = await log_reader.read_page(pool, name, after, 5)
+                found.append([event.version for event in events])
+        return found
+
+    found = asyncio.run(pages())
+    assert [version for page in found for version in page] == list(range(1, 8))
+    assert max(len(page) for page in found) < 5

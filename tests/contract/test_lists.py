@@ -1,5 +1,6 @@
 """Search, sort and count of lists; and pages that are walked while the shop changes."""
 
+import asyncio
 import random
 import threading
 from collections import Counter
@@ -10,7 +11,10 @@ from urllib.parse import quote
 import pytest
 
 from storelog.client import Line, Storelog
-from storelog.query_service.paging import make_cursor
+from storelog.query_service import lists
+from storelog.query_service.paging import Key, make_cursor
+from storelog.query_service.parameters import Range
+from storelog.query_service.reads import Reads
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System
 
@@ -134,6 +138,37 @@ def test_orders_go_up_and_down_and_are_counted(small: System) -> None:
         joined = "&" if "?" in path else "?"
         reply = small.queries.get(f"{path}{joined}limit=1&count=true").json
         assert (reply["count"], reply["countIsExact"]) == (count, True)
+
+
+@pytest.mark.parametrize("kind", ["down", "up", "product"])
+def test_a_page_that_gets_too_large_ends_early_and_nothing_is_left_out(
+    small: System, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(lists, "MAX_PAGE_BYTES", 150)
+    monkeypatch.setattr(lists, "ORDERS_AT_ONCE", 4)
+
+    async def pages() -> list[list[int]]:
+        reads = Reads(small.settings)
+        found: list[list[int]] = []
+        after: Key | None = None
+        try:
+            view = await reads.view()
+            while not found or after is not None:
+                if kind == "product":
+                    page = await lists.orders_of_product(view, {"productId": 1}, Range(), after, 5)
+                else:
+                    page = await lists.orders(view, {}, Range(), after, 5, is_up=kind == "up")
+                found.append([int(order["_id"]) for order in page.documents])
+                after = page.next_key
+        finally:
+            await reads.close()
+        return found
+
+    found = asyncio.run(pages())
+    path = "/orders?sort=orderDate" if kind == "up" else "/orders"
+    flat = [number for page in found for number in page]
+    assert flat == [order["orderId"] for order in small.queries.pages(path)]
+    assert [len(page) for page in found if page] == [2] * (len(flat) // 2)
 
 
 @pytest.mark.parametrize("path", ["/product-sold", "/orders", "/orders?sort=orderDate"])

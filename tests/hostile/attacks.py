@@ -34,6 +34,7 @@ WORDS = [
     "2011-02-30", "2011-01-01T00:00:00+99:99", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:60Z",
     "product-0", "customer-9223372036854775808", '"1"', 'W/"1"', "*", "wait=1e9", "wait=-1",
 ]  # fmt: skip
+_COMMANDS = ["/customers", "/products", "/orders", "/products/1/stock-adjustments"]
 _GOOD = '{"name": "Ann", "email": "a@b", "phoneNumber": null}'
 _START = b"POST /customers HTTP/1.1\r\nHost: shop\r\n"
 _JSON = b"Content-Type: application/json\r\n"
@@ -72,6 +73,15 @@ def attacks(seed: int) -> Iterator[Attack]:
         number += 1
 
 
+def largest() -> list[Attack]:
+    """Return what takes the most memory, each to each path, several times."""
+    return [
+        Attack("huge", (request("POST", path, _JSON, body),))
+        for body in _HUGE * 3
+        for path in _COMMANDS
+    ]
+
+
 def _of(*pieces: bytes, end: str = "wait") -> Attack:
     return Attack("", tuple(piece for piece in pieces if piece), end)
 
@@ -88,7 +98,7 @@ def request(method: str, path: str, fields: bytes = b"", body: bytes = b"") -> b
 
 
 def _post(r: random.Random, body: bytes, fields: bytes = _JSON) -> bytes:
-    path = r.choice(["/customers", "/products", "/orders", "/products/1/stock-adjustments"])
+    path = r.choice(_COMMANDS)
     return request("POST", path, fields, body)
 
 
@@ -124,6 +134,8 @@ def _headers(r: random.Random) -> Attack:
         "spaced": b"Host : shop\r\n",
         "bare": b"X: a\rb\r\nY: a\nb\r\n",
         "hosts": b"Host: a\r\nHost: b\r\n",
+        "keys": b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n",
+        "token": b"Authorization: Bearer ey" + b"W1tb" * r.randint(1, 12_000) + b".e30.x\r\n",
         "upgrade": b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
         "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n",
         "expect": b"Expect: 100-continue\r\n",
@@ -210,7 +222,8 @@ def _value(r: random.Random) -> str:
 
 def _json(r: random.Random) -> Attack:
     names = ["name", "email", "phoneNumber", "price", "stock", "delta", "reason", "customerId",
-             "orderItems", "orderDate", "$set", "a.b", "__proto__", "_id", "itemId"]  # fmt: skip
+             "orderItems", "orderDate", "$set", "a.b", "__proto__", "_id", "itemId", "\\ud800",
+             "\\u0000", "~/", "é" * 500]  # fmt: skip
     members = [f'"{r.choice(names)}": {_value(r)}' for _ in range(r.randint(0, 6))]
     line = f'{{"productId": {_value(r)}, "quantity": {_value(r)}, "price": {_value(r)}}}'
     order = f'{{"customerId": {_value(r)}, "orderItems": [{line}]}}'

@@ -37,7 +37,9 @@ def bombard(url: str, source: Iterator[Attack], count: int, seconds: float) -> O
 
     async def work() -> None:
         while outcome.sent < count and time.monotonic() < give_up_at:
-            attack = next(source)
+            attack = next(source, None)
+            if attack is None:
+                return
             status, answer = await _send(url, attack)
             outcome.statuses[status] += 1
             if (complaint := _complaint(status, answer)) is not None:
@@ -65,7 +67,9 @@ async def _send(url: str, attack: Attack) -> tuple[int, bytes]:
                 return 0, b""
             if attack.end == "half":
                 writer.write_eof()
-            answer = await _head(reader, has_body=not attack.pieces[0].startswith(b"HEAD "))
+            answer = await _head(
+                reader, has_body=not b"".join(attack.pieces[:1]).startswith(b"HEAD ")
+            )
     except (ConnectionError, asyncio.IncompleteReadError):
         pass
     except TimeoutError:

@@ -34,7 +34,7 @@ def events(
                 print(msgspec.json.encode(event).decode(), flush=True)
                 after = event.position
             left = None if left is None else left - len(found)
-            if len(found) < size:
+            if not found:
                 if not follow:
                     return
                 threading.Event().wait(FOLLOW_SECONDS)

@@ -74,7 +74,11 @@ def revoke(name: Name, data_dir: DataDir = None) -> None:
 
     settings = settings_of(data_dir).settings
     revoked = _run(settings, lambda connection: api_keys.revoke(connection, name))
-    print(f"{name} is revoked" if revoked else f"{name} was revoked before")
+    if not revoked:
+        print(f"{name} was revoked before")
+        return
+    print(f"{name} is revoked: both services refuse it within 2 s,")
+    print("the Query Service only while the relay and the projector run")
 
 
 def parse_expiry(raw: str, now: datetime) -> datetime:

@@ -131,7 +131,10 @@ class Queries(Session):
     async def list_events(
         self, *, aggregate: str | None = None, after: int = 0, limit: int = 1_000
     ) -> list[Event]:
-        """Return events of the log above a position, in order."""
+        """Return events of the log above a position, in order; none where the log ends.
+
+        There may be fewer than `limit` although more follow: large ones come in smaller pages.
+        """
         asked = {"aggregate": aggregate, "after": after, "limit": limit}
         return read(await self.get_log(asked), EventPage).items
 

@@ -104,10 +104,10 @@ class CommandApi:
             raise InvalidFields(errors)
         try:
             head = await log_reader.read_head(self._pool())
-            events = await log_reader.read_events(self._pool(), aggregate, after, limit)
+            page = await log_reader.read_page(self._pool(), aggregate, after, limit)
         except store.AWAY as error:
             raise Unavailable("PostgreSQL is away.") from error
-        next_after = events[-1].position if len(events) == limit else None
+        events, next_after = page
         # The payloads are spliced in as they were written, not read and written again.
         items = b",".join(event_body(event) for event in events)
         body = b'{"items":[%b],"nextAfter":%b}' % (items, encode_json(next_after))

@@ -16,7 +16,13 @@ from storelog.web.http import Handler, Operation, Route
 _EVENTS_QUERY: dict[str, dict[str, Any]] = {
     "aggregate": {"type": "string", "pattern": "^(customer|product|order)-[1-9][0-9]{0,18}$"},
     "after": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
-    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_EVENTS, "default": 100},
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_EVENTS,
+        "default": 100,
+        "description": "At most so many; a page also ends at 2 MiB of payloads.",
+    },
 }
 _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 

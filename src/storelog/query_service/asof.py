@@ -30,8 +30,11 @@ AS_OF = {
     "asOf": {
         "description": "As it was when the log ended at this position, or at this time: 42,"
         " 2026-01-31 or 2026-01-31T12:00:00Z.",
-        "type": "string",
-        "maxLength": 64,
+        "anyOf": [
+            {"type": "string", "pattern": "^[0-9]{1,19}$"},
+            {"type": "string", "format": "date"},
+            {"type": "string", "format": "date-time"},
+        ],
     }
 }
 # Blocks never change, so any request of the process may use what another has read.

@@ -19,6 +19,10 @@ from storelog.query_service.view import Document, View
 MAX_COUNTED = 10_000
 COUNT_CHUNK = 500
 COUNT_SECONDS = 3.0
+# Orders of 2,000 lines have 200 KB each: a page of 500 of them would take the process' memory.
+MAX_PAGE_BYTES = 2 * 1_048_576
+LINE_BYTES = 90
+ORDERS_AT_ONCE = 32
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -58,8 +62,8 @@ async def orders(
     walk = _walk(view, "orders", {**match, "deleted": False}, "orderDate", ("_id",), span)
     if walk is None:
         return Page([], None)
-    found = await _first(walk(limit + 1).documents(after, is_up=is_up), limit + 1)
-    return _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]])
+    found = walk(min(limit + 1, ORDERS_AT_ONCE)).documents(after, is_up=is_up)
+    return await _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]], _size)
 
 
 async def orders_of_product(
@@ -80,11 +84,26 @@ async def orders_of_product(
                 keys.setdefault(sale["orderId"], to_number(sale["soldAt"]))
                 if len(keys) > limit:
                     break
-    known = await view.many("orders", keys)
-    wanted = [(number, at) for number, at in keys.items() if number in known]
-    page = [known[number] for number, _ in wanted[:limit] if not known[number]["deleted"]]
-    last = list(keys.items())[limit - 1] if len(keys) > limit else None
-    return Page(page, [last[1], last[0]] if last else None)
+    return await _page_of_numbers(view, keys, limit)
+
+
+async def _page_of_numbers(view: View, keys: Mapping[int, int], limit: int) -> Page:
+    """Return the orders of these numbers that are there, the numbers' times being the values."""
+    numbers = list(keys)[:limit]
+    page: list[Document] = []
+    taken = size = 0
+    while taken < len(numbers) and size < MAX_PAGE_BYTES:
+        some = numbers[taken : taken + ORDERS_AT_ONCE]
+        known = await view.many("orders", some)
+        for number in some:
+            taken += 1
+            if number in known and not known[number]["deleted"]:
+                page.append(known[number])
+                size += _size(known[number])
+            if size >= MAX_PAGE_BYTES:
+                break
+    last = numbers[taken - 1] if taken else None
+    return Page(page, None if last is None or taken == len(keys) else [keys[last], last])
 
 
 async def sales_of_product(
@@ -98,8 +117,9 @@ async def sales_of_product(
 ) -> Page:
     """Return a product's sales, newest first."""
     walk = _sales_of_product(view, match, span, is_cancelled=is_cancelled)
-    found = await _first(walk(limit + 1).documents(after), limit + 1) if walk else []
-    return _page(found, limit, _sale_key)
+    if walk is None:
+        return Page([], None)
+    return await _page(walk(limit + 1).documents(after), limit, _sale_key)
 
 
 async def sales_of_orders(
@@ -112,14 +132,13 @@ async def sales_of_orders(
     is_cancelled: bool,
 ) -> Page:
     """Return sales, newest first; found through their orders, whose items name them."""
-    found: list[Document] = []
     walk = _walk(view, "orders", {**match, "deleted": is_cancelled}, "orderDate", ("_id",), span)
-    if walk is not None:
-        # The order that the last page ended in may have more lines: begin with it again.
-        start = [after[0], after[1] + 1] if after else None
-        async with aclosing(walk(limit + 1).documents(start)) as documents:
-            found = await _first(_sales_in(view, documents, after), limit + 1)
-    return _page(found, limit, _sale_key)
+    if walk is None:
+        return Page([], None)
+    # The order that the last page ended in may have more lines: begin with it again.
+    start = [after[0], after[1] + 1] if after else None
+    async with aclosing(walk(min(limit + 1, ORDERS_AT_ONCE)).documents(start)) as documents:
+        return await _page(_sales_in(view, documents, after), limit, _sale_key)
 
 
 async def sales_of_order(
@@ -143,7 +162,8 @@ async def sales_of_order(
 def page_of_sales(sales: list[Document], after: Key | None, limit: int) -> Page:
     """Return a page of sales that are all in memory, newest first."""
     left = [sale for sale in sales if after is None or _sale_key(sale) < after]
-    return _page(left[: limit + 1], limit, _sale_key)
+    more = len(left) > limit
+    return Page(left[:limit], _sale_key(left[limit - 1]) if more else None)
 
 
 async def _sales_in(
@@ -160,15 +180,27 @@ async def _sales_in(
                 yield sales[item]
 
 
-async def _first(documents: AsyncGenerator[Document], count: int) -> list[Document]:
-    """Return the first so many, and end the reading of the rest."""
+async def _page(
+    documents: AsyncGenerator[Document],
+    limit: int,
+    key: Callable[[Document], Key],
+    size_of: Callable[[Document], int] = lambda _: 0,
+) -> Page:
+    """Return the first `limit`, or fewer that have MAX_PAGE_BYTES, and end the reading."""
     found: list[Document] = []
+    size = 0
     async with aclosing(documents):
         async for document in documents:
+            if len(found) == limit or size >= MAX_PAGE_BYTES:
+                return Page(found, key(found[-1]))
             found.append(document)
-            if len(found) == count:
-                break
-    return found
+            size += size_of(document)
+    return Page(found, None)
+
+
+def _size(order: Document) -> int:
+    """Return about how many bytes an order's body has."""
+    return sum(LINE_BYTES + len(item["productName"]) for item in order["orderItems"])
 
 
 def _sale_key(sale: Document) -> Key:
@@ -218,8 +250,3 @@ def _walk(
 
 def _is(value: Any, wanted: Any) -> bool:
     return bool(value != wanted["$ne"] if isinstance(wanted, dict) else value == wanted)
-
-
-def _page(found: list[Document], limit: int, key: Any) -> Page:
-    more = len(found) > limit
-    return Page(found[:limit], key(found[limit - 1]) if more else None)

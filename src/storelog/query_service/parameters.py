@@ -29,14 +29,22 @@ LIMIT: dict[str, Any] = {
     "minimum": 1,
     "maximum": MAX_LIMIT,
     "default": DEFAULT_LIMIT,
+    "description": "At most so many; a page of large orders also ends at about 2 MiB.",
 }
 RANGE = {"from": _TIME, "to": _TIME}
-PAGE = {"limit": LIMIT, "cursor": {"type": "string", "maxLength": 1000}}
+_CURSOR = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9_-]+$",
+    "maxLength": 1000,
+    "description": "The page before's `nextCursor`, with the same filters.",
+}
+PAGE = {"limit": LIMIT, "cursor": _CURSOR}
 CUSTOMER, PRODUCT, ORDER = {"customerId": _ID}, {"productId": _ID}, {"orderId": _ID}
 SEARCH: dict[str, Any] = {
     "q": {
         "type": "string",
         "maxLength": MAX_QUERY_LENGTH,
+        "pattern": r"^[^\u0000]*$",
         "description": f"1 to {MAX_QUERY_WORDS} words that begin words of the name, in any case.",
     },
     "sort": {"enum": ["id", "-id"], "default": "id"},

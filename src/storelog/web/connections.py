@@ -10,11 +10,14 @@ import resource
 from collections import Counter
 from typing import Protocol
 
+import structlog
+
 from storelog.errors import StorelogError, Unavailable
 
 # Files, sockets to the servers behind, and connections that are being refused.
 SPARE_DESCRIPTORS = 200
 WANTED_DESCRIPTORS = 65_536
+_log = structlog.get_logger()
 Address = tuple[str, int] | None
 
 
@@ -23,6 +26,9 @@ class Connection(Protocol):
 
     def look(self, now: float) -> None:
         """Close it if it holds too much for too long."""
+
+    def cut_off(self) -> None:
+        """Close it at once."""
 
 
 class Connections:
@@ -56,7 +62,11 @@ class Connections:
     def sweep(self, now: float) -> None:
         """Look at every connection; `now` is the loop's time in seconds."""
         for connection in list(self._open):
-            connection.look(now)
+            try:
+                connection.look(now)
+            except Exception:  # noqa: BLE001  one that fails must not end the sweep of all others
+                _log.exception("a connection could not be looked at")
+                connection.cut_off()
 
 
 def client_of(address: Address) -> str:

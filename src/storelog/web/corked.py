@@ -51,9 +51,10 @@ class CorkedTransport:
         self._transport.close()
 
     def write_eof(self) -> None:
-        """Say that nothing more will be written."""
+        """Say that nothing more will be written, to who is still there."""
         self._uncork()
-        self._transport.write_eof()
+        if not self.is_closing():
+            self._transport.write_eof()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -182,6 +182,10 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._unread = max(self._unread, unread)
 
+    def cut_off(self) -> None:
+        """Close the connection at once, whatever is still to be written."""
+        self.transport.abort()
+
     def resume_writing(self) -> None:
         self._has_drained = True
         super().resume_writing()

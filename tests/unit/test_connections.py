@@ -1,0 +1,68 @@
+"""The sweep that bounds every connection goes on, whatever one connection does."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+import structlog
+import uvloop
+
+from storelog.web.connections import Connections
+from storelog.web.corked import CorkedTransport
+
+
+class Odd:
+    """A connection that fails when it is looked at, or does not."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self._fails, self.looks, self.is_cut_off = fails, 0, False
+
+    def look(self, now: float) -> None:
+        self.looks += 1
+        if self._fails:
+            raise RuntimeError("the handler is closed")
+
+    def cut_off(self) -> None:
+        self.is_cut_off = True
+
+
+def test_a_connection_that_fails_does_not_end_the_sweep_of_all_others() -> None:
+    connections = Connections(10, 10)
+    odd = [Odd(fails=True), Odd(fails=False)]
+    for connection in odd:
+        connections.enter(connection, ("127.0.0.1", 1))
+    with structlog.testing.capture_logs() as logged:
+        connections.sweep(0.0)
+    assert [connection.looks for connection in odd] == [1, 1]
+    assert [connection.is_cut_off for connection in odd] == [True, False]
+    assert [line["log_level"] for line in logged] == ["error"]
+
+
+@pytest.mark.parametrize("name", ["write_eof", "close", "abort", "get_write_buffer_size"])
+def test_nothing_fails_on_a_connection_that_is_gone(name: str) -> None:
+    """On uvloop an end that is written to a closed connection is an error."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        made: asyncio.Future[Any] = loop.create_future()
+
+        class Taken(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                made.set_result(transport)
+
+        server = await loop.create_server(Taken, "127.0.0.1", 0)
+        try:
+            with socket.create_connection(server.sockets[0].getsockname()):
+                transport = await made
+                corked = CorkedTransport(transport, loop)
+                transport.abort()
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                corked.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+                getattr(corked, name)()
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    uvloop.run(run())
