@@ -49,21 +49,28 @@ class ReadModel(Protocol):
 READ_MODELS: tuple[ReadModel, ...] = (customers, products, orders, product_sold, *names.MODELS)
 DEAD_LETTERS = "dead_letters"
 ANSWER_SECONDS = 60.0
+# How long the server may take to say that it is there: a busy one is late. Commands have patience.
+LOOK_SECONDS, PATIENT_SECONDS = 2.0, 20.0
 Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
-def connect(settings: Settings, answer_seconds: float = ANSWER_SECONDS) -> Database[Document]:
+def connect(
+    settings: Settings,
+    answer_seconds: float = ANSWER_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
+) -> Database[Document]:
     """Return the URI's database for writing; nothing is sent yet. Raises CannotRun.
 
-    An operation that takes longer than `answer_seconds` is a NetworkTimeout.
+    An operation that takes longer than `answer_seconds` is a NetworkTimeout, a server that does not
+    say in `look_seconds` that it is there is away.
     """
     uri = mongodb_uri(settings)
     client: MongoClient[Document] = MongoClient(
         uri,
         appname="storelog projector",
-        serverSelectionTimeoutMS=2_000,
-        connectTimeoutMS=2_000,
+        serverSelectionTimeoutMS=round(1000 * look_seconds),
+        connectTimeoutMS=round(1000 * look_seconds),
         socketTimeoutMS=round(1000 * answer_seconds),
         maxPoolSize=4,
         retryWrites=False,
@@ -89,7 +96,7 @@ def sibling(home: Database[Document], name: str) -> Database[Document]:
 
 def ensure_indexes(settings: Settings) -> None:
     """Make the read model's indexes that are missing. Raises CannotRun."""
-    home = connect(settings)
+    home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         make_indexes(sibling(home, pointer_of(home).database))
     except PyMongoError as error:

@@ -17,6 +17,8 @@ from storelog.query_service.view import View
 
 POLL_SECONDS = 0.015
 BUSY_SHARE = 2.0
+# A reading takes a second at most, so those who wait know within three that the server is away.
+MAX_FAILURES = 3
 MAX_WAITERS = 5_000
 RELEASED_AT_ONCE = 25
 _log = structlog.get_logger()
@@ -60,14 +62,20 @@ class Positions:
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
+        failures = 0
         while self._waiters:
             began = loop.time()
             try:
                 view = await self._read()
             except PyMongoError as error:
+                failures += 1
                 _log.warning("positions cannot be read", error=str(error)[:300])
-                self._fail(Unavailable("MongoDB is away or too busy."))
-                return
+                if failures == MAX_FAILURES:
+                    self._fail(Unavailable("MongoDB is away or too busy."))
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            failures = 0
             self._release(view)
             # A busy server is asked less often: what is asked here is done later there.
             await asyncio.sleep(max(POLL_SECONDS, BUSY_SHARE * (loop.time() - began)))

@@ -22,6 +22,7 @@ from storelog.query_service.view import Document, View, place_of
 from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
 
 SELECT_SECONDS = 0.8
+CONNECT_SECONDS = 5.0
 POSITION_SECONDS = 0.9
 READ_SECONDS = 10.0
 # For so long after a promotion a request may still read the model before it, which stands still.
@@ -37,7 +38,8 @@ class Reads:
             mongodb_uri(settings),
             appname="storelog query-service",
             serverSelectionTimeoutMS=int(SELECT_SECONDS * 1000),
-            connectTimeoutMS=int(SELECT_SECONDS * 1000),
+            # Also how long the driver lets a busy server take to say that it is there.
+            connectTimeoutMS=int(CONNECT_SECONDS * 1000),
             maxPoolSize=50,
             waitQueueTimeoutMS=1_000,
         )

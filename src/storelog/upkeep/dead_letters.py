@@ -22,7 +22,7 @@ from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, envelope_from_row
 from storelog.errors import BadUse, CannotRun, NotFound
 from storelog.event_codec import kafka_value
-from storelog.projector.database import DEAD_LETTERS, connect, pointer_of, sibling
+from storelog.projector.database import DEAD_LETTERS, PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.dead_letters import (
     DISCARD,
     DISCARDED,
@@ -52,7 +52,7 @@ class Outcome:
 @contextmanager
 def dead_letters(settings: Settings) -> Iterator["DeadLetters"]:
     """Give the dead letters for as long as is needed. Raises CannotRun when MongoDB is away."""
-    home = connect(settings)
+    home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         active = sibling(home, pointer_of(home).database)
         yield DeadLetters(settings, active[DEAD_LETTERS])

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced
-from storelog.projector.database import connect, pointer_of, sibling
+from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.promotion import ABANDONED_SECONDS, freeze, switch, thaw
 from storelog.read_side import POINTERS
 from storelog.upkeep.compare import compare
@@ -82,7 +82,7 @@ async def opened(
     """Give a connection to the log and the URI's database; what goes wrong is CannotRun."""
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
-    home = connect(settings)
+    home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         connection = await asyncpg.connect(
             settings.postgres_url,
