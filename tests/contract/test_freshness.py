@@ -107,3 +107,11 @@ def test_a_dead_letter_is_named_to_whom_it_concerns_and_to_no_other(held_back: S
         assert held_back.queries.get(path, headers).status == 200
     before = {"Storelog-Wait-For": str(victim.event.position - 1)}
     assert held_back.queries.get("/orders", before).status == 200
+
+
+def test_a_preference_of_many_spaces_holds_up_nobody(shop: System) -> None:
+    # Once it was looked at for a minute, in which nobody was answered.
+    began = time.monotonic()
+    asked = {"Prefer": "wait=" + " " * 60_000 + 'x"y'}
+    assert shop.queries.get("/customers", asked).status == 200
+    assert time.monotonic() - began < 5

@@ -5,6 +5,7 @@ A read waits for the newest write that went through here, as a careful client's 
 
 import asyncio
 import json
+import re
 import threading
 from typing import Any, Self
 
@@ -41,7 +42,8 @@ class Front:
         schemas = {**parts[0]["schemas"], **parts[1]["schemas"]}
         components = {**parts[0], "schemas": schemas}
         self.document = {**command_document, "paths": paths, "components": components}
-        self.requests = self.busy = 0
+        # All requests, those that met a busy server, and reads that found a thing by its id.
+        self.requests = self.busy = self.found = 0
         self._position = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -83,6 +85,9 @@ class Front:
             if given.isdecimal() and int(given[:19]) > self._position:
                 # Nobody wrote that: the answer is known, and need not be waited for.
                 headers["Prefer"] = "wait=0"
+            elif re.fullmatch("[0-9]{1,18}", given):
+                # What was deleted after it may still be read: as careful, but no less fresh.
+                headers["Storelog-Wait-For"] = str(self._position)
         elif self._position:
             headers["Storelog-Wait-For"] = str(self._position)
             headers.setdefault("Prefer", "wait=10")
@@ -107,8 +112,11 @@ class Front:
             skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
             allow_redirects=False,
         ) as answer:
-            self.busy += answer.status == 503
-            if not is_query:
+            self.busy += answer.status == 503 and "Storelog-Wait-For" not in request.headers
+            if is_query:
+                is_thing = request.path.rpartition("/")[2].isdecimal()
+                self.found += is_thing and answer.status == 200
+            else:
                 self._position = max(
                     self._position, int(answer.headers.get("Storelog-Position", "0"))
                 )

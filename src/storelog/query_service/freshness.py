@@ -19,7 +19,8 @@ from storelog.web.http import Request
 DEFAULT_WAIT_SECONDS = 2
 MAX_WAIT_SECONDS = 30
 _POSITION = re.compile(r"\d{1,19}", re.ASCII)
-_WAIT = re.compile(r'\s*wait\s*=\s*"?([^";,\s]*)"?\s*', re.ASCII | re.IGNORECASE)
+# Possessive: what was taken is not given back, or 60 KB of spaces would take a minute.
+_WAIT = re.compile(r'\s*+wait\s*+=\s*+"?+([^";,\s]*+)"?+\s*+', re.ASCII | re.IGNORECASE)
 _HELD_UP = {"state": {"$in": ["parked", "waiting"]}}
 
 
