@@ -10,8 +10,8 @@ from collections import deque
 
 from storelog.projector.record import Record
 
-PAUSE_ABOVE = 5_000
-RESUME_BELOW = 2_500
+PAUSE_ABOVE = 2_000
+RESUME_BELOW = 1_000
 
 
 class LaneMerge:
