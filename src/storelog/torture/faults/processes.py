@@ -10,6 +10,7 @@ from storelog.torture.faults.trial import Trial
 from storelog.torture.rig import PROCESSES, SERVERS, TWINS
 
 KILLS = 20
+PACES = (0.8, 2.5)
 # Longer than idle sessions (5 s) and consumer sessions (10 s) last.
 PAUSE_SECONDS = 12.0
 STOP_SECONDS = 10.0
@@ -18,12 +19,14 @@ STOP_SECONDS = 10.0
 def kill(trial: Trial) -> None:
     """kill -9 of one process after the other, and of two at once, at any step.
 
-    Each kind as often as the others, whatever the number of its twins; as fast as they come back.
+    Each kind as often as the others, whatever the number of its twins. Sometimes so fast that they
+    hardly come back, sometimes with time to get to work in between.
     """
+    slowest = trial.dice.choice(PACES)
     for _ in range(KILLS):
         kinds = trial.dice.sample(sorted(TWINS), trial.dice.choice((1, 1, 2)))
         trial.rig.kill(*(f"{kind}-{trial.dice.randint(1, TWINS[kind])}" for kind in kinds))
-        trial.stop.wait(trial.dice.uniform(0.05, 0.8))
+        trial.stop.wait(trial.dice.uniform(0.05, slowest))
 
 
 def kill_ours(trial: Trial) -> None:
