@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from storelog.torture.faults import FAULTS, LONG
 from support.system import wait_for
 from support.up import is_running
 
-SEED = int(os.environ.get("STORELOG_TEST_SEED") or random.randrange(10**6))
+# The one that found most; `make torture` tries others.
+SEED = int(os.environ.get("STORELOG_TEST_SEED") or 383856)
 
 
 def torture(*argv: str) -> "subprocess.CompletedProcess[str]":
