@@ -44,6 +44,9 @@ class SecureMongoDb:
             roles = [{"role": role, "db": "storelog"}]
             client["storelog"].command("createUser", user, pwd=PASSWORD, roles=roles)
         client.close()
+        if self._program is not None and self._program.files is not None:
+            # As the supervisor notes it: what is there now is to stay.
+            self._program.files.has_started()
         self._stop()
         secured = ["--auth", "--tls-cert-file", str(self._cert), "--tls-key-file", str(self._key)]
         self._start(secured)

@@ -1,7 +1,8 @@
 """Customers and products: by id upward or downward, and those whose names have the words asked for.
 
-A past moment is looked at thing by thing, since names were others then. A page looks at a bounded
-number of things, so one for which little is found may be short; its cursor goes on all the same.
+As of a past moment, things whose names may have changed since are looked at one by one. A page
+looks at a bounded number of things, so one for which little is found may be short; its cursor goes
+on all the same.
 Next: query_service/paging.py
 """
 
@@ -49,6 +50,7 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
     found: list[Document] = []
     widen_by = WIDEN_WORDS_BY if heads_asked(wanted.words) else WIDEN_BY
     looked_at, window = 0, max(FIRST_WINDOW, limit + 1)
+    renamed = await _renamed(view, wanted)
     # A cursor is whatever a client sends: it begins at an end of the ids at the latest.
     first = highest + 1 if wanted.is_down else 0
     at = min(max(after[0], 0), highest + 1) if after else first
@@ -56,7 +58,8 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
         if looked_at > MAX_LOOKED_AT:
             return Page(found, [at])
         low, high = (at - window, at) if wanted.is_down else (at + 1, at + 1 + window)
-        ids = await _candidates(view, wanted, range(max(low, 1), min(high, highest + 1)))
+        within = range(max(low, 1), min(high, highest + 1))
+        ids = await _candidates(view, wanted, within, renamed)
         looked_at += len(ids)
         documents = await view.many(wanted.collection, ids)
         found += [documents[i] for i in ids if i in documents and wanted.has(documents[i])]
@@ -66,14 +69,27 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
     return Page(found[:limit], [found[limit - 1]["_id"]] if more else None)
 
 
-async def _candidates(view: View, wanted: Wanted, ids: range) -> list[int]:
+async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
+    """Return whose names may have been others at the view's moment; None: that may be anybody."""
+    if not view.is_past or not heads_asked(wanted.words):
+        return set()
+    names = view.collection(NAMES[wanted.collection])
+    found = names.find({"position": {"$gt": view.position}}).limit(MAX_LOOKED_AT + 1)
+    renamed = {name["_id"] async for name in found}
+    return renamed if len(renamed) <= MAX_LOOKED_AT else None
+
+
+async def _candidates(
+    view: View, wanted: Wanted, ids: range, renamed: set[int] | None
+) -> list[int]:
     """Return the ids of a window that may be wanted, in the order that is wanted."""
     some: Iterable[int] = ids
     heads = heads_asked(wanted.words)
-    if heads and ids and not view.is_past:
+    if heads and ids and renamed is not None:
         query = {"words": heads[0], "_id": {"$gte": ids[0], "$lte": ids[-1]}}
         found = view.collection(NAMES[wanted.collection]).find(query)
-        some = [name["_id"] async for name in found if set(heads) <= set(name["words"])]
+        named = {name["_id"] async for name in found if set(heads) <= set(name["words"])}
+        some = named.union(renamed.intersection(ids))
     return sorted(some, reverse=wanted.is_down)
 
 
