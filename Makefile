@@ -20,7 +20,7 @@ up: install ## start everything
 	@$(BIN)/storelog up
 
 test: install ## run every test, starting what it needs
-	$(BIN)/python -m pytest -m "not retail and not pgadmin and not siege and not fuzz" --durations=10
+	$(BIN)/python -m pytest -m "not retail and not pgadmin and not siege" --durations=10
 
 test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 	$(BIN)/python -m pytest -m pgadmin -s
@@ -29,7 +29,7 @@ test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names t
 	$(BIN)/python -m pytest -m retail -s
 
 test-again: install ## only the tests that failed the last time
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not retail and not pgadmin and not siege and not fuzz"
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not retail and not pgadmin and not siege"
 
 torture: install ## faults for MINUTES=10, from SEED=N or a new one
 	$(BIN)/storelog torture --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
