@@ -67,9 +67,10 @@ class Keyring:
 
     async def stop(self) -> None:
         """Read no more."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # A driver may take a cancellation for its own time-out: then it is told again.
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=0.5)
 
     async def _watch(self, read: Read) -> None:
         is_away = False
