@@ -58,11 +58,15 @@ def test_public_functions_and_classes_say_what_they_do(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES + TESTS, ids=relative)
 def test_nothing_is_left_for_later(path: Path) -> None:
-    """Words left in comments are found by ruff (FIX); here, methods that only say `not yet`."""
+    """Words left in comments are found by ruff (FIX); here, code that says it is not there yet.
+
+    Who calls what is offered must get it, so nothing may raise an error of that name, Python's own
+    or one of ours.
+    """
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Raise) and node.exc is not None:
             raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-            assert ast.unparse(raised) not in ("NotImplementedError", "NotImplemented")
+            assert "implemented" not in ast.unparse(raised).casefold()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
