@@ -52,7 +52,7 @@ class Watchdog:
         except subprocess.TimeoutExpired:
             # Somebody has stopped it.
             self._process.kill()
-            self._process.wait()
+            self._process.wait(GRACE_SECONDS)
 
 
 def main() -> None:

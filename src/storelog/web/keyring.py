@@ -20,6 +20,7 @@ from storelog.errors import StorelogError, Unauthenticated, Unavailable
 from storelog.setting_types import ApiKey
 
 POLL_SECONDS = 0.5
+STOP_TRIES = 6
 _log = structlog.get_logger()
 _NOBODY = ApiKey("", "public", "0" * 64)
 Read = Callable[[], Awaitable[KeySet]]
@@ -67,10 +68,12 @@ class Keyring:
 
     async def stop(self) -> None:
         """Read no more."""
-        while self._task is not None and not self._task.done():
+        for _ in range(STOP_TRIES):
+            if self._task is None or self._task.done():
+                return
             # A driver may take a cancellation for its own time-out: then it is told again.
             self._task.cancel()
-            await asyncio.wait([self._task], timeout=0.5)
+            await asyncio.wait([self._task], timeout=POLL_SECONDS)
 
     async def _watch(self, read: Read) -> None:
         is_away = False
