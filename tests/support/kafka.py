@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from storelog.config import Settings
 from storelog.envelope import Envelope
@@ -34,6 +35,14 @@ def read_topics(settings: Settings, topics: Sequence[str], lanes: int = 3) -> li
         return found
     finally:
         consumer.close()
+
+
+def delete_topic(settings: Settings, topic: str) -> None:
+    """Delete a topic, and wait until the broker has forgotten it."""
+    admin = AdminClient(client_settings(settings))
+    for done in admin.delete_topics([topic]).values():
+        done.result(30)
+    wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, "no topic")
 
 
 def _ends(consumer: Consumer, places: Sequence[TopicPartition]) -> int:

@@ -1,12 +1,14 @@
 """Keeps the newest set of API keys in MongoDB, from `storelog.keys`, for the Query Service.
 
 Every projector process does so, in the database that the URI names, whichever read model is the
-active one. A set is whole: the last one written is what holds, and a repeat changes nothing.
+active one. A set is whole: the last one written is what holds, and a repeat changes nothing. The
+newest is taken again every ANEW_SECONDS, which mends what became of the topic or of MongoDB.
 Next: query_service/keys.py
 """
 
 import asyncio
 import threading
+import time
 
 import msgspec
 import structlog
@@ -19,6 +21,7 @@ from storelog.kafka import client_settings, keys_topic
 from storelog.projector.database import connect
 
 POLL_SECONDS = 0.5
+ANEW_SECONDS = 10.0
 OFFSETS_SECONDS = 5.0
 MAX_BACK_OFF_SECONDS = 5.0
 _log = structlog.get_logger()
@@ -47,6 +50,7 @@ class KeyKeeper:
         while not self._stop.is_set():
             try:
                 self._follow()
+                back_off = 0.1
             except (PyMongoError, KafkaException) as error:
                 _log.warning("keys wait for a server", error=str(error), seconds=back_off)
                 self._stop.wait(back_off)
@@ -54,14 +58,20 @@ class KeyKeeper:
         self._collection.database.client.close()
 
     def _follow(self) -> None:
-        # It joins no group: every projector reads the one partition for itself.
+        """Keep the newest set, and what comes after it, for ANEW_SECONDS; with a new consumer.
+
+        One that knew the topic from before a restart of its broker never reads a topic that was
+        made again under its name (librdkafka, issue 4898), and is told by no error. It joins no
+        group: every projector reads the one partition for itself.
+        """
         own = {"group.id": self._settings.kafka_group_id, "enable.auto.commit": False}
         consumer = Consumer({**client_settings(self._settings), **own, **_FROM_START})
+        over_at = time.monotonic() + ANEW_SECONDS
         try:
             place = TopicPartition(self._topic, 0)
             _, end = consumer.get_watermark_offsets(place, timeout=OFFSETS_SECONDS)
             consumer.assign([TopicPartition(self._topic, 0, max(end - 1, 0))])
-            while not self._stop.is_set():
+            while not self._stop.is_set() and time.monotonic() < over_at:
                 for message in consumer.consume(100, POLL_SECONDS)[-1:]:
                     self._keep(message)
         finally:
