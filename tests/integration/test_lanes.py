@@ -14,11 +14,12 @@ from confluent_kafka.admin import AdminClient
 from storelog.config import Settings
 from storelog.event_codec import lane_of
 from storelog.kafka import client_settings, event_topics, watermark_topic
+from storelog.read_side import database_name
 from storelog.upkeep import lanes as lanes_module
 from storelog.upkeep.lanes import set_lanes
 from support.kafka import headers_of, read_topics
 from support.load import place_orders
-from support.system import System
+from support.system import System, trade
 
 ORDERS = 1_500
 
@@ -118,3 +119,23 @@ def check_lanes(system: System) -> None:
     records = read_topics(settings, [f"{settings.kafka_topic_prefix}ProductSold"], lanes=6)
     newest = max(records, key=lambda record: int(headers_of(record)["position"]))
     assert newest.partition() == lane_of((newest.key() or b"").decode(), 6)
+
+
+def test_an_emptied_mongodb_is_filled_by_a_rebuild_after_lanes_were_raised(
+    system: System,
+) -> None:
+    trade(system)
+    assert system.cli("lanes", "set", "6").returncode == 0
+    system.new_order(3, (3, 1), (4, 1))
+    system.wait_projected()
+    client, home = system.mongo.client, database_name(system.settings)
+    for name in client.list_database_names():
+        if name == home or name.startswith(f"{home}_r"):
+            client.drop_database(name)
+    # What was sent before the change lies in the lanes of its time: Kafka alone cannot fill it.
+    rebuilt = system.cli("rebuild", "--promote", "--json")
+    assert json.loads(rebuilt.stdout)["promoted"], rebuilt.stderr
+    system.new_order(3, (3, 1), (4, 1))
+    system.wait_projected()
+    verified = system.cli("verify", "--json")
+    assert verified.returncode == 0, verified.stdout
