@@ -108,7 +108,7 @@ def ensure_indexes(settings: Settings) -> None:
 def make_indexes(database: Database[Document]) -> None:
     """Make the collections and indexes that are missing. Raises PyMongoError."""
     make_validators(database)
-    for model in (orders, product_sold, changes):
+    for model in (customers, orders, product_sold, changes):
         for keys in model.INDEXES:
             database[model.COLLECTION].create_index(keys)
     for kind in names.MODELS:

@@ -1,6 +1,9 @@
 """From documents to the contract's bodies. Next: query_service/answers.py"""
 
+from functools import lru_cache
 from typing import Any
+
+from bson.decimal128 import Decimal128
 
 from storelog.domain.money import format_money
 from storelog.envelope import format_time
@@ -68,5 +71,11 @@ def sale(found: Document) -> Document:
     }
 
 
-def _money(amount: Any) -> str:
-    return format_money(amount.to_decimal())
+def _money(amount: Decimal128) -> str:
+    return _written(amount.bid)
+
+
+@lru_cache(maxsize=4_096)
+def _written(amount: bytes) -> str:
+    """Return an amount's words. Prices repeat, and each takes 5 us to turn into a decimal."""
+    return format_money(Decimal128.from_bid(amount).to_decimal())

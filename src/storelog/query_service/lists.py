@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from storelog.query_service.paging import Key, Walk, to_moment, to_number
-from storelog.query_service.parameters import Range
+from storelog.query_service.parameters import MAX_LIMIT, Range
 from storelog.query_service.view import Document, View
 
 MAX_COUNTED = 10_000
@@ -23,6 +23,14 @@ COUNT_SECONDS = 3.0
 MAX_PAGE_BYTES = 2 * 1_048_576
 LINE_BYTES = 90
 ORDERS_AT_ONCE = 32
+# Sales that are found through their orders are looked for in so many orders at first.
+LINES_GUESSED = 8
+# What a walk goes by: the time and what follows it in the index, the mark of what is no more, and
+# how many come at once.
+_KINDS = {
+    "orders": ("orderDate", ("_id",), "deleted", ORDERS_AT_ONCE),
+    "product_sold": ("soldAt", ("orderId", "_id"), "cancelled", MAX_LIMIT + 1),
+}
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -59,10 +67,10 @@ async def orders(
     is_up: bool = False,
 ) -> Page:
     """Return orders, newest first or oldest first; `match` is on customerId, or nothing."""
-    walk = _walk(view, "orders", {**match, "deleted": False}, "orderDate", ("_id",), span)
+    walk = _walk(view, "orders", match, span, limit + 1)
     if walk is None:
         return Page([], None)
-    found = walk(min(limit + 1, ORDERS_AT_ONCE)).documents(after, is_up=is_up)
+    found = walk.documents(after, is_up=is_up)
     return await _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]], _size)
 
 
@@ -75,11 +83,11 @@ async def orders_of_product(
 ) -> Page:
     """Return orders that have the product, newest first; found through its sales."""
     keys: dict[int, int] = {}
-    walk = _sales_of_product(view, match, span, is_cancelled=False)
+    walk = _walk(view, "product_sold", match, span, limit + 1)
     if walk is not None:
         # Below (time, order) come all lines of earlier orders, whatever their item ids.
         start = [*after, 0] if after else None
-        async with aclosing(walk(limit + 1).documents(start)) as documents:
+        async with aclosing(walk.documents(start)) as documents:
             async for sale in documents:
                 keys.setdefault(sale["orderId"], to_number(sale["soldAt"]))
                 if len(keys) > limit:
@@ -116,10 +124,10 @@ async def sales_of_product(
     is_cancelled: bool,
 ) -> Page:
     """Return a product's sales, newest first."""
-    walk = _sales_of_product(view, match, span, is_cancelled=is_cancelled)
+    walk = _walk(view, "product_sold", match, span, limit + 1, is_marked=is_cancelled)
     if walk is None:
         return Page([], None)
-    return await _page(walk(limit + 1).documents(after), limit, _sale_key)
+    return await _page(walk.documents(after), limit, _sale_key)
 
 
 async def sales_of_orders(
@@ -132,12 +140,13 @@ async def sales_of_orders(
     is_cancelled: bool,
 ) -> Page:
     """Return sales, newest first; found through their orders, whose items name them."""
-    walk = _walk(view, "orders", {**match, "deleted": is_cancelled}, "orderDate", ("_id",), span)
+    wanted = limit // LINES_GUESSED + 1
+    walk = _walk(view, "orders", match, span, wanted, is_marked=is_cancelled)
     if walk is None:
         return Page([], None)
     # The order that the last page ended in may have more lines: begin with it again.
     start = [after[0], after[1] + 1] if after else None
-    async with aclosing(walk(min(limit + 1, ORDERS_AT_ONCE)).documents(start)) as documents:
+    async with aclosing(walk.documents(start)) as documents:
         return await _page(_sales_in(view, documents, after), limit, _sale_key)
 
 
@@ -207,23 +216,19 @@ def _sale_key(sale: Document) -> Key:
     return [to_number(sale["soldAt"]), sale["orderId"], sale["_id"]]
 
 
-def _sales_of_product(
-    view: View, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
-) -> Any:
-    cancelled: Any = True if is_cancelled else {"$ne": True}
-    match = {**match, "cancelled": cancelled}
-    return _walk(view, "product_sold", match, "soldAt", ("orderId", "_id"), span)
-
-
 def _walk(
     view: View,
     collection: str,
     match: Mapping[str, Any],
-    time: str,
-    ties: tuple[str, ...],
     span: Range,
-) -> Any:
-    """Return a maker of walks within the range, or None where no document can be."""
+    wanted: int,
+    *,
+    is_marked: bool = False,
+) -> Walk | None:
+    """Return a walk over orders or sales in the range, or None where there can be none.
+
+    `is_marked`: over those that are deleted or cancelled, instead of the others.
+    """
     if view.place.oldest_order is None or view.place.newest_order is None:
         return None
     oldest: datetime = max(view.place.oldest_order, span.start or view.place.oldest_order)
@@ -232,21 +237,15 @@ def _walk(
         newest = min(newest, to_moment(to_number(span.end - timedelta(microseconds=1))))
     if oldest > newest:
         return None
-
-    # What is deleted or cancelled now may not have been so then: that is looked at one by one.
-    marks = {"deleted", "cancelled"} if view.is_past else set()
-    query = {name: value for name, value in match.items() if name not in marks}
-    wanted = {name: value for name, value in match.items() if name in marks}
+    time, ties, mark, at_once = _KINDS[collection]
 
     def keep(found: Document) -> Document | None:
         was = view.as_was(collection, found)
-        return was if was and all(_is(was[n], value) for n, value in wanted.items()) else None
+        return was if was and bool(was.get(mark)) == is_marked else None
 
-    def make(chunk: int) -> Walk:
-        return Walk(view.collection(collection), query, time, ties, oldest, newest, chunk, keep)
-
-    return make
-
-
-def _is(value: Any, wanted: Any) -> bool:
-    return bool(value != wanted["$ne"] if isinstance(wanted, dict) else value == wanted)
+    # No index has the mark, and beside another field the embedded server would use none for the
+    # time. Nor is the mark of now the one of then. So only the few, among all, are asked for by it.
+    query = {**match, mark: True} if is_marked and not match and not view.is_past else match
+    chunk = min(wanted, at_once)
+    found = view.collection(collection)
+    return Walk(found, query, time, ties, oldest, newest, wanted, chunk, keep)

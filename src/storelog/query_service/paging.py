@@ -1,8 +1,8 @@
 """Keyset paging: a page begins after the last key of the page before, whatever changed meanwhile.
 
 A cursor is bound to the list and filters it was made for. Pages by time are found in windows that
-widen until the page is full, so that a page costs the same however large the collection is, on a
-server that sorts by its index and on one that does not.
+widen until they hold about a page, so that a page costs the same however large the collection is,
+on a server that sorts by its index and on one that reads a window whole.
 Next: query_service/view.py
 """
 
@@ -21,7 +21,10 @@ from pymongo.asynchronous.collection import AsyncCollection
 from storelog.errors import InvalidFields
 
 FIRST_WINDOW = timedelta(seconds=1)
-WIDEN_BY = 8
+# After an empty window: so long as nothing was found the next one may hold a page; later there is
+# a gap, such as a night, with the next page right behind it.
+WIDEN_BY, WIDEN_GAP_BY = 32, 1.5
+SPARE = 3
 # No key is near the ends of 64 bits, so that one more or less than a part still has room there.
 MAX_PART = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,7 +75,8 @@ class Walk:
     """Documents of a collection by (time, *ties): from the newest down, or from the oldest up.
 
     `match` is equality on the index's first fields; `newest` and `oldest` (inclusive) bound it.
-    `keep` turns a document into what is yielded, or into nothing.
+    A window aims at as many documents as are still `wanted`; they come `chunk` at a time. `keep`
+    turns one into what is yielded, or into nothing.
     """
 
     collection: AsyncCollection[Document]
@@ -81,6 +85,7 @@ class Walk:
     ties: tuple[str, ...]
     oldest: datetime
     newest: datetime
+    wanted: int
     chunk: int
     keep: Callable[[Document], Document | None] = lambda found: found
 
@@ -90,7 +95,9 @@ class Walk:
         """Yield the documents beyond the key, or all."""
         async with aclosing(self._up(after) if is_up else self._down(after)) as found:
             async for document in found:
-                yield document
+                kept = self.keep(document)
+                if kept is not None:
+                    yield kept
 
     async def _up(self, after: Key | None) -> AsyncGenerator[Document]:
         lower, beyond = self.oldest, self.newest + _MILLISECOND
@@ -100,13 +107,15 @@ class Walk:
                 async for document in self._tied(at, after[1:], is_up=True):
                     yield document
             lower = max(at + _MILLISECOND, lower)
-        window = FIRST_WINDOW
+        window, read = FIRST_WINDOW, 0
         while lower < beyond:
             upper = min(lower + min(window, beyond - lower), beyond)
             condition = {self.time: {"$gte": lower, "$lt": upper}}
+            before = read
             async for document in self._all(condition, is_up=True):
+                read += 1
                 yield document
-            lower, window = upper, window * WIDEN_BY
+            lower, window = upper, self._next(window, before, read)
 
     async def _down(self, after: Key | None) -> AsyncGenerator[Document]:
         upper = self.newest + _MILLISECOND
@@ -116,13 +125,23 @@ class Walk:
                 async for document in self._tied(at, after[1:]):
                     yield document
             upper = min(at, upper)
-        window = FIRST_WINDOW
+        window, read = FIRST_WINDOW, 0
         while upper > self.oldest:
             lower = max(upper - min(window, upper - self.oldest), self.oldest)
             condition = {self.time: {"$gte": lower, "$lt": upper}}
+            before = read
             async for document in self._all(condition):
+                read += 1
                 yield document
-            upper, window = lower, window * WIDEN_BY
+            upper, window = lower, self._next(window, before, read)
+
+    def _next(self, window: timedelta, before: int, read: int) -> timedelta:
+        """Return how wide a window is that holds what is still wanted, if it is like the last."""
+        if read == before:
+            return window * (WIDEN_GAP_BY if read else WIDEN_BY)
+        left = self.wanted - read if read < self.wanted else self.wanted
+        # A little more than is wanted costs less than one more window.
+        return max(FIRST_WINDOW, window * min(WIDEN_BY, (left + SPARE) / (read - before)))
 
     async def _tied(
         self, at: datetime, ties: Sequence[int], *, is_up: bool = False
@@ -143,6 +162,4 @@ class Walk:
         found = self.collection.find(query, sort=order, batch_size=self.chunk)
         async with found:
             async for document in found:
-                kept = self.keep(document)
-                if kept is not None:
-                    yield kept
+                yield document

@@ -26,6 +26,8 @@ from storelog.histories import (
 from storelog.query_service.view import Document, View
 
 _BY_HISTORY = ("customers", "products")
+# A guess by proportion alone can be wrong many times where events come in bursts.
+HALVED_EVERY = 4
 
 
 class PastView(View):
@@ -117,7 +119,10 @@ class PastView(View):
 
 @dataclass(slots=True)
 class _Search:
-    """Which bucket of one thing: between `low`, which may be it, and `high`."""
+    """Which bucket of one thing: `best`, or one of those from `low` to `high`.
+
+    Bucket `low` begins after `low_at`, the one after `high` at `high_at`.
+    """
 
     position: int
     low: int
@@ -134,17 +139,16 @@ class _Search:
 
     @property
     def is_done(self) -> bool:
-        return self.high < self.low or (self.low == self.high and self.best is not None)
+        return self.high < self.low
 
     def guess(self) -> int:
-        """Return the next bucket to look at: by proportion and by halves in turn."""
-        lowest = self.low if self.best is None else self.low + 1
-        width = max(1, self.high_at - self.low_at)
-        guess = self.low + (self.high - self.low) * (self.position - self.low_at) // width
-        if self.turn % 2:
-            guess = (lowest + self.high) // 2
+        """Return the next bucket to look at: by proportion, now and then by halves."""
         self.turn += 1
-        self.guessed = max(lowest, min(guess, self.high))
+        width = max(1, self.high_at - self.low_at)
+        share = (self.high + 1 - self.low) * (self.position - self.low_at) // width
+        half = (self.high - self.low) // 2
+        guess = self.low + (half if self.turn % HALVED_EVERY == 0 else share)
+        self.guessed = max(self.low, min(guess, self.high))
         return self.guessed
 
     def see(self, bucket: Document | None) -> None:
@@ -153,10 +157,10 @@ class _Search:
         if first is None or first > self.position:
             self.high, self.high_at = self.guessed - 1, first or self.high_at
             return
-        self.best, self.low = bucket, self.guessed
+        self.best, self.low = bucket, self.guessed + 1
         self.low_at = int(bucket["position"]) if bucket else self.low_at
         if self.low_at > self.position:
-            self.high = self.low
+            self.high = self.guessed
 
 
 def _document(state: State) -> dict[str, Any]:

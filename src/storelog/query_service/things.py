@@ -6,16 +6,16 @@ on all the same.
 Next: query_service/paging.py
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from storelog.query_service.lists import Page
 from storelog.query_service.paging import Key
 from storelog.query_service.view import Document, View
+from storelog.read_side import IDS_AT_ONCE
 from storelog.words import heads_asked, is_match
 
-FIRST_WINDOW = 64
 # Ids are dense; those of things with a word may be far apart.
 WIDEN_BY, WIDEN_WORDS_BY = 2, 8
 MAX_ID_WINDOW = 4_096
@@ -49,7 +49,7 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
     highest = place.highest_customer if wanted.collection == "customers" else place.highest_product
     found: list[Document] = []
     widen_by = WIDEN_WORDS_BY if heads_asked(wanted.words) else WIDEN_BY
-    looked_at, window = 0, max(FIRST_WINDOW, limit + 1)
+    looked_at, window = 0, max(limit + 1, IDS_AT_ONCE)
     renamed = await _renamed(view, wanted)
     # A cursor is whatever a client sends: it begins at an end of the ids at the latest.
     first = highest + 1 if wanted.is_down else 0
@@ -61,12 +61,24 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
         within = range(max(low, 1), min(high, highest + 1))
         ids = await _candidates(view, wanted, within, renamed)
         looked_at += len(ids)
-        documents = await view.many(wanted.collection, ids)
-        found += [documents[i] for i in ids if i in documents and wanted.has(documents[i])]
+        await _look(view, wanted, ids, found, limit + 1)
         at = max(low, 1) if wanted.is_down else high - 1
         window = min(widen_by * window, MAX_ID_WINDOW)
     more = len(found) > limit
     return Page(found[:limit], [found[limit - 1]["_id"]] if more else None)
+
+
+async def _look(
+    view: View, wanted: Wanted, ids: Sequence[int], found: list[Document], enough: int
+) -> None:
+    """Add those of a window that are wanted, as many at a time as are missing in the page."""
+    at = 0
+    while at < len(ids) and len(found) < enough:
+        some = ids[at : at + max(enough - len(found), IDS_AT_ONCE)]
+        at += len(some)
+        documents = await view.many(wanted.collection, some)
+        numbers = sorted(documents, reverse=wanted.is_down)
+        found += [documents[number] for number in numbers if wanted.has(documents[number])]
 
 
 async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
@@ -81,16 +93,15 @@ async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
 
 async def _candidates(
     view: View, wanted: Wanted, ids: range, renamed: set[int] | None
-) -> list[int]:
+) -> Sequence[int]:
     """Return the ids of a window that may be wanted, in the order that is wanted."""
-    some: Iterable[int] = ids
     heads = heads_asked(wanted.words)
-    if heads and ids and renamed is not None:
-        query = {"words": heads[0], "_id": {"$gte": ids[0], "$lte": ids[-1]}}
-        found = view.collection(NAMES[wanted.collection]).find(query)
-        named = {name["_id"] async for name in found if set(heads) <= set(name["words"])}
-        some = named.union(renamed.intersection(ids))
-    return sorted(some, reverse=wanted.is_down)
+    if not heads or not ids or renamed is None:
+        return ids[::-1] if wanted.is_down else ids
+    query = {"words": heads[0], "_id": {"$gte": ids[0], "$lte": ids[-1]}}
+    found = view.collection(NAMES[wanted.collection]).find(query)
+    named = {name["_id"] async for name in found if set(heads) <= set(name["words"])}
+    return sorted(named.union(renamed.intersection(ids)), reverse=wanted.is_down)
 
 
 NAMES = {"customers": "customer_names", "products": "product_names"}

@@ -1,4 +1,4 @@
-"""The collection `customers`: who buys. Needs no index but `_id`.
+"""The collection `customers`: who buys.
 
 Next: projector/read_models/products.py
 """
@@ -10,6 +10,8 @@ from storelog.projector.read_models.document import Write, owned
 from storelog.projector.read_models.history import entry_of
 
 COLLECTION = "customers"
+# A page of them is a range. Customers change seldom, unlike products, whose every sale would pay.
+INDEXES = [[("customer_id", 1)]]
 
 
 def fold(change: Change) -> list[Write]:

@@ -1,0 +1,113 @@
+"""A page by time reads about a page, though orders come in bursts with gaps of days between."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+
+from storelog.config import Settings
+from storelog.projector.database import ensure_indexes
+from storelog.projector.read_models import customers, orders
+from storelog.query_service import lists
+from storelog.query_service.paging import Key
+from storelog.query_service.parameters import Range
+from storelog.query_service.view import Place, View
+from storelog.read_side import NUMBERED, database_name
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+LIMIT, BUSY, DAYS = 50, 120, 30
+SEED = 20261125
+
+
+class _Windows(CommandListener):
+    """Notes the windows that were asked for; one server reads each of them whole."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[datetime, datetime]] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        at = event.command.get("filter", {}).get("orderDate")
+        if isinstance(at, dict):
+            self.asked.append((at["$gte"], at["$lt"]))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+def _fill(settings: Settings) -> list[tuple[datetime, int]]:
+    """Insert orders of working days: some hours full, nights and ends of weeks empty."""
+    ensure_indexes(settings)
+    dice = random.Random(SEED)
+    moments = []
+    for day in (day for day in range(DAYS) if day % 7 < 5):
+        for _ in range(BUSY):
+            seconds = dice.randrange(9 * 3600, 17 * 3600)
+            moments.append(BEGIN + timedelta(days=day, seconds=seconds))
+    documents: list[dict[str, Any]] = [
+        {
+            "_id": Int64(i),
+            "order_id": Int64(i),
+            "orderDate": at,
+            "customerId": Int64(1 + i % 40),
+            "customer": DBRef("customers", Int64(1 + i % 40)),
+            "orderItems": [],
+            "totalPrice": Decimal128("0.00"),
+            "deleted": i % 10 == 0,
+            "position": Int64(i),
+        }
+        for i, at in enumerate(moments, 1)
+    ]
+    with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
+        client[database_name(settings)][orders.COLLECTION].insert_many(documents)
+    return sorted((at, i) for i, at in enumerate(moments, 1) if i % 10)
+
+
+async def _walk(settings: Settings, there: list[tuple[datetime, int]], *, is_up: bool) -> list[int]:
+    """Return the ids of all pages; each page reads little more than itself."""
+    windows = _Windows()
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        settings.mongodb_uri, event_listeners=[windows], tz_aware=True
+    )
+    place = Place(oldest_order=there[0][0], newest_order=there[-1][0])
+    view = View(client[database_name(settings)], place)
+    found: list[int] = []
+    after: Key | None = None
+    pages = 0
+    while pages == 0 or after is not None:
+        page = await lists.orders(view, {}, Range(), after, LIMIT, is_up=is_up)
+        found += [order["_id"] for order in page.documents]
+        after, pages = page.next_key, pages + 1
+    await client.close()
+    read = sum(low <= at < high for low, high in windows.asked for at, _ in there)
+    assert read / pages < 2.2 * LIMIT, (read, pages)
+    assert len(windows.asked) / pages < 10, (len(windows.asked), pages)
+    return found
+
+
+def test_a_page_by_time_reads_about_a_page_over_bursts_and_gaps(settings: Settings) -> None:
+    there = _fill(settings)
+    up = asyncio.run(_walk(settings, there, is_up=True))
+    assert up == [i for _, i in there]
+    down = asyncio.run(_walk(settings, there, is_up=False))
+    assert down == [i for _, i in reversed(there)]
+
+
+def test_the_index_that_a_range_of_customers_stands_on_is_made(settings: Settings) -> None:
+    ensure_indexes(settings)
+    with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
+        made = client[database_name(settings)][customers.COLLECTION].index_information()
+    assert [(NUMBERED[customers.COLLECTION], 1)] in [index["key"] for index in made.values()]
