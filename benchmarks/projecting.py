@@ -13,7 +13,6 @@ import asyncpg
 import psutil
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, WriteConcern
-from pymongo.database import Database
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from benchmarks.figures import Figure, Report
@@ -21,11 +20,11 @@ from benchmarks.stage import MIB, Stage
 from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 from storelog.event_codec import lane_of_event
-from storelog.projector import checkpoints
+from storelog.projector.batch import Batch
 from storelog.projector.change import change_of_event
+from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.folding import Folding
-from storelog.projector.footing import Footing
-from storelog.projector.lane import MAX_BATCH
+from storelog.projector.lanes import MAX_BATCH
 from storelog.read_side import database_name
 from support.embedded import new_settings
 from support.system import System
@@ -75,11 +74,6 @@ async def _sample(system: System) -> list[Envelope]:
     return [envelope_from_row(row) for row in rows]
 
 
-def _folding(database: Database[Document], lane: int) -> Folding:
-    place = checkpoints.load(database, lane)
-    return Folding(database, lane, place.bounds, Footing(database, lambda: place))
-
-
 class _Recorder(CommandListener):
     def __init__(self) -> None:
         self.commands: list[Document] = []
@@ -107,7 +101,9 @@ def _record(settings: Settings, events: list[Envelope]) -> list[Document]:
         codec_options=CodecOptions(tz_aware=True),
         write_concern=WriteConcern(w="majority", j=True),
     )
-    lanes = [_folding(database, lane) for lane in range(LANES)]
+    places = [Checkpoint(lane) for lane in range(LANES)]
+    batch = Batch(database, lambda: places)
+    lanes = [Folding(database, place.lane, place.bounds, batch) for place in places]
     recorder.commands.clear()
     for start in range(0, len(events), LANES * MAX_BATCH):
         for event in events[start : start + LANES * MAX_BATCH]:

@@ -1,4 +1,4 @@
-"""Writes what changed: one insert for each block that a batch of a lane touches.
+"""Writes what changed: one document for each block that a batch of a lane touches.
 
 Next: query_service/changes.py
 """
@@ -18,15 +18,14 @@ from storelog.projector.read_models.changes import COLLECTION, block_of, entry_o
 class ChangesWriter:
     """Collects the changes of a batch and flushes them."""
 
-    def __init__(self, database: Database[dict[str, Any]], lane: int, footing: Footing) -> None:
+    def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
         self._collection = database[COLLECTION]
-        self._lane = lane
         self._footing = footing
-        self._blocks: dict[int, list[tuple[int, str, dict[str, Any]]]] = {}
+        self._blocks: dict[tuple[int, int], list[tuple[int, str, dict[str, Any]]]] = {}
 
-    def add(self, change: Change) -> None:
-        """Collect one change; they come in log order."""
-        self._blocks.setdefault(block_of(change.position), []).append(entry_of(change))
+    def add(self, lane: int, change: Change) -> None:
+        """Collect one change; those of a lane come in log order."""
+        self._blocks.setdefault((block_of(change.position), lane), []).append(entry_of(change))
 
     def flush(self) -> None:
         """Write everything. Raises PyMongoError; what was written then is written again safely."""
@@ -34,12 +33,12 @@ class ChangesWriter:
             return
         documents = [
             {
-                "_id": f"{block}/{self._lane}/{entries[-1][0]}",
+                "_id": f"{block}/{lane}/{entries[-1][0]}",
                 "block": Int64(block),
                 "last": Int64(entries[-1][0]),
                 "entries": pack(entries),
             }
-            for block, entries in self._blocks.items()
+            for (block, lane), entries in self._blocks.items()
         ]
         try:
             with self._footing.step() as session:

@@ -3,18 +3,21 @@
 `position` is the last event of the lane that is in the documents; `safe` is the position up to
 which the whole log's share of this lane is in them, so the least `safe` over all lanes is P.
 MongoDB's checkpoint always wins over Kafka's committed offsets.
-Next: projector/lane.py
+Next: projector/lanes.py
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from bson.int64 import Int64
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
+from storelog.projector.bulk import existing
 from storelog.projector.change import CustomerPayload, OrderPayload, Payload, ProductPayload
 
 CHECKPOINTS = "checkpoints"
@@ -83,12 +86,20 @@ class Fenced(Exception):
 
 def load(database: Database[dict[str, Any]], lane: int) -> Checkpoint:
     """Return the lane's checkpoint; a new lane begins before everything."""
-    found = database[CHECKPOINTS].find_one({"_id": lane})
-    if found is None:
-        return Checkpoint(lane)
+    return load_all(database, [Checkpoint(lane)])[0]
+
+
+def load_all(database: Database[dict[str, Any]], lanes: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Return what stands there now for each of the lanes, in their order."""
+    numbers = [place.lane for place in lanes]
+    found = {each["_id"]: each for each in database[CHECKPOINTS].find({"_id": {"$in": numbers}})}
+    return [_read(found[n]) if n in found else Checkpoint(n) for n in numbers]
+
+
+def _read(found: dict[str, Any]) -> Checkpoint:
     offsets = {entry["topic"]: int(entry["offset"]) for entry in found["offsets"]}
     return Checkpoint(
-        lane,
+        found["_id"],
         int(found["position"]),
         found["hash"],
         int(found["safe"]),
@@ -113,11 +124,24 @@ def load(database: Database[dict[str, Any]], lane: int) -> Checkpoint:
 
 def save(
     database: Database[dict[str, Any]],
-    old: Checkpoint,
-    new: Checkpoint,
+    moves: Sequence[tuple[Checkpoint, Checkpoint]],
     session: ClientSession | None = None,
-) -> Checkpoint:
-    """Move the checkpoint from `old` to `new` and return it. Raises Fenced."""
+) -> None:
+    """Move each checkpoint from the first of its pair to the second. Raises Fenced.
+
+    Outside a transaction some may have moved then: all are to be loaded again.
+    """
+    operations = [_move(old, new) for old, new in moves]
+    try:
+        done = database[CHECKPOINTS].bulk_write(operations, ordered=False, session=session)
+    except BulkWriteError as error:
+        existing(error)
+        raise Fenced(f"lanes {[old.lane for old, _ in moves]}") from error
+    if done.matched_count + len(done.upserted_ids or {}) < len(operations):
+        raise Fenced(f"lanes {[old.lane for old, _ in moves]}")
+
+
+def _move(old: Checkpoint, new: Checkpoint) -> UpdateOne:
     fields = {
         "position": Int64(new.position),
         "hash": new.hash,
@@ -140,14 +164,5 @@ def save(
     }
     # `frozen` is set while a promotion waits: then nobody moves the lane.
     place = {"position": Int64(old.position), "safe": Int64(old.safe), "frozen": None}
-    expected = {"_id": old.lane, **place}
     is_first = old == Checkpoint(old.lane)
-    try:
-        done = database[CHECKPOINTS].update_one(
-            expected, {"$set": fields}, upsert=is_first, session=session
-        )
-    except DuplicateKeyError as error:
-        raise Fenced(f"lane {old.lane}") from error
-    if not is_first and done.matched_count == 0:
-        raise Fenced(f"lane {old.lane}")
-    return new
+    return UpdateOne({"_id": old.lane, **place}, {"$set": fields}, upsert=is_first)

@@ -2,7 +2,7 @@
 
 An event that cannot be folded becomes a dead letter and holds up its own aggregate only. Nothing is
 in MongoDB before `write`; what was written is written again safely.
-Next: projector/writer.py
+Next: projector/batch.py
 """
 
 from dataclasses import replace
@@ -17,16 +17,14 @@ from storelog.envelope import milliseconds
 from storelog.errors import PoisonRecord
 from storelog.ledgers import Fact
 from storelog.projector import dead_letters
+from storelog.projector.batch import Batch
 from storelog.projector.change import Change
-from storelog.projector.changes_writer import ChangesWriter
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.database import READ_MODELS
-from storelog.projector.footing import Footing
 from storelog.projector.ledger_writer import LedgerWriter
 from storelog.projector.moments_writer import MomentsWriter
 from storelog.projector.read_models.ledger import fact_of
 from storelog.projector.record import Record, change_of, header_of
-from storelog.projector.writer import BatchWriter
 
 _log = structlog.get_logger()
 
@@ -35,16 +33,16 @@ class Folding:
     """One lane's documents, and what of the lane is parked."""
 
     def __init__(
-        self, database: Database[dict[str, Any]], lane: int, bounds: Bounds, footing: Footing
+        self, database: Database[dict[str, Any]], lane: int, bounds: Bounds, batch: Batch
     ) -> None:
         self._database = database
+        self._lane = lane
+        self._batch = batch
         self.bounds = bounds
         self.parked = dead_letters.parked_aggregates(database, lane)
         self.discarded = dead_letters.discarded_positions(database, lane)
-        self._writer = BatchWriter(database, footing)
-        self._changes = ChangesWriter(database, lane, footing)
-        self._ledger = LedgerWriter(database, lane, bounds.leaf, footing)
-        self._moments = MomentsWriter(database, lane, bounds, footing)
+        self._ledger = LedgerWriter(database, lane, bounds.leaf, batch.footing)
+        self._moments = MomentsWriter(database, lane, bounds, batch.footing)
         self._facts: list[Fact] = []
         self._letters: list[dict[str, Any]] = []
 
@@ -84,8 +82,7 @@ class Folding:
         writes = [write for model in READ_MODELS for write in model.fold(change)]
         fact = fact_of(change)
         self.bounds = self.bounds.including(change.payload)
-        self._writer.add(writes)
-        self._changes.add(change)
+        self._batch.add(self._lane, change, writes)
         if fact is not None:
             self._facts.append(fact)
 
@@ -107,12 +104,12 @@ class Folding:
     def write(self, *, are_late: bool = False) -> bool:
         """Write what was collected; return whether there are new dead letters.
 
+        The documents of all lanes that share the batch go with the first of them.
         `are_late`: the events waited as dead letters, so later ones may be in the figures already.
         Raises Fenced and PyMongoError.
         """
-        self._writer.flush()
+        self._batch.flush()
         self._ledger.write(self._facts, are_late=are_late)
-        self._changes.flush()
         is_late = self.bounds.is_late or are_late
         self.bounds = replace(self.bounds, leaf=self._ledger.leaf, is_late=is_late)
         self.bounds = self._moments.write(self.bounds)

@@ -1,19 +1,19 @@
-"""What a lane's writes stand on: the checkpoint that they follow; and one transaction, if it can.
+"""What a batch's writes stand on: the checkpoints they follow; and one transaction, if it can.
 
 A server can come back empty or from an older copy without an error: the driver opens a new
 connection by itself. What is folded onto documents of another time would be wrong for ever, so the
-lane's checkpoint is looked at again whenever the last answer is older than a server could be
-exchanged in; and now and then while nothing is to be written, so that a quiet lane heals too.
+lanes' checkpoints are looked at again whenever the last answer is older than a server could be
+exchanged in; and now and then while nothing is to be written, so that quiet lanes heal too.
 
 Nothing needs a transaction: each write is guarded by itself. But a server may commit, and so wait
 for its disk, for each updated document by itself; in a transaction it does so once a batch. One
-that a killed or paused projector left open would hold its documents for a minute: so the checkpoint
-names the session, and who takes the lane over ends it first.
+that a killed or paused projector left open would hold its documents for a minute: so the
+checkpoints name the session, and who takes a lane over ends it first.
 Next: projector/writer.py
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -24,7 +24,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced, load
+from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced, load_all
 
 SURE_SECONDS = 0.5
 IDLE_SECONDS = 2.0
@@ -32,17 +32,17 @@ _log = structlog.get_logger()
 
 
 class Repeated(Fenced):
-    """Something is there already: the lane is loaded again, and begins without a transaction."""
+    """Something is there already: the lanes are loaded again, and begin without a transaction."""
 
 
 class Footing:
-    """What one lane stands on; `checkpoint` gives the one that the lane last loaded or saved."""
+    """What some lanes stand on; `places` gives the checkpoints that they last loaded or saved."""
 
     def __init__(
-        self, database: Database[dict[str, Any]], checkpoint: Callable[[], Checkpoint]
+        self, database: Database[dict[str, Any]], places: Callable[[], Sequence[Checkpoint]]
     ) -> None:
         self._database = database
-        self._checkpoint = checkpoint
+        self._places = places
         self._sure_at = time.monotonic()
         self._lasting: ClientSession | None = None
         # Not in a first batch: it may be there already in part, which would end a transaction.
@@ -50,19 +50,19 @@ class Footing:
         self.session: ClientSession | None = None
 
     def hold(self, within: float = SURE_SECONDS) -> None:
-        """Look at the checkpoint, unless `within` seconds ago. Raises Fenced and PyMongoError."""
+        """Look at the checkpoints, unless `within` seconds ago. Raises Fenced and PyMongoError."""
         now = time.monotonic()
         if now - self._sure_at <= within:
             return
-        known = self._checkpoint()
-        found = load(self._database, known.lane)
-        if (found.position, found.safe, found.hash) != (known.position, known.safe, known.hash):
-            raise Fenced(f"lane {known.lane} is at {found.position}, not at {known.position}")
+        known = self._places()
+        for here, there in zip(known, load_all(self._database, known), strict=True):
+            if (there.position, there.safe, there.hash) != (here.position, here.safe, here.hash):
+                raise Fenced(f"lane {here.lane} is at {there.position}, not at {here.position}")
         self._sure_at = now
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Surround the writes of a batch and of its checkpoint: all or none, where there can be."""
+        """Surround the writes of a batch and of its checkpoints: all or none, where that can be."""
         if self._is_first and _has_transactions(self._database):
             self._lasting = self._database.client.start_session()
         if self._is_first or self._lasting is None:
@@ -78,7 +78,7 @@ class Footing:
 
     @property
     def session_id(self) -> bytes | None:
-        """Return what names the session of this lane's transactions, if it has any."""
+        """Return what names the session of these lanes' transactions, if they have any."""
         return None if self._lasting is None else bytes(self._lasting.session_id["id"])
 
     @contextmanager
@@ -95,6 +95,15 @@ class Footing:
         now = time.monotonic()
         if now - began < SURE_SECONDS:
             self._sure_at = now
+
+
+def take_over(database: Database[dict[str, Any]], lanes: Iterable[int]) -> list[Checkpoint]:
+    """Return the checkpoints once no other's transaction can move them. Raises PyMongoError."""
+    known = load_all(database, [Checkpoint(lane) for lane in lanes])
+    sessions = {place.session for place in known if place.session is not None}
+    for session in sessions:
+        end_session(database, session)
+    return load_all(database, known) if sessions else known
 
 
 def end_session(database: Database[dict[str, Any]], session_id: bytes) -> None:

@@ -1,11 +1,10 @@
-"""One lane: takes records in log order, folds them, writes, then moves the lane's checkpoint.
+"""One lane: takes records in log order, folds them, and says how far it is once they are written.
 
-The checkpoint moves last, so a crash repeats writes that repeat nothing. `safe` follows the
-watermarks: each says which position of this lane stands for which position of the log.
+`safe` follows the watermarks: each says which position of this lane stands for which position of
+the log.
 Next: projector/folding.py
 """
 
-import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,18 +13,15 @@ import msgspec
 from confluent_kafka import Message
 from pymongo.database import Database
 
-from storelog import tracing
 from storelog.errors import HistoryMismatch, PoisonRecord
-from storelog.projector import checkpoints, dead_letters, measures
+from storelog.projector import dead_letters
+from storelog.projector.batch import Batch
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.folding import Folding
-from storelog.projector.footing import IDLE_SECONDS, Footing, end_session
 from storelog.projector.history import History
 from storelog.projector.merge import LaneMerge
 from storelog.projector.record import Record, Watermark, read_record, read_watermark
 from storelog.projector.retries import Retries
-
-MAX_BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +35,26 @@ class Behind:
 class Lane:
     """What this process knows of one lane; loaded from MongoDB, dropped after any error there."""
 
-    def __init__(self, database: Database[dict[str, Any]], number: int, topic_prefix: str) -> None:
+    def __init__(
+        self,
+        database: Database[dict[str, Any]],
+        checkpoint: Checkpoint,
+        batch: Batch,
+        topic_prefix: str,
+    ) -> None:
         self._database = database
-        self.number = number
+        self.number = number = checkpoint.lane
         self._prefix = topic_prefix
-        self.checkpoint = _take_over(database, number)
-        self.merge = LaneMerge(self.checkpoint.position)
-        self._footing = Footing(database, lambda: self.checkpoint)
-        self._folding = Folding(database, number, self.checkpoint.bounds, self._footing)
+        self.checkpoint = checkpoint
+        self.merge = LaneMerge(checkpoint.position)
+        self._folding = Folding(database, number, checkpoint.bounds, batch)
         self._retries = Retries(database, number, self._folding, topic_prefix)
-        self._next_offsets = dict(self.checkpoint.offsets)
+        self._next_offsets = dict(checkpoint.offsets)
         self._marks: deque[Watermark] = deque()
         self._history = History()
         self._read_at: str | None = None
         self._has_foreign = False
+        self._last: Record | None = None
         self.behind: Behind | None = None
 
     def receive(self, message: Message, *, is_watermark: bool) -> None:
@@ -95,51 +97,47 @@ class Lane:
         self._folding.keep_foreign(message, cause)
         self._has_foreign = True
 
-    def advance(self, limit: int = MAX_BATCH) -> bool:
-        """Apply the next records, at most `limit`, and say how far the lane is.
-
-        Returns whether more wait.
-
-        Raises PyMongoError and Fenced, after which the lane must be loaded again; HistoryMismatch.
-        """
-        self._footing.hold(IDLE_SECONDS)
+    def collect(self, limit: int) -> list[Record]:
+        """Fold the next records, at most `limit`; nothing of it is in MongoDB before `write`."""
         records = self.merge.take(limit)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
-        began_ns = time.time_ns()
-        if records or self._has_foreign:
-            with measures.WRITE.timing(), self._footing.batch():
-                self._write(records)
-        else:
-            self._save(records)
-        written_ns = time.time_ns()
-        if tracing.is_on():
-            measures.trace_records(records, began_ns, written_ns)
-        return len(records) == limit
+        self._last = records[-1] if records else None
+        return records
 
-    def _write(self, records: list[Record]) -> None:
-        self._has_foreign = False
-        if self._folding.write():
-            self._count_letters()
-        self._save(records)
-        measures.BATCH_EVENTS.observe(len(records))
-        measures.EVENTS.add(len(records))
+    @property
+    def has_writes(self) -> bool:
+        """Tell whether something was collected since the last `write`."""
+        return self._last is not None or self._has_foreign
 
-    def retry_asked(self) -> None:
-        """Do with dead letters what was asked for. Raises PyMongoError and Fenced."""
-        if self.checkpoint.dead_letters and self._retries.do_asked():
-            self._count_letters()
+    def write(self) -> Checkpoint:
+        """Write what was collected, and return the checkpoint that says so, not yet saved.
 
-    def _count_letters(self) -> None:
-        held_up = dead_letters.count(self._database, self.number)
-        new = replace(self.checkpoint, dead_letters=held_up, bounds=self._folding.bounds)
-        self.checkpoint = self._checkpoint_saved(new)
-
-    def _save(self, records: list[Record]) -> None:
+        Raises PyMongoError and Fenced, after which the lane must be loaded again; HistoryMismatch.
+        """
         new = self.checkpoint
-        if records:
-            last = records[-1]
-            new = replace(new, position=last.position, hash=last.hash, bounds=self._folding.bounds)
+        if self.has_writes:
+            if self._folding.write():
+                new = replace(new, dead_letters=dead_letters.count(self._database, self.number))
+            new = replace(new, bounds=self._folding.bounds)
+            self._has_foreign = False
+        if self._last is not None:
+            new = replace(new, position=self._last.position, hash=self._last.hash)
+            self._last = None
+        return self._marked(new)
+
+    def retry_asked(self) -> Checkpoint:
+        """Do with dead letters what was asked for; return the checkpoint to be saved after it.
+
+        Raises PyMongoError and Fenced.
+        """
+        if not self.checkpoint.dead_letters or not self._retries.do_asked():
+            return self.checkpoint
+        held_up = dead_letters.count(self._database, self.number)
+        return replace(self.checkpoint, dead_letters=held_up, bounds=self._folding.bounds)
+
+    def _marked(self, new: Checkpoint) -> Checkpoint:
+        """Return the checkpoint with the watermarks that it has reached."""
         while self._marks and self._marks[0].lanes[self.number] <= new.position:
             mark = self._marks.popleft()
             if mark.position == new.position and mark.hash != new.hash:
@@ -159,16 +157,9 @@ class Lane:
         if self._read_at is not None and new.safe == self.checkpoint.safe:
             new = replace(new, read_at=self._read_at)
         self._read_at = None
-        if new is not self.checkpoint:
-            new = replace(new, offsets=self._resume_offsets())
-            self.checkpoint = self._checkpoint_saved(new)
         marks = self._marks
         self.behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
-
-    def _checkpoint_saved(self, new: Checkpoint) -> Checkpoint:
-        footing = self._footing
-        new = replace(new, session=footing.session_id)
-        return checkpoints.save(self._database, self.checkpoint, new, footing.session)
+        return new if new is self.checkpoint else replace(new, offsets=self._resume_offsets())
 
     def _resume_offsets(self) -> dict[str, int]:
         """Return where to read on after a crash: what waits in memory is to be read again."""
@@ -178,12 +169,3 @@ class Lane:
             if waiting is not None:
                 offsets[topic] = min(waiting, offsets[topic])
         return offsets
-
-
-def _take_over(database: Database[dict[str, Any]], number: int) -> Checkpoint:
-    """Return the checkpoint once no other's transaction can move it. Raises PyMongoError."""
-    known = checkpoints.load(database, number)
-    if known.session is None:
-        return known
-    end_session(database, known.session)
-    return checkpoints.load(database, number)

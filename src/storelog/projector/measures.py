@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EVENTS = counter("storelog_projector_events_total", "Events folded into MongoDB.").of()
 BATCH_EVENTS = histogram(
     "storelog_projector_batch_events",
-    "Events of one lane folded and written together.",
+    "Events folded and written together.",
     bounds=SIZES,
 ).of()
 WRITE = histogram(

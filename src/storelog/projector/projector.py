@@ -29,7 +29,7 @@ from storelog.projector.alarm import Alarm
 from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
-from storelog.projector.lane import MAX_BATCH, Lane
+from storelog.projector.lanes import MAX_BATCH, Lanes
 from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
 from storelog.projector.promotion import ABANDONED_SECONDS, thaw
 from storelog.read_side import Pointer
@@ -72,7 +72,7 @@ class Projector:
         self._pointer: Pointer | None = None
         self._watermarks = watermark_topic(settings)
         self._topics = [*event_topics(settings), self._watermarks]
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: Lanes | None = None
         self._paused: set[tuple[str, int]] = set()
         self._stop = threading.Event()
         self._trouble: str | None = "The projector is starting."
@@ -89,12 +89,12 @@ class Projector:
         """Return what health shows. Raises Unavailable while a server behind is away."""
         if self._trouble is not None:
             raise Unavailable(self._trouble)
-        lanes = sorted(self._lanes.items())
-        return {"lanes": {str(n): lane.checkpoint.position for n, lane in lanes}}
+        lanes = self._lanes or ()
+        return {"lanes": {str(lane.number): lane.checkpoint.position for lane in lanes}}
 
     async def measure(self) -> None:
         """Show how far the lanes are, for a scrape."""
-        measures.measure(self._lanes.values(), is_ready=self._trouble is None)
+        measures.measure(self._lanes or (), is_ready=self._trouble is None)
 
     async def run(self) -> None:
         """Project until cancelled. Raises HistoryMismatch."""
@@ -138,17 +138,16 @@ class Projector:
 
     def _step(self, consumer: Consumer) -> None:
         self._look(consumer)
-        if self._owned and not self._lanes and not self._is_frozen:
+        if self._owned and self._lanes is None and not self._is_frozen:
             raise Fenced("the lanes' checkpoints are not read yet")
-        more = False
         for message in self._poll(consumer, POLL_SECONDS):
             self._receive(message)
-        for lane in self._lanes.values():
-            more |= lane.advance(self._batch_events)
-        while more and not self._stop.is_set():
-            more = sum(lane.advance(self._batch_events) for lane in self._lanes.values()) > 0
-        self._throttle(consumer)
-        self._sound_alarm()
+        if self._lanes is None:
+            return
+        while self._lanes.advance(self._batch_events) and not self._stop.is_set():
+            pass
+        self._throttle(consumer, self._lanes)
+        self._sound_alarm(self._lanes)
 
     def _look(self, consumer: Consumer) -> None:
         """Once a second, follow a promotion and do what is asked for about dead letters."""
@@ -158,8 +157,8 @@ class Projector:
         if self._owned and pointer_of(self._home) != self._pointer:
             self._load(consumer)
         self._end_abandoned_promotion()
-        for lane in self._lanes.values():
-            lane.retry_asked()
+        if self._lanes is not None:
+            self._lanes.retry_asked()
 
     def _end_abandoned_promotion(self) -> None:
         token = self._pointer.promoting if self._pointer else None
@@ -192,7 +191,7 @@ class Projector:
             # librdkafka goes on by itself; what it could not read, it reads again.
             _log.warning("kafka", error=error.str())
             return
-        lane = self._lanes.get(message.partition() or 0)
+        lane = self._lanes.get(message.partition() or 0) if self._lanes is not None else None
         if lane is not None:
             lane.receive(message, is_watermark=message.topic() == self._watermarks)
 
@@ -206,12 +205,12 @@ class Projector:
             _log.warning("projector waits for MongoDB", error=str(error)[:300])
 
     def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        self._owned, self._lanes = [], {}
+        self._owned, self._lanes = [], None
         self._paused.clear()
 
     def _load(self, consumer: Consumer) -> None:
         """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
-        self._lanes = {}
+        self._lanes = None
         self._pointer = pointer_of(self._home)
         if self._is_frozen:
             # The read model is about to be another one: nothing is written until it is.
@@ -220,8 +219,9 @@ class Projector:
             return
         database = sibling(self._home, self._pointer.database)
         numbers = sorted({partition.partition for partition in self._owned})
-        lanes = {n: Lane(database, n, self._settings.kafka_topic_prefix) for n in numbers}
-        if any(lane.checkpoint == Checkpoint(number) for number, lane in lanes.items()):
+        lanes = Lanes(database, numbers, self._settings.kafka_topic_prefix)
+        offsets = {lane.number: lane.checkpoint.offsets for lane in lanes}
+        if any(lane.checkpoint == Checkpoint(lane.number) for lane in lanes):
             # A new read model, or one that was emptied.
             make_indexes(database)
         places = [
@@ -230,7 +230,7 @@ class Projector:
                 p.partition,
                 OFFSET_BEGINNING
                 if p.partition in self._read_again
-                else lanes[p.partition].checkpoint.offsets.get(p.topic, OFFSET_BEGINNING),
+                else offsets[p.partition].get(p.topic, OFFSET_BEGINNING),
             )
             for p in self._owned
         ]
@@ -239,7 +239,7 @@ class Projector:
         consumer.assign(places)
         self._lanes = lanes
         self._trouble = None
-        _log.info("lanes", positions={n: lane.checkpoint.position for n, lane in lanes.items()})
+        _log.info("lanes", positions={lane.number: lane.checkpoint.position for lane in lanes})
 
     def _recover(self, consumer: Consumer, error: Exception) -> None:
         """Drop what is in memory, wait, and load the checkpoints again."""
@@ -257,19 +257,19 @@ class Projector:
             except (PyMongoError, KafkaException) as again:
                 _log.warning("projector still waits", error=str(again)[:300])
 
-    def _throttle(self, consumer: Consumer) -> None:
+    def _throttle(self, consumer: Consumer, lanes: Lanes) -> None:
         """Pause partitions that run ahead of their lane; let them go on when it has caught up."""
-        for number, lane in self._lanes.items():
+        for lane in lanes:
             for topic in self._topics:
-                place = (topic, number)
+                place = (topic, lane.number)
                 if place not in self._paused and lane.is_full(topic, PAUSE_ABOVE):
                     self._paused.add(place)
-                    consumer.pause([TopicPartition(topic, number)])
+                    consumer.pause([TopicPartition(*place)])
                 elif place in self._paused and not lane.is_full(topic, RESUME_BELOW):
                     self._paused.remove(place)
-                    consumer.resume([TopicPartition(topic, number)])
+                    consumer.resume([TopicPartition(*place)])
 
-    def _sound_alarm(self) -> None:
+    def _sound_alarm(self, lanes: Lanes) -> None:
         """Say so when a lane waits for a record that does not come, and look for it again.
 
         Lanes are read from the beginning, once for each place where they are stuck, by a new
@@ -277,7 +277,7 @@ class Projector:
         on; and a client that knew the old one refuses to hear of a new one whose leader has a lower
         epoch (librdkafka, issue 4898). What is in the documents already is dropped as a repeat.
         """
-        waiting = {n: lane.merge.last for n, lane in self._lanes.items() if lane.is_waiting()}
+        waiting = {lane.number: lane.merge.last for lane in lanes if lane.is_waiting()}
         stuck = self._alarm.stuck(waiting, time.monotonic())
         if not stuck:
             return

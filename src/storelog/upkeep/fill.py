@@ -5,6 +5,7 @@ projector can go on where the filling ends. The same folds and writers as the pr
 Next: upkeep/sources.py
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +15,12 @@ from storelog.envelope import Envelope
 from storelog.errors import PoisonRecord
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.projector import checkpoints, dead_letters
+from storelog.projector.batch import Batch
 from storelog.projector.change import change_of_event
+from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.database import make_indexes
 from storelog.projector.folding import Folding
-from storelog.projector.footing import Footing
+from storelog.projector.footing import take_over
 from storelog.projector.record import Record, make_record
 from storelog.relay.publisher import record_headers
 
@@ -33,15 +36,14 @@ class Fill:
         make_indexes(database)
         self._database = database
         self._prefix = topic_prefix
-        self._places = [checkpoints.load(database, number) for number in range(lanes)]
-        self._foldings = [self._folding(number) for number in range(lanes)]
+        self._places = take_over(database, range(lanes))
+        self._batch = Batch(database, lambda: self._places)
+        self._foldings = [
+            Folding(database, place.lane, place.bounds, self._batch) for place in self._places
+        ]
         self._ends = list(self._places)
         self.position = min(place.safe for place in self._places)
         self.pending = 0
-
-    def _folding(self, lane: int) -> Folding:
-        footing = Footing(self._database, lambda: self._places[lane])
-        return Folding(self._database, lane, self._places[lane].bounds, footing)
 
     def add_event(self, event: Envelope) -> None:
         """Collect the log's next event."""
@@ -84,30 +86,36 @@ class Fill:
 
         `recorded_at` is the time of the last event.
         """
-        for lane, folding in enumerate(self._foldings):
-            has_letters = folding.write()
-            place = self._places[lane]
-            new = replace(
-                self._ends[lane],
-                safe=self.position,
-                safe_recorded_at=recorded_at or place.safe_recorded_at,
-                lanes=len(self._places),
-                bounds=folding.bounds,
-            )
-            if has_letters:
-                new = replace(new, dead_letters=dead_letters.count(self._database, lane))
-            self._save(lane, new)
+        with self._batch.footing.batch():
+            self._save([self._written(lane, recorded_at) for lane in range(len(self._places))])
         self.pending = 0
+
+    def _written(self, lane: int, recorded_at: str | None) -> Checkpoint:
+        """Write what was collected of a lane; return the checkpoint that says so."""
+        folding, end = self._foldings[lane], self._ends[lane]
+        if folding.write():
+            end = replace(end, dead_letters=dead_letters.count(self._database, lane))
+        return replace(
+            end,
+            safe=self.position,
+            safe_recorded_at=recorded_at or self._places[lane].safe_recorded_at,
+            lanes=len(self._places),
+            bounds=folding.bounds,
+        )
 
     def take_offsets(self, live: Database[Document]) -> None:
         """Read on in Kafka where the live read model would; its lanes are not beyond this one's."""
-        for lane in range(len(self._places)):
-            self.set_offsets(lane, checkpoints.load(live, lane).offsets)
+        there = checkpoints.load_all(live, self._places)
+        self.set_offsets([place.offsets for place in there])
 
-    def set_offsets(self, lane: int, offsets: dict[str, int]) -> None:
-        """Say where in each topic the lane is to be read on."""
-        self._save(lane, replace(self._places[lane], offsets=offsets))
+    def set_offsets(self, offsets: Sequence[dict[str, int]]) -> None:
+        """Say for each lane where in each topic it is to be read on."""
+        pairs = zip(self._places, offsets, strict=True)
+        self._save([replace(place, offsets=each) for place, each in pairs])
 
-    def _save(self, lane: int, new: checkpoints.Checkpoint) -> None:
-        place = checkpoints.save(self._database, self._places[lane], new)
-        self._places[lane] = self._ends[lane] = place
+    def _save(self, places: list[Checkpoint]) -> None:
+        footing = self._batch.footing
+        named = [replace(place, session=footing.session_id) for place in places]
+        moves = list(zip(self._places, named, strict=True))
+        checkpoints.save(self._database, moves, footing.session)
+        self._places, self._ends = named, list(named)

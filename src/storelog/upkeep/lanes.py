@@ -141,9 +141,11 @@ class _Change:
                 await fill_from_log(self._connection, fill, position, self._progress)
                 await asyncio.to_thread(add_partitions, self._settings, self._wanted)
                 ends = await asyncio.to_thread(kafka_watch.ends, self._settings)
-                for lane in range(self._wanted):
-                    offsets = {topic: end for (topic, n), end in ends.items() if n == lane}
-                    await asyncio.to_thread(fill.set_offsets, lane, offsets)
+                offsets = [
+                    {topic: end for (topic, n), end in ends.items() if n == lane}
+                    for lane in range(self._wanted)
+                ]
+                await asyncio.to_thread(fill.set_offsets, offsets)
                 await asyncio.to_thread(switch, self._home, token, name)
             except Fenced:
                 continue

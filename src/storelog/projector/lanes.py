@@ -1,0 +1,89 @@
+"""The lanes that one process owns, written together: one batch, in one transaction if it can be.
+
+The checkpoints move last, so a crash repeats writes that repeat nothing.
+Next: projector/lane.py
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from pymongo.database import Database
+
+from storelog import tracing
+from storelog.projector import checkpoints, measures
+from storelog.projector.batch import Batch
+from storelog.projector.checkpoints import Checkpoint
+from storelog.projector.footing import IDLE_SECONDS, take_over
+from storelog.projector.lane import Lane
+
+MAX_BATCH = 5_000
+
+
+class Lanes:
+    """Some lanes of one read model; loaded from MongoDB, dropped after any error there."""
+
+    def __init__(
+        self, database: Database[dict[str, Any]], numbers: Iterable[int], topic_prefix: str
+    ) -> None:
+        self._database = database
+        self._batch = Batch(database, lambda: [lane.checkpoint for lane in self])
+        self._lanes = {
+            place.lane: Lane(database, place, self._batch, topic_prefix)
+            for place in take_over(database, numbers)
+        }
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def get(self, number: int) -> Lane | None:
+        """Return the lane, None when it is another process's."""
+        return self._lanes.get(number)
+
+    def advance(self, limit: int = MAX_BATCH) -> bool:
+        """Apply the next records of each lane, at most `limit`, and say how far the lanes are.
+
+        Returns whether more wait.
+
+        Raises PyMongoError and Fenced, after which the lanes must be loaded again; HistoryMismatch.
+        """
+        footing = self._batch.footing
+        footing.hold(IDLE_SECONDS)
+        taken = [lane.collect(limit) for lane in self]
+        began_ns = time.time_ns()
+        if any(lane.has_writes for lane in self):
+            with measures.WRITE.timing(), footing.batch():
+                self._save([lane.write() for lane in self])
+            events = sum(map(len, taken))
+            measures.BATCH_EVENTS.observe(events)
+            measures.EVENTS.add(events)
+        else:
+            self._save([lane.write() for lane in self])
+        if tracing.is_on():
+            records = [record for some in taken for record in some]
+            measures.trace_records(records, began_ns, time.time_ns())
+        return any(len(records) == limit for records in taken)
+
+    def retry_asked(self) -> None:
+        """Do with dead letters what was asked for. Raises PyMongoError and Fenced."""
+        for lane in self:
+            self._save([lane.retry_asked()])
+
+    def _save(self, places: list[Checkpoint]) -> None:
+        """Move the checkpoints of those lanes that have one to move."""
+        footing = self._batch.footing
+        named = [replace(place, session=footing.session_id) for place in places]
+        moves = [
+            (self._lanes[new.lane].checkpoint, new)
+            for new in named
+            if new != self._lanes[new.lane].checkpoint
+        ]
+        if not moves:
+            return
+        checkpoints.save(self._database, moves, footing.session)
+        for _, new in moves:
+            self._lanes[new.lane].checkpoint = new
