@@ -23,6 +23,8 @@ from storelog.query_service import analytics
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import Place, View
 from storelog.read_side import database_name
+from storelog.verify.ledger import Ledger
+from storelog.verify.report import Report
 
 START = datetime(2011, 1, 1, tzinfo=UTC)
 LANES = 2
@@ -145,3 +147,34 @@ def test_a_fact_that_waited_as_a_dead_letter_is_added_late_and_once(
     new_writer(database).write([facts[3]], are_late=True)
     kept = [f for leaf in database["ledger"].find({}) for f in facts_of_leaf(leaf)]
     assert sorted(kept, key=lambda fact: fact.position) == facts
+
+
+def test_a_leaf_that_fills_while_verify_reads_is_no_difference(
+    database: Database[Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = make_facts(random.Random(6), 9)
+    writer, done = new_writer(database), 1
+    writer.write(facts[:done])
+    database["checkpoints"].insert_one({"_id": 0})
+    read = Ledger._read
+
+    async def meanwhile(self: Ledger, lane: int, leaf: int) -> Any:
+        nonlocal done
+        writer.write(facts[done : done + 2])
+        done = min(len(facts), done + 2)
+        return await read(self, lane, leaf)
+
+    monkeypatch.setattr(Ledger, "_read", meanwhile)
+
+    async def compare() -> Report:
+        client: AsyncMongoClient[Any] = AsyncMongoClient(settings.mongodb_uri, tz_aware=True)
+        report = Report()
+        try:
+            await Ledger(client[database_name(settings)], report, 0).finish()
+        finally:
+            await client.close()
+        return report
+
+    report = asyncio.run(compare())
+    assert writer.leaf > 1, "no leaf was filled meanwhile"
+    assert report.differences == []

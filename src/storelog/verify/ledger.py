@@ -107,11 +107,15 @@ class Ledger:
         found = await self._read(lane, leaf)
         while found is not None:
             facts = list(facts_of_leaf(found))
+            follows = await self._read(lane, leaf + 1)
+            if follows is not None and not is_full(facts):
+                # It may have been filled between the two reads.
+                facts = list(facts_of_leaf(await self._read(lane, leaf) or found))
             self._add_up(facts)
             self._report.count(LEAVES)
-            found = await self._read(lane, leaf + 1)
-            if found is None and not is_full(facts):
+            if follows is None and not is_full(facts):
                 break
+            found = follows
             await self._compare_node(leaf_node(lane, leaf, facts), nodes)
             leaf += 1
             for level in range(1, MAX_LEVEL + 1):
