@@ -7,12 +7,15 @@ they are, to an empty database with the same indexes: no Kafka, no reading, no f
 import asyncio
 import threading
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import asyncpg
 import psutil
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from benchmarks.figures import Figure, Report
@@ -20,11 +23,11 @@ from benchmarks.stage import MIB, Stage
 from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 from storelog.event_codec import lane_of_event
-from storelog.projector.batch import Batch
+from storelog.projector.batch import MAX_EVENTS, Batch
 from storelog.projector.change import change_of_event
 from storelog.projector.checkpoints import Checkpoint
+from storelog.projector.database import make_indexes
 from storelog.projector.folding import Folding
-from storelog.projector.lanes import MAX_BATCH
 from storelog.read_side import database_name
 from support.embedded import new_settings
 from support.system import System
@@ -90,8 +93,8 @@ class _Recorder(CommandListener):
         pass
 
 
-def _record(settings: Settings, events: list[Envelope]) -> list[Document]:
-    """Fold the events into an empty database; return the commands that write."""
+def _record(settings: Settings, events: list[Envelope]) -> list[list[Document]]:
+    """Fold the events into an empty database; return the commands that write, by batch."""
     recorder = _Recorder()
     client: MongoClient[Document] = MongoClient(
         settings.mongodb_uri, event_listeners=[recorder], retryWrites=False
@@ -101,28 +104,46 @@ def _record(settings: Settings, events: list[Envelope]) -> list[Document]:
         codec_options=CodecOptions(tz_aware=True),
         write_concern=WriteConcern(w="majority", j=True),
     )
+    make_indexes(database)
     places = [Checkpoint(lane) for lane in range(LANES)]
     batch = Batch(database, lambda: places)
     lanes = [Folding(database, place.lane, place.bounds, batch) for place in places]
-    recorder.commands.clear()
-    for start in range(0, len(events), LANES * MAX_BATCH):
-        for event in events[start : start + LANES * MAX_BATCH]:
+    recorder.commands = []
+    batches = []
+    for start in range(0, len(events), MAX_EVENTS):
+        for event in events[start : start + MAX_EVENTS]:
             lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, LANES)
             lanes[lane].fold_next(change_of_event(event))
         for folding in lanes:
             folding.write()
+        batches.append(recorder.commands)
+        recorder.commands = []
     client.close()
-    return recorder.commands
+    return batches
 
 
-def _replay(settings: Settings, commands: list[Document]) -> float:
+def _replay(settings: Settings, batches: list[list[Document]]) -> float:
     """Send the commands to an empty database with the same indexes; return the seconds."""
-    client: MongoClient[Document] = MongoClient(settings.mongodb_uri)
-    database = client[database_name(settings)]
+    client: MongoClient[Document] = MongoClient(settings.mongodb_uri, retryWrites=False)
+    concern = WriteConcern(w="majority", j=True)
+    database = client.get_database(database_name(settings), write_concern=concern)
+    make_indexes(database)
     began = time.monotonic()
-    for command in commands:
-        answer = database.command(command)
-        assert not answer.get("writeErrors"), answer
+    with client.start_session() as session:
+        for number, commands in enumerate(batches):
+            # As the projector does: all but the first batch in one transaction each.
+            in_one = session.start_transaction() if number else nullcontext()
+            with in_one:
+                for command in commands:
+                    _send(database, command, session if number else None)
     seconds = time.monotonic() - began
     client.close()
     return seconds
+
+
+def _send(database: Database[Document], command: Document, session: ClientSession | None) -> None:
+    if session is not None:
+        # A transaction has one write concern, for all of it.
+        command = {name: value for name, value in command.items() if name != "writeConcern"}
+    answer = database.command(command, session=session)
+    assert not answer.get("writeErrors"), answer

@@ -14,8 +14,8 @@ from confluent_kafka.admin import AdminClient
 
 from storelog.config import Settings
 from storelog.kafka import client_settings
+from storelog.upkeep import fill, sources
 from storelog.upkeep import rebuild as rebuilding
-from storelog.upkeep import sources
 from support.system import System, trade, wait_for
 
 
@@ -93,7 +93,7 @@ def test_an_interrupted_rebuild_goes_on_and_an_abandoned_promotion_ends(
 ) -> None:
     trade(system)
     system.wait_projected()
-    monkeypatch.setattr(sources, "BATCH_EVENTS", 20)
+    monkeypatch.setattr(fill, "MAX_EVENTS", 20)
     monkeypatch.setattr(sources, "READ_EVENTS", 20)
 
     def kill(what: str, done: int, total: int) -> None:

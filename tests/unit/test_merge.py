@@ -50,9 +50,9 @@ def test_shuffled_topics_and_repeats_leave_in_log_order_once(at: list[int], seed
     for record in interleave(by_topic(records), seed):
         merge.add(record)
         merge.add(record)
-        taken += merge.take(7)
+        taken += merge.take(7, 10**6)
         merge.add(record)
-    while more := merge.take(7):
+    while more := merge.take(7, 10**6):
         taken += more
     assert [record.position for record in taken] == at
     assert not merge.has_waiting()
@@ -68,11 +68,11 @@ def test_a_missing_record_is_waited_for_and_never_skipped(
     for record in interleave(by_topic(records), seed):
         if record.position != at[missing]:
             merge.add(record)
-        taken += merge.take(100)
+        taken += merge.take(100, 10**6)
     assert [record.position for record in taken] == at[:missing]
     assert merge.has_waiting()
     merge.add(records[missing])
-    assert [record.position for record in merge.take(1000)] == at[missing:]
+    assert [record.position for record in merge.take(1000, 10**6)] == at[missing:]
 
 
 def test_what_waits_is_read_again_after_a_crash() -> None:
@@ -83,8 +83,8 @@ def test_what_waits_is_read_again_after_a_crash() -> None:
     merge.add(second)
     assert merge.first_offset("a") == second.offset
     merge.add(first)
-    merge.take(2)
+    merge.take(2, 10**6)
     assert merge.first_offset("a") == third.offset
-    merge.take(1)
+    merge.take(1, 10**6)
     assert merge.first_offset("a") is None
     assert merge.waiting("a") == 0

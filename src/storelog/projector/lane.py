@@ -97,9 +97,9 @@ class Lane:
         self._folding.keep_foreign(message, cause)
         self._has_foreign = True
 
-    def collect(self, limit: int) -> list[Record]:
-        """Fold the next records, at most `limit`; nothing of it is in MongoDB before `write`."""
-        records = self.merge.take(limit)
+    def collect(self, limit: int, max_bytes: int) -> list[Record]:
+        """Fold the next records, within limits; nothing of it is in MongoDB before `write`."""
+        records = self.merge.take(limit, max_bytes)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
         self._last = records[-1] if records else None

@@ -13,12 +13,10 @@ from pymongo.database import Database
 
 from storelog import tracing
 from storelog.projector import checkpoints, measures
-from storelog.projector.batch import Batch
+from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.footing import IDLE_SECONDS, take_over
 from storelog.projector.lane import Lane
-
-MAX_BATCH = 5_000
 
 
 class Lanes:
@@ -44,16 +42,19 @@ class Lanes:
         """Return the lane, None when it is another process's."""
         return self._lanes.get(number)
 
-    def advance(self, limit: int = MAX_BATCH) -> bool:
-        """Apply the next records of each lane, at most `limit`, and say how far the lanes are.
+    def advance(self, limit: int = MAX_EVENTS) -> bool:
+        """Apply the next records, at most about `limit`, and say how far the lanes are.
 
         Returns whether more wait.
 
         Raises PyMongoError and Fenced, after which the lanes must be loaded again; HistoryMismatch.
         """
+        if not self._lanes:
+            return False
         footing = self._batch.footing
         footing.hold(IDLE_SECONDS)
-        taken = [lane.collect(limit) for lane in self]
+        share, share_bytes = -(-limit // len(self)), MAX_BYTES // len(self)
+        taken = [lane.collect(share, share_bytes) for lane in self]
         began_ns = time.time_ns()
         if any(lane.has_writes for lane in self):
             with measures.WRITE.timing(), footing.batch():
@@ -66,7 +67,7 @@ class Lanes:
         if tracing.is_on():
             records = [record for some in taken for record in some]
             measures.trace_records(records, began_ns, time.time_ns())
-        return any(len(records) == limit for records in taken)
+        return any(lane.merge.has_next() for lane in self)
 
     def retry_asked(self) -> None:
         """Do with dead letters what was asked for. Raises PyMongoError and Fenced."""

@@ -29,10 +29,11 @@ class LaneMerge:
         self._by_previous[record.lane_previous] = record
         self._offsets.setdefault(record.topic, deque()).append(record.offset)
 
-    def take(self, limit: int) -> list[Record]:
-        """Return the next records in log order, at most `limit`."""
+    def take(self, limit: int, max_bytes: int) -> list[Record]:
+        """Return the next records in log order, at most `limit`; none after so many bytes."""
         taken: list[Record] = []
-        while len(taken) < limit:
+        size = 0
+        while len(taken) < limit and size < max_bytes:
             record = self._by_previous.pop(self.last, None)
             if record is None:
                 break
@@ -43,7 +44,12 @@ class LaneMerge:
                 offsets.remove(record.offset)
             self.last = record.position
             taken.append(record)
+            size += len(record.value or b"")
         return taken
+
+    def has_next(self) -> bool:
+        """Tell whether the record that follows the last one is here."""
+        return self.last in self._by_previous
 
     def waiting(self, topic: str) -> int:
         """Return how many records of the topic wait."""

@@ -26,10 +26,11 @@ from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
+from storelog.projector.batch import MAX_EVENTS
 from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
-from storelog.projector.lanes import MAX_BATCH, Lanes
+from storelog.projector.lanes import Lanes
 from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
 from storelog.projector.promotion import ABANDONED_SECONDS, thaw
 from storelog.read_side import Pointer
@@ -80,7 +81,7 @@ class Projector:
         self._owned: list[TopicPartition] = []
         self._alarm = Alarm()
         self._read_again: set[int] = set()
-        self._batch_events = MAX_BATCH
+        self._batch_events = MAX_EVENTS
         self._look_at = 0.0
         self._frozen_by: str | None = None
         self._frozen_since = 0.0
@@ -127,7 +128,7 @@ class Projector:
                 try:
                     self._step(consumer)
                     self._back_off = 0.1
-                    self._batch_events = min(2 * self._batch_events, MAX_BATCH)
+                    self._batch_events = min(2 * self._batch_events, MAX_EVENTS)
                 except (PyMongoError, Fenced, KafkaException) as error:
                     self._recover(consumer, error)
         except _Stale:

@@ -1,4 +1,4 @@
-"""Fills a read model with events in log order, in large batches: each document is written seldom.
+"""Fills a read model with events in log order, in the projector's batches.
 
 Its checkpoints move with each batch, so an interrupted filling goes on where it was, and the
 projector can go on where the filling ends. The same folds and writers as the projector's.
@@ -15,7 +15,7 @@ from storelog.envelope import Envelope
 from storelog.errors import PoisonRecord
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.projector import checkpoints, dead_letters
-from storelog.projector.batch import Batch
+from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.change import change_of_event
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.database import make_indexes
@@ -24,7 +24,6 @@ from storelog.projector.footing import take_over
 from storelog.projector.record import Record, make_record
 from storelog.relay.publisher import record_headers
 
-BATCH_EVENTS = 20_000
 Document = dict[str, Any]
 
 
@@ -43,7 +42,17 @@ class Fill:
         ]
         self._ends = list(self._places)
         self.position = min(place.safe for place in self._places)
-        self.pending = 0
+        self._events = self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether what was collected is enough for one batch."""
+        return self._events >= MAX_EVENTS or self._bytes >= MAX_BYTES
+
+    @property
+    def has_writes(self) -> bool:
+        """Tell whether anything was collected since the last `write`."""
+        return self._events > 0
 
     def add_event(self, event: Envelope) -> None:
         """Collect the log's next event."""
@@ -51,7 +60,7 @@ class Fill:
         lane = lane_of_event(event.aggregate_type, aggregate, event.payload, len(self._places))
         if event.position > self._places[lane].position:
             self._fold_event(event, aggregate, lane)
-        self._reached(lane, event.position, event.hash.hex())
+        self._reached(lane, event.position, event.hash.hex(), len(event.payload))
 
     def _fold_event(self, event: Envelope, aggregate: str, lane: int) -> None:
         folding = self._foldings[lane]
@@ -73,13 +82,14 @@ class Fill:
         """Collect the next event as Kafka has it."""
         if record.position > self._places[lane].position:
             self._foldings[lane].fold(record, record.topic.removeprefix(self._prefix))
-        self._reached(lane, record.position, record.hash)
+        self._reached(lane, record.position, record.hash, len(record.value or b""))
 
-    def _reached(self, lane: int, position: int, event_hash: str) -> None:
+    def _reached(self, lane: int, position: int, event_hash: str, size: int) -> None:
         if position > self._ends[lane].position:
             self._ends[lane] = replace(self._ends[lane], position=position, hash=event_hash)
         self.position = position
-        self.pending += 1
+        self._events += 1
+        self._bytes += size
 
     def write(self, recorded_at: str | None) -> None:
         """Write what was collected, then move the checkpoints. Raises PyMongoError and Fenced.
@@ -88,7 +98,7 @@ class Fill:
         """
         with self._batch.footing.batch():
             self._save([self._written(lane, recorded_at) for lane in range(len(self._places))])
-        self.pending = 0
+        self._events = self._bytes = 0
 
     def _written(self, lane: int, recorded_at: str | None) -> Checkpoint:
         """Write what was collected of a lane; return the checkpoint that says so."""

@@ -19,7 +19,7 @@ from storelog.event_codec import lane_of_event
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics
 from storelog.projector.record import Record, read_record
 from storelog.relay import cursor
-from storelog.upkeep.fill import BATCH_EVENTS, Fill
+from storelog.upkeep.fill import Fill
 
 READ_EVENTS = 5_000
 PAUSE_ABOVE = 20_000
@@ -45,8 +45,8 @@ async def fill_from_log(
             raise CannotRun(f"the log ends at {fill.position}, before position {up_to}")
         for event in events:
             fill.add_event(event)
-        if fill.pending >= BATCH_EVENTS or fill.position >= up_to:
-            await asyncio.to_thread(fill.write, format_time(events[-1].recorded_at))
+            if fill.is_full or fill.position >= up_to:
+                await asyncio.to_thread(fill.write, format_time(event.recorded_at))
         progress("events", fill.position, up_to)
 
 
@@ -122,10 +122,10 @@ class KafkaSource:
                 self._consumer.resume([TopicPartition(*place)])
             fill.add_record(record, _lane_of(record, self._lanes))
             recorded_at = _recorded_at(record)
-            if fill.pending >= BATCH_EVENTS:
+            if fill.is_full:
                 fill.write(recorded_at)
                 progress("events", fill.position, up_to)
-        if fill.position >= up_to and fill.pending:
+        if fill.position >= up_to and fill.has_writes:
             fill.write(recorded_at)
 
 
