@@ -47,7 +47,9 @@ _CONSUMER = {
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
     "partition.assignment.strategy": "range",
-    "session.timeout.ms": 10_000,
+    # The shortest that a broker takes: so long a killed projector, or two, hold up the others.
+    "session.timeout.ms": 6_000,
+    "heartbeat.interval.ms": 2_000,
     # How soon new partitions are noticed, after the lanes were made more.
     "topic.metadata.refresh.interval.ms": 5_000,
     "fetch.wait.max.ms": 500,

@@ -11,7 +11,7 @@ from storelog.torture.rig import PROCESSES, SERVERS, TWINS
 
 KILLS = 20
 PACES = (0.8, 2.5)
-# Longer than idle sessions (5 s) and consumer sessions (10 s) last.
+# Longer than idle sessions (5 s) and consumer sessions (6 s) last.
 PAUSE_SECONDS = 12.0
 STOP_SECONDS = 10.0
 
