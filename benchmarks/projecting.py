@@ -106,7 +106,7 @@ def _record(settings: Settings, events: list[Envelope]) -> list[list[Document]]:
     )
     make_indexes(database)
     places = [Checkpoint(lane) for lane in range(LANES)]
-    batch = Batch(database, lambda: places)
+    batch = Batch(database, places)
     lanes = [Folding(database, place.lane, place.bounds, batch) for place in places]
     recorder.commands = []
     batches = []

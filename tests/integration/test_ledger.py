@@ -43,7 +43,7 @@ def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
 
 def new_writer(database: Database[Any], lane: int = 0, leaf: int = 0) -> LedgerWriter:
     """Return a writer as a lane makes one when it begins at this leaf."""
-    return LedgerWriter(database, lane, leaf, Footing(database, lambda: [Checkpoint(lane)]))
+    return LedgerWriter(database, lane, leaf, Footing(database, [Checkpoint(lane)]))
 
 
 def make_facts(dice: random.Random, count: int) -> list[Fact]:

@@ -1,6 +1,7 @@
 """The merge of a lane: whatever order the nine topics come in, records leave in log order."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,3 +89,15 @@ def test_what_waits_is_read_again_after_a_crash() -> None:
     merge.take(1, 10**6)
     assert merge.first_offset("a") is None
     assert merge.waiting("a") == 0
+
+
+def test_a_batch_ends_after_so_many_bytes_and_the_rest_follows() -> None:
+    records = [replace(record, value=b"x" * 40) for record in lane_of_records([3, 6, 9])]
+    merge = LaneMerge(0)
+    for record in records:
+        merge.add(record)
+    assert merge.take(10, 41) == records[:2]
+    assert merge.has_next()
+    # One that alone is larger goes by itself, so that nothing stands still.
+    assert merge.take(10, 1) == records[2:]
+    assert not merge.has_next()

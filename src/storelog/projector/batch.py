@@ -4,7 +4,7 @@ A write costs the server the same again for each lane that has its own; so they 
 it one transaction. Nothing is in MongoDB before `flush`. Next: projector/writer.py
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pymongo.database import Database
@@ -25,9 +25,7 @@ MAX_BYTES = 4 * 1024 * 1024
 class Batch:
     """Collects the documents and the changes of a batch; `footing` is what they stand on."""
 
-    def __init__(
-        self, database: Database[dict[str, Any]], places: Callable[[], Sequence[Checkpoint]]
-    ) -> None:
+    def __init__(self, database: Database[dict[str, Any]], places: Sequence[Checkpoint]) -> None:
         self.footing = Footing(database, places)
         self._documents = BatchWriter(database, self.footing)
         self._changes = ChangesWriter(database, self.footing)

@@ -84,16 +84,11 @@ class Fenced(Exception):
     """Somebody else has written this lane: what is in memory is to be dropped and read again."""
 
 
-def load(database: Database[dict[str, Any]], lane: int) -> Checkpoint:
-    """Return the lane's checkpoint; a new lane begins before everything."""
-    return load_all(database, [Checkpoint(lane)])[0]
-
-
-def load_all(database: Database[dict[str, Any]], lanes: Sequence[Checkpoint]) -> list[Checkpoint]:
-    """Return what stands there now for each of the lanes, in their order."""
-    numbers = [place.lane for place in lanes]
-    found = {each["_id"]: each for each in database[CHECKPOINTS].find({"_id": {"$in": numbers}})}
-    return [_read(found[n]) if n in found else Checkpoint(n) for n in numbers]
+def load(database: Database[dict[str, Any]], lanes: Sequence[int]) -> list[Checkpoint]:
+    """Return the checkpoint of each lane, in their order; a new lane begins before everything."""
+    some = {"_id": {"$in": list(lanes)}}
+    found = {each["_id"]: _read(each) for each in database[CHECKPOINTS].find(some)}
+    return [found.get(lane, Checkpoint(lane)) for lane in lanes]
 
 
 def _read(found: dict[str, Any]) -> Checkpoint:

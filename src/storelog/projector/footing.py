@@ -13,8 +13,9 @@ Next: projector/writer.py
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced, load_all
+from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced, load, save
 
 SURE_SECONDS = 0.5
 IDLE_SECONDS = 2.0
@@ -36,13 +37,11 @@ class Repeated(Fenced):
 
 
 class Footing:
-    """What some lanes stand on; `places` gives the checkpoints that they last loaded or saved."""
+    """What some lanes stand on; `places`: their checkpoints as they were loaded or saved last."""
 
-    def __init__(
-        self, database: Database[dict[str, Any]], places: Callable[[], Sequence[Checkpoint]]
-    ) -> None:
+    def __init__(self, database: Database[dict[str, Any]], places: Sequence[Checkpoint]) -> None:
         self._database = database
-        self._places = places
+        self.places = {place.lane: place for place in places}
         self._sure_at = time.monotonic()
         self._lasting: ClientSession | None = None
         # Not in a first batch: it may be there already in part, which would end a transaction.
@@ -54,8 +53,8 @@ class Footing:
         now = time.monotonic()
         if now - self._sure_at <= within:
             return
-        known = self._places()
-        for here, there in zip(known, load_all(self._database, known), strict=True):
+        now_there = load(self._database, list(self.places))
+        for here, there in zip(self.places.values(), now_there, strict=True):
             if (there.position, there.safe, there.hash) != (here.position, here.safe, here.hash):
                 raise Fenced(f"lane {here.lane} is at {there.position}, not at {here.position}")
         self._sure_at = now
@@ -76,10 +75,17 @@ class Footing:
             finally:
                 self.session = None
 
-    @property
-    def session_id(self) -> bytes | None:
-        """Return what names the session of these lanes' transactions, if they have any."""
-        return None if self._lasting is None else bytes(self._lasting.session_id["id"])
+    def save(self, places: Sequence[Checkpoint]) -> None:
+        """Move lanes to these checkpoints, which name the session of the lanes' transactions.
+
+        Raises Fenced and PyMongoError.
+        """
+        session = None if self._lasting is None else bytes(self._lasting.session_id["id"])
+        kept = [replace(place, session=session) for place in places]
+        moves = [(self.places[new.lane], new) for new in kept if new != self.places[new.lane]]
+        if moves:
+            save(self._database, moves, self.session)
+        self.places |= {new.lane: new for new in kept}
 
     @contextmanager
     def step(self) -> Iterator[ClientSession | None]:
@@ -97,13 +103,13 @@ class Footing:
             self._sure_at = now
 
 
-def take_over(database: Database[dict[str, Any]], lanes: Iterable[int]) -> list[Checkpoint]:
+def take_over(database: Database[dict[str, Any]], lanes: Sequence[int]) -> list[Checkpoint]:
     """Return the checkpoints once no other's transaction can move them. Raises PyMongoError."""
-    known = load_all(database, [Checkpoint(lane) for lane in lanes])
+    known = load(database, lanes)
     sessions = {place.session for place in known if place.session is not None}
     for session in sessions:
         end_session(database, session)
-    return load_all(database, known) if sessions else known
+    return load(database, lanes) if sessions else known
 
 
 def end_session(database: Database[dict[str, Any]], session_id: bytes) -> None:

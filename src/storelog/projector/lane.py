@@ -38,14 +38,15 @@ class Lane:
     def __init__(
         self,
         database: Database[dict[str, Any]],
-        checkpoint: Checkpoint,
+        number: int,
         batch: Batch,
         topic_prefix: str,
     ) -> None:
         self._database = database
-        self.number = number = checkpoint.lane
+        self.number = number
         self._prefix = topic_prefix
-        self.checkpoint = checkpoint
+        self._places = batch.footing.places
+        checkpoint = self.checkpoint
         self.merge = LaneMerge(checkpoint.position)
         self._folding = Folding(database, number, checkpoint.bounds, batch)
         self._retries = Retries(database, number, self._folding, topic_prefix)
@@ -56,6 +57,11 @@ class Lane:
         self._has_foreign = False
         self._last: Record | None = None
         self.behind: Behind | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the lane is, as MongoDB has it."""
+        return self._places[self.number]
 
     def receive(self, message: Message, *, is_watermark: bool) -> None:
         """Take in one message of this lane's partitions."""

@@ -5,16 +5,14 @@ Next: projector/lane.py
 """
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pymongo.database import Database
 
 from storelog import tracing
-from storelog.projector import checkpoints, measures
+from storelog.projector import measures
 from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
-from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.footing import IDLE_SECONDS, take_over
 from storelog.projector.lane import Lane
 
@@ -23,14 +21,11 @@ class Lanes:
     """Some lanes of one read model; loaded from MongoDB, dropped after any error there."""
 
     def __init__(
-        self, database: Database[dict[str, Any]], numbers: Iterable[int], topic_prefix: str
+        self, database: Database[dict[str, Any]], numbers: Sequence[int], topic_prefix: str
     ) -> None:
-        self._database = database
-        self._batch = Batch(database, lambda: [lane.checkpoint for lane in self])
-        self._lanes = {
-            place.lane: Lane(database, place, self._batch, topic_prefix)
-            for place in take_over(database, numbers)
-        }
+        self._batch = Batch(database, take_over(database, numbers))
+        self._footing = self._batch.footing
+        self._lanes = {n: Lane(database, n, self._batch, topic_prefix) for n in numbers}
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
@@ -51,19 +46,18 @@ class Lanes:
         """
         if not self._lanes:
             return False
-        footing = self._batch.footing
-        footing.hold(IDLE_SECONDS)
+        self._footing.hold(IDLE_SECONDS)
         share, share_bytes = -(-limit // len(self)), MAX_BYTES // len(self)
         taken = [lane.collect(share, share_bytes) for lane in self]
         began_ns = time.time_ns()
         if any(lane.has_writes for lane in self):
-            with measures.WRITE.timing(), footing.batch():
-                self._save([lane.write() for lane in self])
+            with measures.WRITE.timing(), self._footing.batch():
+                self._footing.save([lane.write() for lane in self])
             events = sum(map(len, taken))
             measures.BATCH_EVENTS.observe(events)
             measures.EVENTS.add(events)
         else:
-            self._save([lane.write() for lane in self])
+            self._footing.save([lane.write() for lane in self])
         if tracing.is_on():
             records = [record for some in taken for record in some]
             measures.trace_records(records, began_ns, time.time_ns())
@@ -72,19 +66,4 @@ class Lanes:
     def retry_asked(self) -> None:
         """Do with dead letters what was asked for. Raises PyMongoError and Fenced."""
         for lane in self:
-            self._save([lane.retry_asked()])
-
-    def _save(self, places: list[Checkpoint]) -> None:
-        """Move the checkpoints of those lanes that have one to move."""
-        footing = self._batch.footing
-        named = [replace(place, session=footing.session_id) for place in places]
-        moves = [
-            (self._lanes[new.lane].checkpoint, new)
-            for new in named
-            if new != self._lanes[new.lane].checkpoint
-        ]
-        if not moves:
-            return
-        checkpoints.save(self._database, moves, footing.session)
-        for _, new in moves:
-            self._lanes[new.lane].checkpoint = new
+            self._footing.save([lane.retry_asked()])

@@ -35,13 +35,12 @@ class Fill:
         make_indexes(database)
         self._database = database
         self._prefix = topic_prefix
-        self._places = take_over(database, range(lanes))
-        self._batch = Batch(database, lambda: self._places)
-        self._foldings = [
-            Folding(database, place.lane, place.bounds, self._batch) for place in self._places
-        ]
-        self._ends = list(self._places)
-        self.position = min(place.safe for place in self._places)
+        places = take_over(database, range(lanes))
+        batch = Batch(database, places)
+        self._footing, self._places = batch.footing, batch.footing.places
+        self._foldings = [Folding(database, place.lane, place.bounds, batch) for place in places]
+        self._ends = places
+        self.position = min(place.safe for place in places)
         self._events = self._bytes = 0
 
     @property
@@ -96,7 +95,7 @@ class Fill:
 
         `recorded_at` is the time of the last event.
         """
-        with self._batch.footing.batch():
+        with self._footing.batch():
             self._save([self._written(lane, recorded_at) for lane in range(len(self._places))])
         self._events = self._bytes = 0
 
@@ -115,17 +114,14 @@ class Fill:
 
     def take_offsets(self, live: Database[Document]) -> None:
         """Read on in Kafka where the live read model would; its lanes are not beyond this one's."""
-        there = checkpoints.load_all(live, self._places)
+        there = checkpoints.load(live, range(len(self._places)))
         self.set_offsets([place.offsets for place in there])
 
     def set_offsets(self, offsets: Sequence[dict[str, int]]) -> None:
         """Say for each lane where in each topic it is to be read on."""
-        pairs = zip(self._places, offsets, strict=True)
+        pairs = zip(self._places.values(), offsets, strict=True)
         self._save([replace(place, offsets=each) for place, each in pairs])
 
     def _save(self, places: list[Checkpoint]) -> None:
-        footing = self._batch.footing
-        named = [replace(place, session=footing.session_id) for place in places]
-        moves = list(zip(self._places, named, strict=True))
-        checkpoints.save(self._database, moves, footing.session)
-        self._places, self._ends = named, list(named)
+        self._footing.save(places)
+        self._ends = list(self._places.values())
