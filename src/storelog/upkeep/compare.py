@@ -8,6 +8,7 @@ Next: verify/report.py
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from zlib import crc32
 
@@ -49,13 +50,11 @@ class _Comparison:
         self.newer: set[Any] = set()
 
     def run(self, built: Database[Document], live: Database[Document]) -> None:
-        sums: dict[int, int] = {}
-        for document in self._read(live):
-            self._add(sums, document, 1)
-        for document in self._read(built):
-            self._report.count(f"mongodb.{self._name}")
-            self._add(sums, document, -1)
-        suspects = {bucket for bucket, total in sums.items() if total}
+        # Both at once: the server reads for one while the other is summed up here.
+        with ThreadPoolExecutor(2) as both:
+            sums, others = both.map(self._sums, (built, live))
+        self._report.count(f"mongodb.{self._name}", sum(count for count, _ in sums.values()))
+        suspects = {bucket for bucket, _ in sums.items() ^ others.items()}
         if suspects:
             self._compare(self._pick(built, suspects), self._pick(live, suspects))
 
@@ -75,11 +74,16 @@ class _Comparison:
                 document[histories.OPEN] = histories.make_bucket(own.get("before"), entries)
             yield document
 
-    def _add(self, sums: dict[int, int], document: Document, sign: int) -> None:
-        raw = bson.encode(dict(sorted(document.items())))
-        digest = int.from_bytes(hashlib.blake2b(raw, digest_size=16).digest())
-        bucket = _bucket(document["_id"])
-        sums[bucket] = sums.get(bucket, 0) + sign * digest
+    def _sums(self, database: Database[Document]) -> dict[int, tuple[int, int]]:
+        """Return for each bucket of ids how many documents it has, and the sum of their hashes."""
+        sums: dict[int, tuple[int, int]] = {}
+        for document in self._read(database):
+            raw = bson.encode(dict(sorted(document.items())))
+            digest = int.from_bytes(hashlib.blake2b(raw, digest_size=16).digest())
+            bucket = _bucket(document["_id"])
+            count, total = sums.get(bucket, (0, 0))
+            sums[bucket] = count + 1, total + digest
+        return sums
 
     def _pick(self, database: Database[Document], suspects: set[int]) -> dict[Any, Document]:
         return {d["_id"]: d for d in self._read(database) if _bucket(d["_id"]) in suspects}
