@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+import threading
 import time
 from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure
 
+from storelog.projector.merge import PAUSE_ABOVE
 from support.embedded import EmbeddedServers
+from support.http import Client
 from support.kafka import HostileRelay
 from support.system import System, trade, wait_for
 
@@ -56,6 +59,20 @@ def test_a_missing_record_is_waited_for_and_then_all_goes_on(traded: System) -> 
     relay.flush()
     traded.wait_projected()
     verified(traded)
+
+
+def test_watermarks_far_ahead_of_the_events_do_not_stop_a_lane(traded: System) -> None:
+    """As after a loss of MongoDB: two hours of watermarks are read sooner than their events."""
+    relay = HostileRelay(traded.settings)
+    relay.announce(times=3 * PAUSE_ABOVE)
+
+    metrics = Client(traded.url("projector"))
+    behind = f'storelog_projector_lag_events{{lane="0"}} {traded.written()}'.encode()
+    wait_for(lambda: behind in metrics.get("/metrics").raw, "the projector to read watermarks")
+    threading.Event().wait(3)
+    relay.send_shuffled(11)
+    traded.wait_projected()
+    assert verified(traded)["position"] == traded.written()
 
 
 def test_a_transaction_left_open_by_another_projector_holds_up_nobody(traded: System) -> None:

@@ -126,11 +126,12 @@ class HostileRelay:
             left = [queue for queue in left if queue]
         self.flush()
 
-    def announce(self) -> None:
+    def announce(self, times: int = 1) -> None:
         """Send the watermark that says all of it was sent."""
         publisher = Publisher(self._settings)
         last = self.outgoing[-1].event
-        publisher.announce(last, last.position, self._last)
+        for _ in range(times):
+            publisher.announce(last, last.position, self._last)
         asyncio.run(publisher.settle())
 
     def flush(self) -> None:

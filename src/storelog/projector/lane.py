@@ -95,9 +95,9 @@ class Lane:
         announced = self._marks[-1].lanes[self.number] if self._marks else 0
         return self.merge.has_waiting() or announced > self.merge.last
 
-    def is_full(self, topic: str, limit: int) -> bool:
-        """Tell whether more than `limit` messages of the topic wait here."""
-        return max(self.merge.waiting(topic), len(self._marks) // 2) > limit
+    def number_waiting(self, topic: str, *, is_watermark: bool) -> int:
+        """Return how many messages of the topic wait here."""
+        return len(self._marks) if is_watermark else self.merge.waiting(topic)
 
     def _keep_foreign(self, message: Message, cause: str) -> None:
         self._folding.keep_foreign(message, cause)

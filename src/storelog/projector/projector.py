@@ -261,14 +261,18 @@ class Projector:
                 _log.warning("projector still waits", error=str(again)[:300])
 
     def _throttle(self, consumer: Consumer, lanes: Lanes) -> None:
-        """Pause partitions that run ahead of their lane; let them go on when it has caught up."""
+        """Pause partitions that run ahead of their lane; let them go on when it has caught up.
+
+        Each by itself: one that is paused for another's sake may be what the lane waits for.
+        """
         for lane in lanes:
             for topic in self._topics:
                 place = (topic, lane.number)
-                if place not in self._paused and lane.is_full(topic, PAUSE_ABOVE):
+                waiting = lane.number_waiting(topic, is_watermark=topic == self._watermarks)
+                if place not in self._paused and waiting > PAUSE_ABOVE:
                     self._paused.add(place)
                     consumer.pause([TopicPartition(*place)])
-                elif place in self._paused and not lane.is_full(topic, RESUME_BELOW):
+                elif place in self._paused and waiting <= RESUME_BELOW:
                     self._paused.remove(place)
                     consumer.resume([TopicPartition(*place)])
 
