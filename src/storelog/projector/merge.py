@@ -10,8 +10,8 @@ from collections import deque
 
 from storelog.projector.record import Record
 
-PAUSE_ABOVE = 2_000
-RESUME_BELOW = 1_000
+PAUSE_ABOVE = 400
+RESUME_BELOW = 200
 
 
 class LaneMerge:

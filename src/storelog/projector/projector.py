@@ -36,8 +36,8 @@ from storelog.projector.promotion import ABANDONED_SECONDS, thaw
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
-CONSUME_MESSAGES = 1_000
-MAX_MESSAGES = 4_000
+CONSUME_MESSAGES = 500
+MAX_MESSAGES = 1_000
 MAX_BACK_OFF_SECONDS = 5.0
 # A wire that went deaf is given up after so long. What takes longer by itself is tried in smaller
 # batches, so that a slow server is not asked for the same again and again.

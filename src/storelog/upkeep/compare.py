@@ -8,11 +8,12 @@ Next: verify/report.py
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from zlib import crc32
 
 import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from storelog import histories
@@ -22,6 +23,7 @@ from storelog.verify.report import Report, differing
 BUCKETS = 65_536
 SCAN_DOCUMENTS = 500
 _MARKS = ("cancelled", "cancelPosition")
+_RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 Document = dict[str, Any]
 
 
@@ -50,9 +52,9 @@ class _Comparison:
         self.newer: set[Any] = set()
 
     def run(self, built: Database[Document], live: Database[Document]) -> None:
-        # Both at once: the server reads for one while the other is summed up here.
-        with ThreadPoolExecutor(2) as both:
-            sums, others = both.map(self._sums, (built, live))
+        # The embedded server keeps a scan whole in its memory: so one after the other.
+        others = self._sums(live)
+        sums = self._sums(built)
         self._report.count(f"mongodb.{self._name}", sum(count for count, _ in sums.values()))
         suspects = {bucket for bucket, _ in sums.items() ^ others.items()}
         if suspects:
@@ -60,7 +62,8 @@ class _Comparison:
 
     def _read(self, database: Database[Document]) -> Iterator[Document]:
         """Yield the documents of the common past."""
-        for document in database[self._name].find({}, batch_size=SCAN_DOCUMENTS):
+        for found in database[self._name].find({}, batch_size=SCAN_DOCUMENTS):
+            document = dict(found)
             if _number(document.get("position")) > self._position:
                 self.newer.add(document["_id"])
                 continue
@@ -77,7 +80,8 @@ class _Comparison:
     def _sums(self, database: Database[Document]) -> dict[int, tuple[int, int]]:
         """Return for each bucket of ids how many documents it has, and the sum of their hashes."""
         sums: dict[int, tuple[int, int]] = {}
-        for document in self._read(database):
+        # What lies deeper than the first level is summed up as the bytes it is.
+        for document in self._read(database.with_options(_RAW)):
             raw = bson.encode(dict(sorted(document.items())))
             digest = int.from_bytes(hashlib.blake2b(raw, digest_size=16).digest())
             bucket = _bucket(document["_id"])
