@@ -90,8 +90,7 @@ def utc_now() -> datetime:
 @lru_cache(maxsize=1_024)
 def format_time(at: datetime) -> str:
     """Return RFC 3339 in UTC with `Z` and exactly three decimals."""
-    at = at.astimezone(UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storelog.projector.merge import LaneMerge
+from storelog.projector.merge import PAUSE_ABOVE, LaneMerge
 from storelog.projector.record import Record
 
 # Hash, versions, key, aggregate, value, headers, time, caller, call.
@@ -89,6 +89,23 @@ def test_what_waits_is_read_again_after_a_crash() -> None:
     merge.take(1, 10**6)
     assert merge.first_offset("a") is None
     assert merge.waiting("a") == 0
+
+
+def test_what_is_too_much_while_a_record_is_searched_for_is_let_go_and_read_again() -> None:
+    records = lane_of_records([3 * number for number in range(1, PAUSE_ABOVE + 10)])
+    kept = PAUSE_ABOVE + 2
+    merge = LaneMerge(0)
+    for record in records[1:kept]:
+        merge.add(record)
+    merge.search()
+    for record in records[kept:]:
+        merge.add(record)
+    assert merge.waiting("a") == PAUSE_ABOVE + 1
+    assert not merge.has_found()
+    merge.add(records[0])
+    assert merge.take(10**6, 10**9) == records[:kept]
+    assert merge.has_found()
+    assert merge.first_offset("a") == records[kept].offset
 
 
 def test_a_batch_ends_after_so_many_bytes_and_the_rest_follows() -> None:

@@ -36,8 +36,12 @@ def test_rounding_is_half_even(exact: str, cents: str) -> None:
     assert round_to_cents(Decimal(exact)) == Decimal(cents)
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)))
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)))
 def test_times_have_exactly_three_decimals_and_are_cut_not_rounded(at: datetime) -> None:
     text = format_time(at)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)
     assert 0 <= (at - parse_time(text)).total_seconds() < 0.001
+
+
+def test_a_year_has_four_digits() -> None:
+    assert format_time(datetime(63, 4, 12, 3, 59, 59, tzinfo=UTC)) == "0063-04-12T03:59:59.000Z"

@@ -44,8 +44,8 @@ class Footing:
         self.places = {place.lane: place for place in places}
         self._sure_at = time.monotonic()
         self._lasting: ClientSession | None = None
-        # Not in a first batch: it may be there already in part, which would end a transaction.
-        self._is_first = True
+        # Not in the first batches, as long as they are there already in part: that would end one.
+        self._is_there = True
         self.session: ClientSession | None = None
 
     def hold(self, within: float = SURE_SECONDS) -> None:
@@ -62,11 +62,14 @@ class Footing:
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Surround the writes of a batch and of its checkpoints: all or none, where that can be."""
-        if self._is_first and _has_transactions(self._database):
-            self._lasting = self._database.client.start_session()
-        if self._is_first or self._lasting is None:
+        if self._is_there:
+            if self._lasting is None and _has_transactions(self._database):
+                self._lasting = self._database.client.start_session()
+            self._is_there = False
             yield
-            self._is_first = False
+            return
+        if self._lasting is None:
+            yield
             return
         with self._lasting.start_transaction(write_concern=self._database.write_concern):
             self.session = self._lasting
@@ -97,6 +100,7 @@ class Footing:
         except BulkWriteError as error:
             if self.session is not None:
                 raise Repeated(str(error.details)[:300]) from error
+            self._is_there = self._lasting is not None
             raise
         now = time.monotonic()
         if now - began < SURE_SECONDS:

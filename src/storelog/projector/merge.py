@@ -2,7 +2,8 @@
 
 The next record is the one whose `lane_previous` is the last that was taken. At or below it is a
 repeat and is dropped; anything else waits, in buffers with a limit. A missing link is waited for,
-never skipped.
+never skipped. Should it lie behind more of its own topic than may wait, they are let go, and read
+again once it has come.
 Next: projector/lane.py
 """
 
@@ -21,13 +22,35 @@ class LaneMerge:
         self.last = last
         self._by_previous: dict[int, Record] = {}
         self._offsets: dict[str, deque[int]] = {}
+        self._searched_at: int | None = None
+        self._let_go: dict[str, int] = {}
 
     def add(self, record: Record) -> None:
         """Take in a record, in any order; drop a repeat."""
         if record.position <= self.last or record.lane_previous in self._by_previous:
             return
+        if self.is_searching and self._is_one_too_many(record):
+            offset = self._let_go.get(record.topic, record.offset)
+            self._let_go[record.topic] = min(offset, record.offset)
+            return
         self._by_previous[record.lane_previous] = record
         self._offsets.setdefault(record.topic, deque()).append(record.offset)
+
+    def _is_one_too_many(self, record: Record) -> bool:
+        return record.lane_previous != self.last and self.waiting(record.topic) > PAUSE_ABOVE
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether all that comes is looked through for the next record."""
+        return self._searched_at is not None
+
+    def search(self) -> None:
+        """Look for the next record in all that comes; what is too many to wait is let go."""
+        self._searched_at = self.last
+
+    def has_found(self) -> bool:
+        """Tell whether what was searched for has come, so that what was let go is to be read."""
+        return self._searched_at not in (None, self.last) and bool(self._let_go)
 
     def take(self, limit: int, max_bytes: int) -> list[Record]:
         """Return the next records in log order, at most `limit`; none after so many bytes."""
@@ -64,6 +87,8 @@ class LaneMerge:
         return bool(self._by_previous)
 
     def first_offset(self, topic: str) -> int | None:
-        """Return the lowest offset of the topic that is not yet taken, None when none waits."""
-        offsets = self._offsets.get(topic)
-        return min(offsets) if offsets else None
+        """Return the lowest offset of the topic that is to be read again after a crash, if any."""
+        offsets = [*self._offsets.get(topic, ())]
+        if topic in self._let_go:
+            offsets.append(self._let_go[topic])
+        return min(offsets, default=None)

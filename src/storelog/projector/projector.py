@@ -31,8 +31,8 @@ from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
 from storelog.projector.lanes import Lanes
-from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
 from storelog.projector.promotion import ABANDONED_SECONDS, thaw
+from storelog.projector.throttle import Throttle
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
@@ -76,7 +76,7 @@ class Projector:
         self._watermarks = watermark_topic(settings)
         self._topics = [*event_topics(settings), self._watermarks]
         self._lanes: Lanes | None = None
-        self._paused: set[tuple[str, int]] = set()
+        self._throttle = Throttle(self._topics, self._watermarks)
         self._stop = threading.Event()
         self._trouble: str | None = "The projector is starting."
         self._back_off = 0.1
@@ -149,7 +149,9 @@ class Projector:
             return
         while self._lanes.advance(self._batch_events) and not self._stop.is_set():
             pass
-        self._throttle(consumer, self._lanes)
+        if any(lane.merge.has_found() for lane in self._lanes):
+            raise Repeated("a record that was searched for has come: others are read again")
+        self._throttle.hold(consumer, self._lanes)
         self._sound_alarm(self._lanes)
 
     def _look(self, consumer: Consumer) -> None:
@@ -209,7 +211,6 @@ class Projector:
 
     def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._owned, self._lanes = [], None
-        self._paused.clear()
 
     def _load(self, consumer: Consumer) -> None:
         """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
@@ -238,8 +239,8 @@ class Projector:
             for p in self._owned
         ]
         self._read_again = set()
-        self._paused.clear()
         consumer.assign(places)
+        self._throttle.begin(consumer, places)
         self._lanes = lanes
         self._trouble = None
         _log.info("lanes", positions={lane.number: lane.checkpoint.position for lane in lanes})
@@ -260,22 +261,6 @@ class Projector:
             except (PyMongoError, KafkaException) as again:
                 _log.warning("projector still waits", error=str(again)[:300])
 
-    def _throttle(self, consumer: Consumer, lanes: Lanes) -> None:
-        """Pause partitions that run ahead of their lane; let them go on when it has caught up.
-
-        Each by itself: one that is paused for another's sake may be what the lane waits for.
-        """
-        for lane in lanes:
-            for topic in self._topics:
-                place = (topic, lane.number)
-                waiting = lane.number_waiting(topic, is_watermark=topic == self._watermarks)
-                if place not in self._paused and waiting > PAUSE_ABOVE:
-                    self._paused.add(place)
-                    consumer.pause([TopicPartition(*place)])
-                elif place in self._paused and waiting <= RESUME_BELOW:
-                    self._paused.remove(place)
-                    consumer.resume([TopicPartition(*place)])
-
     def _sound_alarm(self, lanes: Lanes) -> None:
         """Say so when a lane waits for a record that does not come, and look for it again.
 
@@ -283,6 +268,8 @@ class Projector:
         consumer. A topic that was made again has other records at the offsets where reading went
         on; and a client that knew the old one refuses to hear of a new one whose leader has a lower
         epoch (librdkafka, issue 4898). What is in the documents already is dropped as a repeat.
+        Where that did not help, the record may have been sent again, behind more of its topic than
+        may wait: so all that comes is looked through.
         """
         waiting = {lane.number: lane.merge.last for lane in lanes if lane.is_waiting()}
         stuck = self._alarm.stuck(waiting, time.monotonic())
@@ -292,3 +279,6 @@ class Projector:
         self._read_again = set(self._alarm.to_read_again(stuck))
         if self._read_again:
             raise _Stale
+        for lane in lanes:
+            if lane.number in stuck:
+                lane.merge.search()
