@@ -108,6 +108,18 @@ def test_what_is_too_much_while_a_record_is_searched_for_is_let_go_and_read_agai
     assert merge.first_offset("a") == records[kept].offset
 
 
+def test_a_search_ends_with_what_it_found() -> None:
+    first, second = lane_of_records([3, 6])
+    merge = LaneMerge(0)
+    merge.search()
+    merge.add(second)
+    assert merge.is_searching
+    merge.add(first)
+    merge.take(2, 10**6)
+    assert not merge.is_searching
+    assert not merge.has_found()
+
+
 def test_a_batch_ends_after_so_many_bytes_and_the_rest_follows() -> None:
     records = [replace(record, value=b"x" * 40) for record in lane_of_records([3, 6, 9])]
     merge = LaneMerge(0)

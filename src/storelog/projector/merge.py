@@ -68,6 +68,8 @@ class LaneMerge:
             self.last = record.position
             taken.append(record)
             size += len(record.value or b"")
+        if taken and not self._let_go:
+            self._searched_at = None
         return taken
 
     def has_next(self) -> bool:
