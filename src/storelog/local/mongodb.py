@@ -25,6 +25,9 @@ from storelog.local.ports import HOST
 from storelog.local.program import Program
 
 DATABASE = "storelog"
+# WiredTiger's words after a full disk, for one: from then on it refuses everything. MongoDB's own
+# server ends by itself then, SecantusDB does not.
+BROKEN = re.compile(rb"the process must exit and restart: WT_PANIC")
 # How SecantusDB ends on files that it cannot open. EINVAL: a table without its columns, the first
 # step of making one; else WiredTiger's words for damage. Not a full disk, a lock, missing rights.
 UNREADABLE = re.compile(
@@ -51,6 +54,7 @@ def program(data_dir: Path, port: int) -> Program:
         version=f"{name} {release}".strip(),
         gives_way=True,
         files=files,
+        broken=BROKEN,
     )
 
 

@@ -6,6 +6,7 @@ Next: local/files.py
 """
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ STOP_SECONDS = 15.0
 MAX_RESTART_WAIT_SECONDS = 5.0
 MAX_LOG_BYTES = 20 * 1024 * 1024
 MAX_SAID_BYTES = 64 * 1024
+MAX_WORDS_BYTES = 200
 
 
 @dataclass(slots=True)
@@ -42,6 +44,9 @@ class Program:
     process: "subprocess.Popen[bytes] | None" = None
     start_at: float = 0.0
     log_from: int = 0
+    # What it says when it has to end, where it may not do so by itself.
+    broken: re.Pattern[bytes] | None = None
+    _read_to: int = 0
 
     @property
     def pid(self) -> int | None:
@@ -53,7 +58,7 @@ class Program:
         if self.log_path.is_file() and self.log_path.stat().st_size > MAX_LOG_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".old"))
         with self.log_path.open("ab") as log:
-            self.log_from = log.tell()
+            self.log_from = self._read_to = log.tell()
             self.process = subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
@@ -73,11 +78,26 @@ class Program:
         """Bring `state` up to date; return whether the program has ended just now."""
         if self.process is None:
             return False
+        self.end_if_broken()
         if self.process.poll() is None:
             if self.state == "starting" and self.is_ready():
                 self.state = "ready"
             return False
         self.state = "failed"
+        return True
+
+    def end_if_broken(self) -> bool:
+        """Kill it where it says that it has to end; return whether it did. Call it now and then."""
+        if self.broken is None or self.process is None:
+            return False
+        with self.log_path.open("rb") as log:
+            log.seek(self._read_to)
+            said = log.read(MAX_SAID_BYTES)
+        # The words may come in two pieces.
+        self._read_to += max(0, len(said) - MAX_WORDS_BYTES)
+        if not self.broken.search(said):
+            return False
+        self.process.kill()
         return True
 
     def schedule_restart(self) -> int | None:

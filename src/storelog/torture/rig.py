@@ -169,6 +169,8 @@ class Rig:
 
     def _look_after(self, name: str, program: Program) -> None:
         pid = program.pid
+        if program.end_if_broken():
+            self.endings[f"{name} broken, so that it had to be ended"] += 1
         if program.process is not None and program.process.poll() is not None:
             code = program.process.returncode
             self._watchdog.forget(pid or 0)
