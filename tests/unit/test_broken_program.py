@@ -18,7 +18,8 @@ PANIC = (
 
 def talker(tmp_path: Path, *lines: str) -> Program:
     says = "; ".join(f"print({line!r}, flush=True)" for line in lines)
-    argv = [sys.executable, "-c", f"import time; {says}; time.sleep(60)"]
+    # It stays until a signal ends it; should the test be gone, its own alarm does.
+    argv = [sys.executable, "-c", f"import signal; signal.alarm(60); {says}; signal.pause()"]
     return Program("talker", argv, tmp_path / "talker.log", lambda: True, broken=BROKEN)
 
 
