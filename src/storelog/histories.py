@@ -4,10 +4,14 @@ The newest events stand in the thing's own document, as `history`, so that an ev
 write. Once an event begins a new bucket, those before it move into the collection `history`, where
 a bucket is `product-5/3`. Each holds the JSON of its events and of what the thing was before them,
 so that it can be read alone, whatever the history's length, and never changes. A repeated event is
-kept twice and read once. The projector writes buckets, the Query Service and verify read them.
+kept twice and read once. The open bucket also says where closed ones begin (`starts`), so that the
+one which holds a position is found at once.
+The projector writes buckets, the Query Service and verify read them.
 Next: projector/read_models/history.py
 """
 
+import struct
+from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -18,8 +22,13 @@ COLLECTION = "history"
 # The name of a document's own bucket, of its newest events.
 OPEN = "history"
 BUCKET_VERSIONS = 16
+# So many closed buckets the open one names at most: all, then every second, then every fourth.
+MAX_STARTS = 128
+_START = struct.Struct("<Iq")
 Facts = dict[str, Any]
 Bucket = dict[str, Any]
+# A bucket's number, and the position of its first event.
+Start = tuple[int, int]
 # What a document of each kind shows; every other fact of an event is about the event itself.
 FIELDS = {
     "customer": ("name", "email", "phoneNumber"),
@@ -89,10 +98,14 @@ def encode_entry(entry: Entry) -> bytes:
     return _encode(entry)
 
 
-def make_bucket(before: bytes | None, entries: Iterable[Entry]) -> Bucket:
-    """Return a bucket; `before` is the encoded state, None for a thing's first bucket."""
-    bucket: Bucket = {"entries": [_encode(entry) for entry in entries]}
-    return bucket if before is None else {"before": before, **bucket}
+def make_bucket(before: bytes | None, entries: Iterable[Entry], starts: bytes = b"") -> Bucket:
+    """Return a bucket; `before` is the encoded state, None for a thing's first bucket.
+
+    `starts`: for an open bucket, where closed ones begin.
+    """
+    bucket: Bucket = {} if before is None else {"before": before}
+    bucket["entries"] = [_encode(entry) for entry in entries]
+    return {**bucket, "starts": starts} if starts else bucket
 
 
 def open_bucket(document: dict[str, Any]) -> Bucket:
@@ -121,6 +134,36 @@ def number_of(bucket: Bucket) -> int | None:
     return bucket_of(_read_entry(entries[0]).version) if entries else None
 
 
+def add_start(starts: bytes, number: int, position: int) -> bytes:
+    """Return the packed starts with that of one more closed bucket, unless it is left out."""
+    each = 1
+    while number >= each * MAX_STARTS:
+        each *= 2
+    if number % each:
+        return starts
+    if len(starts) >= MAX_STARTS * _START.size:
+        kept = [start for start in list_starts(starts) if start[0] % each == 0]
+        starts = b"".join(_START.pack(*start) for start in kept)
+    return starts + _START.pack(number, position)
+
+
+def list_starts(starts: bytes) -> list[Start]:
+    """Return packed starts, ascending."""
+    return [(number, position) for number, position in _START.iter_unpack(starts)]
+
+
+def starts_around(starts: bytes, position: int) -> tuple[Start | None, Start | None]:
+    """Return the last start at or before a position, and the first after it."""
+    count = len(starts) // _START.size
+
+    def at(place: int) -> Start:
+        number, first = _START.unpack_from(starts, place * _START.size)
+        return number, first
+
+    place = bisect_right(range(count), position, key=lambda place: at(place)[1])
+    return at(place - 1) if place > 0 else None, at(place) if place < count else None
+
+
 def encode_state(state: State) -> bytes:
     """Return a state as a bucket keeps it."""
     return _encode(state)
@@ -137,12 +180,14 @@ def split(bucket: Bucket, newer: Iterable[Entry], fields: Iterable[str]) -> list
     known = {entry.version: entry for entry in read_entries(bucket)}
     known |= {entry.version: entry for entry in newer}
     state, before = read_before(bucket), bucket.get("before")
+    starts: bytes = bucket.get("starts", b"")
     buckets: list[Bucket] = []
     some: list[Entry] = []
     for version in sorted(known):
         if some and begins_new_bucket(version):
             buckets.append(make_bucket(before, some))
+            starts = add_start(starts, bucket_of(some[0].version), some[0].position)
             before, some = encode_state(state), []
         apply(state, known[version], fields)
         some.append(known[version])
-    return [*buckets, make_bucket(before, some)]
+    return [*buckets, make_bucket(before, some, starts)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from storelog.envelope import format_time, utc_now
+from storelog.histories import BUCKET_VERSIONS, MAX_STARTS
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Reply
 from support.system import System
@@ -211,3 +212,28 @@ def test_a_cursor_of_one_moment_is_no_cursor_of_another(past: Past) -> None:
 def test_now_is_a_moment_too(past: Past) -> None:
     reply = past.system.queries.get(as_of("/orders", format_time(utc_now())), {"Prefer": "wait=30"})
     assert (reply.status, reply.position) == (200, past.system.written())
+
+
+def test_a_history_longer_than_the_beginnings_that_it_names_is_right_at_any_position(
+    past: Past,
+) -> None:
+    system = past.system
+    buyer = system.new_customer()["customerId"]
+    hot, cold = (system.new_product(stock=9_000)["productId"] for _ in range(2))
+    for number in range(5):
+        lines = [(cold if line % 7 == 0 else hot, 1) for line in range(600 + number)]
+        system.new_order(buyer, *lines)
+    system.wait_projected()
+    log = system.sql(
+        "SELECT position, aggregate_id FROM events WHERE aggregate_type = 'product'"
+        " AND aggregate_id = ANY($1) AND event_type = 'ProductSold' ORDER BY position",
+        [hot, cold],
+    )
+    left = {hot: 9_000, cold: 9_000}
+    for place, sale in enumerate(log):
+        left[sale["aggregate_id"]] -= 1
+        if place % 47 == 0:
+            found = system.queries.get(as_of("/products?limit=500", sale["position"])).json["items"]
+            stocks = {each["productId"]: each["stock"] for each in found}
+            assert {product: stocks[product] for product in left} == left
+    assert 9_000 - left[hot] > (MAX_STARTS + 1) * BUCKET_VERSIONS

@@ -133,6 +133,8 @@ def test_wrong_input_is_refused(shop_history: Shop) -> None:
         ("history", {"$pop": {"entries": 1}}),
         ("products", {"$pop": {"history.entries": 1}}),
         ("products", {"$unset": {"history": ""}}),
+        ("products", {"$unset": {"history.starts": ""}}),
+        ("products", {"$set": {"history.starts": bytes(12)}}),
     ],
 )
 def test_verify_finds_and_mends_a_wrong_bucket(

@@ -1,8 +1,8 @@
 """Documents as they were at a position: of orders and sales by their own marks, others by history.
 
 A customer or product that has changed since is what it was after the last event at or below the
-position: one bucket of its history says so. Its own document holds the newest one; an older one is
-found by guessing from the positions at both ends.
+position: one bucket of its history says so. Its own document holds the newest one, and says where
+others begin; between two that it names, the one is guessed from the positions at both ends.
 Next: query_service/buckets.py
 """
 
@@ -22,6 +22,7 @@ from storelog.histories import (
     open_bucket,
     read_before,
     read_entries,
+    starts_around,
 )
 from storelog.query_service.view import Document, View
 
@@ -108,7 +109,7 @@ class PastView(View):
             if first_position(own) <= self.position:
                 buckets[name] = own
             else:
-                searches[name] = _Search.of(document, number - 1, own, self.position)
+                searches[name] = _Search.of(document, number, own, self.position)
         while left := {n: s for n, s in searches.items() if not s.is_done}:
             guesses = {name: f"{name}/{search.guess()}" for name, search in left.items()}
             found = await self.raw("history", guesses.values())
@@ -134,8 +135,11 @@ class _Search:
     guessed: int = 0
 
     @classmethod
-    def of(cls, found: Document, last: int, newer: Bucket, position: int) -> "_Search":
-        return cls(position, 0, last, int(found["created"]["position"]), first_position(newer))
+    def of(cls, found: Document, number: int, own: Bucket, position: int) -> "_Search":
+        last, following = starts_around(own.get("starts", b""), position)
+        low, low_at = last or (0, int(found["created"]["position"]))
+        after, high_at = following or (number, first_position(own))
+        return cls(position, low, after - 1, low_at, high_at)
 
     @property
     def is_done(self) -> bool:

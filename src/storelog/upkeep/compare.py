@@ -74,7 +74,8 @@ class _Comparison:
                 # A repeated event is kept twice and read once.
                 own = histories.open_bucket(document)
                 entries = histories.read_entries(own)
-                document[histories.OPEN] = histories.make_bucket(own.get("before"), entries)
+                before, starts = own.get("before"), own.get("starts", b"")
+                document[histories.OPEN] = histories.make_bucket(before, entries, starts)
             yield document
 
     def _sums(self, database: Database[Document]) -> dict[int, tuple[int, int]]:

@@ -26,11 +26,16 @@ WHERE = f"mongodb.{COLLECTION}"
 
 @dataclass(slots=True)
 class _Bucket:
-    """What a bucket must hold: the state before it, and its entries by version."""
+    """What a bucket must hold: the state before it, and its entries by version.
+
+    `starts`: where the buckets before it begin, which it says while it is open.
+    """
 
     key: Key
     number: int
+    first: int
     before: bytes | None
+    starts: bytes
     entries: dict[int, bytes] = field(default_factory=dict)
     position: int = 0
 
@@ -73,12 +78,15 @@ class Histories:
     def _fold(self, key: Key, change: Change) -> None:
         entry, thing = entry_of(change), self._things.get(key)
         if thing is None or histories.begins_new_bucket(entry.version):
-            before = None
+            before, starts = None, b""
             state = histories.State({}, {})
             if thing is not None:
-                self._closed.append(thing.bucket)
+                last = thing.bucket
+                self._closed.append(last)
                 state, before = thing.state, histories.encode_state(thing.state)
-            bucket = _Bucket(key, histories.bucket_of(entry.version), before)
+                starts = histories.add_start(last.starts, last.number, last.first)
+            number = histories.bucket_of(entry.version)
+            bucket = _Bucket(key, number, entry.position, before, starts)
             thing = self._things[key] = _Thing(state, bucket)
         histories.apply(thing.state, entry, histories.fields_of(change.aggregate))
         thing.bucket.entries[entry.version] = histories.encode_entry(entry)
@@ -132,19 +140,21 @@ class Histories:
         expected = [bucket.entries[version] for version in sorted(bucket.entries)]
         newer: list[bytes] = []
         same: list[bytes] = []
+        place: tuple[str, Any, Any] | None = ("document", "a bucket", None)
         if found is not None:
             for entry in histories.read_entries(found):
                 kept = newer if entry.position > self._position else same
                 kept.append(histories.encode_entry(entry))
-            if same == expected and found.get("before") == bucket.before:
-                return
-        place = ("document", "a bucket", None) if found is None else _first(expected, same, found)
+            place = _first(expected, same) or _beside(bucket, found, is_open=at is not None)
+        if place is None:
+            return
         self._report.differ(WHERE, bucket.label, *place)
         repaired: Bucket = {"entries": expected + newer}
         if bucket.before is not None:
             repaired["before"] = bucket.before
         is_open = self._things[bucket.key].bucket is bucket
         if at is not None or (found is None and is_open):
+            repaired |= {"starts": bucket.starts} if bucket.starts else {}
             self.open_repairs[bucket.key] = (bucket.position if at is None else at, repaired)
         else:
             known = None if found is None else int(found["position"])
@@ -171,10 +181,22 @@ def _key_of(change: Change) -> Key | None:
     return f"{kind}s", int(number)
 
 
-def _first(expected: list[bytes], found: list[bytes], bucket: Bucket) -> tuple[str, Any, Any]:
+def _first(expected: list[bytes], found: list[bytes]) -> tuple[str, Any, Any] | None:
+    """Return the first entry that differs."""
     for place in range(max(len(expected), len(found))):
         wanted = expected[place].decode() if place < len(expected) else None
         has = found[place].decode() if place < len(found) else None
         if wanted != has:
             return "entries", wanted, has
-    return "before", "the state before", (bucket.get("before") or b"").decode()
+    return None
+
+
+def _beside(bucket: _Bucket, found: Bucket, *, is_open: bool) -> tuple[str, Any, Any] | None:
+    """Return what differs of all that a bucket says beside its entries."""
+    if found.get("before") != bucket.before:
+        return "before", "the state before", (found.get("before") or b"").decode()
+    starts = found.get("starts", b"")
+    if is_open and starts != bucket.starts:
+        wanted, has = (str(histories.list_starts(each)) for each in (bucket.starts, starts))
+        return "starts", wanted, has
+    return None
