@@ -115,7 +115,7 @@ def _record(settings: Settings, events: list[Envelope]) -> list[list[Document]]:
             lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, LANES)
             lanes[lane].fold_next(change_of_event(event))
         for folding in lanes:
-            folding.write()
+            folding.write(folding.take())
         batches.append(recorder.commands)
         recorder.commands = []
     client.close()

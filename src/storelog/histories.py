@@ -25,6 +25,7 @@ BUCKET_VERSIONS = 16
 # So many closed buckets the open one names at most: all, then every second, then every fourth.
 MAX_STARTS = 128
 _START = struct.Struct("<Iq")
+MAX_POSITION = 2**63 - 1
 Facts = dict[str, Any]
 Bucket = dict[str, Any]
 # A bucket's number, and the position of its first event.
@@ -114,24 +115,33 @@ def open_bucket(document: dict[str, Any]) -> Bucket:
     return {"entries": [], **bucket}
 
 
-def read_entries(bucket: Bucket) -> list[Entry]:
-    """Return a bucket's entries in order, each once."""
-    entries = {(entry := _read_entry(raw)).version: entry for raw in bucket["entries"]}
+def read_entries(bucket: Bucket, up_to: int = MAX_POSITION) -> list[Entry]:
+    """Return a bucket's entries in order, each once: those at or below a position."""
+    entries: dict[int, Entry] = {}
+    for raw in bucket["entries"]:
+        entry = _read_entry(raw)
+        # A repeated one stands behind the first of its kind, and those are in order.
+        if entry.position > up_to:
+            break
+        entries[entry.version] = entry
     return [entries[version] for version in sorted(entries)]
 
 
-def first_position(bucket: Bucket) -> int:
-    """Return the position of a bucket's first event; a repeated one stands behind it."""
-    return _read_entry(bucket["entries"][0]).position
-
-
-def number_of(bucket: Bucket) -> int | None:
-    """Return a bucket's number, None when it is empty.
+def start_of(bucket: Bucket) -> Start | None:
+    """Return a bucket's number and the position of its first event, None when it is empty.
 
     Where the event that would have begun the next one was discarded, it holds those events as well.
     """
-    entries = bucket["entries"]
-    return bucket_of(_read_entry(entries[0]).version) if entries else None
+    if not bucket["entries"]:
+        return None
+    first = _read_entry(bucket["entries"][0])
+    return bucket_of(first.version), first.position
+
+
+def number_of(bucket: Bucket) -> int | None:
+    """Return a bucket's number, None when it is empty."""
+    start = start_of(bucket)
+    return None if start is None else start[0]
 
 
 def add_start(starts: bytes, number: int, position: int) -> bytes:

@@ -8,8 +8,10 @@ Next: projector/promotion.py
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from bson.decimal128 import Decimal128
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
@@ -42,6 +44,12 @@ def read_pointer(found: Mapping[str, Any] | None, home: str) -> Pointer:
     if found is None:
         return Pointer(home)
     return Pointer(found["database"], found.get("previous"), found.get("promoting"))
+
+
+@lru_cache(4_096)
+def decimal128(digits: str) -> Decimal128:
+    """Return it by its digits: 1.0 equals 1.00. Making one is slow, and a shop has few prices."""
+    return Decimal128(digits)
 
 
 def mongodb_uri(settings: Settings) -> str:

@@ -1,20 +1,22 @@
 """What the lanes of one process write together: each collection in one bulk, whatever the lane.
 
 A write costs the server the same again for each lane that has its own; so they share it, and with
-it one transaction. Nothing is in MongoDB before `flush`. Next: projector/writer.py
+it one transaction. Nothing is in MongoDB before `write`. Next: projector/writer.py
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo.database import Database
 
 from storelog.projector.change import Change
-from storelog.projector.changes_writer import ChangesWriter
+from storelog.projector.changes_writer import Changes, ChangesWriter
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.footing import Footing
+from storelog.projector.read_models.changes import block_of, entry_of
 from storelog.projector.read_models.document import Write
-from storelog.projector.writer import BatchWriter
+from storelog.projector.writer import BatchWriter, Writes
 
 # A transaction is kept in the server's cache until it ends. The embedded server, which has 256 MiB
 # of it, stood still for good in one of 10,000 events; 1,500 were written fastest.
@@ -22,20 +24,38 @@ MAX_EVENTS = 1_500
 MAX_BYTES = 4 * 1024 * 1024
 
 
+@dataclass(slots=True)
+class Documents:
+    """What one batch writes, collected."""
+
+    writes: Writes = field(default_factory=Writes)
+    changes: Changes = field(default_factory=dict)
+
+
 class Batch:
-    """Collects the documents and the changes of a batch; `footing` is what they stand on."""
+    """Collects the documents and the changes of a batch; `footing` is what they stand on.
+
+    One batch may be written in another thread while the next is collected.
+    """
 
     def __init__(self, database: Database[dict[str, Any]], places: Sequence[Checkpoint]) -> None:
         self.footing = Footing(database, places)
-        self._documents = BatchWriter(database, self.footing)
-        self._changes = ChangesWriter(database, self.footing)
+        self._writer = BatchWriter(database, self.footing)
+        self._changes_writer = ChangesWriter(database, self.footing)
+        self._collected = Documents()
 
     def add(self, lane: int, change: Change, writes: Iterable[Write]) -> None:
         """Collect one event's writes; those of a lane come in log order."""
-        self._documents.add(writes)
-        self._changes.add(lane, change)
+        self._collected.writes.add(writes)
+        place = block_of(change.position), lane
+        self._collected.changes.setdefault(place, []).append(entry_of(change))
 
-    def flush(self) -> None:
+    def take(self) -> Documents:
+        """Return what was collected, of all lanes; what follows is another batch's."""
+        taken, self._collected = self._collected, Documents()
+        return taken
+
+    def write(self, documents: Documents) -> None:
         """Write everything. Raises PyMongoError and Fenced; what was written is repeated safely."""
-        self._documents.flush()
-        self._changes.flush()
+        self._writer.write(documents.writes)
+        self._changes_writer.write(documents.changes)

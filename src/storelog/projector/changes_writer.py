@@ -10,26 +10,23 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from storelog.projector.bulk import existing
-from storelog.projector.change import Change
 from storelog.projector.footing import Footing
-from storelog.projector.read_models.changes import COLLECTION, block_of, entry_of, pack
+from storelog.projector.read_models.changes import COLLECTION, pack
+
+# By block and lane: each change's position, its event's type, and its facts.
+Changes = dict[tuple[int, int], list[tuple[int, str, dict[str, Any]]]]
 
 
 class ChangesWriter:
-    """Collects the changes of a batch and flushes them."""
+    """Writes the changes of one batch after the other."""
 
     def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
         self._collection = database[COLLECTION]
         self._footing = footing
-        self._blocks: dict[tuple[int, int], list[tuple[int, str, dict[str, Any]]]] = {}
 
-    def add(self, lane: int, change: Change) -> None:
-        """Collect one change; those of a lane come in log order."""
-        self._blocks.setdefault((block_of(change.position), lane), []).append(entry_of(change))
-
-    def flush(self) -> None:
+    def write(self, changes: Changes) -> None:
         """Write everything. Raises PyMongoError; what was written then is written again safely."""
-        if not self._blocks:
+        if not changes:
             return
         documents = [
             {
@@ -38,7 +35,7 @@ class ChangesWriter:
                 "last": Int64(entries[-1][0]),
                 "entries": pack(entries),
             }
-            for (block, lane), entries in self._blocks.items()
+            for (block, lane), entries in changes.items()
         ]
         try:
             with self._footing.step() as session:
@@ -46,4 +43,3 @@ class ChangesWriter:
         except BulkWriteError as error:
             # A crash came after this was written: what stands there begins no later than this.
             existing(error)
-        self._blocks = {}

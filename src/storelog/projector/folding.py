@@ -5,7 +5,7 @@ in MongoDB before `write`; what was written is written again safely.
 Next: projector/batch.py
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,20 +17,38 @@ from storelog.envelope import milliseconds
 from storelog.errors import PoisonRecord
 from storelog.ledgers import Fact
 from storelog.projector import dead_letters
-from storelog.projector.batch import Batch
+from storelog.projector.batch import Batch, Documents
 from storelog.projector.change import Change
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.database import READ_MODELS
 from storelog.projector.ledger_writer import LedgerWriter
-from storelog.projector.moments_writer import MomentsWriter
+from storelog.projector.moments_writer import MomentsWriter, Note
 from storelog.projector.read_models.ledger import fact_of
 from storelog.projector.record import Record, change_of, header_of
 
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What was collected of one lane, and of the documents of all lanes that share its batch.
+
+    `are_late`: the events waited as dead letters, so later ones may be in the figures already.
+    """
+
+    documents: Documents
+    facts: list[Fact]
+    notes: list[Note]
+    letters: list[dict[str, Any]]
+    bounds: Bounds
+    are_late: bool
+
+
 class Folding:
-    """One lane's documents, and what of the lane is parked."""
+    """One lane's documents, and what of the lane is parked.
+
+    `bounds` are of what was collected, `written` of what is in MongoDB.
+    """
 
     def __init__(
         self, database: Database[dict[str, Any]], lane: int, bounds: Bounds, batch: Batch
@@ -38,12 +56,13 @@ class Folding:
         self._database = database
         self._lane = lane
         self._batch = batch
-        self.bounds = bounds
+        self.bounds = self.written = bounds
         self.parked = dead_letters.parked_aggregates(database, lane)
         self.discarded = dead_letters.discarded_positions(database, lane)
         self._ledger = LedgerWriter(database, lane, bounds.leaf, batch.footing)
         self._moments = MomentsWriter(database, lane, bounds, batch.footing)
         self._facts: list[Fact] = []
+        self._notes: list[Note] = []
         self._letters: list[dict[str, Any]] = []
 
     def fold(self, record: Record, event_type: str) -> None:
@@ -57,7 +76,7 @@ class Folding:
         self._note(change.position, change.origin.recorded_at)
 
     def _note(self, position: int, recorded_at: datetime) -> None:
-        self._moments.note(position, milliseconds(recorded_at), self.bounds)
+        self._notes.append((position, milliseconds(recorded_at), self.bounds))
 
     def _fold(self, record: Record, event_type: str) -> None:
         parked_at = self.parked.get(record.aggregate)
@@ -101,20 +120,28 @@ class Folding:
         """Make a dead letter of a record that has no place in the log; it parks nothing."""
         self._letters.append(dead_letters.of_foreign(message, cause))
 
-    def write(self, *, are_late: bool = False) -> bool:
+    def take(self, *, are_late: bool = False) -> Share:
+        """Return what was collected, which is to be written next; what follows is another batch's.
+
+        The documents of all lanes that share the batch are in the first one's share.
+        """
+        self.bounds = replace(self.bounds, is_late=self.bounds.is_late or are_late)
+        documents = self._batch.take()
+        share = Share(
+            documents, self._facts, self._notes, self._letters, self.bounds, are_late=are_late
+        )
+        self._facts, self._notes, self._letters = [], [], []
+        return share
+
+    def write(self, share: Share) -> bool:
         """Write what was collected; return whether there are new dead letters.
 
-        The documents of all lanes that share the batch go with the first of them.
-        `are_late`: the events waited as dead letters, so later ones may be in the figures already.
-        Raises Fenced and PyMongoError.
+        It may be written in another thread while the next is collected. Raises Fenced and
+        PyMongoError.
         """
-        self._batch.flush()
-        self._ledger.write(self._facts, are_late=are_late)
-        is_late = self.bounds.is_late or are_late
-        self.bounds = replace(self.bounds, leaf=self._ledger.leaf, is_late=is_late)
-        self.bounds = self._moments.write(self.bounds)
-        self._facts = []
-        has_letters = bool(self._letters)
-        dead_letters.keep(self._database, self._letters)
-        self._letters = []
-        return has_letters
+        self._batch.write(share.documents)
+        self._ledger.write(share.facts, are_late=share.are_late)
+        bounds = replace(share.bounds, leaf=self._ledger.leaf)
+        self.written = self._moments.write(share.notes, bounds)
+        dead_letters.keep(self._database, share.letters)
+        return bool(share.letters)

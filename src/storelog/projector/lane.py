@@ -17,7 +17,7 @@ from storelog.errors import HistoryMismatch, PoisonRecord
 from storelog.projector import dead_letters
 from storelog.projector.batch import Batch
 from storelog.projector.checkpoints import Checkpoint
-from storelog.projector.folding import Folding
+from storelog.projector.folding import Folding, Share
 from storelog.projector.history import History
 from storelog.projector.merge import LaneMerge
 from storelog.projector.record import Record, Watermark, read_record, read_watermark
@@ -32,8 +32,21 @@ class Behind:
     newest: int
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One lane's part of a batch: what was collected, and where the lane is once it is written."""
+
+    records: list[Record]
+    share: Share | None
+    place: Checkpoint
+    behind: Behind | None
+
+
 class Lane:
-    """What this process knows of one lane; loaded from MongoDB, dropped after any error there."""
+    """What this process knows of one lane; loaded from MongoDB, dropped after any error there.
+
+    `collect` and `take` go ahead of what is in MongoDB, by one batch that is being written.
+    """
 
     def __init__(
         self,
@@ -46,16 +59,17 @@ class Lane:
         self.number = number
         self._prefix = topic_prefix
         self._places = batch.footing.places
-        checkpoint = self.checkpoint
-        self.merge = LaneMerge(checkpoint.position)
-        self._folding = Folding(database, number, checkpoint.bounds, batch)
+        self._ahead = self.checkpoint
+        self.merge = LaneMerge(self._ahead.position)
+        self._folding = Folding(database, number, self._ahead.bounds, batch)
         self._retries = Retries(database, number, self._folding, topic_prefix)
-        self._next_offsets = dict(checkpoint.offsets)
+        self._next_offsets = dict(self._ahead.offsets)
         self._marks: deque[Watermark] = deque()
         self._history = History()
         self._read_at: str | None = None
         self._has_foreign = False
-        self._last: Record | None = None
+        self._records: list[Record] = []
+        self._bytes = 0
         self.behind: Behind | None = None
 
     @property
@@ -74,7 +88,7 @@ class Lane:
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
             return
-        self._history.check(record.position, record.hash, self.checkpoint)
+        self._history.check(record.position, record.hash, self._ahead)
         self.merge.add(record)
 
     def _receive_mark(self, message: Message) -> None:
@@ -83,11 +97,11 @@ class Lane:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._keep_foreign(message, str(error))
             return
-        self._history.check(mark.position, mark.hash, self.checkpoint)
-        self._history.check_mark(message, mark.position, self.checkpoint)
-        if mark.position > self.checkpoint.safe and self.number < len(mark.lanes):
+        self._history.check(mark.position, mark.hash, self._ahead)
+        self._history.check_mark(message, mark.position, self._ahead)
+        if mark.position > self._ahead.safe and self.number < len(mark.lanes):
             self._marks.append(mark)
-        elif mark.position == self.checkpoint.safe and mark.readAt is not None:
+        elif mark.position == self._ahead.safe and mark.readAt is not None:
             self._read_at = mark.readAt
 
     def is_waiting(self) -> bool:
@@ -103,34 +117,51 @@ class Lane:
         self._folding.keep_foreign(message, cause)
         self._has_foreign = True
 
-    def collect(self, limit: int, max_bytes: int) -> list[Record]:
-        """Fold the next records, within limits; nothing of it is in MongoDB before `write`."""
-        records = self.merge.take(limit, max_bytes)
+    def collect(self, limit: int, max_bytes: int) -> bool:
+        """Fold the next records; return whether the batch has as many, or as large ones, as it may.
+
+        Nothing of it is in MongoDB before `write`.
+        """
+        records = self.merge.take(limit - len(self._records), max_bytes - self._bytes)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
-        self._last = records[-1] if records else None
-        return records
+            self._bytes += len(record.value or b"")
+        self._records += records
+        return len(self._records) >= limit or self._bytes >= max_bytes
+
+    def has_news(self) -> bool:
+        """Tell whether something was collected since the last `take`, or a watermark reached."""
+        at = self._records[-1].position if self._records else self._ahead.position
+        is_reached = bool(self._marks) and self._marks[0].lanes[self.number] <= at
+        return self._has_writes or is_reached or self._read_at is not None
 
     @property
-    def has_writes(self) -> bool:
-        """Tell whether something was collected since the last `write`."""
-        return self._last is not None or self._has_foreign
+    def _has_writes(self) -> bool:
+        return bool(self._records) or self._has_foreign
 
-    def write(self) -> Checkpoint:
-        """Write what was collected, and return the checkpoint that says so, not yet saved.
+    def take(self) -> Part:
+        """Return what was collected, which is to be written next. Raises HistoryMismatch."""
+        records, share, new = self._records, None, self._ahead
+        if self._has_writes:
+            share = self._folding.take()
+        if records:
+            new = replace(new, position=records[-1].position, hash=records[-1].hash)
+        self._records, self._bytes, self._has_foreign = [], 0, False
+        self._ahead = self._marked(new)
+        marks = self._marks
+        behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
+        return Part(records, share, self._ahead, behind)
 
-        Raises PyMongoError and Fenced, after which the lane must be loaded again; HistoryMismatch.
+    def write(self, part: Part) -> Checkpoint:
+        """Write what was taken, and return the checkpoint that says so, not yet saved.
+
+        Raises PyMongoError and Fenced, after which the lane must be loaded again.
         """
-        new = self.checkpoint
-        if self.has_writes:
-            if self._folding.write():
-                new = replace(new, dead_letters=dead_letters.count(self._database, self.number))
-            new = replace(new, bounds=self._folding.bounds)
-            self._has_foreign = False
-        if self._last is not None:
-            new = replace(new, position=self._last.position, hash=self._last.hash)
-            self._last = None
-        return self._marked(new)
+        letters = self.checkpoint.dead_letters
+        if part.share is not None and self._folding.write(part.share):
+            letters = dead_letters.count(self._database, self.number)
+        self.behind = part.behind
+        return replace(part.place, dead_letters=letters, bounds=self._folding.written)
 
     def retry_asked(self) -> Checkpoint:
         """Do with dead letters what was asked for; return the checkpoint to be saved after it.
@@ -140,7 +171,7 @@ class Lane:
         if not self.checkpoint.dead_letters or not self._retries.do_asked():
             return self.checkpoint
         held_up = dead_letters.count(self._database, self.number)
-        return replace(self.checkpoint, dead_letters=held_up, bounds=self._folding.bounds)
+        return replace(self.checkpoint, dead_letters=held_up, bounds=self._folding.written)
 
     def _marked(self, new: Checkpoint) -> Checkpoint:
         """Return the checkpoint with the watermarks that it has reached."""
@@ -160,12 +191,10 @@ class Lane:
                     read_at=mark.readAt,
                     lanes=len(mark.lanes),
                 )
-        if self._read_at is not None and new.safe == self.checkpoint.safe:
+        if self._read_at is not None and new.safe == self._ahead.safe:
             new = replace(new, read_at=self._read_at)
         self._read_at = None
-        marks = self._marks
-        self.behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
-        return new if new is self.checkpoint else replace(new, offsets=self._resume_offsets())
+        return new if new is self._ahead else replace(new, offsets=self._resume_offsets())
 
     def _resume_offsets(self) -> dict[str, int]:
         """Return where to read on after a crash: what waits in memory is to be read again."""

@@ -1,11 +1,13 @@
 """The lanes that one process owns, written together: one batch, in one transaction if it can be.
 
-The checkpoints move last, so a crash repeats writes that repeat nothing.
+A batch is written in a thread of its own, mostly waiting for the server, while the next is
+collected. The checkpoints move last, so a crash repeats writes that repeat nothing.
 Next: projector/lane.py
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from pymongo.database import Database
@@ -14,11 +16,14 @@ from storelog import tracing
 from storelog.projector import measures
 from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.footing import IDLE_SECONDS, take_over
-from storelog.projector.lane import Lane
+from storelog.projector.lane import Lane, Part
 
 
 class Lanes:
-    """Some lanes of one read model; loaded from MongoDB, dropped after any error there."""
+    """Some lanes of one read model; loaded from MongoDB, dropped after any error there.
+
+    `is_full`: what is collected is as much as one batch may have.
+    """
 
     def __init__(
         self, database: Database[dict[str, Any]], numbers: Sequence[int], topic_prefix: str
@@ -26,6 +31,9 @@ class Lanes:
         self._batch = Batch(database, take_over(database, numbers))
         self._footing = self._batch.footing
         self._lanes = {n: Lane(database, n, self._batch, topic_prefix) for n in numbers}
+        self._writer = ThreadPoolExecutor(1, "projector-writes")
+        self._writing: Future[None] | None = None
+        self.is_full = False
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
@@ -37,33 +45,77 @@ class Lanes:
         """Return the lane, None when it is another process's."""
         return self._lanes.get(number)
 
-    def advance(self, limit: int = MAX_EVENTS) -> bool:
-        """Apply the next records, at most about `limit`, and say how far the lanes are.
+    def collect(self, limit: int = MAX_EVENTS) -> None:
+        """Fold the next records, at most about `limit` in one batch."""
+        if self._lanes:
+            share, share_bytes = -(-limit // len(self)), MAX_BYTES // len(self)
+            are_full = [lane.collect(share, share_bytes) for lane in self]
+            self.is_full = any(are_full)
 
-        Returns whether more wait.
+    def has_next(self) -> bool:
+        """Tell whether a record waits here whose turn it is."""
+        return any(lane.merge.has_next() for lane in self)
 
-        Raises PyMongoError and Fenced, after which the lanes must be loaded again; HistoryMismatch.
+    def has_news(self) -> bool:
+        """Tell whether there is something to write."""
+        return any(lane.has_news() for lane in self)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a batch was begun that was not waited for."""
+        return self._writing is not None
+
+    def is_written(self, within: float | None = None) -> bool:
+        """Wait so many seconds for the batch that is being written; return whether it is.
+
+        Raises PyMongoError and Fenced, after which the lanes must be loaded again.
         """
-        if not self._lanes:
-            return False
+        if self._writing is not None:
+            done, _ = wait([self._writing], within)
+            if not done:
+                return False
+            writing, self._writing = self._writing, None
+            writing.result()
+        return True
+
+    def begin(self) -> None:
+        """Begin to write what was collected, and to say how far the lanes are.
+
+        Raises PyMongoError, Fenced and HistoryMismatch, after which they must be loaded again.
+        """
+        self.is_written()
+        parts = [lane.take() for lane in self]
+        self.is_full = False
+        if parts:
+            self._writing = self._writer.submit(self._write, parts)
+
+    def _write(self, parts: Sequence[Part]) -> None:
         self._footing.hold(IDLE_SECONDS)
-        share, share_bytes = -(-limit // len(self)), MAX_BYTES // len(self)
-        taken = [lane.collect(share, share_bytes) for lane in self]
         began_ns = time.time_ns()
-        if any(lane.has_writes for lane in self):
+        pairs = list(zip(self, parts, strict=True))
+        if any(part.share is not None for part in parts):
             with measures.WRITE.timing(), self._footing.batch():
-                self._footing.save([lane.write() for lane in self])
-            events = sum(map(len, taken))
+                self._footing.save([lane.write(part) for lane, part in pairs])
+            events = sum(len(part.records) for part in parts)
             measures.BATCH_EVENTS.observe(events)
             measures.EVENTS.add(events)
         else:
-            self._footing.save([lane.write() for lane in self])
+            self._footing.save([lane.write(part) for lane, part in pairs])
         if tracing.is_on():
-            records = [record for some in taken for record in some]
+            records = [record for part in parts for record in part.records]
             measures.trace_records(records, began_ns, time.time_ns())
-        return any(lane.merge.has_next() for lane in self)
 
     def retry_asked(self) -> None:
-        """Do with dead letters what was asked for. Raises PyMongoError and Fenced."""
+        """Do with dead letters what was asked for. Raises PyMongoError, Fenced, HistoryMismatch."""
+        if not any(lane.checkpoint.dead_letters for lane in self):
+            return
+        # Nothing that was collected may be in between.
+        self.begin()
+        self.is_written()
         for lane in self:
             self._footing.save([lane.retry_asked()])
+
+    def drop(self) -> BaseException | None:
+        """End the writing; return why it failed, if it did. Nothing may be asked of them after."""
+        self._writer.shutdown()
+        return None if self._writing is None else self._writing.exception()

@@ -3,6 +3,7 @@
 Next: projector/checkpoints.py
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,9 @@ from storelog.moments import BLOCK_ROWS, COLLECTION, Moment, pack_moments, unpac
 from storelog.projector.bulk import existing
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.footing import Footing
+
+# An event's position, when it was recorded, and where the lane's documents ended with it.
+Note = tuple[int, int, Bounds]
 
 
 class MomentsWriter:
@@ -28,8 +32,7 @@ class MomentsWriter:
         self._blocks = bounds.blocks
         self._rows = unpack_moments(bounds.rows)
 
-    def note(self, position: int, recorded_ms: int, bounds: Bounds) -> None:
-        """Note one event, in log order; those of one millisecond share a row."""
+    def _note(self, position: int, recorded_ms: int, bounds: Bounds) -> None:
         if self._rows and self._rows[-1].position >= position:
             return
         if self._rows and self._rows[-1].recorded_ms >= recorded_ms:
@@ -45,11 +48,14 @@ class MomentsWriter:
         )
         self._rows.append(row)
 
-    def write(self, bounds: Bounds) -> Bounds:
-        """Write the blocks that are full; return the bounds with what the checkpoint is to keep.
+    def write(self, notes: Iterable[Note], bounds: Bounds) -> Bounds:
+        """Note events, in log order, and write the blocks that are full; those of one millisecond
+        share a row. Return the bounds with what the checkpoint is to keep.
 
         The newest row stays with the checkpoint, since it may still grow.
         """
+        for note in notes:
+            self._note(*note)
         full = []
         while len(self._rows) > BLOCK_ROWS:
             rows = pack_moments(self._rows[:BLOCK_ROWS])

@@ -36,6 +36,8 @@ from storelog.projector.throttle import Throttle
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
+# While a batch is written, new records are collected so often.
+GLANCE_SECONDS = 0.003
 CONSUME_MESSAGES = 500
 MAX_MESSAGES = 1_000
 MAX_BACK_OFF_SECONDS = 5.0
@@ -129,8 +131,6 @@ class Projector:
             while not self._stop.is_set():
                 try:
                     self._step(consumer)
-                    self._back_off = 0.1
-                    self._batch_events = min(2 * self._batch_events, MAX_EVENTS)
                 except (PyMongoError, Fenced, KafkaException) as error:
                     self._recover(consumer, error)
         except _Stale:
@@ -143,16 +143,32 @@ class Projector:
         self._look(consumer)
         if self._owned and self._lanes is None and not self._is_frozen:
             raise Fenced("the lanes' checkpoints are not read yet")
-        for message in self._poll(consumer, POLL_SECONDS):
-            self._receive(message)
+        is_writing = self._lanes is not None and self._lanes.is_writing
+        if self._lanes is None or not (self._lanes.is_full or self._lanes.has_next()):
+            for message in self._poll(consumer, 0 if is_writing else POLL_SECONDS):
+                self._receive(message)
+        # Partitions may have come or gone meanwhile.
         if self._lanes is None:
             return
-        while self._lanes.advance(self._batch_events) and not self._stop.is_set():
-            pass
+        self._lanes.collect(self._batch_events)
         if any(lane.merge.has_found() for lane in self._lanes):
+            self._lanes.begin()
+            self._lanes.is_written()
             raise Repeated("a record that was searched for has come: others are read again")
         self._throttle.hold(consumer, self._lanes)
         self._sound_alarm(self._lanes)
+        self._write(self._lanes)
+
+    def _write(self, lanes: Lanes) -> None:
+        """Begin to write what was collected, once the batch before it is written."""
+        if lanes.is_writing:
+            if not lanes.is_written(None if lanes.is_full else GLANCE_SECONDS):
+                return
+            self._back_off = 0.1
+            self._batch_events = min(2 * self._batch_events, MAX_EVENTS)
+            if not lanes.has_news():
+                return
+        lanes.begin()
 
     def _look(self, consumer: Consumer) -> None:
         """Once a second, follow a promotion and do what is asked for about dead letters."""
@@ -210,11 +226,19 @@ class Projector:
             _log.warning("projector waits for MongoDB", error=str(error)[:300])
 
     def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        self._owned, self._lanes = [], None
+        self._owned = []
+        self._drop_lanes()
+
+    def _drop_lanes(self) -> None:
+        """Forget the lanes, once nothing more is written for them."""
+        lanes, self._lanes = self._lanes, None
+        if lanes is not None and (error := lanes.drop()) is not None:
+            # What was not written is read again, by whoever owns the lanes then.
+            _log.warning("a batch of lanes that are left failed", error=str(error)[:300])
 
     def _load(self, consumer: Consumer) -> None:
         """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
-        self._lanes = None
+        self._drop_lanes()
         self._pointer = pointer_of(self._home)
         if self._is_frozen:
             # The read model is about to be another one: nothing is written until it is.

@@ -75,7 +75,7 @@ class Retries:
             if cause is not None:
                 break
             done += 1
-        self._folding.write(are_late=True)
+        self._folding.write(self._folding.take(are_late=True))
         if done < len(chain):
             self._park(chain[done], cause or "the events before it are replayed", asked=RETRY)
         self._forget(chain[:done])

@@ -7,6 +7,7 @@ the same write. Next: projector/history_writer.py
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from bson.int64 import Int64
@@ -26,20 +27,17 @@ from storelog.projector.read_models.document import Write
 Operation = InsertOne[dict[str, Any]] | UpdateOne
 
 
-class BatchWriter:
-    """Collects writes, folded per document, and flushes them."""
+@dataclass(slots=True)
+class Writes:
+    """Writes of one batch, folded per document; those of owners, and marks beside them."""
 
-    def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
-        self._database = database
-        self._footing = footing
-        self._histories = HistoryWriter(database, footing)
-        self._writes: dict[str, dict[int, Write]] = {}
-        self._marks: dict[str, dict[int, Write]] = {}
+    owned: dict[str, dict[int, Write]] = field(default_factory=dict)
+    marks: dict[str, dict[int, Write]] = field(default_factory=dict)
 
     def add(self, writes: Iterable[Write]) -> None:
         """Fold the writes into what is already collected for their documents."""
         for write in writes:
-            kind = self._marks if write.is_mark else self._writes
+            kind = self.marks if write.is_mark else self.owned
             documents = kind.setdefault(write.collection, {})
             earlier = documents.get(write.document_id)
             if earlier is None:
@@ -50,21 +48,29 @@ class BatchWriter:
             earlier.is_whole |= write.is_whole
             earlier.entries += write.entries
 
-    def flush(self) -> None:
+
+class BatchWriter:
+    """Writes the documents of one batch after the other."""
+
+    def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
+        self._database = database
+        self._footing = footing
+        self._histories = HistoryWriter(database, footing)
+
+    def write(self, some: Writes) -> None:
         """Write everything. Raises PyMongoError; what was written then is written again safely.
 
         Raises Fenced where this is another read model than the lane was loaded from.
         """
-        for collection, writes in self._writes.items():
+        for collection, writes in some.owned.items():
             self._write(self._database[collection], list(writes.values()))
-        for collection, writes in self._marks.items():
+        for collection, writes in some.marks.items():
             operations = [
                 UpdateOne({"_id": i}, {"$set": write.fields}, upsert=True)
                 for i, write in writes.items()
             ]
             with self._footing.step() as session:
                 _bulk_again(self._database[collection], operations, session)
-        self._writes, self._marks = {}, {}
 
     def _write(self, collection: Collection[dict[str, Any]], writes: list[Write]) -> None:
         opened = self._histories.close(collection, writes)

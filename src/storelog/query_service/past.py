@@ -10,21 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bson.decimal128 import Decimal128
-
 from storelog.histories import (
     Bucket,
+    Start,
     State,
     apply,
     fields_of,
-    first_position,
-    number_of,
     open_bucket,
     read_before,
     read_entries,
+    start_of,
     starts_around,
 )
 from storelog.query_service.view import Document, View
+from storelog.read_side import decimal128
 
 _BY_HISTORY = ("customers", "products")
 # A guess by proportion alone can be wrong many times where events come in bursts.
@@ -90,10 +89,9 @@ class PastView(View):
         was = {}
         for name, bucket in (await self._buckets(changed)).items():
             state, version = read_before(bucket), 0
-            for entry in read_entries(bucket):
-                if entry.position <= self.position:
-                    apply(state, entry, fields_of(name))
-                    version = entry.version
+            for entry in read_entries(bucket, up_to=self.position):
+                apply(state, entry, fields_of(name))
+                version = entry.version
             was[name] = {**changed[name], **_document(state), "version": version}
         return was
 
@@ -103,13 +101,13 @@ class PastView(View):
         searches: dict[str, _Search] = {}
         for name, document in things.items():
             own = open_bucket(document)
-            number = number_of(own)
-            if number is None:
+            start = start_of(own)
+            if start is None:
                 continue
-            if first_position(own) <= self.position:
+            if start[1] <= self.position:
                 buckets[name] = own
             else:
-                searches[name] = _Search.of(document, number, own, self.position)
+                searches[name] = _Search.of(document, start, own, self.position)
         while left := {n: s for n, s in searches.items() if not s.is_done}:
             guesses = {name: f"{name}/{search.guess()}" for name, search in left.items()}
             found = await self.raw("history", guesses.values())
@@ -135,10 +133,10 @@ class _Search:
     guessed: int = 0
 
     @classmethod
-    def of(cls, found: Document, number: int, own: Bucket, position: int) -> "_Search":
+    def of(cls, found: Document, start: Start, own: Bucket, position: int) -> "_Search":
         last, following = starts_around(own.get("starts", b""), position)
         low, low_at = last or (0, int(found["created"]["position"]))
-        after, high_at = following or (number, first_position(own))
+        after, high_at = following or start
         return cls(position, low, after - 1, low_at, high_at)
 
     @property
@@ -157,9 +155,10 @@ class _Search:
 
     def see(self, bucket: Document | None) -> None:
         """Take in what the bucket at the guess says."""
-        first = None if bucket is None else first_position(bucket)
-        if first is None or first > self.position:
-            self.high, self.high_at = self.guessed - 1, first or self.high_at
+        start = None if bucket is None else start_of(bucket)
+        if start is None or start[1] > self.position:
+            self.high = self.guessed - 1
+            self.high_at = start[1] if start else self.high_at
             return
         self.best, self.low = bucket, self.guessed + 1
         self.low_at = int(bucket["position"]) if bucket else self.low_at
@@ -170,5 +169,5 @@ class _Search:
 def _document(state: State) -> dict[str, Any]:
     fields = dict(state.fields)
     if "price" in fields:
-        fields["price"] = Decimal128(fields["price"])
+        fields["price"] = decimal128(fields["price"])
     return fields

@@ -102,14 +102,14 @@ class Fill:
     def _written(self, lane: int, recorded_at: str | None) -> Checkpoint:
         """Write what was collected of a lane; return the checkpoint that says so."""
         folding, end = self._foldings[lane], self._ends[lane]
-        if folding.write():
+        if folding.write(folding.take()):
             end = replace(end, dead_letters=dead_letters.count(self._database, lane))
         return replace(
             end,
             safe=self.position,
             safe_recorded_at=recorded_at or self._places[lane].safe_recorded_at,
             lanes=len(self._places),
-            bounds=folding.bounds,
+            bounds=folding.written,
         )
 
     def take_offsets(self, live: Database[Document]) -> None:

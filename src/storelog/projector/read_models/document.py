@@ -6,7 +6,6 @@ Next: projector/read_models/orders.py
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from bson.decimal128 import Decimal128
@@ -14,6 +13,7 @@ from bson.int64 import Int64
 
 from storelog.histories import Entry
 from storelog.projector.change import Change
+from storelog.read_side import decimal128
 
 Fields = dict[str, Any]
 
@@ -80,10 +80,4 @@ def came_from(change: Change) -> Fields:
 
 def money(amount: Decimal) -> Decimal128:
     """Return an exact amount as MongoDB keeps it."""
-    return _decimal128(str(amount))
-
-
-@lru_cache(4_096)
-def _decimal128(digits: str) -> Decimal128:
-    """Return it by its digits: 1.0 equals 1.00. Making one is slow, and a shop has few prices."""
-    return Decimal128(digits)
+    return decimal128(str(amount))
