@@ -25,9 +25,8 @@ from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 
 BATCH_EVENTS = 4_000
-PACE_SECONDS = 0.01
-BUSY_EVENTS = 8
-BUSY_PACE_SECONDS = 0.05
+# From how many events in one reading of the log on, the next comes so many seconds later.
+PACES = ((100, 0.05), (8, 0.03), (0, 0.01))
 IDLE_SECONDS = 1.0
 FIRST_BACK_OFF_SECONDS = 0.1
 MAX_BACK_OFF_SECONDS = 5.0
@@ -151,7 +150,7 @@ def _pace(events: int) -> float:
     Many small batches would cost Kafka and MongoDB far more than the events in them: a busy log is
     read twenty times a second, a quiet one at once.
     """
-    return BUSY_PACE_SECONDS if events > BUSY_EVENTS else PACE_SECONDS
+    return next(seconds for least, seconds in PACES if events >= least)
 
 
 async def _send(
