@@ -2,12 +2,12 @@
 
 A batch is written in a thread of its own, mostly waiting for the server, while the next is
 collected. The checkpoints move last, so a crash repeats writes that repeat nothing.
-Next: projector/lane.py
+Next: projector/writing.py
 """
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -17,6 +17,7 @@ from storelog.projector import measures
 from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.footing import IDLE_SECONDS, take_over
 from storelog.projector.lane import Lane, Part
+from storelog.projector.writing import Writing
 
 
 class Lanes:
@@ -31,8 +32,7 @@ class Lanes:
         self._batch = Batch(database, take_over(database, numbers))
         self._footing = self._batch.footing
         self._lanes = {n: Lane(database, n, self._batch, topic_prefix) for n in numbers}
-        self._writer = ThreadPoolExecutor(1, "projector-writes")
-        self._writing: Future[None] | None = None
+        self._writing = Writing()
         self.is_full = False
 
     def __iter__(self) -> Iterator[Lane]:
@@ -63,20 +63,14 @@ class Lanes:
     @property
     def is_writing(self) -> bool:
         """Whether a batch was begun that was not waited for."""
-        return self._writing is not None
+        return self._writing.is_begun
 
     def is_written(self, within: float | None = None) -> bool:
         """Wait so many seconds for the batch that is being written; return whether it is.
 
         Raises PyMongoError and Fenced, after which the lanes must be loaded again.
         """
-        if self._writing is not None:
-            done, _ = wait([self._writing], within)
-            if not done:
-                return False
-            writing, self._writing = self._writing, None
-            writing.result()
-        return True
+        return self._writing.is_done(within)
 
     def begin(self) -> None:
         """Begin to write what was collected, and to say how far the lanes are.
@@ -87,7 +81,7 @@ class Lanes:
         parts = [lane.take() for lane in self]
         self.is_full = False
         if parts:
-            self._writing = self._writer.submit(self._write, parts)
+            self._writing.begin(partial(self._write, parts))
 
     def _write(self, parts: Sequence[Part]) -> None:
         self._footing.hold(IDLE_SECONDS)
@@ -117,5 +111,4 @@ class Lanes:
 
     def drop(self) -> BaseException | None:
         """End the writing; return why it failed, if it did. Nothing may be asked of them after."""
-        self._writer.shutdown()
-        return None if self._writing is None else self._writing.exception()
+        return self._writing.end()

@@ -23,11 +23,12 @@ from pymongo.errors import NetworkTimeout, PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
-from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
+from storelog.kafka import event_topics, watermark_topic
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
 from storelog.projector.batch import MAX_EVENTS
 from storelog.projector.checkpoints import Checkpoint, Fenced
+from storelog.projector.consumer import new_consumer, poll
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
 from storelog.projector.lanes import Lanes
@@ -38,29 +39,11 @@ from storelog.read_side import Pointer
 POLL_SECONDS = 0.5
 # While a batch is written, new records are collected so often.
 GLANCE_SECONDS = 0.003
-CONSUME_MESSAGES = 500
-MAX_MESSAGES = 1_000
 MAX_BACK_OFF_SECONDS = 5.0
 # A wire that went deaf is given up after so long. What takes longer by itself is tried in smaller
 # batches, so that a slow server is not asked for the same again and again.
 ANSWER_SECONDS = 15.0
 LOOK_SECONDS = 1.0
-_CONSUMER = {
-    "enable.auto.commit": False,
-    "auto.offset.reset": "earliest",
-    "partition.assignment.strategy": "range",
-    # The shortest that a broker takes: so long a killed projector, or two, hold up the others.
-    "session.timeout.ms": 6_000,
-    "heartbeat.interval.ms": 2_000,
-    # How soon new partitions are noticed, after the lanes were made more.
-    "topic.metadata.refresh.interval.ms": 5_000,
-    "fetch.wait.max.ms": 500,
-    # Small fetches keep partitions, and so lanes, abreast; a larger record still comes whole.
-    "fetch.message.max.bytes": 131_072,
-    "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
-    "queued.max.messages.kbytes": 4_096,
-    "enable.partition.eof": False,
-}
 _log = structlog.get_logger()
 
 
@@ -119,13 +102,7 @@ class Projector:
 
     def _consume(self) -> None:
         """Project with one consumer, until it is not to be trusted any more, or all is stopped."""
-        consumer = Consumer(
-            {
-                **client_settings(self._settings),
-                **_CONSUMER,
-                "group.id": self._settings.kafka_group_id,
-            }
-        )
+        consumer = new_consumer(self._settings)
         consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke)
         try:
             while not self._stop.is_set():
@@ -145,7 +122,7 @@ class Projector:
             raise Fenced("the lanes' checkpoints are not read yet")
         is_writing = self._lanes is not None and self._lanes.is_writing
         if self._lanes is None or not (self._lanes.is_full or self._lanes.has_next()):
-            for message in self._poll(consumer, 0 if is_writing else POLL_SECONDS):
+            for message in poll(consumer, 0 if is_writing else POLL_SECONDS):
                 self._receive(message)
         # Partitions may have come or gone meanwhile.
         if self._lanes is None:
@@ -192,17 +169,6 @@ class Projector:
     @property
     def _is_frozen(self) -> bool:
         return self._pointer is not None and self._pointer.promoting is not None
-
-    def _poll(self, consumer: Consumer, seconds: float) -> list[Message]:
-        """Wait for the first message, then take what else is there: a backlog in large batches."""
-        first = consumer.poll(seconds)
-        messages = [] if first is None else [first]
-        while messages and len(messages) < MAX_MESSAGES:
-            more = consumer.consume(CONSUME_MESSAGES, 0)
-            if not more:
-                break
-            messages += more
-        return messages
 
     def _receive(self, message: Message) -> None:
         error = message.error()

@@ -7,6 +7,7 @@ Next: upkeep/sources.py
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -19,16 +20,20 @@ from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.change import change_of_event
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.database import make_indexes
-from storelog.projector.folding import Folding
+from storelog.projector.folding import Folding, Share
 from storelog.projector.footing import take_over
 from storelog.projector.record import Record, make_record
+from storelog.projector.writing import Writing
 from storelog.relay.publisher import record_headers
 
 Document = dict[str, Any]
 
 
 class Fill:
-    """One read model that is being filled. `position`: everything up to there is collected."""
+    """One read model that is being filled. `position`: everything up to there is collected.
+
+    What is collected is written while more is collected, until `finish`.
+    """
 
     def __init__(self, database: Database[Document], lanes: int, topic_prefix: str) -> None:
         # Adding to an index costs the embedded server a fifth of building it afterwards.
@@ -40,6 +45,7 @@ class Fill:
         self._footing, self._places = batch.footing, batch.footing.places
         self._foldings = [Folding(database, place.lane, place.bounds, batch) for place in places]
         self._ends = places
+        self._writing = Writing()
         self.position = min(place.safe for place in places)
         self._events = self._bytes = 0
 
@@ -91,26 +97,40 @@ class Fill:
         self._bytes += size
 
     def write(self, recorded_at: str | None) -> None:
-        """Write what was collected, then move the checkpoints. Raises PyMongoError and Fenced.
+        """Begin to write what was collected, once what was before it is written.
 
-        `recorded_at` is the time of the last event.
+        `recorded_at` is the time of the last event. Raises PyMongoError and Fenced of what was
+        before it, after which the filling has to be begun again.
         """
-        with self._footing.batch():
-            self._save([self._written(lane, recorded_at) for lane in range(len(self._places))])
+        self._ends = [
+            replace(
+                end,
+                safe=self.position,
+                safe_recorded_at=recorded_at or end.safe_recorded_at,
+                lanes=len(self._ends),
+            )
+            for end in self._ends
+        ]
+        shares = [folding.take() for folding in self._foldings]
         self._events = self._bytes = 0
+        self._writing.begin(partial(self._write, shares, self._ends))
 
-    def _written(self, lane: int, recorded_at: str | None) -> Checkpoint:
+    def finish(self) -> None:
+        """Wait until all is written. Raises PyMongoError and Fenced."""
+        self._writing.is_done()
+
+    def _write(self, shares: list[Share], ends: list[Checkpoint]) -> None:
+        """Write shares of lanes, then move the checkpoints."""
+        pairs = zip(shares, ends, strict=True)
+        with self._footing.batch():
+            self._footing.save([self._written(share, end) for share, end in pairs])
+
+    def _written(self, share: Share, end: Checkpoint) -> Checkpoint:
         """Write what was collected of a lane; return the checkpoint that says so."""
-        folding, end = self._foldings[lane], self._ends[lane]
-        if folding.write(folding.take()):
-            end = replace(end, dead_letters=dead_letters.count(self._database, lane))
-        return replace(
-            end,
-            safe=self.position,
-            safe_recorded_at=recorded_at or self._places[lane].safe_recorded_at,
-            lanes=len(self._places),
-            bounds=folding.written,
-        )
+        folding, letters = self._foldings[end.lane], self._places[end.lane].dead_letters
+        if folding.write(share):
+            letters = dead_letters.count(self._database, end.lane)
+        return replace(end, dead_letters=letters, bounds=folding.written)
 
     def take_offsets(self, live: Database[Document]) -> None:
         """Read on in Kafka where the live read model would; its lanes are not beyond this one's."""
@@ -120,8 +140,5 @@ class Fill:
     def set_offsets(self, offsets: Sequence[dict[str, int]]) -> None:
         """Say for each lane where in each topic it is to be read on."""
         pairs = zip(self._places.values(), offsets, strict=True)
-        self._save([replace(place, offsets=each) for place, each in pairs])
-
-    def _save(self, places: list[Checkpoint]) -> None:
-        self._footing.save(places)
+        self._footing.save([replace(place, offsets=each) for place, each in pairs])
         self._ends = list(self._places.values())

@@ -38,16 +38,19 @@ async def fill_from_log(
     connection: asyncpg.Connection, fill: Fill, up_to: int, progress: Progress
 ) -> None:
     """Fill with the log's events up to a position. Raises HistoryMismatch at a gap."""
-    while fill.position < up_to:
-        some = min(READ_EVENTS, up_to - fill.position)
-        events = await cursor.read_after(connection, fill.position, some)
-        if not events:
-            raise CannotRun(f"the log ends at {fill.position}, before position {up_to}")
-        for event in events:
-            fill.add_event(event)
-            if fill.is_full or fill.position >= up_to:
-                await asyncio.to_thread(fill.write, format_time(event.recorded_at))
-        progress("events", fill.position, up_to)
+    try:
+        while fill.position < up_to:
+            some = min(READ_EVENTS, up_to - fill.position)
+            events = await cursor.read_after(connection, fill.position, some)
+            if not events:
+                raise CannotRun(f"the log ends at {fill.position}, before position {up_to}")
+            for event in events:
+                fill.add_event(event)
+                if fill.is_full or fill.position >= up_to:
+                    await asyncio.to_thread(fill.write, format_time(event.recorded_at))
+            progress("events", fill.position, up_to)
+    finally:
+        await asyncio.to_thread(fill.finish)
 
 
 class KafkaSource:
@@ -89,6 +92,7 @@ class KafkaSource:
             raise CannotRun(f"Kafka: {error.args[0].str()}") from error
         finally:
             self._consumer.close()
+            fill.finish()
 
     def _receive(self, message: Message, done: int) -> None:
         error = message.error()

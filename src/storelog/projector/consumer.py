@@ -1,0 +1,46 @@
+"""The projector's Kafka consumer: of all topics, in a group whose members own whole lanes.
+
+Next: projector/lanes.py
+"""
+
+from confluent_kafka import Consumer, Message
+
+from storelog.config import Settings
+from storelog.kafka import MAX_RECORD_BYTES, client_settings
+
+CONSUME_MESSAGES = 500
+MAX_MESSAGES = 1_000
+_CONSUMER = {
+    "enable.auto.commit": False,
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "range",
+    # The shortest that a broker takes: so long a killed projector, or two, hold up the others.
+    "session.timeout.ms": 6_000,
+    "heartbeat.interval.ms": 2_000,
+    # How soon new partitions are noticed, after the lanes were made more.
+    "topic.metadata.refresh.interval.ms": 5_000,
+    "fetch.wait.max.ms": 500,
+    # Small fetches keep partitions, and so lanes, abreast; a larger record still comes whole.
+    "fetch.message.max.bytes": 131_072,
+    "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
+    "queued.max.messages.kbytes": 4_096,
+    "enable.partition.eof": False,
+}
+
+
+def new_consumer(settings: Settings) -> Consumer:
+    """Return a new member of the group."""
+    group = {"group.id": settings.kafka_group_id}
+    return Consumer({**client_settings(settings), **_CONSUMER, **group})
+
+
+def poll(consumer: Consumer, seconds: float) -> list[Message]:
+    """Wait for the first message, then take what else is there: a backlog in large batches."""
+    first = consumer.poll(seconds)
+    messages = [] if first is None else [first]
+    while messages and len(messages) < MAX_MESSAGES:
+        more = consumer.consume(CONSUME_MESSAGES, 0)
+        if not more:
+            break
+        messages += more
+    return messages

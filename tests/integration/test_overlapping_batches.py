@@ -1,0 +1,114 @@
+"""One batch is written while the next is collected: what a crash in between repeats."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Message
+from pymongo.database import Database
+
+from storelog.projector.checkpoints import CHECKPOINTS, Fenced, load
+from storelog.projector.database import connect, make_indexes, sibling
+from storelog.projector.lanes import Lanes
+from storelog.upkeep.compare import compare
+from support.kafka import HostileRelay, headers_of, read_events
+from support.system import System
+
+ALL = (0, 1, 2)
+
+
+class Feed:
+    """The messages of a log that was sent shuffled, each twice; and an empty read model."""
+
+    def __init__(self, system: System, name: str) -> None:
+        self.prefix = system.settings.kafka_topic_prefix
+        self.messages = read_events(system.settings)
+        self.database = sibling(connect(system.settings), f"{system.mongo.name}-{name}")
+        make_indexes(self.database)
+        self.last = max(map(position_of, self.messages))
+
+    def lanes(self) -> Lanes:
+        return Lanes(self.database, ALL, self.prefix)
+
+    def give(self, lanes: Lanes, messages: Iterable[Message]) -> None:
+        for message in messages:
+            lane = lanes.get(message.partition() or 0)
+            assert lane is not None
+            lane.receive(message, is_watermark=False)
+
+
+def position_of(message: Message) -> int:
+    return int(headers_of(message)["position"])
+
+
+@pytest.fixture
+def feed(traded: System) -> Iterator[Feed]:
+    HostileRelay(traded.settings).send_shuffled(12)
+    feed = Feed(traded, "overlap")
+    yield feed
+    feed.database.client.drop_database(feed.database.name)
+    feed.database.client.close()
+
+
+def one_after_the_other(feed: Feed, database: Database[dict[str, Any]]) -> None:
+    make_indexes(database)
+    lanes = Lanes(database, ALL, feed.prefix)
+    feed.give(lanes, feed.messages)
+    while lanes.has_next():
+        lanes.collect(6)
+        lanes.begin()
+        assert lanes.is_written()
+    assert lanes.drop() is None
+
+
+def test_what_is_collected_but_not_written_is_read_again_after_a_crash(feed: Feed) -> None:
+    half = feed.last // 2
+    lanes = feed.lanes()
+    feed.give(lanes, (m for m in feed.messages if position_of(m) <= half))
+    lanes.collect()
+    lanes.begin()
+    feed.give(lanes, (m for m in feed.messages if position_of(m) > half))
+    lanes.collect()
+    assert lanes.is_written()
+    assert lanes.drop() is None
+    saved = {place.lane: place for place in load(feed.database, ALL)}
+    assert max(place.position for place in saved.values()) == half
+
+    def offsets_of(message: Message) -> dict[str, int]:
+        return saved[message.partition() or 0].offsets
+
+    again = [
+        message
+        for message in feed.messages
+        if (message.offset() or 0) >= offsets_of(message).get(message.topic() or "", 0)
+    ]
+    lanes = feed.lanes()
+    feed.give(lanes, again)
+    lanes.collect()
+    lanes.begin()
+    assert lanes.is_written()
+    assert lanes.drop() is None
+    assert max(place.position for place in load(feed.database, ALL)) == feed.last
+    other = sibling(feed.database, f"{feed.database.name}-sequential")
+    one_after_the_other(feed, other)
+    report = compare(other, feed.database, feed.last)
+    other.client.drop_database(other.name)
+    assert not report.differences
+    assert report.checked["mongodb.orders"] > 0
+
+
+def test_a_batch_that_failed_is_told_before_the_next_is_begun(feed: Feed) -> None:
+    half = feed.last // 2
+    lanes = feed.lanes()
+    feed.give(lanes, (m for m in feed.messages if position_of(m) <= half))
+    lanes.collect()
+    lanes.begin()
+    assert lanes.is_written()
+    feed.database[CHECKPOINTS].update_many({}, {"$inc": {"safe": 1}})
+    feed.give(lanes, (m for m in feed.messages if position_of(m) > half))
+    lanes.collect()
+    lanes.begin()
+    with pytest.raises(Fenced):
+        lanes.begin()
+    assert lanes.drop() is None
+    assert max(place.position for place in load(feed.database, ALL)) == half
