@@ -25,7 +25,10 @@ class Feed:
         self.messages = read_events(system.settings)
         self.database = sibling(connect(system.settings), f"{system.mongo.name}-{name}")
         make_indexes(self.database)
-        self.last = max(map(position_of, self.messages))
+
+    @property
+    def last(self) -> int:
+        return max(map(position_of, self.messages))
 
     def lanes(self) -> Lanes:
         return Lanes(self.database, ALL, self.prefix)
@@ -112,3 +115,27 @@ def test_a_batch_that_failed_is_told_before_the_next_is_begun(feed: Feed) -> Non
         lanes.begin()
     assert lanes.drop() is None
     assert max(place.position for place in load(feed.database, ALL)) == half
+
+
+def test_records_that_are_nobodys_fill_a_batch_like_others(traded: System) -> None:
+    relay = HostileRelay(traded.settings)
+    for number in range(30):
+        relay.send_rubbish("ProductSold", b"%d" % number)
+    relay.flush()
+    feed = Feed(traded, "foreign")
+    lanes = feed.lanes()
+    feed.give(lanes, feed.messages)
+    lanes.collect(limit=60)
+    assert lanes.is_full
+    lanes.begin()
+    assert lanes.is_written()
+    lanes.collect(limit=60)
+    assert not lanes.is_full
+    assert not lanes.has_news()
+    assert lanes.drop() is None
+    (place, *_) = load(feed.database, ALL)
+    assert place.dead_letters == 0
+    assert set(place.offsets.values()) == {30}
+    assert feed.database["dead_letters"].count_documents({"state": "foreign"}) == 30
+    feed.database.client.drop_database(feed.database.name)
+    feed.database.client.close()

@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 
 class HistoryWriter:
-    """Closes buckets for one lane."""
+    """Closes buckets."""
 
     def __init__(self, database: Database[Document], footing: Footing) -> None:
         self._history = database[histories.COLLECTION]

@@ -45,7 +45,7 @@ class Part:
 class Lane:
     """What this process knows of one lane; loaded from MongoDB, dropped after any error there.
 
-    `collect` and `take` go ahead of what is in MongoDB, by one batch that is being written.
+    `collect` goes ahead of what is in MongoDB: by the batch that is being written, and the next.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Lane:
         self._marks: deque[Watermark] = deque()
         self._history = History()
         self._read_at: str | None = None
-        self._has_foreign = False
+        self._foreign = 0
         self._records: list[Record] = []
         self._bytes = 0
         self.behind: Behind | None = None
@@ -115,19 +115,21 @@ class Lane:
 
     def _keep_foreign(self, message: Message, cause: str) -> None:
         self._folding.keep_foreign(message, cause)
-        self._has_foreign = True
+        self._foreign += 1
+        self._bytes += len(message.value() or b"")
 
     def collect(self, limit: int, max_bytes: int) -> bool:
         """Fold the next records; return whether the batch has as many, or as large ones, as it may.
 
         Nothing of it is in MongoDB before `write`.
         """
-        records = self.merge.take(limit - len(self._records), max_bytes - self._bytes)
+        room = limit - len(self._records) - self._foreign
+        records = self.merge.take(room, max_bytes - self._bytes)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
             self._bytes += len(record.value or b"")
         self._records += records
-        return len(self._records) >= limit or self._bytes >= max_bytes
+        return len(records) >= room or self._bytes >= max_bytes
 
     def has_news(self) -> bool:
         """Tell whether something was collected since the last `take`, or a watermark reached."""
@@ -137,7 +139,7 @@ class Lane:
 
     @property
     def _has_writes(self) -> bool:
-        return bool(self._records) or self._has_foreign
+        return bool(self._records) or self._foreign > 0
 
     def take(self) -> Part:
         """Return what was collected, which is to be written next. Raises HistoryMismatch."""
@@ -146,8 +148,10 @@ class Lane:
             share = self._folding.take()
         if records:
             new = replace(new, position=records[-1].position, hash=records[-1].hash)
-        self._records, self._bytes, self._has_foreign = [], 0, False
-        self._ahead = self._marked(new)
+        self._records, self._bytes, self._foreign = [], 0, 0
+        new = self._marked(new)
+        if share is not None or new is not self._ahead:
+            self._ahead = replace(new, offsets=self._resume_offsets())
         marks = self._marks
         behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
         return Part(records, share, self._ahead, behind)
@@ -194,7 +198,7 @@ class Lane:
         if self._read_at is not None and new.safe == self._ahead.safe:
             new = replace(new, read_at=self._read_at)
         self._read_at = None
-        return new if new is self._ahead else replace(new, offsets=self._resume_offsets())
+        return new
 
     def _resume_offsets(self) -> dict[str, int]:
         """Return where to read on after a crash: what waits in memory is to be read again."""

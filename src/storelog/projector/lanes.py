@@ -23,7 +23,8 @@ from storelog.projector.writing import Writing
 class Lanes:
     """Some lanes of one read model; loaded from MongoDB, dropped after any error there.
 
-    `is_full`: what is collected is as much as one batch may have.
+    `is_full`: of one lane as much is collected as its share of a batch may be. `has_written`: the
+    last batch that was written had something in it.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Lanes:
         self._footing = self._batch.footing
         self._lanes = {n: Lane(database, n, self._batch, topic_prefix) for n in numbers}
         self._writing = Writing()
-        self.is_full = False
+        self.is_full = self.has_written = False
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
@@ -87,7 +88,8 @@ class Lanes:
         self._footing.hold(IDLE_SECONDS)
         began_ns = time.time_ns()
         pairs = list(zip(self, parts, strict=True))
-        if any(part.share is not None for part in parts):
+        has_shares = any(part.share is not None for part in parts)
+        if has_shares:
             with measures.WRITE.timing(), self._footing.batch():
                 self._footing.save([lane.write(part) for lane, part in pairs])
             events = sum(len(part.records) for part in parts)
@@ -98,6 +100,7 @@ class Lanes:
         if tracing.is_on():
             records = [record for part in parts for record in part.records]
             measures.trace_records(records, began_ns, time.time_ns())
+        self.has_written = has_shares
 
     def retry_asked(self) -> None:
         """Do with dead letters what was asked for. Raises PyMongoError, Fenced, HistoryMismatch."""

@@ -37,7 +37,7 @@ from storelog.projector.throttle import Throttle
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
-# While a batch is written, new records are collected so often.
+# While a batch is written, new records are collected so often, unless the next is full.
 GLANCE_SECONDS = 0.003
 MAX_BACK_OFF_SECONDS = 5.0
 # A wire that went deaf is given up after so long. What takes longer by itself is tried in smaller
@@ -121,7 +121,8 @@ class Projector:
         if self._owned and self._lanes is None and not self._is_frozen:
             raise Fenced("the lanes' checkpoints are not read yet")
         is_writing = self._lanes is not None and self._lanes.is_writing
-        if self._lanes is None or not (self._lanes.is_full or self._lanes.has_next()):
+        is_polled = self._lanes is None or not (self._lanes.is_full or self._lanes.has_next())
+        if is_polled:
             for message in poll(consumer, 0 if is_writing else POLL_SECONDS):
                 self._receive(message)
         # Partitions may have come or gone meanwhile.
@@ -133,7 +134,8 @@ class Projector:
             self._lanes.is_written()
             raise Repeated("a record that was searched for has come: others are read again")
         self._throttle.hold(consumer, self._lanes)
-        self._sound_alarm(self._lanes)
+        if is_polled:
+            self._sound_alarm(self._lanes)
         self._write(self._lanes)
 
     def _write(self, lanes: Lanes) -> None:
@@ -141,11 +143,13 @@ class Projector:
         if lanes.is_writing:
             if not lanes.is_written(None if lanes.is_full else GLANCE_SECONDS):
                 return
-            self._back_off = 0.1
-            self._batch_events = min(2 * self._batch_events, MAX_EVENTS)
+            if lanes.has_written:
+                self._back_off = 0.1
+                self._batch_events = min(2 * self._batch_events, MAX_EVENTS)
             if not lanes.has_news():
                 return
-        lanes.begin()
+        if not self._stop.is_set():
+            lanes.begin()
 
     def _look(self, consumer: Consumer) -> None:
         """Once a second, follow a promotion and do what is asked for about dead letters."""
@@ -186,7 +190,7 @@ class Projector:
         self._owned = partitions
         try:
             self._load(consumer)
-        except PyMongoError as error:
+        except (PyMongoError, Fenced) as error:
             # Nothing is read until MongoDB has said where from.
             consumer.assign([])
             _log.warning("projector waits for MongoDB", error=str(error)[:300])
@@ -200,7 +204,15 @@ class Projector:
         lanes, self._lanes = self._lanes, None
         if lanes is not None and (error := lanes.drop()) is not None:
             # What was not written is read again, by whoever owns the lanes then.
-            _log.warning("a batch of lanes that are left failed", error=str(error)[:300])
+            self._note_slowness(error)
+            is_bug = not isinstance(error, PyMongoError | Fenced)
+            _log.warning(
+                "a batch failed as its lanes were left", exc_info=error if is_bug else None
+            )
+
+    def _note_slowness(self, error: BaseException) -> None:
+        if isinstance(error, NetworkTimeout):
+            self._batch_events = max(self._batch_events // 8, 1)
 
     def _load(self, consumer: Consumer) -> None:
         """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
@@ -238,8 +250,7 @@ class Projector:
     def _recover(self, consumer: Consumer, error: Exception) -> None:
         """Drop what is in memory, wait, and load the checkpoints again."""
         measures.RETRIES.add()
-        if isinstance(error, NetworkTimeout):
-            self._batch_events = max(self._batch_events // 8, 1)
+        self._note_slowness(error)
         if not isinstance(error, Repeated):
             self._trouble = f"A server behind is away or this lane was taken: {error}"[:300]
             _log.warning("projector waits", error=str(error)[:300], seconds=self._back_off)
@@ -248,7 +259,7 @@ class Projector:
         if self._owned:
             try:
                 self._load(consumer)
-            except (PyMongoError, KafkaException) as again:
+            except (PyMongoError, Fenced, KafkaException) as again:
                 _log.warning("projector still waits", error=str(again)[:300])
 
     def _sound_alarm(self, lanes: Lanes) -> None:

@@ -120,7 +120,7 @@ class PastView(View):
 class _Search:
     """Which bucket of one thing: `best`, or one of those from `low` to `high`.
 
-    Bucket `low` begins after `low_at`, the one after `high` at `high_at`.
+    Bucket `low` begins at `low_at` or after it, the one after `high` at `high_at`.
     """
 
     position: int

@@ -147,8 +147,8 @@ class Relay:
 def _pace(events: int) -> float:
     """Return the least seconds from one reading of the log to the next.
 
-    Many small batches would cost Kafka and MongoDB far more than the events in them: a busy log is
-    read twenty times a second, a quiet one at once.
+    Many small batches would cost Kafka and MongoDB far more than the events in them, so a busy log
+    is read less often than a quiet one.
     """
     return next(seconds for least, seconds in PACES if events >= least)
 

@@ -91,8 +91,10 @@ class KafkaSource:
         except KafkaException as error:
             raise CannotRun(f"Kafka: {error.args[0].str()}") from error
         finally:
-            self._consumer.close()
-            fill.finish()
+            try:
+                self._consumer.close()
+            finally:
+                fill.finish()
 
     def _receive(self, message: Message, done: int) -> None:
         error = message.error()
