@@ -17,7 +17,7 @@ from benchmarks.stage import Stage
 
 PARTS = ("orders", "visible", "backlog", "queries")
 BACKLOG, QUICK_BACKLOG = 500_000, 12_000
-SIZES, QUICK_SIZES = (2_000, 100_000), (500, 5_000)
+SIZES, QUICK_SIZES = (10_000, 500_000), (500, 5_000)
 # The projector's share of the large backlog would take longer than the whole run may.
 PROJECTED = 40_000
 
