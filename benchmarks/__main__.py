@@ -12,14 +12,15 @@ from typing import Any
 import psutil
 
 from benchmarks import ceiling, chart, orders, projecting, queries, relaying, visible
-from benchmarks.figures import Report, row
-from benchmarks.stage import Stage
+from benchmarks.figures import Figure, Report, row
+from benchmarks.stage import OURS, Stage
 
 PARTS = ("orders", "visible", "backlog", "queries")
 BACKLOG, QUICK_BACKLOG = 500_000, 12_000
 SIZES, QUICK_SIZES = (10_000, 500_000), (500, 5_000)
 # The projector's share of the large backlog would take longer than the whole run may.
 PROJECTED = 40_000
+LIMIT_SECONDS, QUICK_LIMIT_SECONDS = 900.0, 120.0
 
 
 def main() -> None:
@@ -33,7 +34,10 @@ def main() -> None:
     try:
         _measure(report, chosen.parts, is_quick=chosen.quick)
     finally:
-        report.notes.append(f"took {time.monotonic() - began:.0f} s")
+        took = time.monotonic() - began
+        report.notes.append(f"took {took:.0f} s")
+        limit = QUICK_LIMIT_SECONDS if chosen.quick else LIMIT_SECONDS
+        report.add(Figure("all of it", "from the start to the table", took, "s", limit, True))
         report.show()
         _write(report, chosen.out)
 
@@ -42,6 +46,7 @@ def _measure(report: Report, parts: tuple[str, ...], *, is_quick: bool) -> None:
     seconds = 4.0 if is_quick else 15.0
     ceiling.measure(report, seconds / 2)
     with Stage() as stage:
+        report.machine["mongodb"] = stage.mongodb()
         if "orders" in parts:
             orders.measure(report, stage, seconds)
         if "visible" in parts:
@@ -55,6 +60,9 @@ def _measure(report: Report, parts: tuple[str, ...], *, is_quick: bool) -> None:
                 relaying.measure(report, stage, system, QUICK_BACKLOG if is_quick else BACKLOG)
         if "queries" in parts:
             queries.measure(report, stage, seconds / 3, QUICK_SIZES if is_quick else SIZES)
+    for name in OURS if report.use else ():
+        most = report.most_memory(name)
+        report.add(Figure("memory", f"{name}, most of all parts", most, "MB", 150, True))
 
 
 def _write(report: Report, folder: Path) -> None:
@@ -65,7 +73,7 @@ def _write(report: Report, folder: Path) -> None:
     lines = [head, "|---" * 6 + "|"]
     lines += ["| " + " | ".join(row(figure)) + " |" for figure in report.figures]
     for what, use in report.use.items():
-        head = "| process | CPU, % of a core | memory, MiB |"
+        head = "| process | CPU, % of a core | most memory, MB |"
         lines += ["", f"{what}:", "", head, "|---|---|---|"]
         for name, percent in use["cpu"].items():
             lines.append(f"| {name} | {percent:.0f} | {use['memory'][name]:.0f} |")

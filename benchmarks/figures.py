@@ -51,6 +51,14 @@ class Report:
         for figure in figures:
             print(f"  {figure.name}: {_number(figure.value)} {figure.unit}", flush=True)
 
+    def note_use(self, what: str, cpu: dict[str, float], memory: dict[str, float]) -> None:
+        """Keep what each process used in one part: percent of a core, and the most MB."""
+        self.use[what] = {"cpu": cpu, "memory": memory}
+
+    def most_memory(self, name: str) -> float:
+        """Return the most MB that a process had in any part."""
+        return max((use["memory"].get(name, 0.0) for use in self.use.values()), default=0.0)
+
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON shows it."""
         return {

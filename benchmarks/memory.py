@@ -17,7 +17,7 @@ import psutil
 
 from benchmarks.load import request, run_load
 from benchmarks.shop import open_shop, orders
-from benchmarks.stage import MIB, Stage
+from benchmarks.stage import MB, Stage
 from support.system import System
 
 BURST_SECONDS, READ_SECONDS = 6.0, 3.0
@@ -29,7 +29,7 @@ MOMENTS = ("", "asOf=3000")
 
 
 class Watch:
-    """Samples of each process' resident memory (MiB) and descriptors, while it is a context."""
+    """Samples of each process' resident memory (MB) and descriptors, while it is a context."""
 
     def __init__(self, processes: dict[str, psutil.Process]) -> None:
         self._processes = processes
@@ -48,7 +48,7 @@ class Watch:
     def _run(self) -> None:
         while not self._stop.wait(SAMPLE_SECONDS):
             for name, process in self._processes.items():
-                rss = process.memory_info().rss / MIB
+                rss = process.memory_info().rss / MB
                 self.samples[name].append((rss, process.num_fds()))
 
     def show(self) -> None:
@@ -60,7 +60,7 @@ class Watch:
             texts = " ".join(f"{median:6.0f}" for median in medians)
             most = max(rss for rss, _ in samples)
             descriptors = max(fds for _, fds in samples)
-            sys.stdout.write(f"{name:16} {texts}  most {most:6.0f} MiB, {descriptors} files\n")
+            sys.stdout.write(f"{name:16} {texts}  most {most:6.0f} MB, {descriptors} files\n")
         sys.stdout.flush()
 
 

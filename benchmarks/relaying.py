@@ -7,12 +7,11 @@ import threading
 import time
 
 import asyncpg
-import psutil
 from confluent_kafka import Producer
 
 from benchmarks.figures import Figure, Report
 from benchmarks.shop import open_shop
-from benchmarks.stage import MIB, Stage
+from benchmarks.stage import Stage
 from storelog.config import Settings
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.kafka import client_settings
@@ -33,21 +32,19 @@ def measure(report: Report, stage: Stage, system: System, events: int) -> None:
     total = system.written()
     ceiling = asyncio.run(_producer_alone(system, new_settings(stage.servers)))
     system.start("relay")
-    first, began, peak = 0, 0.0, 0.0
+    first, began = 0, 0.0
     give_up_at = time.monotonic() + WAIT_SECONDS
-    while (position := _relayed(system)) < total:
-        assert time.monotonic() < give_up_at, f"the relay is at {position} of {total}"
-        if position and not first:
-            first, began = position, time.monotonic()
-        peak = max(peak, psutil.Process(system.pid("relay")).memory_info().rss / MIB)
-        threading.Event().wait(0.1)
+    with stage.using(system) as use:
+        while (position := _relayed(system)) < total:
+            assert time.monotonic() < give_up_at, f"the relay is at {position} of {total}"
+            if position and not first:
+                first, began = position, time.monotonic()
+            threading.Event().wait(0.1)
     rate = (total - first) / (time.monotonic() - began)
+    report.note_use("a backlog is relayed", use.cpu_percent, use.memory_mb)
     what = f"a backlog of {total:,} events, acknowledged"
     of = "/s, a producer alone"
-    report.add(
-        Figure("relay", what, rate, "events/s", 30_000, ceiling=ceiling, ceiling_of=of),
-        Figure("relay", "memory at most", peak, "MiB", 150, True),
-    )
+    report.add(Figure("relay", what, rate, "events/s", 30_000, ceiling=ceiling, ceiling_of=of))
 
 
 def fill_and_relay(system: System, events: int) -> None:

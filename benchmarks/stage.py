@@ -1,10 +1,11 @@
 """The stage: embedded servers, one system after the other on them, and what each process uses.
 
-Figures of processes are CPU as a share of one core, and resident memory in MiB.
+Figures of processes are CPU as a share of one core, and the most resident memory in MB.
 """
 
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +19,25 @@ from support.system import System
 
 SERVERS = ("postgresql", "kafka", "mongodb")
 OURS = ("command-service", "relay", "projector", "query-service")
-MIB = 2**20
+MB = 10**6
+SAMPLE_SECONDS = 0.25
 
 
 @dataclass
 class Use:
-    """What each process used between two moments."""
+    """What each process used between two moments; of memory the most."""
 
     cpu_percent: dict[str, float] = field(default_factory=dict)
-    memory_mib: dict[str, float] = field(default_factory=dict)
+    memory_mb: dict[str, float] = field(default_factory=dict)
+
+    def sample(self, processes: dict[str, psutil.Process], stop: threading.Event) -> None:
+        """Look at the memory until it is stopped."""
+        while True:
+            for name, process in processes.items():
+                rss = process.memory_info().rss / MB
+                self.memory_mb[name] = max(rss, self.memory_mb.get(name, 0.0))
+            if stop.wait(SAMPLE_SECONDS):
+                return
 
     def ours(self) -> float:
         """Return the CPU of Storelog's own processes, in percent of one core."""
@@ -46,6 +57,11 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self.servers.stop()
 
+    def mongodb(self) -> str:
+        """Return which MongoDB-wire server runs."""
+        words = psutil.Process(self.servers.pid("mongodb")).cmdline()
+        return next(Path(word).name for word in words if "mongo" in word or "secantus" in word)
+
     def new_system(self, *processes: str) -> System:
         """Return a system on databases and topics of its own; use it as a context."""
         return System(new_settings(self.servers), processes or OURS)
@@ -59,13 +75,18 @@ class Stage:
     @contextmanager
     def using(self, system: System) -> Iterator[Use]:
         """Fill the yielded `Use` with what is used until the block ends."""
-        processes, use = self.processes(system), Use()
+        processes, use, stop = self.processes(system), Use(), threading.Event()
+        sampler = threading.Thread(target=use.sample, args=(processes, stop))
         before, began = {name: _cpu(name, p) for name, p in processes.items()}, time.monotonic()
-        yield use
+        sampler.start()
+        try:
+            yield use
+        finally:
+            stop.set()
+            sampler.join()
         seconds = time.monotonic() - began
         for name, process in processes.items():
             use.cpu_percent[name] = 100 * (_cpu(name, process) - before[name]) / seconds
-            use.memory_mib[name] = process.memory_info().rss / MIB
 
     @contextmanager
     def paused(self, system: System, *names: str) -> Iterator[None]:

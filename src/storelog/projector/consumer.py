@@ -8,8 +8,8 @@ from confluent_kafka import Consumer, Message
 from storelog.config import Settings
 from storelog.kafka import MAX_RECORD_BYTES, client_settings
 
-CONSUME_MESSAGES = 500
-MAX_MESSAGES = 1_000
+CONSUME_MESSAGES = 250
+MAX_MESSAGES = 500
 _CONSUMER = {
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",

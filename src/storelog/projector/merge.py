@@ -11,8 +11,8 @@ from collections import deque
 
 from storelog.projector.record import Record
 
-PAUSE_ABOVE = 400
-RESUME_BELOW = 200
+PAUSE_ABOVE = 200
+RESUME_BELOW = 100
 
 
 class LaneMerge:

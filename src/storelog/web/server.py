@@ -89,7 +89,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
     )
     listener = _listen(host, port)
-    _spare_the_collector()
+    spare_the_collector()
     try:
         _Server(config, connections).run(sockets=[listener])
     finally:
@@ -97,7 +97,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         tracing.shut_down()
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Take what is loaded by now out of Python's garbage collector, and let it look less often.
 
     A full collection of a process that has just loaded its code takes 70 ms, in which nothing else
