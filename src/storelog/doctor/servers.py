@@ -16,9 +16,10 @@ from pymongo.errors import PyMongoError
 from storelog import migrations
 from storelog.config import Settings
 from storelog.doctor.check import Finding, ok, problem, warning
-from storelog.kafka import client_settings, event_topics, watermark_topic
+from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
 from storelog.local.servers import PROCESSES, is_ready
 from storelog.read_side import database_name
+from storelog.relay.topics import too_small
 from storelog.setting_types import mask_url
 
 SECONDS = 5.0
@@ -95,6 +96,13 @@ def check_kafka(settings: Settings) -> Finding:
     if len(lanes) > 1:
         advice = "all ten topics need the same number of partitions: see `storelog lanes`"
         return problem("Kafka", f"{found}: partitions differ", advice)
+    try:
+        small = too_small(admin, event_topics(settings))
+    except KafkaException as error:
+        return problem("Kafka", f"{found}: {error.args[0].str()}", "look at the broker")
+    if small:
+        advice = f"set max.message.bytes={MAX_RECORD_BYTES} on {', '.join(small)}"
+        return problem("Kafka", f"{found}: large orders do not fit on {small[0]}", advice)
     if copies == 1 and brokers > 1:
         return warning(
             "Kafka", f"{found}: one copy of each", "set STORELOG_KAFKA_REPLICATION_FACTOR"

@@ -5,10 +5,16 @@ Next: relay/relay.py
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+)
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
@@ -30,6 +36,11 @@ _NEWEST = {"cleanup.policy": "compact", "segment.ms": "3600000"}
 TIMEOUT_SECONDS = 30.0
 REACH_SECONDS = 10.0
 _HOPELESS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+_UNSAID = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 
 def ensure_topics(settings: Settings, lanes: int, wanted_lanes: int | None = None) -> None:
@@ -54,15 +65,41 @@ def ensure_topics(settings: Settings, lanes: int, wanted_lanes: int | None = Non
     ]
     try:
         results = admin.create_topics(new, request_timeout=TIMEOUT_SECONDS)
-        for result in results.values():
-            _finish(result)
+        there = [name for name, result in results.items() if not _is_made(result)]
         known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+        small = too_small(admin, [name for name in event_topics(settings) if name in there])
     except KafkaException as error:
         raise CannotRun(f"Kafka: {error.args[0].str()}") from error
+    if small:
+        raise CannotRun(
+            f"topic {small[0]} takes small records only; a large order would never leave the log:"
+            f" set max.message.bytes={MAX_RECORD_BYTES} on {', '.join(small)}"
+        )
     for name, count in partitions.items():
         found = len(known[name].partitions) if name in known else count
         if found not in (count, wanted_lanes):
             raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
+
+
+def too_small(admin: AdminClient, topics: Sequence[str]) -> list[str]:
+    """Return the topics that do not take the largest events. Raises KafkaException.
+
+    Left out are those that the account may not ask about, and those that are only being made.
+    """
+    if not topics:
+        return []
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+    small = []
+    for resource, found in admin.describe_configs(asked).items():
+        try:
+            limit = found.result(timeout=TIMEOUT_SECONDS)["max.message.bytes"].value
+        except KafkaException as error:
+            if error.args[0].code() in _UNSAID:
+                continue
+            raise
+        if int(limit or 0) < MAX_RECORD_BYTES:
+            small.append(resource.name)
+    return small
 
 
 def _reach(settings: Settings) -> AdminClient:
@@ -78,9 +115,7 @@ def _reach(settings: Settings) -> AdminClient:
             return admin
         except KafkaException as error:
             admin.poll(0)
-            hopeless = [
-                e for e in said if e.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
-            ]
+            hopeless = [e for e in said if e.code() in _HOPELESS]
             if hopeless or time.monotonic() > give_up_at:
                 told = hopeless or said or [error.args[0]]
                 raise CannotRun(f"Kafka: {told[-1].str()}") from error
@@ -102,7 +137,8 @@ def add_partitions(settings: Settings, lanes: int) -> None:
         raise CannotRun(f"Kafka: {error.args[0].str()}") from error
 
 
-def _finish(result: object) -> None:
+def _is_made(result: object) -> bool:
+    """Wait for a topic to be made; return whether it was made now, and not there before."""
     try:
         result.result(timeout=TIMEOUT_SECONDS)  # type: ignore[attr-defined]
     except TimeoutError as error:
@@ -110,3 +146,5 @@ def _finish(result: object) -> None:
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
+        return False
+    return True
