@@ -19,8 +19,8 @@ from storelog.projector.read_models.document import Write
 from storelog.projector.writer import BatchWriter, Writes
 
 # A transaction is kept in the server's cache until it ends. The embedded server, which has 256 MiB
-# of it, stood still for good in one of 10,000 events; 1,500 were written fastest.
-MAX_EVENTS = 1_500
+# of it, stood still for good in one of 10,000 events; some 1,000 are written about fastest.
+MAX_EVENTS = 1_000
 MAX_BYTES = 4 * 1024 * 1024
 
 

@@ -13,6 +13,7 @@ import msgspec
 from confluent_kafka import Message
 from pymongo.database import Database
 
+from storelog import tracing
 from storelog.errors import HistoryMismatch, PoisonRecord
 from storelog.projector import dead_letters
 from storelog.projector.batch import Batch
@@ -34,9 +35,13 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One lane's part of a batch: what was collected, and where the lane is once it is written."""
+    """One lane's part of a batch: what was collected, and where the lane is once it is written.
 
-    records: list[Record]
+    `events`: how many. `traced`: their records, where traces are kept.
+    """
+
+    events: int
+    traced: list[Record]
     share: Share | None
     place: Checkpoint
     behind: Behind | None
@@ -68,7 +73,10 @@ class Lane:
         self._history = History()
         self._read_at: str | None = None
         self._foreign = 0
-        self._records: list[Record] = []
+        # The records of a whole batch would be a third of the memory.
+        self._last: Record | None = None
+        self._events = 0
+        self._traced: list[Record] = []
         self._bytes = 0
         self.behind: Behind | None = None
 
@@ -123,38 +131,43 @@ class Lane:
 
         Nothing of it is in MongoDB before `write`.
         """
-        room = limit - len(self._records) - self._foreign
+        room = limit - self._events - self._foreign
         records = self.merge.take(room, max_bytes - self._bytes)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
             self._bytes += len(record.value or b"")
-        self._records += records
+        self._events += len(records)
+        self._last = records[-1] if records else self._last
+        if tracing.is_on():
+            self._traced += records
         return len(records) >= room or self._bytes >= max_bytes
 
     def has_news(self) -> bool:
         """Tell whether something was collected since the last `take`, or a watermark reached."""
-        at = self._records[-1].position if self._records else self._ahead.position
+        at = self._last.position if self._last else self._ahead.position
         is_reached = bool(self._marks) and self._marks[0].lanes[self.number] <= at
         return self._has_writes or is_reached or self._read_at is not None
 
     @property
     def _has_writes(self) -> bool:
-        return bool(self._records) or self._foreign > 0
+        return self._events > 0 or self._foreign > 0
 
     def take(self) -> Part:
         """Return what was collected, which is to be written next. Raises HistoryMismatch."""
-        records, share, new = self._records, None, self._ahead
+        last, share, new = self._last, None, self._ahead
         if self._has_writes:
             share = self._folding.take()
-        if records:
-            new = replace(new, position=records[-1].position, hash=records[-1].hash)
-        self._records, self._bytes, self._foreign = [], 0, 0
+        if last is not None:
+            new = replace(new, position=last.position, hash=last.hash)
+        events, traced = self._events, self._traced
+        self._last, self._traced = None, []
+        self._events = self._bytes = self._foreign = 0
         new = self._marked(new)
         if share is not None or new is not self._ahead:
             self._ahead = replace(new, offsets=self._resume_offsets())
         marks = self._marks
         behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
-        return Part(records, share, self._ahead, behind)
+        return Part(events, traced, share, self._ahead, behind)
 
     def write(self, part: Part) -> Checkpoint:
         """Write what was taken, and return the checkpoint that says so, not yet saved.

@@ -12,7 +12,6 @@ from typing import Any
 
 from pymongo.database import Database
 
-from storelog import tracing
 from storelog.projector import measures
 from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.footing import IDLE_SECONDS, take_over
@@ -92,14 +91,14 @@ class Lanes:
         if has_shares:
             with measures.WRITE.timing(), self._footing.batch():
                 self._footing.save([lane.write(part) for lane, part in pairs])
-            events = sum(len(part.records) for part in parts)
+            events = sum(part.events for part in parts)
             measures.BATCH_EVENTS.observe(events)
             measures.EVENTS.add(events)
         else:
             self._footing.save([lane.write(part) for lane, part in pairs])
-        if tracing.is_on():
-            records = [record for part in parts for record in part.records]
-            measures.trace_records(records, began_ns, time.time_ns())
+        traced = [record for part in parts for record in part.traced]
+        if traced:
+            measures.trace_records(traced, began_ns, time.time_ns())
         self.has_written = has_shares
 
     def retry_asked(self) -> None:

@@ -7,6 +7,7 @@ Next: projector/read_models/orders.py
 """
 
 import asyncio
+import gc
 import threading
 import time
 from typing import Any
@@ -108,8 +109,12 @@ class Projector:
             while not self._stop.is_set():
                 try:
                     self._step(consumer)
+                    continue
                 except (PyMongoError, Fenced, KafkaException) as error:
                     self._recover(consumer, error)
+                # The lanes that were dropped hang on the error's frames, and nobody else collects
+                # them before the next are as large.
+                gc.collect()
         except _Stale:
             return
         finally:
