@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -17,7 +19,7 @@ from storelog.command_service.landing import CONTENDED_SECONDS
 from storelog.config import Settings
 from storelog.torture.wire import Wire
 from support.load import place_orders
-from support.system import System, free_port
+from support.system import System, free_port, wait_for
 
 
 @pytest.fixture
@@ -70,6 +72,35 @@ def test_a_repeat_is_answered_from_what_landed_never_from_a_lost_try(
             {"n": 1}
         ]
     assert first.sql("SELECT count(*) AS n FROM orders") == [{"n": 9}]
+
+
+def ordered(system: System, body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the order; None for the 503 of a service that has just lost its connection."""
+    reply = system.commands.post("/orders", body)
+    assert reply.status in {201, 503}
+    return reply.json if reply.status == 201 else None
+
+
+def test_what_was_read_over_a_connection_that_has_ended_is_read_again(
+    two_services: tuple[System, System],
+) -> None:
+    """As `storelog rebuild --state-tables` leaves it: other rows, and the head where it was."""
+    first, second = two_services
+    customer = first.new_customer()["customerId"]
+    product = first.new_product(stock=1_000)["productId"]
+    body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
+    for price in range(1, 9):
+        # The first service meets a head that the second has moved, and locks first from now on.
+        for service in (first, second, first):
+            service.new_order(customer, (product, 1))
+        first.sql(
+            f"DO $$ BEGIN PERFORM FROM log_head FOR UPDATE; UPDATE products SET price = {price};"
+            " PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = 'storelog command-service'"
+            " AND datname = current_database(); END $$"
+        )
+        order = wait_for(lambda: ordered(first, body), "an order")
+        assert Decimal(order["orderItems"][0]["price"]) == price
 
 
 def test_a_reader_of_the_log_never_meets_a_gap_while_two_services_write(

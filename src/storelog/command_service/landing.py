@@ -87,6 +87,9 @@ class Landing:
     ) -> list[Response]:
         while time.monotonic() < give_up_at:
             try:
+                if await self.connect():
+                    # What was read over the connection before may not be so any more.
+                    self._decider.forget()
                 connection = await self._connected()
                 async with store.head_locked(connection) as head:
                     # Under the lock, and every try: a message that was lost on its way can still

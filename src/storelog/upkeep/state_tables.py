@@ -2,6 +2,10 @@
 
 The new rows are made in a schema beside, while commands go on; only for the last events, the
 comparison and the switch is the log's head locked. What differs is rewritten, the rest is left.
+
+The switch does not move the head, so `append_batch` would take a batch that was decided on the old
+rows. Guarantees that none lands: before the commit nobody can read the tables any more, and every
+connection over which they were read has ended.
 Next: verify/state_tables.py
 """
 
@@ -29,6 +33,12 @@ from storelog.verify.report import Report
 SCHEMA = "storelog_rebuild"
 READ_EVENTS = 5_000
 LOCK_MS = 30_000
+# With the head locked: longer than PostgreSQL takes to end an autovacuum that is in the way.
+TABLES_LOCK_MS = 5_000
+IDLE_MS = 30_000
+STATEMENT_MS = 300_000
+END_MS = 5_000
+END_TRIES = 3
 MAX_NAMED = 1_000
 # Parents before children, as foreign keys want it; the first column is the key.
 TABLES = {
@@ -93,7 +103,7 @@ class _Tables:
             )
         await self._fold(await connection.fetchval("SELECT position FROM log_head"))
         async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
+            await self._limit_the_transaction()
             head = await connection.fetchval("SELECT position FROM log_head FOR UPDATE")
             await self._fold(head)
             await self._finish()
@@ -101,9 +111,9 @@ class _Tables:
             for table in TABLES:
                 await self._compare(table, report)
             if report.found:
+                await self._keep_readers_out()
                 await self._switch()
-        if report.found:
-            await self._let_services_read_again()
+                await self._end_services_connections()
         await connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
         return report
 
@@ -183,6 +193,20 @@ class _Tables:
                     report.differ(where, thing, name, right, wrong)
         report.found = max(report.found, count["found"])
 
+    async def _limit_the_transaction(self) -> None:
+        """See that the head is let go even if this process is paused."""
+        await self._connection.execute(
+            f"SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL statement_timeout = {STATEMENT_MS};"
+            f" SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}"
+        )
+
+    async def _keep_readers_out(self) -> None:
+        """Lock the tables even against reads. In `append_batch`'s order: the head comes first."""
+        await self._connection.execute(
+            f"SET LOCAL lock_timeout = {TABLES_LOCK_MS};"
+            f" LOCK TABLE {', '.join(TABLES)} IN ACCESS EXCLUSIVE MODE"
+        )
+
     async def _switch(self) -> None:
         execute = self._connection.execute
         for table, (key, *_) in reversed(TABLES.items()):
@@ -207,12 +231,22 @@ class _Tables:
                 f" FROM pg_get_serial_sequence('{table}', '{key}') s"
             )
 
-    async def _let_services_read_again(self) -> None:
-        """End the Command Services' connections: with them goes the state that they have kept."""
-        await self._connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'storelog command-service' AND datname = current_database()"
-        )
+    async def _end_services_connections(self) -> None:
+        """End the Command Services' connections: with them goes the state that they have kept.
+
+        A batch that waits for the head ends with its connection, and is decided again.
+        """
+        for _ in range(END_TRIES):
+            await self._connection.execute("SELECT pg_stat_clear_snapshot()")
+            # Not true for one that does not end in time, and for one that has ended by itself.
+            has_ended = await self._connection.fetch(
+                f"SELECT pg_terminate_backend(pid, {END_MS}) FROM pg_stat_activity"
+                " WHERE application_name = 'storelog command-service'"
+                " AND datname = current_database()"
+            )
+            if all(one for (one,) in has_ended):
+                return
+        raise CannotRun("a Command Service's connection to PostgreSQL does not end")
 
 
 def _change(event: Envelope) -> Change:
