@@ -241,24 +241,57 @@ def test_a_row_that_was_changed_by_hand_is_named(
     assert (difference["where"], difference["id"]) == (where, thing)
 
 
-def test_an_event_that_was_changed_or_removed_by_hand_is_named(imported: Imported) -> None:
+@pytest.fixture
+def open_log(imported: Imported) -> Iterator[System]:
+    """The log for a hand to change; the relay stands still, as it would send what is added."""
     system = imported.system
-    (sale,) = system.sql(
-        "SELECT position, payload FROM events WHERE event_type = 'ProductSold'"
-        " ORDER BY position LIMIT 1"
-    )
+    system.signal("relay", signal.SIGSTOP)
     system.sql("ALTER TABLE events DISABLE TRIGGER events_are_append_only")
-    system.sql("UPDATE events SET version = version + 1000 WHERE position = $1", sale["position"])
-    code, report = verify(system)
+    system.sql("CREATE TABLE kept AS TABLE events")
+    yield system
+    for mend in (
+        "DELETE FROM events",
+        "INSERT INTO events SELECT * FROM kept",
+        "DROP TABLE kept",
+        "ALTER TABLE events ENABLE TRIGGER events_are_append_only",
+    ):
+        system.sql(mend)
+    system.signal("relay", signal.SIGCONT)
+
+
+MIDDLE = "(SELECT min(position) FROM events WHERE event_type = 'ProductSold')"
+LAST = "(SELECT max(position) FROM events)"
+
+
+@pytest.mark.parametrize(
+    ("harm", "place", "named"),
+    [
+        (
+            "UPDATE events SET payload ="
+            " replace(payload::text, '\"quantitySold\":', '\"quantitySold\":1')::json",
+            MIDDLE,
+            [(0, "payload")],
+        ),
+        ("UPDATE events SET version = version + 1000", MIDDLE, [(0, "hash")]),
+        # What follows was chained to the hash that was there.
+        ("UPDATE events SET hash = payload_hash", MIDDLE, [(0, "hash"), (1, "hash")]),
+        ("DELETE FROM events", MIDDLE, [(0, "event")]),
+        ("DELETE FROM events", LAST, [(0, "event")]),
+        (
+            "INSERT INTO events SELECT (jsonb_populate_record(e, jsonb_build_object("
+            "'position', position + 1, 'version', version + 1000))).* FROM events e",
+            LAST,
+            [(1, "event")],
+        ),
+    ],
+    ids=["payload", "version", "hash", "removed", "removed last", "added"],
+)
+def test_an_event_that_was_changed_removed_or_added_by_hand_is_named(
+    open_log: System, harm: str, place: str, named: list[tuple[int, str]]
+) -> None:
+    position = open_log.sql(f"SELECT {place} AS position")[0]["position"]
+    open_log.sql(f"{harm} WHERE position = $1", position)
+    code, report = verify(open_log)
     assert code == 1
-    assert ("log", sale["position"]) in [(d["where"], d["id"]) for d in report["differences"]]
-    system.sql("UPDATE events SET version = version - 1000 WHERE position = $1", sale["position"])
-    system.sql("CREATE TABLE kept AS SELECT * FROM events WHERE position = $1", sale["position"])
-    system.sql("DELETE FROM events WHERE position = $1", sale["position"])
-    code, report = verify(system)
-    assert code == 1
-    assert ("log", sale["position"]) in [(d["where"], d["id"]) for d in report["differences"]]
-    system.sql("INSERT INTO events SELECT * FROM kept")
-    system.sql("DROP TABLE kept")
-    system.sql("ALTER TABLE events ENABLE TRIGGER events_are_append_only")
-    assert verify(system)[0] == 0
+    found = [(d["id"], d["field"]) for d in report["differences"] if d["where"] == "log"]
+    assert found == [(position + after, field) for after, field in named]

@@ -1,15 +1,15 @@
-"""Reads the log once, in order, and checks its chain: every field, every hash, no gap.
+"""Reads the log once, in order, and checks its chain: every field, every hash, no gap, no more.
 
 Next: verify/state_tables.py
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import asyncpg
 
 from storelog.envelope import EVENT_COLUMNS, GENESIS_HASH, Envelope, chain_hash, envelope_from_row
-from storelog.verify.report import Report
+from storelog.verify.report import MAX_DIFFERENCES, Report
 
 CHUNK = 2_000
 
@@ -29,6 +29,16 @@ async def read_log(
             return
         yield [(envelope_from_row(tuple(row)[:-1]), row["payload_hash"]) for row in rows]
         after = rows[-1]["position"]
+
+
+async def positions_above(connection: asyncpg.Connection, head: int) -> list[int]:
+    """Return where there are events that the head does not know of; the first of them."""
+    rows = await connection.fetch(
+        "SELECT position FROM events WHERE position > $1 ORDER BY position LIMIT $2",
+        head,
+        MAX_DIFFERENCES,
+    )
+    return [row["position"] for row in rows]
 
 
 class Chain:
@@ -54,9 +64,11 @@ class Chain:
             report.differ("log", event.position, "hash", computed, event.hash)
         self.position, self.hash = event.position, event.hash
 
-    def check_head(self, position: int, head_hash: bytes) -> None:
-        """Check that the head of the log is its last event."""
+    def check_head(self, position: int, head_hash: bytes, above: Iterable[int]) -> None:
+        """Check that the head of the log is its last event; `above`: positions beyond the head."""
+        for stray in above:
+            self._report.differ("log", stray, "event", None, "an event")
         if position != self.position:
-            self._report.differ("log", "head", "position", self.position, position)
+            self._report.differ("log", self.position + 1, "event", "an event", None)
         elif head_hash != self.hash:
             self._report.differ("log", "head", "hash", self.hash, head_hash)

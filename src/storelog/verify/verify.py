@@ -31,7 +31,7 @@ from storelog.read_side import (
 from storelog.verify.anchor import Anchor
 from storelog.verify.history import Histories
 from storelog.verify.ledger import Ledger
-from storelog.verify.log import Chain, read_log
+from storelog.verify.log import Chain, positions_above, read_log
 from storelog.verify.read_model import ReadModel
 from storelog.verify.repair import repair_documents, repair_histories, repair_ledger
 from storelog.verify.report import Report
@@ -137,7 +137,8 @@ class _Run:
                     ledger.fold(projected)
                     await histories.fold(projected)
                 self._progress("events", chain.position, head["position"])
-            chain.check_head(head["position"], head["hash"])
+            above = await positions_above(connection, head["position"])
+            chain.check_head(head["position"], head["hash"], above)
             self._check_anchor(chain)
             await tables.finish(connection)
         if is_projected:
