@@ -129,3 +129,26 @@ def test_an_anchor_finds_even_a_rewritten_chain(system: System, tmp_path: Path) 
         ("log", 4, "anchor"),
     ]
     assert len(anchor.read_text().splitlines()) == 2
+
+
+def test_an_anchor_finds_a_log_that_ends_before_a_signed_head(
+    system: System, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        system.new_customer()
+    anchor = tmp_path / "anchor"
+    assert verify(system, "--anchor", str(anchor))[0] == 0
+    # All that names the last event goes with it, so that what is left agrees with itself.
+    system.sql("ALTER TABLE events DISABLE TRIGGER events_are_append_only")
+    system.sql("DELETE FROM events WHERE position = 3")
+    system.sql("DELETE FROM customers WHERE customer_id = 3")
+    system.sql(
+        "UPDATE log_head h SET position = e.position, hash = e.hash"
+        " FROM events e WHERE e.position = 2"
+    )
+    assert [p for p in places(verify(system)[1]) if not p[0].startswith("mongodb")] == []
+    code, report = verify(system, "--anchor", str(anchor))
+    assert code == 1
+    (found,) = [d for d in report["differences"] if d["where"] == "log"]
+    assert (found["id"], found["field"], found["found"]) == (3, "anchor", None)
+    assert len(anchor.read_text().splitlines()) == 1
