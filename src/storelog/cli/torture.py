@@ -1,6 +1,7 @@
 """`storelog torture`: does every promise hold while processes die and servers vanish?"""
 
 import secrets
+import shlex
 import shutil
 import tempfile
 import time
@@ -11,6 +12,9 @@ import typer
 
 from storelog.cli.options import AsJson, print_json
 from storelog.errors import BadUse, CannotRun
+
+# What the command that repeats the run says.
+_ASKED = ("kinds", "minutes", "once")
 
 
 def torture(
@@ -52,7 +56,7 @@ def torture(
     _say(f"seed {chosen}, in {home}")
     facts: dict[str, Any] | None = None
     try:
-        plan = Plan(chosen, kinds, minutes * 60, once)
+        plan = Plan(chosen, kinds, minutes, once)
         facts = Torture(plan, home.resolve(), _say).run()
     except KeyboardInterrupt:
         raise CannotRun("stopped before the system was ready: nothing was tried") from None
@@ -82,12 +86,29 @@ def _kinds(faults: str | None, *, once: bool) -> list[str]:
     return kinds
 
 
+def repeating(facts: dict[str, Any]) -> str:
+    """Return the command that draws the same faults again, from the facts of a run.
+
+    The deck and how far faults stretch depend on kinds, minutes and `--once` too. Kinds that were
+    left out were not in the deck, and are in none that repeats it.
+    """
+    once = facts["once"]
+    length = ["--once"] if once else ["--minutes", str(facts["minutes"]).removesuffix(".0")]
+    argv = ["storelog", "torture", "--seed", str(facts["seed"]), *length]
+    dealt = [kind for kind in facts["kinds"] if kind not in facts["left_out"]] or facts["kinds"]
+    if dealt != _kinds(None, once=once):
+        argv += ["--faults", ",".join(dealt)]
+    return shlex.join(argv)
+
+
 def _say(line: str) -> None:
     typer.echo(f"{time.strftime('%H:%M:%S')}  {line}", err=True)
 
 
 def _show(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
+        if name in _ASKED:
+            continue
         if isinstance(value, dict):
             print(f"{name}:")
             for what, number in value.items():
@@ -97,6 +118,6 @@ def _show(facts: dict[str, Any]) -> None:
     for breach in facts["breaches"]:
         print(f"BREACH {breach}")
     if facts["breaches"]:
-        print(f"to repeat: storelog torture --seed {facts['seed']}")
+        print(f"to repeat: {repeating(facts)}")
     elif not facts["interrupted"]:
         print("every promise held")

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# What says for certain that nothing was done, as `Request.troubles` has it.
+REFUSALS = ("503 unavailable", "503 overloaded")
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -38,7 +41,8 @@ class Answer:
 class Request:
     """One command. `request_id` is its correlation id too; `answer` is the first that was final.
 
-    `troubles`: the attempts that told nothing final, as the slug or the broken connection's error.
+    `troubles`: the attempts that told nothing final, as status and slug (`503 unavailable`) or as
+    the broken connection's error.
     """
 
     request_id: str
@@ -55,7 +59,7 @@ class Request:
         """Whether it can have had an effect though no answer says so."""
         if self.answer is not None:
             return self.answer.status < 300
-        return any(trouble not in ("unavailable", "overloaded") for trouble in self.troubles)
+        return any(trouble not in REFUSALS for trouble in self.troubles)
 
 
 class Ledger:
@@ -103,7 +107,9 @@ class Ledger:
                 }
             )
             if answer is None or not answer.is_final:
-                request.troubles.append(trouble if answer is None else answer.slug)
+                request.troubles.append(
+                    trouble if answer is None else f"{answer.status} {answer.slug}"
+                )
             elif request.answer is None:
                 request.answer = answer
             else:

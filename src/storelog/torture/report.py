@@ -4,7 +4,7 @@ Next: torture/checks/__init__.py
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,12 @@ MAX_BREACHES = 200
 
 @dataclass(slots=True)
 class Report:
-    """Counts, and each breach of a promise in words; the seed repeats them."""
+    """What was asked for, counts, and each breach of a promise in words."""
 
     seed: int
+    kinds: Sequence[str]
+    minutes: float
+    is_once: bool
     trials: Counter[str] = field(default_factory=Counter)
     breaches: list[str] = field(default_factory=list)
     checked: dict[str, int] = field(default_factory=dict)
@@ -23,6 +26,7 @@ class Report:
     refilled: set[str] = field(default_factory=set)
     slowest_refusal: float = 0.0
     slowest_healing: float = 0.0
+    settled_seconds: float = 0.0
     lag_seconds: float = 0.0
     is_interrupted: bool = False
 
@@ -45,6 +49,9 @@ class Report:
         """Return all of it as one JSON object."""
         return {
             "seed": self.seed,
+            "kinds": list(self.kinds),
+            "minutes": self.minutes,
+            "once": self.is_once,
             "seconds": round(seconds),
             "trials": sum(self.trials.values()),
             "faults": dict(sorted(self.trials.items())),
@@ -55,6 +62,7 @@ class Report:
             "left_out": self.left_out,
             "refused_within_seconds": self.slowest_refusal,
             "healed_within_seconds": self.slowest_healing,
+            "settled_within_seconds": self.settled_seconds,
             "lag_seconds": self.lag_seconds,
             "interrupted": self.is_interrupted,
             "breaches": self.breaches,

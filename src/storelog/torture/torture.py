@@ -37,12 +37,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: `kinds` in a shuffled deck, again and again for `seconds`, or each once."""
+    """What to do: `kinds` in a shuffled deck, again and again for `minutes`, or each once."""
 
     seed: int
     kinds: Sequence[str]
-    seconds: float
+    minutes: float
     is_once: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long faults are drawn."""
+        return self.minutes * 60
 
     @property
     def scale(self) -> float:
@@ -57,7 +62,7 @@ class Torture:
         self._plan, self._home, self._say = plan, home, say
         self._kinds = list(plan.kinds)
         self._dice = random.Random(f"{plan.seed}-faults")
-        self._report = Report(plan.seed)
+        self._report = Report(plan.seed, plan.kinds, plan.minutes, plan.is_once)
         self._stop = threading.Event()
         self._now = "starts"
         self._began = time.monotonic()
@@ -126,8 +131,8 @@ class Torture:
                 self._try(kind, trial)
             self._now = "waits for the read side"
             rig.heal()
+            check_lag(rig.settings, self._report, time.monotonic())
             rig.wait_ready((*SERVERS, *PROCESSES))
-            check_lag(rig.settings, self._report)
             self._catch_projectors(rig)
         finally:
             closing.set()

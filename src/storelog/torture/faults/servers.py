@@ -12,6 +12,8 @@ from storelog.torture.checks.progress import projected, written
 from storelog.torture.faults.trial import Trial
 from storelog.torture.rig import SERVERS
 
+# What a client talks to: what is asked of them while a server is away is asked of none that starts.
+ASKED = ("command-service-1", "command-service-2", "query-service-1")
 HEAL_SECONDS = 60.0
 HEALED_EVENTS_A_SECOND = 200
 
@@ -60,6 +62,7 @@ def away_for_minutes(trial: Trial) -> None:
 
 
 def _away(trial: Trial, server: str, seconds: float) -> None:
+    trial.rig.wait_ready(ASKED)
     with trial.rig.held_down(server):
         if server == "postgresql":
             trial.rig.send(server, signal.SIGQUIT)
