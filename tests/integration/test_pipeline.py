@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -187,11 +188,16 @@ def test_without_postgresql_a_command_is_503_and_health_says_so(settings: Settin
             except OSError:
                 live.wait(0.1)
         assert system.commands.get("/health/ready").status == 503
-        began = time.monotonic()
-        reply = system.commands.post("/customers", {"name": "x", "email": "a@b"})
-        assert (reply.status, reply.slug) == (503, "unavailable")
-        assert int(reply.headers["retry-after"]) >= 1
-        assert time.monotonic() - began < 3
+        took = []
+        for _ in range(5):
+            began = time.monotonic()
+            reply = system.commands.post("/customers", {"name": "x", "email": "a@b"})
+            took.append(time.monotonic() - began)
+            assert (reply.status, reply.slug) == (503, "unavailable")
+            assert int(reply.headers["retry-after"]) >= 1
+        # Within 1 s; each alone has 2 s more, since other tests may keep the machine busy.
+        assert statistics.median(took) <= 1
+        assert max(took) <= 3
     finally:
         system.__exit__()
 

@@ -55,9 +55,10 @@ class Trial:
                 )
 
     def expect_commands_refused_in_time(self, meanwhile: str) -> None:
-        """Commands get 503 and nothing else, within a second, each time that they are sent.
+        """Each time that they are sent, commands get 503 and nothing else, within a second.
 
-        The median holds the second; a machine that is busy with other things may be late once.
+        The median of the probes holds the second; none takes longer than the slack beyond it, which
+        a machine that is busy with other things may need.
         """
         took: list[float] = []
         for _ in range(PROBES):

@@ -1,0 +1,155 @@
+"""Deadlines of `storelog torture`: 503 at once without PostgreSQL, a low lag after the faults."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from storelog.config import Settings
+from storelog.lag import Lag
+from storelog.torture.checks import progress
+from storelog.torture.faults import trial
+from storelog.torture.faults.trial import Trial
+from storelog.torture.ledger import Ledger
+from storelog.torture.load import Shop, Shopper
+from storelog.torture.report import Report
+from storelog.torture.rig import Rig
+
+
+def empty_report() -> Report:
+    return Report(0, [], 0, False)
+
+
+@contextmanager
+def service(status: int, slug: str, late_seconds: float = 0.0) -> Iterator[str]:
+    """A Command Service that gives one answer to everything."""
+    body = json.dumps({"type": f"/problems/{slug}", "customerId": 1}).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            threading.Event().wait(late_seconds)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *_: Any) -> None:
+            """Nothing: what a test prints is its own."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+def refusals(url: str, home: Path) -> Report:
+    """Let a trial probe the service at the URL as if PostgreSQL were away."""
+    ledger, report = Ledger(home / "ledger.jsonl"), empty_report()
+    prober = Shopper("0-probe", Shop(), [url], ledger)
+    # No probe of a command needs the system around the service.
+    rig = cast(Rig, None)
+    Trial(
+        rig, ledger, prober, random.Random(0), report, threading.Event()
+    ).expect_commands_refused_in_time("PostgreSQL is away")
+    ledger.close()
+    return report
+
+
+@pytest.mark.parametrize("slug", ["unavailable", "overloaded"])
+def test_a_refusal_at_once_is_what_is_promised(tmp_path: Path, slug: str) -> None:
+    with service(503, slug) as url:
+        report = refusals(url, tmp_path)
+    assert report.breaches == []
+
+
+@pytest.mark.parametrize(
+    ("status", "slug"),
+    [
+        (503, "outcome-unknown"),
+        (500, "unavailable"),
+        (502, "bad-gateway"),
+        (409, "idempotency-in-progress"),
+        (409, "insufficient-stock"),
+        (201, ""),
+    ],
+)
+def test_any_other_answer_without_postgresql_is_a_breach(
+    tmp_path: Path, status: int, slug: str
+) -> None:
+    with service(status, slug) as url:
+        breaches = refusals(url, tmp_path).breaches
+    assert len(breaches) == trial.PROBES
+    assert all("PostgreSQL is away: POST /customers was not refused" in b for b in breaches)
+    assert all(str(status) in breach for breach in breaches)
+
+
+def test_a_connection_that_is_refused_is_no_503(tmp_path: Path) -> None:
+    with service(503, "unavailable") as url:
+        pass
+    breaches = refusals(url, tmp_path).breaches
+    assert len(breaches) == trial.PROBES
+    assert all("ConnectionRefusedError" in breach for breach in breaches)
+
+
+def test_refusals_that_take_longer_than_promised_are_a_breach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "REFUSED_WITHIN_SECONDS", 0.1)
+    with service(503, "unavailable", late_seconds=0.15) as url:
+        (breach,) = refusals(url, tmp_path).breaches
+    assert breach.startswith("PostgreSQL is away: 503 took 0.")
+
+
+LOW, HIGH = Lag(9, 9, 8, 1, 0.4, 0), Lag(9, 9, 1, 8, 2.5, 0)
+
+
+@pytest.fixture
+def lags(monkeypatch: pytest.MonkeyPatch) -> list[Lag | None]:
+    """What the next readings of the lag say; None: a server does not answer."""
+    to_come: list[Lag | None] = []
+    monkeypatch.setattr(progress, "_lag", lambda _: to_come.pop(0))
+    monkeypatch.setattr(progress, "_POLL_SECONDS", 0.0)
+    return to_come
+
+
+def lag_checked(ended_seconds_ago: float = 0.0) -> Report:
+    report = empty_report()
+    progress.check_lag(Settings(), report, time.monotonic() - ended_seconds_ago)
+    return report
+
+
+def test_three_low_readings_in_a_row_are_wanted(lags: list[Lag | None]) -> None:
+    lags += [HIGH, LOW, LOW, HIGH, LOW, None, LOW, LOW, LOW, HIGH]
+    report = lag_checked()
+    assert lags == [HIGH]
+    assert (report.breaches, report.lag_seconds) == ([], 0.4)
+
+
+def test_a_lag_that_gets_low_too_late_after_the_faults_is_a_breach(lags: list[Lag | None]) -> None:
+    lags += [LOW, LOW, LOW]
+    assert lag_checked(20).breaches == []
+    lags += [HIGH, LOW, LOW, LOW]
+    report = lag_checked(31)
+    assert report.breaches == ["the lag was under 2.0 s only 31 s after the faults"]
+    assert report.settled_seconds >= 31
+
+
+@pytest.mark.parametrize("last", [HIGH, LOW, None])
+def test_a_lag_that_never_stays_low_ends_the_wait_with_a_breach(
+    lags: list[Lag | None], last: Lag | None
+) -> None:
+    lags += [last]
+    (breach,) = lag_checked(progress.PATIENCE_SECONDS + 1).breaches
+    assert breach == f"121 s after the faults the lag is {last}"
