@@ -51,7 +51,7 @@ class PoisonRelay(HostileRelay):
 
     def send_with(self, poison: dict[int, Poison]) -> None:
         self._allow_large()
-        producer = Producer({**client_settings(self._settings), "message.max.bytes": 20_000_000})
+        producer = Producer({**client_settings(self.settings), "message.max.bytes": 20_000_000})
         for outgoing in self.outgoing:
             event = outgoing.event
             if event.position not in poison:
@@ -59,7 +59,7 @@ class PoisonRelay(HostileRelay):
                 continue
             value, key, other = poison[event.position]
             headers = dict(record_headers(event, event.aggregate, outgoing.lane_previous)) | other
-            topic = self._settings.kafka_topic_prefix + event.event_type
+            topic = self.settings.kafka_topic_prefix + event.event_type
             self.flush()
             producer.produce(
                 topic, value, key, partition=outgoing.lane, headers=list(headers.items())
@@ -72,9 +72,9 @@ class PoisonRelay(HostileRelay):
         entry = ConfigEntry(
             "max.message.bytes", "20000000", incremental_operation=AlterConfigOpType.SET
         )
-        topic = self._settings.kafka_topic_prefix + "OrderCreated"
+        topic = self.settings.kafka_topic_prefix + "OrderCreated"
         wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        admin = AdminClient(client_settings(self._settings))
+        admin = AdminClient(client_settings(self.settings))
         for done in admin.incremental_alter_configs([wanted]).values():
             done.result(30)
 

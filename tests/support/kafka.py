@@ -80,7 +80,7 @@ class HostileRelay:
     """Sends the log to Kafka in any order, any number of times, with holes and with rubbish."""
 
     def __init__(self, settings: Settings, lanes: int = 3) -> None:
-        self._settings = settings
+        self.settings = settings
         self._producer = Producer(client_settings(settings))
         events = asyncio.run(self._log())
         last = [0] * lanes
@@ -92,7 +92,7 @@ class HostileRelay:
         self._last = tuple(last)
 
     async def _log(self) -> Sequence[Envelope]:
-        connection = await cursor.connect(self._settings.postgres_url or "")
+        connection = await cursor.connect(self.settings.postgres_url or "")
         try:
             return await cursor.read_after(connection, 0, 100_000)
         finally:
@@ -101,7 +101,7 @@ class HostileRelay:
     def send(self, outgoing: Outgoing, value: bytes | None = None) -> None:
         event = outgoing.event
         self._producer.produce(
-            self._settings.kafka_topic_prefix + event.event_type,
+            self.settings.kafka_topic_prefix + event.event_type,
             value if value is not None else kafka_value(event.event_type, event.payload),
             event.aggregate.encode(),
             partition=outgoing.lane,
@@ -109,7 +109,7 @@ class HostileRelay:
         )
 
     def send_rubbish(self, topic: str, value: bytes) -> None:
-        self._producer.produce(self._settings.kafka_topic_prefix + topic, value, b"x", partition=0)
+        self._producer.produce(self.settings.kafka_topic_prefix + topic, value, b"x", partition=0)
 
     def send_shuffled(self, seed: int, leave_out: int | None = None) -> None:
         """Send every event twice, in log order within a topic and any order across topics."""
@@ -128,7 +128,7 @@ class HostileRelay:
 
     def announce(self, times: int = 1) -> None:
         """Send the watermark that says all of it was sent."""
-        publisher = Publisher(self._settings)
+        publisher = Publisher(self.settings)
         last = self.outgoing[-1].event
         for _ in range(times):
             publisher.announce(last, last.position, self._last)
