@@ -4,16 +4,19 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 
 from storelog.config import Settings
+from storelog.errors import CannotRun
 from storelog.lag import Lag
+from storelog.torture import torture
 from storelog.torture.checks import progress
 from storelog.torture.faults import trial
 from storelog.torture.faults.trial import Trial
@@ -21,6 +24,8 @@ from storelog.torture.ledger import Ledger
 from storelog.torture.load import Shop, Shopper
 from storelog.torture.report import Report
 from storelog.torture.rig import Rig
+from storelog.torture.torture import Plan, Torture
+from support.system import free_port
 
 
 def empty_report() -> Report:
@@ -153,3 +158,43 @@ def test_a_lag_that_never_stays_low_ends_the_wait_with_a_breach(
     lags += [last]
     (breach,) = lag_checked(progress.PATIENCE_SECONDS + 1).breaches
     assert breach == f"121 s after the faults the lag is {last}"
+
+
+class Fallen:
+    """A system of which no process gets ready again after the faults."""
+
+    def __init__(self, *_: object) -> None:
+        self.settings = Settings()
+        self.command_urls = [f"http://127.0.0.1:{free_port()}"]
+        self.kills = self.endings = Counter[str]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing runs."""
+
+    def heal(self) -> None:
+        """No wire is there."""
+
+    def wait_ready(self, _: object) -> None:
+        raise CannotRun("relay-1 does not get ready")
+
+
+def test_a_system_that_does_not_get_ready_after_the_faults_is_a_breach_and_nothing_found_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lags: list[Lag | None]
+) -> None:
+    lags += [None]
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(torture, "Rig", Fallen)
+    facts = Torture(Plan(0, [], 1, is_once=True), tmp_path, lambda _: None).run()
+    assert facts["breaches"] == [
+        "0 s after the faults the lag is None",
+        "after the faults: relay-1 does not get ready",
+    ]
+
+
+def test_a_log_that_cannot_be_read_is_said_in_words() -> None:
+    nowhere = Settings(postgres_url=f"postgresql://x@127.0.0.1:{free_port()}/x")
+    with pytest.raises(CannotRun, match="PostgreSQL does not answer"):
+        progress.whole_log(nowhere)

@@ -79,6 +79,8 @@ class Torture:
             try:
                 self._hurt(rig, ledger, pool)
                 self._look(rig, ledger)
+            except CannotRun as error:
+                self._report.breach(f"after the faults: {error}")
             except KeyboardInterrupt:
                 self._report.is_interrupted = True
                 self._say("stops; what was found so far follows")
@@ -86,6 +88,8 @@ class Torture:
             finally:
                 self._stop.set()
             talker.result()
+            for breach in ledger.breaches:
+                self._report.breach(breach)
             seconds = time.monotonic() - self._began
             facts = self._report.facts(seconds, rig.kills, rig.endings, ledger.statuses)
         ledger.close()
@@ -184,14 +188,9 @@ class Torture:
         check_answers(log, ledger.requests, report)
         history = History(report)
         history.fold(log)
-        try:
-            check_documents(rig.settings, report)
-            check_topics(rig.settings, log, report.refilled, report)
-            check_sales(rig.query_url, history, report)
-        except CannotRun as error:
-            report.breach(f"after the faults: {error}")
-        for breach in ledger.breaches:
-            report.breach(breach)
+        check_documents(rig.settings, report)
+        check_topics(rig.settings, log, report.refilled, report)
+        check_sales(rig.query_url, history, report)
 
     def _resolve(self, rig: Rig, ledger: Ledger) -> None:
         """Repeat each request that got no answer, with its key, until it has one."""

@@ -5,6 +5,8 @@ Next: torture/checks/answers.py
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -20,6 +22,7 @@ SETTLED_WITHIN_SECONDS = 30.0
 READINGS = 3
 PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.25
+Found = TypeVar("Found")
 
 
 def written(settings: Settings) -> int:
@@ -36,8 +39,12 @@ def _fetch(settings: Settings, statement: str) -> int:
             connection.terminate()
         return number
 
+    return _ask(read())
+
+
+def _ask(reading: Coroutine[Any, Any, Found]) -> Found:
     try:
-        return asyncio.run(read())
+        return asyncio.run(reading)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
 
@@ -87,7 +94,7 @@ def _lag(settings: Settings) -> Lag | None:
 
 
 def whole_log(settings: Settings) -> list[Envelope]:
-    """Return every event of the log, in order."""
+    """Return every event of the log, in order. Raises CannotRun when PostgreSQL is away."""
 
     async def read() -> list[Envelope]:
         connection = await asyncpg.connect(settings.postgres_url, timeout=5, command_timeout=60)
@@ -98,4 +105,4 @@ def whole_log(settings: Settings) -> list[Envelope]:
             connection.terminate()
         return [event for chunk in chunks for event, _ in chunk]
 
-    return asyncio.run(read())
+    return _ask(read())
