@@ -143,12 +143,18 @@ class OutcomeUnknown(Unavailable):
 
 
 class NotCaughtUp(Unavailable):
-    """The read model does not hold the position waited for, or a dead letter is missing from it."""
+    """The read model does not hold what is waited for, or a dead letter is missing from it.
+
+    `waited_for` is a position, or a time: all that was recorded up to it.
+    """
 
     slug = "not-caught-up"
 
     def __init__(
-        self, waited_for: int, position: int, dead_letter: Mapping[str, Any] | None = None
+        self,
+        waited_for: int | str,
+        position: int,
+        dead_letter: Mapping[str, Any] | None = None,
     ) -> None:
         detail = f"The read model holds everything up to {position}, not yet up to {waited_for}."
         facts: dict[str, Any] = {"waitedFor": waited_for, "position": position}

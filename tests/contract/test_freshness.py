@@ -1,5 +1,6 @@
 """Positions: on every answer, waited for, and refused with a reason where they do not come."""
 
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from storelog.config import Settings
+from storelog.envelope import format_time, utc_now
 from support.kafka import HostileRelay
+from support.live import LiveReader
 from support.system import System
 
 PATHS = [
@@ -49,6 +52,8 @@ def test_every_answer_of_the_log_names_its_position(shop: System) -> None:
 
 
 def test_a_position_that_never_comes_is_503_and_says_how_far_it_is(shop: System) -> None:
+    shop.new_customer()
+    shop.wait_projected()
     for path in ("/orders", "/customers/1", "/analytics/total-sales"):
         began = time.monotonic()
         reply = shop.queries.get(path, {"Storelog-Wait-For": "999999999", "Prefer": "wait=1"})
@@ -107,6 +112,49 @@ def test_a_dead_letter_is_named_to_whom_it_concerns_and_to_no_other(held_back: S
         assert held_back.queries.get(path, headers).status == 200
     before = {"Storelog-Wait-For": str(victim.event.position - 1)}
     assert held_back.queries.get("/orders", before).status == 200
+
+
+def test_an_order_waits_for_its_customers_name_too(held_back: System) -> None:
+    body = {"name": "Ann B", "email": "a@b"}
+    renamed = held_back.commands.put("/customers/1", body).position
+    relay = HostileRelay(held_back.settings)
+    for outgoing in relay.outgoing:
+        relay.send(outgoing, b"not json" if outgoing.event.position == renamed else None)
+    relay.flush()
+    relay.announce()
+    held_back.wait_projected()
+    for path in ("/orders/1", f"/orders/1?asOf={renamed}", "/customers/1"):
+        reply = held_back.queries.get(path, {"Storelog-Wait-For": str(renamed)})
+        assert (reply.status, reply.slug) == (503, "not-caught-up"), path
+        assert reply.json["deadLetter"] == {"position": renamed, "aggregate": "customer-1"}
+    for headers in ({}, {"Storelog-Wait-For": str(renamed - 1)}):
+        reply = held_back.queries.get("/orders/1", headers)
+        assert (reply.status, reply.json["customerName"]) == (200, "Ann Miller")
+    with LiveReader(held_back.queries.url) as reader:
+        assert reader.said["storelog-position"] == str(renamed)
+        assert reader.said["storelog-dead-letters"] == "1"
+    assert held_back.cli("dead-letters", "retry").returncode == 0
+    reply = held_back.queries.get("/orders/1", {"Storelog-Wait-For": str(renamed)})
+    assert (reply.status, reply.json["customerName"]) == (200, "Ann B")
+
+
+def test_a_time_that_is_not_all_here_is_503_and_says_how_far_it_is(system: System) -> None:
+    system.new_customer()
+    system.wait_projected()
+    there = system.written()
+    system.signal("projector", signal.SIGSTOP)
+    system.new_customer()
+    at = format_time(utc_now())
+    for path in ("/customers", "/customers/1", "/analytics/total-sales", "/history/customers/1"):
+        began = time.monotonic()
+        reply = system.queries.get(f"{path}?asOf={at}", {"Prefer": "wait=1"})
+        assert 0.9 < time.monotonic() - began < 10
+        assert (reply.status, reply.slug) == (503, "not-caught-up")
+        assert (reply.json["waitedFor"], reply.json["position"]) == (at, there)
+        assert int(reply.headers["retry-after"]) >= 1
+    system.signal("projector", signal.SIGCONT)
+    reply = system.queries.get(f"/customers?asOf={at}", {"Prefer": "wait=30"})
+    assert (reply.status, reply.position) == (200, there + 1)
 
 
 def test_a_preference_of_many_spaces_holds_up_nobody(shop: System) -> None:

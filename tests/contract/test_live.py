@@ -136,6 +136,15 @@ def test_an_idle_stream_has_heart_beats_that_move_the_id_on(shop: System, client
         assert reader.events == []
 
 
+def test_a_stream_names_the_position_that_it_began_at(shop: System, client: Storelog) -> None:
+    last = trade(client)
+    # Where the read model is not there yet, it is waited for.
+    for path in (f"/live?after={last}", "/live", "/live?after=0"):
+        with LiveReader(shop.queries.url, path) as reader:
+            assert int(reader.said["storelog-position"]) >= last
+            assert "storelog-dead-letters" not in reader.said
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status", "said"),
     [

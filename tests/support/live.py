@@ -36,10 +36,14 @@ class LiveReader:
         return self
 
     @property
+    def said(self) -> dict[str, str]:
+        """The answer's headers; names are in lower case."""
+        return {name.lower(): value for name, value in self._answer.getheaders()}
+
+    @property
     def refusal(self) -> Reply:
         """The answer that was no stream."""
-        names = {name.lower(): value for name, value in self._answer.getheaders()}
-        return Reply(self._answer.status, names, self._answer.read())
+        return Reply(self._answer.status, self.said, self._answer.read())
 
     def _read(self) -> None:
         seen: dict[str, Any] = {}

@@ -16,13 +16,13 @@ class Model:
     """A read model that is read `reads` times and moves on when it is told to."""
 
     def __init__(self) -> None:
-        self.position, self.reads, self.is_away = 0, 0, False
+        self.position, self.dead_letters, self.reads, self.is_away = 0, 0, 0, False
 
     async def read(self) -> View:
         self.reads += 1
         if self.is_away:
             raise AutoReconnect("away")
-        return View(None, Place(self.position))  # type: ignore[arg-type]
+        return View(None, Place(self.position, self.dead_letters))  # type: ignore[arg-type]
 
 
 def run(scenario: Callable[[Model, Positions], Awaitable[None]]) -> None:
@@ -48,6 +48,27 @@ def test_a_thousand_waiters_cost_what_one_costs() -> None:
         return reads
 
     assert asyncio.run(reads_for(1000)) <= 21
+
+
+def test_who_waits_for_something_else_than_a_position_costs_no_more() -> None:
+    async def scenario(model: Model, watcher: Positions) -> None:
+        waiting = [asyncio.create_task(watcher.wait(7, 30)) for _ in range(10)]
+        waiting += [
+            asyncio.create_task(watcher.wait_until(lambda place: place.dead_letters == 0, 30))
+            for _ in range(10)
+        ]
+        model.dead_letters = 1
+        await asyncio.sleep(20 * positions.POLL_SECONDS)
+        assert model.reads <= 21
+        model.dead_letters = 0
+        for found in await asyncio.gather(*waiting[10:]):
+            assert found is not None
+            assert (found.place.position, found.place.dead_letters) == (0, 0)
+        assert not any(task.done() for task in waiting[:10])
+        model.position = 7
+        assert all(await asyncio.gather(*waiting[:10]))
+
+    run(scenario)
 
 
 def test_nobody_waits_and_nothing_is_read() -> None:

@@ -14,14 +14,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from storelog.envelope import format_time, milliseconds, parse_time, utc_now
-from storelog.errors import InvalidFields, Unavailable
+from storelog.errors import InvalidFields, NotCaughtUp
 from storelog.moments import COLLECTION, Moment, unpack_moments
 from storelog.query_service.paging import to_moment
 from storelog.query_service.past import PastView
 from storelog.query_service.reads import Reads
-from storelog.query_service.view import Trail, View
+from storelog.query_service.view import Place, Trail, View
 
-LOOK_SECONDS = 0.05
 MAX_KEPT_BLOCKS = 512
 Key = Callable[[Moment], int]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -42,7 +41,10 @@ _kept: OrderedDict[tuple[str, int, int], list[Moment]] = OrderedDict()
 
 
 async def view_as_of(reads: Reads, view: View, given: str, seconds: float) -> View:
-    """Return the view as of what is given. Raises InvalidFields, Unavailable, PyMongoError."""
+    """Return the view as of what is given.
+
+    Raises InvalidFields, NotCaughtUp, Unavailable, PyMongoError.
+    """
     if re.fullmatch(r"\d{1,19}", given, re.ASCII):
         return await _as_of_position(reads, view, int(given), seconds)
     return await _as_of_time(reads, view, _read_time(given), seconds)
@@ -68,10 +70,10 @@ async def _as_of_position(reads: Reads, view: View, position: int, seconds: floa
         raise _wrong("the log begins at position 1")
     if position > view.position:
         # It may be on its way here: a command has just named it.
-        newer = await reads.positions.wait(position, seconds) if position < 2**63 else None
-        if newer is None:
+        if position < 2**63:
+            view = await reads.reached(lambda place: place.position >= position, seconds)
+        if position > view.position:
             raise _wrong(f"is beyond position {view.position}, the last that is here")
-        view = newer
     trails = view.place.trails
     rows = await asyncio.gather(*(_row_at(view, trail, position) for trail in trails))
     return _past(view, position, rows, are_upper=True)
@@ -81,16 +83,14 @@ async def _as_of_time(reads: Reads, view: View, at: datetime, seconds: float) ->
     if at > utc_now():
         raise _wrong("is in the future")
     at_ms = milliseconds(at)
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + seconds
-    while view.place.settled_ms is None or view.place.settled_ms < at_ms:
-        if loop.time() > give_up_at:
-            raise Unavailable(
-                f"What was recorded up to {format_time(at)} is not all in the read model yet.",
-                slug="not-caught-up",
-            )
-        await asyncio.sleep(LOOK_SECONDS)
-        view = await reads.view()
+
+    def is_settled(place: Place) -> bool:
+        return place.settled_ms is not None and place.settled_ms >= at_ms
+
+    if not is_settled(view.place):
+        view = await reads.reached(is_settled, seconds)
+    if not is_settled(view.place):
+        raise NotCaughtUp(format_time(at), view.position)
     trails = view.place.trails
     rows = await asyncio.gather(*(_row_before(view, trail, at_ms) for trail in trails))
     position = max((row.position for row in rows if row is not None), default=0)

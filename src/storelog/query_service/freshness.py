@@ -42,12 +42,30 @@ async def _present(reads: Reads, position: int | None, seconds: int, thing: str 
         return view
     await _check_dead_letters(view, position, thing)
     if view.place.position < position:
-        newer = await reads.positions.wait(position, seconds)
-        if newer is None:
-            raise NotCaughtUp(position, view.place.position)
-        await _check_dead_letters(newer, position, thing)
-        return newer
+        view = await view_of(reads, position, seconds)
+        await _check_dead_letters(view, position, thing)
     return view
+
+
+async def view_of(reads: Reads, position: int, seconds: float) -> View:
+    """Return a view that holds the position, once there is one.
+
+    Raises NotCaughtUp, which says how far the read model is by then, Unavailable, PyMongoError.
+    """
+    view = await reads.reached(lambda place: place.position >= position, seconds)
+    if view.place.position < position:
+        raise NotCaughtUp(position, view.place.position)
+    return view
+
+
+async def check_also(request: Request, view: View, thing: str) -> None:
+    """Check one more aggregate that the answer shows something of, before that is read.
+
+    Raises NotCaughtUp when a dead letter of it is missing from what the request waits for.
+    """
+    position, _ = _wanted(request)
+    if position is not None:
+        await _check_dead_letters(view, position, thing)
 
 
 def _wanted(request: Request) -> tuple[int | None, int]:

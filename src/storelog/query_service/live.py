@@ -10,9 +10,9 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 
-from storelog.errors import InvalidFields, Malformed, NotCaughtUp, Unavailable
+from storelog.errors import InvalidFields, Malformed, Unavailable
 from storelog.query_service.changes import Changes
-from storelog.query_service.freshness import DEFAULT_WAIT_SECONDS
+from storelog.query_service.freshness import DEFAULT_WAIT_SECONDS, view_of
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.tail import Tail
 from storelog.web.http import Request, Stream
@@ -47,10 +47,9 @@ class Live:
             after = view.place.position if after is None else after
             if after > view.place.position:
                 # Most likely a position that a command was given just now.
-                reached = await self._reads.positions.wait(after, DEFAULT_WAIT_SECONDS)
-                if reached is None:
-                    raise NotCaughtUp(after, view.place.position)
-        return Stream(self._pieces(after, topics), (("Cache-Control", "no-store"),))
+                view = await view_of(self._reads, after, DEFAULT_WAIT_SECONDS)
+        headers = (("Cache-Control", "no-store"), *view.place.headers())
+        return Stream(self._pieces(after, topics), headers)
 
     async def _pieces(self, after: int, topics: frozenset[str]) -> AsyncGenerator[bytes]:
         self._readers += 1

@@ -1,7 +1,7 @@
 """How far the read model is, read by one shared watcher for all who wait.
 
 Guarantees that 1,000 waiting requests cost what one costs: the checkpoints are polled once for all
-of them, and only while somebody waits. `/live` and `Storelog-Wait-For` both stand on `wait`.
+of them, and only while somebody waits. `/live`, `Storelog-Wait-For` and `asOf` all stand on it.
 Next: query_service/reads.py
 """
 
@@ -13,7 +13,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from storelog.errors import Unavailable
-from storelog.query_service.view import View
+from storelog.query_service.view import Place, View
 
 POLL_SECONDS = 0.015
 BUSY_SHARE = 2.0
@@ -21,6 +21,7 @@ BUSY_SHARE = 2.0
 MAX_FAILURES = 3
 MAX_WAITERS = 5_000
 RELEASED_AT_ONCE = 25
+Condition = Callable[[Place], bool]
 _log = structlog.get_logger()
 
 
@@ -29,7 +30,7 @@ class Positions:
 
     def __init__(self, read: Callable[[], Awaitable[View]]) -> None:
         self._read = read
-        self._waiters: dict[asyncio.Future[View], int] = {}
+        self._waiters: dict[asyncio.Future[View], Condition] = {}
         self._watching: asyncio.Task[None] | None = None
 
     async def wait(self, position: int, seconds: float) -> View | None:
@@ -38,10 +39,18 @@ class Positions:
         To follow every change, wait for the last view's position and one. Raises Unavailable when
         MongoDB is away or too many wait.
         """
+        return await self.wait_until(lambda place: place.position >= position, seconds)
+
+    async def wait_until(self, is_reached: Condition, seconds: float) -> View | None:
+        """Return the first view whose place meets the condition, or None when the time is over.
+
+        None does not say that there is no such view by now: only some go on at each poll. Raises
+        Unavailable as `wait` does.
+        """
         if len(self._waiters) >= MAX_WAITERS:
             raise Unavailable("Too many requests wait for a position.", slug="overloaded")
         waiter: asyncio.Future[View] = asyncio.get_running_loop().create_future()
-        self._waiters[waiter] = position
+        self._waiters[waiter] = is_reached
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
         try:
@@ -87,8 +96,8 @@ class Positions:
         """
         reached = [
             waiter
-            for waiter, position in self._waiters.items()
-            if position <= view.place.position and not waiter.done()
+            for waiter, is_reached in self._waiters.items()
+            if not waiter.done() and is_reached(view.place)
         ]
         for waiter in reached[:RELEASED_AT_ONCE]:
             waiter.set_result(view)

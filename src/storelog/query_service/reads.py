@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import Unavailable
-from storelog.query_service.positions import Positions
+from storelog.query_service.positions import Condition, Positions
 from storelog.query_service.view import Document, View, place_of
 from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
 
@@ -77,6 +77,13 @@ class Reads:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         return await asyncio.shield(self._reading)
+
+    async def reached(self, is_reached: Condition, seconds: float) -> View:
+        """Return the first view whose place meets the condition, the newest when time is over.
+
+        The newest may meet it too. Raises Unavailable, PyMongoError.
+        """
+        return await self.positions.wait_until(is_reached, seconds) or await self.view()
 
     async def _read(self) -> View:
         """Read the checkpoints: the only place that says which database is read."""

@@ -45,6 +45,7 @@ _LIVE = Operation(
     None,
     "Changes",
     {"topics": _TOPICS, "after": _POSITION},
+    headers=_FRESH,
     request_headers=("Last-Event-ID",),
     content_type="text/event-stream",
 )
