@@ -1,6 +1,7 @@
 """Time travel: what was answered under load is answered again, by position and by time."""
 
 import random
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,6 +115,7 @@ class Past:
             self.record(self.trade.path())
         self.trade.stop.set()
         worker.join()
+        self.record_what_is_deleted_then()
         system.wait_projected()
 
     def record(self, path: str) -> None:
@@ -124,6 +126,18 @@ class Past:
             return
         if self.system.commands.get(HEAD).position == head and reply.status in (200, 404):
             self.records.append(Record(path, reply, head, format_time(now)))
+
+    def record_what_is_deleted_then(self) -> None:
+        """Record a customer, a product and an order, delete them, and record them again."""
+        system = self.system
+        customer, product = system.new_customer()["customerId"], system.new_product()["productId"]
+        order = system.new_order(customer, (product, 1))["orderId"]
+        paths = [f"/orders/{order}", f"/products/{product}", f"/customers/{customer}"]
+        for _ in range(2):
+            system.wait_projected()
+            for path in paths:
+                self.record(path)
+                system.commands.delete(path)
 
     def last_before(self, at: str) -> int:
         found = self.system.sql(
@@ -160,6 +174,18 @@ def test_what_was_answered_is_answered_again_by_position(past: Past) -> None:
         assert without_cursor(again) == without_cursor(record.reply), (record.path, record.position)
         if again.status == 200:
             assert again.position == record.position
+
+
+@pytest.mark.parametrize("kind", ["customers", "products", "orders"])
+def test_what_is_deleted_by_now_is_seen_as_it_was(past: Past, kind: str) -> None:
+    queries = past.system.queries
+    ones = [r for r in past.records if re.fullmatch(rf"/{kind}/\d+", r.path)]
+    gone = [r for r in ones if r.reply.status == 200 and queries.get(r.path).status == 404]
+    assert gone
+    for record in gone:
+        again = queries.get(as_of(record.path, record.position))
+        assert (again.status, again.json) == (200, record.reply.json)
+        assert again.etag == record.reply.etag
 
 
 def test_what_was_answered_is_answered_again_by_time(past: Past) -> None:
@@ -225,12 +251,20 @@ def test_a_history_longer_than_the_beginnings_that_it_names_is_right_at_any_posi
         system.new_order(buyer, *lines)
     system.wait_projected()
     log = system.sql(
-        "SELECT position, aggregate_id FROM events WHERE aggregate_type = 'product'"
-        " AND aggregate_id = ANY($1) AND event_type = 'ProductSold' ORDER BY position",
+        "SELECT position, aggregate_id, version, event_type FROM events"
+        " WHERE aggregate_type = 'product' AND aggregate_id = ANY($1) ORDER BY position",
         [hot, cold],
     )
+    for product in (hot, cold):
+        walked = system.queries.pages(f"/history/products/{product}", 500)
+        assert [(e["position"], e["version"], e["eventType"]) for e in walked] == [
+            (row["position"], row["version"], row["event_type"])
+            for row in reversed(log)
+            if row["aggregate_id"] == product
+        ]
     left = {hot: 9_000, cold: 9_000}
-    for place, sale in enumerate(log):
+    sales = [row for row in log if row["event_type"] == "ProductSold"]
+    for place, sale in enumerate(sales):
         left[sale["aggregate_id"]] -= 1
         if place % 47 == 0:
             found = system.queries.get(as_of("/products?limit=500", sale["position"])).json["items"]

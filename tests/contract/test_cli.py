@@ -2,13 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from typing import IO
 
 import pytest
 
-from support.system import System
+from support.system import System, wait_for
 
 COMMANDS = [
     "up", "down", "status", "lag", "migrate", "verify", "events", "demo", "config",
@@ -110,6 +113,42 @@ def test_events_prints_one_json_event_a_line(shop: System) -> None:
     assert [json.loads(line)["version"] for line in rest.stdout.splitlines()] == [4]
     everything = shop.cli("events").stdout.splitlines()
     assert len(everything) == shop.written()
+
+
+def test_events_that_come_are_printed_until_ctrl_c(shop: System) -> None:
+    after = str(shop.written())
+    printed: list[str] = []
+
+    def read(output: IO[str]) -> None:
+        printed.extend(iter(output.readline, ""))
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "storelog", "events", "--follow", "--after", after],
+        env=shop.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as following:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        reading = threading.Thread(target=read, args=[following.stdout])
+        reading.start()
+        try:
+            shop.new_customer()
+            wait_for(lambda: len(printed) == 1, "what was there")
+            body = {"name": "Eve", "email": "e@x"}
+            made = shop.commands.post("/customers", body, {"X-Correlation-ID": "call-9"})
+            wait_for(lambda: len(printed) == 2, "what is new")
+            event = json.loads(printed[1])
+            assert (event["position"], event["correlationId"]) == (made.position, "call-9")
+            assert event["aggregate"] == f"customer-{made.json['customerId']}"
+            assert following.poll() is None
+            following.send_signal(signal.SIGINT)
+            assert following.wait(30) == 130
+            assert "Traceback" not in following.stderr.read()
+        finally:
+            following.kill()
+            reading.join(10)
 
 
 def test_the_demo_trades_and_leaves_a_shop_that_agrees(shop: System) -> None:

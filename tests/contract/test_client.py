@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from storelog.client import InsufficientStock, Line, Storelog, ThingNotFound, VersionIsStale
-from support.system import System
+from storelog.client.queries import AsOf
+from storelog.envelope import utc_now
+from support.system import System, wait_for
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -73,6 +77,72 @@ def test_every_command_and_read_goes_round(client: Storelog) -> None:
     ):
         with pytest.raises(ThingNotFound):
             gone()
+
+
+def test_each_read_can_be_as_of_a_moment(client: Storelog) -> None:
+    ann = client.create_customer("Zoë Q", "z@x")
+    lamp = client.create_product("Zither Q", "70000.5", 10)
+    order = client.place_order(ann.customer_id, [Line(lamp.product_id, 2)])
+    then, sold = client.position, client.total_sales(as_of=client.position)
+    [last] = client.list_events(after=then - 1, limit=1)
+    assert (last.position, last.event_type) == (then, "ProductSold")
+    # A time means all that was recorded in its millisecond too.
+    wait_for(lambda: utc_now() - last.recorded_at > timedelta(milliseconds=5), "a later time")
+    client.update_customer(ann.customer_id, "Other", "z@x")
+    client.update_product(lamp.product_id, "Other", "3")
+    client.delete_order(order.order_id)
+    client.delete_customer(ann.customer_id)
+    client.delete_product(lamp.product_id)
+    moments: list[AsOf] = [then, last.recorded_at]
+    for moment in moments:
+        assert client.get_customer(ann.customer_id, as_of=moment) == ann
+        assert client.get_product(lamp.product_id, as_of=moment).stock == 8
+        assert client.get_order(order.order_id, as_of=moment).customer_name == "Zoë Q"
+        asked: Any = {"customer_id": ann.customer_id, "as_of": moment}
+        assert [o.order_id for o in client.list_orders(**asked)] == [order.order_id]
+        assert [s.quantity_sold for s in client.list_sales(**asked)] == [2]
+        [named] = client.list_customers(words="zoe q", sort="-id", as_of=moment)
+        assert named.customer_id == ann.customer_id
+        [found] = client.list_products(words="zither q", sort="-id", as_of=moment)
+        assert (found.product_id, found.price) == (lamp.product_id, Decimal("70000.5"))
+        assert client.total_sales(as_of=moment) == sold
+        assert sum(day.orders for day in client.sales_by_day(as_of=moment)) == sold.orders
+        totals = {t.product_id: t for t in client.product_totals(limit=500, as_of=moment)}
+        assert totals[lamp.product_id].total_sales == 140_001
+        spent = {c.customer_id: c for c in client.top_customers(limit=500, as_of=moment)}
+        assert spent[ann.customer_id].total_spent == 140_001
+    assert client.total_sales().orders == sold.orders - 1
+    assert not list(client.list_sales(customer_id=ann.customer_id))
+
+
+def test_each_read_by_time_takes_its_start_and_its_end(client: Storelog) -> None:
+    ann, lamp = client.create_customer("Ann", "a@b"), client.create_product("Lamp", "2.5", 10)
+    day = datetime(2031, 5, 1, 12, tzinfo=UTC)
+    orders = [
+        client.place_order(ann.customer_id, [Line(lamp.product_id, 1)], order_date=at).order_id
+        for at in (day, day + timedelta(hours=1), day + timedelta(days=1))
+    ]
+    for start, end, count in (
+        (day, day + timedelta(hours=1), 1),
+        (day, day + timedelta(hours=1, milliseconds=1), 2),
+        (date(2031, 5, 1), date(2031, 5, 2), 2),
+        (date(2031, 5, 1), None, 3),
+        (day + timedelta(milliseconds=1), date(2031, 6, 1), 2),
+        (date(2031, 6, 1), None, 0),
+    ):
+        span: Any = {"start": start, "end": end}
+        mine: Any = {"customer_id": ann.customer_id, **span}
+        found = [order.order_id for order in client.list_orders(**mine, sort="orderDate")]
+        assert found == [o for o in orders if o in found]
+        assert len(found) == len(list(client.list_sales(**mine))) == count
+        assert client.total_sales(start, end).orders == count
+        assert sum(each.orders for each in client.sales_by_day(start, end)) == count
+        assert sum(each.units_sold for each in client.product_totals(start, end)) == count
+        assert sum(each.orders for each in client.top_customers(start, end)) == count
+    for order in orders:
+        client.delete_order(order)
+    *_, gone = client.list_sales(customer_id=ann.customer_id, start=day, cancelled=True)
+    assert gone.order_id == orders[0]
 
 
 def test_a_key_of_ones_own_makes_a_repeat_the_same_thing(client: Storelog) -> None:

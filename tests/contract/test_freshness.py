@@ -9,6 +9,7 @@ import pytest
 
 from storelog.config import Settings
 from storelog.envelope import format_time, utc_now
+from support.http import Reply
 from support.kafka import HostileRelay
 from support.live import LiveReader
 from support.system import System
@@ -52,11 +53,19 @@ def test_every_answer_of_the_log_names_its_position(shop: System) -> None:
 
 
 def test_a_position_that_never_comes_is_503_and_says_how_far_it_is(shop: System) -> None:
-    shop.new_customer()
+    customer, product = shop.new_customer()["customerId"], shop.new_product()["productId"]
+    order = shop.new_order(customer, (product, 1))["orderId"]
     shop.wait_projected()
-    for path in ("/orders", "/customers/1", "/analytics/total-sales"):
+    asked = {"Storelog-Wait-For": "999999999", "Prefer": "wait=1"}
+
+    def read(path: str) -> tuple[float, Reply]:
         began = time.monotonic()
-        reply = shop.queries.get(path, {"Storelog-Wait-For": "999999999", "Prefer": "wait=1"})
+        filled = path.format(c=customer, p=product, o=order)
+        return began, shop.queries.get(filled, asked)
+
+    with ThreadPoolExecutor(len(PATHS)) as pool:
+        replies = list(pool.map(read, PATHS))
+    for began, reply in replies:
         assert 0.9 < time.monotonic() - began < 10
         assert (reply.status, reply.slug) == (503, "not-caught-up")
         assert reply.json["waitedFor"] == 999_999_999
