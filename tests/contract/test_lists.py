@@ -121,6 +121,7 @@ def test_orders_go_up_and_down_and_are_counted(small: System) -> None:
         body["orderDate"] = f"2011-01-0{day}T00:00:00.00{day}Z"
         assert small.commands.post("/orders", body).status == 201
     gone = small.new_order(customer, (1, 1))["orderId"]
+    then = small.written()
     small.commands.delete(f"/orders/{gone}")
     small.wait_projected()
     for limit in (1, 2, 50):
@@ -138,6 +139,9 @@ def test_orders_go_up_and_down_and_are_counted(small: System) -> None:
         joined = "&" if "?" in path else "?"
         reply = small.queries.get(f"{path}{joined}limit=1&count=true").json
         assert (reply["count"], reply["countIsExact"]) == (count, True)
+        reply = small.queries.get(f"{path}{joined}limit=1&count=true&asOf={then}").json
+        was = 0 if "cancelled" in path else count + 1
+        assert (reply["count"], reply["countIsExact"]) == (was, True)
 
 
 @pytest.mark.parametrize("kind", ["down", "up", "product"])

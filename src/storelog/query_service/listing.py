@@ -4,6 +4,8 @@ Next: query_service/lists.py
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from storelog.query_service import bodies, lists, things
 from storelog.query_service.answers import (
@@ -60,9 +62,9 @@ class Listing:
             view = await open_view(self._reads, request)
 
             async def find(after: Key | None, limit: int) -> Page:
-                return await things.page(view, wanted, after, limit)
+                return await things.page(view, replace(wanted, is_counting=True), after, limit)
 
-            page = await find(after, limit)
+            page = await things.page(view, wanted, after, limit)
             more = await lists.count(find) if is_counted else {}
         items = [body(found) for found in page.documents]
         return list_answer(view, filters, page, items, **more)
@@ -93,15 +95,14 @@ class Listing:
             if named is not None and await view.one("customers", named) is None:
                 raise unknown("customer", named)
 
-            async def find(after: Key | None, limit: int) -> Page:
-                if product is None:
-                    is_up = sort == "orderDate"
-                    return await lists.orders(view, match, span, after, limit, is_up=is_up)
+            if product is None:
+                is_up = sort == "orderDate"
+                find = partial(lists.orders, view, match, span, is_up=is_up)
+            else:
                 both = {"productId": product, **match}
-                return await lists.orders_of_product(view, both, span, after, limit)
-
+                find = partial(lists.orders_of_product, view, both, span)
             page = await find(after, limit)
-            more = await lists.count(find) if is_counted else {}
+            more = await lists.count(partial(find, is_counting=True)) if is_counted else {}
             items = await orders_with_names(view, page.documents)
         return list_answer(view, filters, page, items, **more)
 

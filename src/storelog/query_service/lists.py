@@ -1,7 +1,8 @@
 """The lists: each finds one page of documents, and the key to go on after.
 
 Orders and sales go from the newest down, orders from the oldest up too. Nothing here reads more
-than a page and what its windows overshoot; counting reads pages until it has enough.
+than a page and what its windows overshoot; counting reads pages until it has enough, of orders
+without their items.
 Next: query_service/paging.py
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 from storelog.query_service.paging import Key, Walk, to_moment, to_number
 from storelog.query_service.parameters import MAX_LIMIT, Range
-from storelog.query_service.view import Document, View
+from storelog.query_service.view import Document, Fields, View
 
 MAX_COUNTED = 10_000
 COUNT_CHUNK = 500
@@ -25,6 +26,8 @@ LINE_BYTES = 90
 ORDERS_AT_ONCE = 32
 # Sales that are found through their orders are looked for in so many orders at first.
 LINES_GUESSED = 8
+# Whether an order is there and where it stands: all that counting reads of one.
+COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "position", "created"), 1)
 # What a walk goes by: the time and what follows it in the index, the mark of what is no more, and
 # how many come at once.
 _KINDS = {
@@ -54,7 +57,9 @@ async def count(find: Callable[[Key | None, int], Awaitable[Page]]) -> dict[str,
         counted, after = counted + len(page.documents), page.next_key
         if after is None:
             break
-    return {"count": min(counted, MAX_COUNTED), "countIsExact": after is None}
+    # The last page may go beyond.
+    is_exact = after is None and counted <= MAX_COUNTED
+    return {"count": min(counted, MAX_COUNTED), "countIsExact": is_exact}
 
 
 async def orders(
@@ -65,9 +70,13 @@ async def orders(
     limit: int,
     *,
     is_up: bool = False,
+    is_counting: bool = False,
 ) -> Page:
-    """Return orders, newest first or oldest first; `match` is on customerId, or nothing."""
-    walk = _walk(view, "orders", match, span, limit + 1)
+    """Return orders, newest first or oldest first; `match` is on customerId, or nothing.
+
+    `is_counting`: without their items.
+    """
+    walk = _walk(view, "orders", match, span, limit + 1, is_counting=is_counting)
     if walk is None:
         return Page([], None)
     found = walk.documents(after, is_up=is_up)
@@ -80,8 +89,13 @@ async def orders_of_product(
     span: Range,
     after: Key | None,
     limit: int,
+    *,
+    is_counting: bool = False,
 ) -> Page:
-    """Return orders that have the product, newest first; found through its sales."""
+    """Return orders that have the product, newest first; found through its sales.
+
+    `is_counting`: without their items.
+    """
     keys: dict[int, int] = {}
     walk = _walk(view, "product_sold", match, span, limit + 1)
     if walk is not None:
@@ -92,17 +106,19 @@ async def orders_of_product(
                 keys.setdefault(sale["orderId"], to_number(sale["soldAt"]))
                 if len(keys) > limit:
                     break
-    return await _page_of_numbers(view, keys, limit)
+    return await _page_of_numbers(view, keys, limit, COUNTED_FIELDS if is_counting else None)
 
 
-async def _page_of_numbers(view: View, keys: Mapping[int, int], limit: int) -> Page:
+async def _page_of_numbers(
+    view: View, keys: Mapping[int, int], limit: int, fields: Fields | None
+) -> Page:
     """Return the orders of these numbers that are there, the numbers' times being the values."""
     numbers = list(keys)[:limit]
     page: list[Document] = []
     taken = size = 0
     while taken < len(numbers) and size < MAX_PAGE_BYTES:
         some = numbers[taken : taken + ORDERS_AT_ONCE]
-        known = await view.many("orders", some)
+        known = await view.many("orders", some, fields)
         for number in some:
             taken += 1
             if number in known and not known[number]["deleted"]:
@@ -209,7 +225,7 @@ async def _page(
 
 def _size(order: Document) -> int:
     """Return about how many bytes an order's body has."""
-    return sum(LINE_BYTES + len(item["productName"]) for item in order["orderItems"])
+    return sum(LINE_BYTES + len(item["productName"]) for item in order.get("orderItems", ()))
 
 
 def _sale_key(sale: Document) -> Key:
@@ -224,6 +240,7 @@ def _walk(
     wanted: int,
     *,
     is_marked: bool = False,
+    is_counting: bool = False,
 ) -> Walk | None:
     """Return a walk over orders or sales in the range, or None where there can be none.
 
@@ -246,6 +263,7 @@ def _walk(
     # No index has the mark, and beside another field the embedded server would use none for the
     # time. Nor is the mark of now the one of then. So only the few, among all, are asked for by it.
     query = {**match, mark: True} if is_marked and not match and not view.is_past else match
-    chunk = min(wanted, at_once)
+    chunk = wanted if is_counting else min(wanted, at_once)
+    fields = COUNTED_FIELDS if is_counting else None
     found = view.collection(collection)
-    return Walk(found, query, time, ties, oldest, newest, wanted, chunk, keep)
+    return Walk(found, query, time, ties, oldest, newest, wanted, chunk, keep, fields)

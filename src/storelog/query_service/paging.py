@@ -76,7 +76,7 @@ class Walk:
 
     `match` is equality on the index's first fields; `newest` and `oldest` (inclusive) bound it.
     A window aims at as many documents as are still `wanted`; they come `chunk` at a time. `keep`
-    turns one into what is yielded, or into nothing.
+    turns one into what is yielded, or into nothing; it gets only `fields`, or all.
     """
 
     collection: AsyncCollection[Document]
@@ -88,6 +88,7 @@ class Walk:
     wanted: int
     chunk: int
     keep: Callable[[Document], Document | None] = lambda found: found
+    fields: Mapping[str, int] | None = None
 
     async def documents(
         self, after: Key | None, *, is_up: bool = False
@@ -159,7 +160,7 @@ class Walk:
         """Yield a window's documents, a chunk at a time, each chunk after the last one's key."""
         order = [(name, 1 if is_up else -1) for name in (self.time, *self.ties)]
         query = {**self.match, **condition}
-        found = self.collection.find(query, sort=order, batch_size=self.chunk)
+        found = self.collection.find(query, self.fields, sort=order, batch_size=self.chunk)
         async with found:
             async for document in found:
                 yield document

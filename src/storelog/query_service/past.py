@@ -22,7 +22,7 @@ from storelog.histories import (
     start_of,
     starts_around,
 )
-from storelog.query_service.view import Document, View
+from storelog.query_service.view import Document, Fields, View
 from storelog.read_side import decimal128
 
 _BY_HISTORY = ("customers", "products")
@@ -54,9 +54,12 @@ class PastView(View):
         found = (await self.many(collection, [number])).get(number)
         return None if found is None or found["deleted"] else found
 
-    async def many(self, collection: str, ids: Iterable[int]) -> dict[int, Document]:
-        """Return the documents of these ids, deleted ones too."""
-        now = await self.raw(collection, ids)
+    async def many(
+        self, collection: str, ids: Iterable[int], fields: Fields | None = None
+    ) -> dict[int, Document]:
+        """Return the documents of these ids, deleted ones too; `fields` of them are enough."""
+        # What a history says needs all of it.
+        now = await self.raw(collection, ids, None if collection in _BY_HISTORY else fields)
         then = {
             number: was
             for number, found in now.items()

@@ -12,7 +12,7 @@ from typing import Any
 
 from storelog.query_service.lists import Page
 from storelog.query_service.paging import Key
-from storelog.query_service.view import Document, View
+from storelog.query_service.view import Document, Fields, View
 from storelog.read_side import IDS_AT_ONCE
 from storelog.words import heads_asked, is_match
 
@@ -26,13 +26,20 @@ MAX_LOOKED_AT = 5_000
 class Wanted:
     """Which things of a collection, and in which direction of their ids.
 
-    `words` begin words of the name, the longest first; none is all.
+    `words` begin words of the name, the longest first; none is all. `is_counting`: what they say
+    is not wanted.
     """
 
     collection: str
     match: Mapping[str, Any]
     words: list[str]
     is_down: bool
+    is_counting: bool = False
+
+    @property
+    def fields(self) -> Fields | None:
+        """What is read of a thing; None: all."""
+        return dict.fromkeys(("name", "deleted", *self.match), 1) if self.is_counting else None
 
     def has(self, document: Document) -> bool:
         """Tell whether the document is among what is wanted."""
@@ -76,7 +83,7 @@ async def _look(
     while at < len(ids) and len(found) < enough:
         some = ids[at : at + max(enough - len(found), IDS_AT_ONCE)]
         at += len(some)
-        documents = await view.many(wanted.collection, some)
+        documents = await view.many(wanted.collection, some, wanted.fields)
         numbers = sorted(documents, reverse=wanted.is_down)
         found += [documents[number] for number in numbers if wanted.has(documents[number])]
 

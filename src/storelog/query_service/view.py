@@ -17,6 +17,7 @@ from storelog.read_side import IDS_AT_ONCE, NUMBERED
 # How long a command may take from its decision to where it can be read.
 COMMIT_MS = 1_000
 Document = dict[str, Any]
+Fields = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +129,19 @@ class View:
         found = await self.raw(collection, ids, {"name": 1})
         return {number: document["name"] for number, document in found.items()}
 
-    async def many(self, collection: str, ids: Iterable[int]) -> dict[int, Document]:
-        """Return the documents of these ids, deleted ones too."""
-        return await self.raw(collection, ids)
+    async def many(
+        self, collection: str, ids: Iterable[int], fields: Fields | None = None
+    ) -> dict[int, Document]:
+        """Return the documents of these ids, deleted ones too; `fields` of them are enough."""
+        return await self.raw(collection, ids, fields)
 
     async def raw(
-        self, collection: str, ids: Iterable[Any], projection: Mapping[str, int] | None = None
+        self, collection: str, ids: Iterable[Any], fields: Fields | None = None
     ) -> dict[Any, Document]:
         """Return documents as they are now, whatever moment the view is of."""
         documents: dict[Any, Document] = {}
         for some in _by_parts(collection, ids):
-            async for document in self.database[collection].find(some, projection):
+            async for document in self.database[collection].find(some, fields):
                 documents[document["_id"]] = document
         return documents
 
