@@ -10,7 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from storelog.client import InsufficientStock, Line, Storelog, ThingNotFound, VersionIsStale
+from storelog.client import (
+    Changed,
+    InsufficientStock,
+    Line,
+    Storelog,
+    ThingNotFound,
+    VersionIsStale,
+)
 from storelog.client.queries import AsOf
 from storelog.envelope import utc_now
 from support.system import System, wait_for
@@ -113,6 +120,30 @@ def test_each_read_can_be_as_of_a_moment(client: Storelog) -> None:
         assert spent[ann.customer_id].total_spent == 140_001
     assert client.total_sales().orders == sold.orders - 1
     assert not list(client.list_sales(customer_id=ann.customer_id))
+
+
+def test_a_history_says_who_changed_what(client: Storelog) -> None:
+    lamp = client.create_product("Lamp", "2.5", 300)
+    for _ in range(201):
+        client.adjust_stock(lamp.product_id, -1, "broken")
+    then = client.position
+    client.update_product(lamp.product_id, "Big lamp", "2.5")
+    client.delete_product(lamp.product_id)
+    events = list(client.history("product", lamp.product_id))
+    assert [event.version for event in events] == list(range(204, 0, -1))
+    log = client.list_events(aggregate=f"product-{lamp.product_id}")
+    assert [(e.position, e.event_type, e.recorded_at, e.correlation_id) for e in events] == [
+        (e.position, e.event_type, e.recorded_at, e.correlation_id) for e in reversed(log)
+    ]
+    assert events[0].changed == [Changed("deleted", before=False, after=True)]
+    assert events[1].changed == [Changed("name", "Lamp", "Big lamp")]
+    assert events[2].changed == [Changed("stock", 100, 99)]
+    assert (events[2].about["note"], events[2].caller) == ("broken", None)
+    assert list(client.history("product", lamp.product_id, as_of=then)) == events[2:]
+    ann = client.create_customer("Ann", "a@b")
+    assert [e.version for e in client.history("customer", ann.customer_id)] == [1]
+    with pytest.raises(ThingNotFound):
+        next(client.history("order", 2**62))
 
 
 def test_each_read_by_time_takes_its_start_and_its_end(client: Storelog) -> None:

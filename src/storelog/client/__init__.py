@@ -7,9 +7,11 @@ Next: client/shop.py
 
 from storelog.client.blocking import Storelog
 from storelog.client.bodies import (
+    Changed,
     Customer,
     DaySales,
     Event,
+    HistoryEvent,
     Line,
     Order,
     OrderItem,
@@ -33,9 +35,11 @@ from storelog.client.shop import AsyncStorelog
 __all__ = [
     "AsyncStorelog",
     "Change",
+    "Changed",
     "Customer",
     "DaySales",
     "Event",
+    "HistoryEvent",
     "InsufficientStock",
     "InvalidRequest",
     "Line",

@@ -136,6 +136,7 @@ class Storelog:
     list_products = _each(AsyncStorelog.list_products)
     list_orders = _each(AsyncStorelog.list_orders)
     list_sales = _each(AsyncStorelog.list_sales)
+    history = _each(AsyncStorelog.history)
     total_sales = _now(AsyncStorelog.total_sales)
     sales_by_day = _now(AsyncStorelog.sales_by_day)
     product_totals = _now(AsyncStorelog.product_totals)

@@ -124,6 +124,27 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
     payload: Mapping[str, Any]
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """One field that an event changed, as JSON shows its values; None before there was any."""
+
+    field: str
+    before: Any = msgspec.field(name="from")
+    after: Any = msgspec.field(name="to")
+
+
+class HistoryEvent(msgspec.Struct, frozen=True, rename="camel"):
+    """One event of a thing's history: who changed what; `about` is what else it says."""
+
+    position: int
+    version: int
+    event_type: str
+    recorded_at: datetime
+    caller: str | None
+    correlation_id: str
+    changed: list[Changed]
+    about: Mapping[str, Any]
+
+
 class Page(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
     """One page of a list."""
 

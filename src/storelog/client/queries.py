@@ -5,12 +5,14 @@ Next: client/blocking.py
 """
 
 from datetime import date, datetime
+from typing import Literal
 
 from storelog.client.bodies import (
     Customer,
     DaySales,
     Event,
     EventPage,
+    HistoryEvent,
     Order,
     Page,
     Product,
@@ -91,6 +93,20 @@ class Queries(Session):
         asked = {"customerId": customer_id, "productId": product_id, "orderId": order_id}
         span = {"from": start, "to": end, "cancelled": cancelled or None, "asOf": as_of}
         return Listing(self, "/product-sold", Page[Sale], {**asked, **span})
+
+    def history(
+        self,
+        kind: Literal["customer", "order", "product"],
+        number: int,
+        *,
+        as_of: AsOf | None = None,
+    ) -> Listing[HistoryEvent]:
+        """List the events of one thing, a deleted one too, the newest first.
+
+        Iterating raises ThingNotFound.
+        """
+        path = f"/history/{kind}s/{number}"
+        return Listing(self, path, Page[HistoryEvent], {"asOf": as_of})
 
     async def total_sales(
         self, start: When | None = None, end: When | None = None, *, as_of: AsOf | None = None
