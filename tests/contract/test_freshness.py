@@ -12,7 +12,7 @@ from storelog.envelope import format_time, utc_now
 from support.http import Reply
 from support.kafka import HostileRelay
 from support.live import LiveReader
-from support.system import System
+from support.system import System, wait_for
 
 PATHS = [
     "/customers", "/customers/{c}", "/customers/{c}/orders", "/products", "/products/{p}",
@@ -123,15 +123,21 @@ def test_a_dead_letter_is_named_to_whom_it_concerns_and_to_no_other(held_back: S
     assert held_back.queries.get("/orders", before).status == 200
 
 
-def test_an_order_waits_for_its_customers_name_too(held_back: System) -> None:
+@pytest.fixture
+def renamed(held_back: System) -> int:
+    """The position of the new name of the first order's customer, which is a dead letter."""
     body = {"name": "Ann B", "email": "a@b"}
-    renamed = held_back.commands.put("/customers/1", body).position
+    position = held_back.commands.put("/customers/1", body).position
     relay = HostileRelay(held_back.settings)
     for outgoing in relay.outgoing:
-        relay.send(outgoing, b"not json" if outgoing.event.position == renamed else None)
+        relay.send(outgoing, b"not json" if outgoing.event.position == position else None)
     relay.flush()
     relay.announce()
     held_back.wait_projected()
+    return position
+
+
+def test_an_order_waits_for_its_customers_name_too(held_back: System, renamed: int) -> None:
     for path in ("/orders/1", f"/orders/1?asOf={renamed}", "/customers/1"):
         reply = held_back.queries.get(path, {"Storelog-Wait-For": str(renamed)})
         assert (reply.status, reply.slug) == (503, "not-caught-up"), path
@@ -139,12 +145,27 @@ def test_an_order_waits_for_its_customers_name_too(held_back: System) -> None:
     for headers in ({}, {"Storelog-Wait-For": str(renamed - 1)}):
         reply = held_back.queries.get("/orders/1", headers)
         assert (reply.status, reply.json["customerName"]) == (200, "Ann Miller")
-    with LiveReader(held_back.queries.url) as reader:
-        assert reader.said["storelog-position"] == str(renamed)
-        assert reader.said["storelog-dead-letters"] == "1"
+    then = f"/orders/1?asOf={renamed}"
+    assert held_back.queries.get(then).json["customerName"] == "Ann Miller"
     assert held_back.cli("dead-letters", "retry").returncode == 0
+    assert held_back.queries.get(then).json["customerName"] == "Ann B"
     reply = held_back.queries.get("/orders/1", {"Storelog-Wait-For": str(renamed)})
     assert (reply.status, reply.json["customerName"]) == (200, "Ann B")
+
+
+def test_a_change_that_is_retried_comes_to_live_readers_who_are_before_it(
+    held_back: System, renamed: int
+) -> None:
+    with LiveReader(held_back.queries.url) as past_it:
+        assert past_it.said["storelog-position"] == str(renamed)
+        assert past_it.said["storelog-dead-letters"] == "1"
+        assert held_back.cli("dead-letters", "retry").returncode == 0
+        with LiveReader(held_back.queries.url, f"/live?after={renamed - 1}") as before_it:
+            wait_for(lambda: before_it.events, "the change")
+        assert [event[:2] for event in before_it.events] == [(renamed, "CustomerUpdated")]
+        heard = past_it.heart_beats
+        wait_for(lambda: past_it.heart_beats > heard, "a heart-beat")
+        assert past_it.events == []
 
 
 def test_a_time_that_is_not_all_here_is_503_and_says_how_far_it_is(system: System) -> None:

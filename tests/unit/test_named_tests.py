@@ -1,4 +1,4 @@
-"""What SECURITY.md and the changelog say is shown by a test is: the test is there."""
+"""What the documents say is shown by a test is: the test is there."""
 
 import ast
 import re
@@ -16,11 +16,23 @@ TESTS = {
 FILES = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
 
 
-@pytest.mark.parametrize("page", ["SECURITY.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", ["SECURITY.md", "CHANGELOG.md", "docs/freshness.md"])
 def test_each_test_that_a_page_names_is_there(page: str) -> None:
     named = set(re.findall(r"\btest_\w+", (ROOT / page).read_text("utf-8")))
     assert named
     assert not named - TESTS - FILES
+
+
+def test_each_guarantee_names_tests_that_are_in_their_files() -> None:
+    page = (ROOT / "docs/freshness.md").read_text("utf-8").partition("## What is guaranteed")[2]
+    table = page.partition("| guarantee |")[2].partition("\n\n")[0]
+    rows = table.splitlines()[2:]
+    assert rows
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", row.rpartition(" | ")[2])
+        assert named, row
+        for path, test in named:
+            assert f"def {test}(" in (ROOT / "tests" / path).read_text("utf-8"), test
 
 
 def test_each_of_the_top_ten_names_a_test() -> None:
