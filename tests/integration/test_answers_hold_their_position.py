@@ -4,11 +4,10 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
 
 from support.http import Reply
 from support.kafka import HostileRelay
+from support.log import Log
 from support.system import System
 
 PHASE_SECONDS = 90.0
@@ -101,45 +100,3 @@ def test_an_answer_that_says_p_holds_every_event_up_to_p(system: System) -> None
     for each in seen[paths[2]]:
         at_least = log.version(f"customer-{load.customers[0]}", each.reply.position)
         assert int(each.reply.etag.strip('"').removeprefix("W/").strip('"')) >= at_least
-
-
-class Log:
-    """The whole log, to check answers against."""
-
-    def __init__(self, system: System) -> None:
-        self._rows: list[dict[str, Any]] = system.sql(
-            "SELECT position, event_type, aggregate_type || '-' || aggregate_id AS aggregate,"
-            " version, aggregate_id, payload::jsonb #>> '{totalPrice}' AS total,"
-            " (SELECT sum((item ->> 'quantity')::int * (item ->> 'price')::numeric)"
-            "  FROM jsonb_array_elements(payload::jsonb -> 'orderItems') item) AS amount,"
-            " (SELECT sum((item ->> 'quantity')::int)"
-            "  FROM jsonb_array_elements(payload::jsonb -> 'orderItems') item) AS units"
-            " FROM events ORDER BY position"
-        )
-
-    def check_orders(self, position: int, head: int, found: set[int], *, is_cut: bool) -> None:
-        made = {r["aggregate_id"]: r["position"] for r in self._rows if _is(r, "OrderCreated")}
-        gone = {r["aggregate_id"]: r["position"] for r in self._rows if _is(r, "OrderDeleted")}
-        must = {n for n, at in made.items() if at <= position and gone.get(n, head + 1) > head}
-        assert is_cut or must <= found
-        assert all(gone.get(number, position + 1) > position for number in found)
-
-    def total(self, position: int) -> dict[str, Any]:
-        amount, units, orders = Decimal(0), 0, 0
-        for row in self._rows:
-            sign = _is(row, "OrderCreated") - _is(row, "OrderDeleted")
-            if sign and row["position"] <= position:
-                amount += sign * row["amount"]
-                units += sign * row["units"]
-                orders += sign
-        shown = f"{amount:.3f}"
-        shown = shown.removesuffix("0")
-        return {"totalSales": shown, "unitsSold": units, "orders": orders}
-
-    def version(self, aggregate: str, position: int) -> int:
-        rows = [r for r in self._rows if r["aggregate"] == aggregate and r["position"] <= position]
-        return int(max(row["version"] for row in rows))
-
-
-def _is(row: dict[str, Any], event_type: str) -> bool:
-    return bool(row["event_type"] == event_type)

@@ -18,7 +18,7 @@ ALL = (0, 1, 2)
 
 
 class Feed:
-    """The messages of a log that was sent shuffled, each twice; and an empty read model."""
+    """The messages of a log that was sent shuffled, with repeats; and an empty read model."""
 
     def __init__(self, system: System, name: str) -> None:
         self.prefix = system.settings.kafka_topic_prefix

@@ -74,9 +74,17 @@ def new_settings(servers: EmbeddedServers, base: Settings | None = None) -> Sett
     name = f"t{os.getpid()}n{next(_numbers)}"
     base = base or servers.settings
     asyncio.run(_create_database(base.postgres_url or "", name))
+    return _read_side(replace(base, postgres_url=_with_path(base.postgres_url or "", name)), name)
+
+
+def beside(settings: Settings) -> Settings:
+    """Return settings of another, empty read side of the same log."""
+    return _read_side(settings, f"t{os.getpid()}n{next(_numbers)}")
+
+
+def _read_side(base: Settings, name: str) -> Settings:
     settings = replace(
         base,
-        postgres_url=_with_path(base.postgres_url or "", name),
         mongodb_uri=_with_path(base.mongodb_uri or "", name),
         kafka_topic_prefix=f"{name}-",
         kafka_group_id=f"{name}-projector",

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
@@ -16,6 +17,8 @@ from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.relay import cursor
 from storelog.relay.publisher import Publisher, record_headers
 from support.system import wait_for
+
+MAX_REPEATS = 5
 
 
 def read_topics(settings: Settings, topics: Sequence[str], lanes: int = 3) -> list[Message]:
@@ -111,27 +114,53 @@ class HostileRelay:
     def send_rubbish(self, topic: str, value: bytes) -> None:
         self._producer.produce(self.settings.kafka_topic_prefix + topic, value, b"x", partition=0)
 
-    def send_shuffled(self, seed: int, leave_out: int | None = None) -> None:
-        """Send every event twice, in log order within a topic and any order across topics."""
+    def shuffled(
+        self, seed: int, leave_out: int | None = None, last_topic: str = ""
+    ) -> Iterator[Outgoing]:
+        """Yield every event one to five times, as the dice of the seed say.
+
+        In log order within a topic and any order across topics; all of `last_topic` after all else.
+        """
         topics: dict[str, list[Outgoing]] = {}
         for outgoing in self.outgoing:
             if outgoing.event.position != leave_out:
                 topics.setdefault(outgoing.event.event_type, []).append(outgoing)
+        last = topics.pop(last_topic, [])
         dice, left = random.Random(seed), list(topics.values())
         while left:
             queue = dice.choice(left)
-            outgoing = queue.pop(0)
-            self.send(outgoing)
-            self.send(outgoing)
+            yield from [queue.pop(0)] * dice.randint(1, MAX_REPEATS)
             left = [queue for queue in left if queue]
+        for outgoing in last:
+            yield from [outgoing] * dice.randint(1, MAX_REPEATS)
+
+    def send_shuffled(self, seed: int, leave_out: int | None = None, last_topic: str = "") -> None:
+        """Send what `shuffled` yields."""
+        for outgoing in self.shuffled(seed, leave_out, last_topic):
+            self.send(outgoing)
         self.flush()
 
-    def announce(self, times: int = 1) -> None:
-        """Send the watermark that says all of it was sent."""
+    def replay(self, topic: str) -> None:
+        """Send a whole topic once more."""
+        for outgoing in self.outgoing:
+            if outgoing.event.event_type == topic:
+                self.send(outgoing)
+        self.flush()
+
+    def announce_each(self) -> None:
+        """Send the watermark of each event, whether or not it was sent."""
+        publisher, last = Publisher(self.settings), [0] * len(self._last)
+        for outgoing in self.outgoing:
+            last[outgoing.lane] = outgoing.event.position
+            publisher.announce(outgoing.event, outgoing.event.position, tuple(last))
+        asyncio.run(publisher.settle())
+
+    def announce(self, times: int = 1, read_at: datetime | None = None) -> None:
+        """Send the watermark that says all was sent; `read_at`: and that the log has ended."""
         publisher = Publisher(self.settings)
         last = self.outgoing[-1].event
         for _ in range(times):
-            publisher.announce(last, last.position, self._last)
+            publisher.announce(last, last.position, self._last, read_at)
         asyncio.run(publisher.settle())
 
     def flush(self) -> None:
