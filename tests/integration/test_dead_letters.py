@@ -1,6 +1,7 @@
 """Dead letters: each kind of poison, what waits behind it, and how it is settled."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from storelog.relay.publisher import record_headers
 from support.kafka import HostileRelay, Outgoing
 from support.system import System, wait_for
 
+DEAD_LETTER_SECONDS = 5.0
 Poison = tuple[bytes | None, bytes, dict[str, bytes]]
 
 
@@ -47,7 +49,15 @@ def poisons(good: Outgoing) -> dict[str, Poison]:
 
 
 class PoisonRelay(HostileRelay):
-    """Sends the log, with poison in the place of some events."""
+    """Sends the log, with poison in the place of some events.
+
+    `seconds`: how long after it was sent each became a dead letter, by position.
+    """
+
+    def __init__(self, system: System) -> None:
+        super().__init__(system.settings)
+        self._mongo = system.mongo
+        self.seconds: dict[int, float] = {}
 
     def send_with(self, poison: dict[int, Poison]) -> None:
         self._allow_large()
@@ -60,13 +70,25 @@ class PoisonRelay(HostileRelay):
             value, key, other = poison[event.position]
             headers = dict(record_headers(event, event.aggregate, outgoing.lane_previous)) | other
             topic = self.settings.kafka_topic_prefix + event.event_type
-            self.flush()
+            self._wait_for_what_is_before(outgoing)
             producer.produce(
                 topic, value, key, partition=outgoing.lane, headers=list(headers.items())
             )
             assert producer.flush(30) == 0
+            self._time(event.position)
         self.flush()
         self.announce()
+
+    def _wait_for_what_is_before(self, outgoing: Outgoing) -> None:
+        self.flush()
+        reached = {"_id": outgoing.lane, "position": outgoing.lane_previous}
+        wait_for(lambda: self._mongo.checkpoints.find_one(reached), "all that was sent before")
+
+    def _time(self, position: int) -> None:
+        began = time.monotonic()
+        letter = {"_id": str(position), "state": "parked"}
+        wait_for(lambda: self._mongo.dead_letters.find_one(letter), f"dead letter {position}")
+        self.seconds[position] = time.monotonic() - began
 
     def _allow_large(self) -> None:
         entry = ConfigEntry(
@@ -85,6 +107,20 @@ def listed(system: System) -> dict[int, Any]:
     return {item["position"]: item for item in json.loads(done.stdout)["items"]}
 
 
+def check_others(system: System, relay: HostileRelay, poisoned: set[str]) -> None:
+    """Check that all but what is poisoned is in the read model up to its last event."""
+    newest = {o.event.aggregate: o.event for o in relay.outgoing}
+    others = newest.keys() - poisoned
+    assert {"customer", "order", "product"} == {name.partition("-")[0] for name in others}
+    for name in others:
+        event = newest[name]
+        found = system.mongo[f"{event.aggregate_type}s"].find_one({"_id": event.aggregate_id})
+        assert found is not None, name
+        assert found["version"] == event.version, name
+    for name in poisoned:
+        assert system.mongo.orders.find_one({"_id": newest[name].aggregate_id}) is None, name
+
+
 def verified(system: System) -> None:
     done = system.cli("verify", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -93,7 +129,7 @@ def verified(system: System) -> None:
 @pytest.fixture
 def poisoned(traded: System) -> tuple[System, PoisonRelay, dict[int, str]]:
     """A log whose first orders are poison in Kafka, one of each kind."""
-    relay = PoisonRelay(traded.settings)
+    relay = PoisonRelay(traded)
     created = [o for o in relay.outgoing if o.event.event_type == "OrderCreated"]
     kinds = poisons(created[0])
     poison, causes = {}, {}
@@ -111,6 +147,9 @@ def test_each_kind_of_poison_is_a_dead_letter_and_is_replayed_from_the_log(
     system, relay, causes = poisoned
     found = listed(system)
     assert found.keys() == causes.keys()
+    assert relay.seconds.keys() == causes.keys()
+    assert max(relay.seconds.values()) <= DEAD_LETTER_SECONDS, (relay.seconds, causes)
+    check_others(system, relay, {item["aggregate"] for item in found.values()})
     deleted = {o.event.aggregate for o in relay.outgoing if o.event.event_type == "OrderDeleted"}
     for position, cause in causes.items():
         item = found[position]
@@ -150,7 +189,7 @@ def test_what_is_replayed_late_is_added_once(
 
 
 def test_a_discarded_event_is_left_out_and_what_waited_goes_on(traded: System) -> None:
-    relay = PoisonRelay(traded.settings)
+    relay = PoisonRelay(traded)
     sales = [o for o in relay.outgoing if o.event.event_type == "ProductSold"]
     victim = sales[0].event
     behind = sum(
