@@ -65,12 +65,13 @@ def test_a_rebuilt_read_model_heals_and_can_be_rolled_back(system: System) -> No
     trade(system)
     system.wait_projected()
     home = system.mongo.name
-    system.mongo.products.update_one({"_id": 3}, {"$set": {"name": "Spoilt"}})
+    system.mongo.products.update_one({"_id": 3}, {"$set": {"name": "Spoilt", "stock": 99_999}})
     with readers_see_no_step_back(system):
         shown = rebuilt(system, "--from", "kafka")
         assert shown["promoted"] is False
         assert [(d["where"], d["id"], d["field"], d["found"]) for d in shown["differences"]] == [
-            ("mongodb.products", 3, "name", "Spoilt")
+            ("mongodb.products", 3, "name", "Spoilt"),
+            ("mongodb.products", 3, "stock", 99_999),
         ]
         system.new_order(3, (3, 1))
         shown = rebuilt(system, "--from", "log", "--promote")

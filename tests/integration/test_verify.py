@@ -54,7 +54,9 @@ def test_what_was_changed_by_hand_is_named_and_only_the_read_model_is_repaired(
     trade(system)
     system.wait_projected()
     mongo = system.mongo
-    mongo.orders.update_one({"_id": 2}, {"$set": {"orderItems.0.quantity": 9}})
+    mongo.orders.update_one(
+        {"_id": 2}, {"$set": {"orderItems.0.quantity": 9, "customerId": Int64(3)}}
+    )
     mongo.orders.delete_one({"_id": 3})
     mongo.product_sold.update_one({"_id": 5}, {"$set": {"position": Int64(1)}})
     mongo.product_sold.insert_one({"_id": Int64(999), "position": Int64(3), "productId": Int64(1)})
@@ -68,6 +70,7 @@ def test_what_was_changed_by_hand_is_named_and_only_the_read_model_is_repaired(
     assert code == 1
     assert places(report) == [
         ("mongodb.customers", 4, "position"),
+        ("mongodb.orders", 2, "customerId"),
         ("mongodb.orders", 2, "orderItems[0].quantity"),
         ("mongodb.orders", 3, "document"),
         ("mongodb.product_sold", 1, "cancelled"),

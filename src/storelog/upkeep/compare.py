@@ -18,7 +18,7 @@ from pymongo.database import Database
 
 from storelog import histories
 from storelog.projector.database import READ_MODELS
-from storelog.verify.report import Report, differing
+from storelog.verify.report import Place, Report, differing
 
 BUCKETS = 65_536
 SCAN_DOCUMENTS = 500
@@ -99,10 +99,10 @@ class _Comparison:
             if thing in self.newer or str(thing).partition("/")[0] in self._moved:
                 continue
             if expected is None or found is None:
-                place: tuple[str, Any, Any] | None = ("document", expected, found)
+                places: list[Place] = [("document", expected, found)]
             else:
-                place = differing(expected, found)
-            if place is not None:
+                places = differing(expected, found)
+            for place in places:
                 self._report.differ(f"mongodb.{self._name}", thing, *place)
 
 

@@ -1,8 +1,10 @@
 """What verify found: how much was checked, and each difference by name."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from bson.dbref import DBRef
@@ -11,6 +13,10 @@ from bson.decimal128 import Decimal128
 from storelog.envelope import format_time
 
 MAX_DIFFERENCES = 1_000
+# So many fields of one document are named at most.
+MAX_FIELDS = 20
+# The path of a field, what is expected there, and what is found.
+Place = tuple[str, Any, Any]
 
 
 @dataclass(slots=True)
@@ -74,26 +80,28 @@ def plain(value: Any) -> Any:
     return repr(value)
 
 
-def differing(expected: Any, found: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """Return where two values first differ, as (path, expected, found), or None."""
+def differing(expected: Any, found: Any) -> list[Place]:
+    """Return where two values differ, in order of names: the first MAX_FIELDS places."""
+    return list(islice(_places(expected, found, ""), MAX_FIELDS))
+
+
+def _places(expected: Any, found: Any, path: str) -> Iterator[Place]:
     if isinstance(expected, dict) and isinstance(found, dict):
-        for name in expected.keys() | found.keys():
+        for name in sorted(expected.keys() | found.keys(), key=str):
             at = f"{path}.{name}" if path else str(name)
-            if name not in expected or name not in found:
-                return at, expected.get(name), found.get(name)
-            inner = differing(expected[name], found[name], at)
-            if inner is not None:
-                return inner
-        return None
-    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+            if name in expected and name in found:
+                yield from _places(expected[name], found[name], at)
+            else:
+                yield at, expected.get(name), found.get(name)
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         for index, (left, right) in enumerate(zip(expected, found, strict=True)):
-            inner = differing(left, right, f"{path}[{index}]")
-            if inner is not None:
-                return inner
-        return None
+            yield from _places(left, right, f"{path}[{index}]")
+    elif not _is_same(expected, found):
+        yield path, expected, found
+
+
+def _is_same(expected: Any, found: Any) -> bool:
     if isinstance(expected, Decimal128) and isinstance(found, Decimal128):
-        same = expected.to_decimal() == found.to_decimal()
-    else:
-        kinds = {bool} & {type(expected), type(found)}
-        same = expected == found and (not kinds or type(expected) is type(found))
-    return None if same else (path, expected, found)
+        return bool(expected.to_decimal() == found.to_decimal())
+    kinds = {bool} & {type(expected), type(found)}
+    return bool(expected == found) and (not kinds or type(expected) is type(found))

@@ -16,7 +16,7 @@ from storelog.projector.change import Change
 from storelog.projector.read_models.document import Fields, Write
 from storelog.verify.digests import POSITIONS
 from storelog.verify.expected import Expected, Key
-from storelog.verify.report import Report, differing
+from storelog.verify.report import Place, Report, differing
 
 MARKS = ("cancelled", "cancelPosition")
 SCAN_DOCUMENTS = 500
@@ -153,10 +153,12 @@ class Inspection:
             return self._differ(key, wrong, Repair(newest, is_forced=True))
         marks = marks_of(found)
         fields = {n: v for n, v in found.items() if n != "_id" and n not in marks}
-        found_wrong = differing(case.claimed, fields)
-        return found_wrong is not None and self._differ(key, found_wrong, Repair(newest))
+        places = differing(case.claimed, fields)
+        for place in places:
+            self._differ(key, place, Repair(newest))
+        return bool(places)
 
-    def _differ(self, key: Key, place: tuple[str, Any, Any], repair: Repair) -> bool:
+    def _differ(self, key: Key, place: Place, repair: Repair) -> bool:
         thing = key[1] if isinstance(key[1], int | str) else repr(key[1])
         self._report.differ(f"mongodb.{key[0]}", thing, *place)
         self.repairs[key] = repair
