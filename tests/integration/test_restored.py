@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +26,7 @@ from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.history import History
 from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
-from support.embedded import EmbeddedServers
+from support.embedded import EmbeddedServers, another_postgres
 from support.kafka import delete_topic
 from support.system import System, trade
 
@@ -43,12 +43,21 @@ def dump(settings: Settings, path: Path) -> None:
     subprocess.run(argv, check=True, timeout=60)
 
 
-def restored(system: System, path: Path, name: str) -> Settings:
-    """Return settings of a new database that holds the dump."""
-    system.sql(f"CREATE DATABASE {name} TEMPLATE template0")
-    url = urlsplit(system.settings.postgres_url or "")._replace(path=f"/{name}").geturl()
-    subprocess.run([BIN / "pg_restore", "--exit-on-error", f"--dbname={url}", path], check=True)
-    return replace(system.settings, postgres_url=url)
+def restored(settings: Settings, cluster: str, path: Path, name: str) -> Settings:
+    """Return settings of a new database of a cluster, which holds the dump."""
+    statement = f"CREATE DATABASE {name} TEMPLATE template0"
+    subprocess.run([BIN / "psql", cluster, "--command", statement], check=True, timeout=60)
+    url = urlsplit(cluster)._replace(path=f"/{name}").geturl()
+    argv: list[str | Path] = [BIN / "pg_restore", "--exit-on-error", f"--dbname={url}", path]
+    subprocess.run(argv, check=True, timeout=60)
+    return replace(settings, postgres_url=url)
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """The address of a second PostgreSQL cluster, in which there is nothing yet."""
+    with another_postgres() as url:
+        yield url
 
 
 def verified(system: System) -> Any:
@@ -58,7 +67,7 @@ def verified(system: System) -> Any:
 
 
 def test_a_restored_dump_goes_on_and_an_older_one_is_refused(
-    settings: Settings, tmp_path: Path
+    settings: Settings, cluster: str, tmp_path: Path
 ) -> None:
     with System(settings, RELAYED) as system:
         trade(system)
@@ -67,8 +76,8 @@ def test_a_restored_dump_goes_on_and_an_older_one_is_refused(
         system.wait_projected()
         dump(settings, tmp_path / "newest")
         position = system.written()
-        newest = restored(system, tmp_path / "newest", f"{system.mongo.name}new")
-        older = restored(system, tmp_path / "older", f"{system.mongo.name}old")
+    newest = restored(settings, cluster, tmp_path / "newest", "newest")
+    older = restored(settings, cluster, tmp_path / "older", "older")
     with System(newest, RELAYED) as system:
         assert system.new_customer()["customerId"] > max(before)
         assert system.written() == position + 1

@@ -3,8 +3,12 @@
 import asyncio
 import itertools
 import os
+import shutil
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,10 +16,12 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from storelog.config import Settings
+from storelog.local import postgres
 from storelog.local.program import Program
 from storelog.local.servers import plan
 from storelog.local.watchdog import Watchdog
 from storelog.server_setup import set_up_servers
+from support.system import free_port
 
 READY_SECONDS = 90.0
 _numbers = itertools.count(1)
@@ -33,21 +39,9 @@ class EmbeddedServers:
 
     def start(self) -> None:
         for program in self._programs:
-            self._launch(program)
+            _launch(program, self._watchdog)
         for program in self._programs:
-            self._wait_ready(program)
-
-    def _launch(self, program: Program) -> None:
-        program.start()
-        assert program.pid is not None
-        self._watchdog.guard(program.pid, program.stop_signal)
-
-    def _wait_ready(self, program: Program) -> None:
-        give_up_at = time.monotonic() + READY_SECONDS
-        while program.state != "ready":
-            assert not program.look(), f"{program.name} ended: {program.last_words()}"
-            assert time.monotonic() < give_up_at, f"{program.name} does not get ready"
-            threading.Event().wait(0.1)
+            _wait_ready(program)
 
     def stop(self) -> None:
         for program in self._programs:
@@ -60,13 +54,45 @@ class EmbeddedServers:
         """Start a server again that a test has killed."""
         program = next(p for p in self._programs if p.name == name)
         program.wait_stopped()
-        self._launch(program)
-        self._wait_ready(program)
+        _launch(program, self._watchdog)
+        _wait_ready(program)
 
     def pid(self, name: str) -> int:
         pid = next(p for p in self._programs if p.name == name).pid
         assert pid is not None
         return pid
+
+
+def _launch(program: Program, watchdog: Watchdog) -> None:
+    program.start()
+    assert program.pid is not None
+    watchdog.guard(program.pid, program.stop_signal)
+
+
+def _wait_ready(program: Program) -> None:
+    give_up_at = time.monotonic() + READY_SECONDS
+    while program.state != "ready":
+        assert not program.look(), f"{program.name} ended: {program.last_words()}"
+        assert time.monotonic() < give_up_at, f"{program.name} does not get ready"
+        threading.Event().wait(0.1)
+
+
+@contextmanager
+def another_postgres() -> Iterator[str]:
+    """Give the address of a second PostgreSQL cluster, which is new and empty."""
+    home = Path(tempfile.mkdtemp(prefix="storelog-tests-"))
+    (home / "logs").mkdir()
+    port, watchdog = free_port(), Watchdog()
+    program = postgres.program(home, port)
+    try:
+        _launch(program, watchdog)
+        _wait_ready(program)
+        yield postgres.url(port)
+    finally:
+        program.ask_to_stop()
+        program.wait_stopped()
+        watchdog.close()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def new_settings(servers: EmbeddedServers, base: Settings | None = None) -> Settings:
