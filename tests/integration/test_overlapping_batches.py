@@ -7,11 +7,12 @@ import pytest
 from confluent_kafka import Message
 from pymongo.database import Database
 
+from storelog.kafka import watermark_topic
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced, load
 from storelog.projector.database import connect, make_indexes, sibling
 from storelog.projector.lanes import Lanes
 from storelog.upkeep.compare import compare
-from support.kafka import HostileRelay, headers_of, read_events
+from support.kafka import HostileRelay, headers_of, read_events, read_watermarks
 from support.system import System
 
 ALL = (0, 1, 2)
@@ -22,6 +23,7 @@ class Feed:
 
     def __init__(self, system: System, name: str) -> None:
         self.prefix = system.settings.kafka_topic_prefix
+        self.watermarks = watermark_topic(system.settings)
         self.messages = read_events(system.settings)
         self.database = sibling(connect(system.settings), f"{system.mongo.name}-{name}")
         make_indexes(self.database)
@@ -37,7 +39,17 @@ class Feed:
         for message in messages:
             lane = lanes.get(message.partition() or 0)
             assert lane is not None
-            lane.receive(message, is_watermark=False)
+            lane.receive(message, is_watermark=message.topic() == self.watermarks)
+
+    def to_read_again(self, messages: Iterable[Message]) -> list[Message]:
+        """Return those of the messages that who comes next reads."""
+        saved = {place.lane: place.offsets for place in load(self.database, ALL)}
+        return [
+            message
+            for message in messages
+            if (message.offset() or 0)
+            >= saved[message.partition() or 0].get(message.topic() or "", 0)
+        ]
 
 
 def position_of(message: Message) -> int:
@@ -74,17 +86,9 @@ def test_what_is_collected_but_not_written_is_read_again_after_a_crash(feed: Fee
     lanes.collect()
     assert lanes.is_written()
     assert lanes.drop() is None
-    saved = {place.lane: place for place in load(feed.database, ALL)}
-    assert max(place.position for place in saved.values()) == half
+    assert max(place.position for place in load(feed.database, ALL)) == half
 
-    def offsets_of(message: Message) -> dict[str, int]:
-        return saved[message.partition() or 0].offsets
-
-    again = [
-        message
-        for message in feed.messages
-        if (message.offset() or 0) >= offsets_of(message).get(message.topic() or "", 0)
-    ]
+    again = feed.to_read_again(feed.messages)
     lanes = feed.lanes()
     feed.give(lanes, again)
     lanes.collect()
@@ -98,6 +102,32 @@ def test_what_is_collected_but_not_written_is_read_again_after_a_crash(feed: Fee
     other.client.drop_database(other.name)
     assert not report.differences
     assert report.checked["mongodb.orders"] > 0
+
+
+def test_watermarks_that_were_not_reached_are_read_again_after_a_crash(
+    feed: Feed, traded: System
+) -> None:
+    """No relay may be there to send others."""
+    HostileRelay(traded.settings).announce()
+    marks, half = read_watermarks(traded.settings), feed.last // 2
+    lanes = feed.lanes()
+    feed.give(lanes, (m for m in feed.messages if position_of(m) <= half))
+    feed.give(lanes, marks)
+    lanes.collect()
+    lanes.begin()
+    assert lanes.is_written()
+    assert lanes.drop() is None
+    assert {place.safe for place in load(feed.database, ALL)} == {0}
+    lanes = feed.lanes()
+    feed.give(lanes, feed.messages)
+    feed.give(lanes, feed.to_read_again(marks))
+    lanes.collect()
+    lanes.begin()
+    assert lanes.is_written()
+    assert lanes.drop() is None
+    assert {place.safe for place in load(feed.database, ALL)} == {feed.last}
+    # What was reached is not read again.
+    assert feed.to_read_again(marks) == []
 
 
 def test_a_batch_that_failed_is_told_before_the_next_is_begun(feed: Feed) -> None:

@@ -70,6 +70,7 @@ class Lane:
         self._retries = Retries(database, number, self._folding, topic_prefix)
         self._next_offsets = dict(self._ahead.offsets)
         self._marks: deque[Watermark] = deque()
+        self._mark_places: deque[tuple[str, int]] = deque()
         self._history = History()
         self._read_at: str | None = None
         self._foreign = 0
@@ -109,6 +110,7 @@ class Lane:
         self._history.check_mark(message, mark.position, self._ahead)
         if mark.position > self._ahead.safe and self.number < len(mark.lanes):
             self._marks.append(mark)
+            self._mark_places.append((message.topic() or "", message.offset() or 0))
         elif mark.position == self._ahead.safe and mark.readAt is not None:
             self._read_at = mark.readAt
 
@@ -194,6 +196,7 @@ class Lane:
         """Return the checkpoint with the watermarks that it has reached."""
         while self._marks and self._marks[0].lanes[self.number] <= new.position:
             mark = self._marks.popleft()
+            self._mark_places.popleft()
             if mark.position == new.position and mark.hash != new.hash:
                 raise HistoryMismatch(
                     f"the relay's log has another event at position {mark.position} than was"
@@ -220,4 +223,7 @@ class Lane:
             waiting = self.merge.first_offset(topic)
             if waiting is not None:
                 offsets[topic] = min(waiting, offsets[topic])
+        if self._mark_places:
+            topic, first = self._mark_places[0]
+            offsets[topic] = first
         return offsets
