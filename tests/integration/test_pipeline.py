@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
@@ -19,6 +20,7 @@ from storelog.command_service import store
 from storelog.command_service.landing import CONTENDED_SECONDS
 from storelog.config import Settings
 from storelog.torture.wire import Wire
+from support.http import Reply
 from support.load import place_orders
 from support.system import System, free_port, wait_for
 
@@ -31,20 +33,75 @@ def two_services(settings: Settings) -> Iterator[tuple[System, System]]:
         yield first, second
 
 
-def test_two_command_services_never_oversell(two_services: tuple[System, System]) -> None:
-    first, second = two_services
-    customer = first.new_customer()["customerId"]
+@pytest.fixture
+def two_of_a_whole_system(settings: Settings) -> Iterator[tuple[System, System]]:
+    """All four processes, and a second Command Service beside them."""
+    with System(settings) as whole, System(settings, ("command-service",)) as second:
+        yield whole, second
+
+
+def assert_clean(whole: System) -> None:
+    """Assert that the log, PostgreSQL and MongoDB agree."""
+    verified = whole.cli("verify", "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_two_command_services_never_oversell(
+    two_of_a_whole_system: tuple[System, System],
+) -> None:
+    whole, second = two_of_a_whole_system
+    customer = whole.new_customer()["customerId"]
     product = second.new_product(stock=100)["productId"]
     body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
-    urls = [first.commands.url, second.commands.url]
+    urls = [whole.commands.url, second.commands.url]
     statuses, answers = place_orders(urls, [body] * 10_000, connections=200, seconds=240)
     assert statuses == {201: 100, 409: 9_900}
     refused = [answer for answer in answers if "type" in answer]
     assert {answer["type"] for answer in refused} == {"/problems/insufficient-stock"}
-    stock = first.sql("SELECT stock FROM products WHERE product_id = $1", product)
+    stock = whole.sql("SELECT stock FROM products WHERE product_id = $1", product)
     assert stock == [{"stock": 0}]
-    sold = first.sql("SELECT count(*) AS n FROM events WHERE event_type = 'ProductSold'")
+    sold = whole.sql("SELECT count(*) AS n FROM events WHERE event_type = 'ProductSold'")
     assert sold == [{"n": 100}]
+    whole.wait_projected()
+    read = whole.queries.get(f"/products/{product}").json
+    assert (read["stock"], read["stockStatus"]) == (0, False)
+    sales = list(whole.queries.pages(f"/product-sold?productId={product}"))
+    assert sorted(sale["remainingStock"] for sale in sales) == list(range(100))
+    totals = whole.queries.get("/analytics/total-sales").json
+    assert (totals["orders"], totals["unitsSold"]) == (100, 100)
+    assert_clean(whole)
+
+
+def test_100_uses_of_one_key_over_two_services_have_one_effect(
+    two_of_a_whole_system: tuple[System, System],
+) -> None:
+    whole, second = two_of_a_whole_system
+    customer = whole.new_customer()["customerId"]
+    product = second.new_product(stock=1_000)["productId"]
+    body = {"customerId": customer, "orderItems": [{"productId": product, "quantity": 3}]}
+    written = whole.written()
+    for rush in range(1, 4):
+        all_at_once = threading.Barrier(100)
+        key = {"Idempotency-Key": f"rush-{rush}"}
+
+        def use(number: int, barrier: threading.Barrier, key: dict[str, str]) -> Reply:
+            barrier.wait(30)
+            return (whole, second)[number % 2].commands.post("/orders", body, key)
+
+        with ThreadPoolExecutor(100) as pool:
+            uses = [pool.submit(use, number, all_at_once, key) for number in range(100)]
+            replies = [done.result() for done in uses]
+        kept = ("etag", "location", "storelog-position")
+        answers = {(r.status, r.raw, *(r.headers[name] for name in kept)) for r in replies}
+        assert {(status, position) for status, *_, position in answers} == {
+            (201, str(written + 2 * rush))
+        }
+        assert len(answers) == 1
+        assert sum("idempotency-replayed" not in reply.headers for reply in replies) == 1
+        assert whole.written() == written + 2 * rush
+        assert whole.sql("SELECT count(*) AS n FROM orders") == [{"n": rush}]
+        assert whole.sql("SELECT stock FROM products") == [{"stock": 1_000 - 3 * rush}]
+    assert_clean(whole)
 
 
 def test_a_repeat_is_answered_from_what_landed_never_from_a_lost_try(
