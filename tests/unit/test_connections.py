@@ -10,6 +10,7 @@ import uvloop
 
 from storelog.web.connections import Connections
 from storelog.web.corked import CorkedTransport
+from storelog.web.server import BACKLOG, open_listeners
 
 
 class Odd:
@@ -66,3 +67,31 @@ def test_nothing_fails_on_a_connection_that_is_gone(name: str) -> None:
             await server.wait_closed()
 
     uvloop.run(run())
+
+
+def test_connections_that_come_at_once_are_taken_in_a_few_turns_of_the_loop() -> None:
+    """A turn of an overloaded service is long, and libuv takes one from each listener in one."""
+    taken: list[asyncio.BaseTransport] = []
+
+    class Taken(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            taken.append(transport)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        listeners = open_listeners("127.0.0.1", 0)
+        servers = [await loop.create_server(Taken, sock=s, backlog=BACKLOG) for s in listeners]
+        address = listeners[0].getsockname()
+        clients = [socket.create_connection(address, 5) for _ in range(100)]
+        for _ in range(12):
+            await asyncio.sleep(0)
+        assert len(taken) == 100
+        for server in servers:
+            server.close()
+        for client in clients:
+            client.close()
+        for transport in taken:
+            transport.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())

@@ -23,6 +23,12 @@ from storelog.web.openapi import DOCS_POLICY
 from storelog.web.protocol import LimitedProtocol
 
 STOP_WITHIN_SECONDS = 10
+# libuv takes one connection from a listener in each turn of the loop, and a turn of an overloaded
+# service is long: so it has several listeners, all of the same port and its one queue.
+LISTENERS = 16
+# Connections that wait in that queue: the system may allow fewer. Who meets a full one tries again
+# after 1, 3, 7, 15 seconds.
+BACKLOG = 4_096
 
 
 class _Server(uvicorn.Server):
@@ -84,16 +90,17 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         date_header=True,
         headers=[("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", DOCS_POLICY)],
         proxy_headers=False,
-        backlog=2_048,
+        backlog=BACKLOG,
         timeout_keep_alive=25,
         timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
     )
-    listener = _listen(host, port)
+    listeners = open_listeners(host, port)
     spare_the_collector()
     try:
-        _Server(config, connections).run(sockets=[listener])
+        _Server(config, connections).run(sockets=listeners)
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
         tracing.shut_down()
 
 
@@ -108,7 +115,8 @@ def spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def open_listeners(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that take the port's connections. Raises CannotRun when it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -117,4 +125,4 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise CannotRun(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return listener
+    return [listener, *(listener.dup() for _ in range(LISTENERS - 1))]
