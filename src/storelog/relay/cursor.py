@@ -22,6 +22,18 @@ SESSION_SETTINGS = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
+# What one reading of the log may have in payloads: more than its 4,000 events of small orders.
+READ_BYTES = 8 * 1024 * 1024
+# To learn how large a payload is would be to unpack it. So what is stored packed, as PostgreSQL
+# does from 2,000 bytes on, counts so many times: long orders are packed to a fifth, or far less.
+PACKED_FROM = 2_000
+PACKED_TIMES = 32
+_READ_SOME = f"""SELECT {EVENT_COLUMNS} FROM (
+    SELECT {EVENT_COLUMNS}, sum(pg_column_size(payload)
+            * CASE WHEN pg_column_size(payload) < {PACKED_FROM} THEN 1 ELSE {PACKED_TIMES} END)
+        OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+    FROM events WHERE position > $1 ORDER BY position LIMIT $2) AS ahead
+    WHERE coalesce(bytes_before, 0) < $3 ORDER BY position"""
 # What is raised while PostgreSQL is away, or has closed the connection.
 AWAY = (
     OSError,
@@ -43,6 +55,14 @@ class Cursor:
     position: int
     epoch: int
     lanes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Events of the log, in order; `is_full`: more may follow than were read at once."""
+
+    events: Sequence[Envelope]
+    is_full: bool
 
 
 async def connect(postgres_url: str) -> asyncpg.Connection:
@@ -99,7 +119,20 @@ async def read_after(
         position,
         limit,
     )
-    events = [envelope_from_row(row) for row in rows]
+    return _without_gap(position, [envelope_from_row(row) for row in rows])
+
+
+async def read_some(connection: asyncpg.Connection, position: int, limit: int) -> Reading:
+    """Return the next events like `read_after`, but none after so many bytes of payload."""
+    rows = await connection.fetch(_READ_SOME, position, limit, READ_BYTES)
+    events = _without_gap(position, [envelope_from_row(row) for row in rows])
+    size = sum(len(event.payload) for event in events)
+    has_large = any(len(event.payload) >= PACKED_FROM for event in events)
+    may_be_cut = has_large and size >= READ_BYTES // PACKED_TIMES
+    return Reading(events, len(events) == limit or may_be_cut)
+
+
+def _without_gap(position: int, events: list[Envelope]) -> list[Envelope]:
     if events and events[-1].position != position + len(events):
         raise HistoryMismatch(f"the log has a gap after position {position}: run `storelog verify`")
     return events

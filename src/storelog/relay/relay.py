@@ -8,7 +8,6 @@ Next: projector/projector.py
 
 import asyncio
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +19,7 @@ from storelog.envelope import Envelope, utc_now
 from storelog.errors import CannotRun, Unavailable
 from storelog.relay import cursor as cursors
 from storelog.relay import kafka_watch, measures
-from storelog.relay.cursor import AWAY, Cursor
+from storelog.relay.cursor import AWAY, Cursor, Reading
 from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 
@@ -118,11 +117,11 @@ class Relay:
             publisher.announce(newest, cursor.position, cursor.lanes, read_at)
             await publisher.settle()
             read_at = utc_now()
-            events = await cursors.read_after(connection, cursor.position, BATCH_EVENTS)
-            while events:
-                pace_until = time.monotonic() + _pace(len(events))
-                lanes, following = await _send(connection, publisher, events, cursor)
-                newest = events[-1]
+            reading = await cursors.read_some(connection, cursor.position, BATCH_EVENTS)
+            while reading.events:
+                pace_until = time.monotonic() + _pace(len(reading.events))
+                lanes, following = await _send(connection, publisher, reading, cursor)
+                newest = reading.events[-1]
                 moved = Cursor(newest.position, cursor.epoch, lanes)
                 await cursors.move(connection, cursor, moved)
                 cursor = self._cursor = moved
@@ -130,11 +129,11 @@ class Relay:
                 publisher.announce(newest, cursor.position, cursor.lanes)
                 if time.monotonic() >= self._check_at:
                     await self._check_kafka(connection)
-                events = following
-                if not events:
+                reading = following
+                if not reading.events:
                     await asyncio.sleep(max(0.0, pace_until - time.monotonic()))
                     read_at = utc_now()
-                    events = await cursors.read_after(connection, cursor.position, BATCH_EVENTS)
+                    reading = await cursors.read_some(connection, cursor.position, BATCH_EVENTS)
             if time.monotonic() >= self._check_at:
                 await self._check_kafka(connection)
             try:
@@ -154,22 +153,19 @@ def _pace(events: int) -> float:
 
 
 async def _send(
-    connection: asyncpg.Connection,
-    publisher: Publisher,
-    events: Sequence[Envelope],
-    cursor: Cursor,
-) -> tuple[tuple[int, ...], Sequence[Envelope]]:
+    connection: asyncpg.Connection, publisher: Publisher, reading: Reading, cursor: Cursor
+) -> tuple[tuple[int, ...], Reading]:
     """Publish the events; return the lanes' last positions, and of a backlog what follows.
 
     The next events of a backlog are read while Kafka acknowledges these.
     """
-    following: Sequence[Envelope] = ()
+    events, following = reading.events, Reading((), is_full=False)
     with measures.PUBLISH.timing():
         sending = asyncio.create_task(publisher.publish(events, cursor.lanes))
         try:
-            if len(events) == BATCH_EVENTS:
+            if reading.is_full:
                 last = events[-1].position
-                following = await cursors.read_after(connection, last, BATCH_EVENTS)
+                following = await cursors.read_some(connection, last, BATCH_EVENTS)
         finally:
             lanes = await sending
     measures.BATCH_EVENTS.observe(len(events))

@@ -125,7 +125,7 @@ class _Change:
         try:
             while now.position < last:
                 some = min(2_000, last - now.position)
-                events = await cursor.read_after(self._connection, now.position, some)
+                events = (await cursor.read_some(self._connection, now.position, some)).events
                 lanes = await publisher.publish(events, now.lanes)
                 moved = cursor.Cursor(events[-1].position, now.epoch, lanes)
                 await cursor.move(self._connection, now, moved)

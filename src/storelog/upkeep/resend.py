@@ -70,7 +70,7 @@ async def _resend(
     lanes = await lane_ends(connection, first - 1, count)
     at = first - 1
     while at < last:
-        events = await cursor.read_after(connection, at, min(BATCH_EVENTS, last - at))
+        events = (await cursor.read_some(connection, at, min(BATCH_EVENTS, last - at))).events
         lanes = await publisher.publish(events, lanes)
         at = events[-1].position
         progress("sent again", at - first + 1, last - first + 1)

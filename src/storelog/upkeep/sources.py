@@ -41,7 +41,7 @@ async def fill_from_log(
     try:
         while fill.position < up_to:
             some = min(READ_EVENTS, up_to - fill.position)
-            events = await cursor.read_after(connection, fill.position, some)
+            events = (await cursor.read_some(connection, fill.position, some)).events
             if not events:
                 raise CannotRun(f"the log ends at {fill.position}, before position {up_to}")
             for event in events:

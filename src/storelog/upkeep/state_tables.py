@@ -120,7 +120,7 @@ class _Tables:
     async def _fold(self, up_to: int) -> None:
         while self._position < up_to:
             some = min(READ_EVENTS, up_to - self._position)
-            events = await cursor.read_after(self._connection, self._position, some)
+            events = (await cursor.read_some(self._connection, self._position, some)).events
             orders: list[Row] = []
             items: list[Row] = []
             for event in events:
