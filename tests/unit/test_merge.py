@@ -3,13 +3,16 @@
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
+from confluent_kafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storelog.projector.merge import PAUSE_ABOVE, LaneMerge
 from storelog.projector.record import Record
+from storelog.projector.throttle import Throttle
 
 # Hash, versions, key, aggregate, value, headers, time, caller, call.
 REST: Any = ("", 1, 1, "", "", b"", [], datetime(2026, 1, 1, tzinfo=UTC), None, "")
@@ -130,3 +133,44 @@ def test_a_batch_ends_after_so_many_bytes_and_the_rest_follows() -> None:
     # One that alone is larger goes by itself, so that nothing stands still.
     assert merge.take(10, 1) == records[2:]
     assert not merge.has_next()
+
+
+class Paused:
+    """A consumer of which only what is paused is asked."""
+
+    def __init__(self) -> None:
+        self.places: set[tuple[str, int]] = set()
+
+    def pause(self, places: list[TopicPartition]) -> None:
+        self.places |= {(place.topic, place.partition) for place in places}
+
+    def resume(self, places: list[TopicPartition]) -> None:
+        self.places -= {(place.topic, place.partition) for place in places}
+
+
+def test_a_topic_of_large_records_is_paused_long_before_there_are_many() -> None:
+    positions = [3 * number for number in range(1, 101)]
+    records = [replace(r, value=bytes(200_000)) for r in lane_of_records(positions)]
+    first, *others = records
+    merge = LaneMerge(0)
+    lane: Any = SimpleNamespace(
+        number=0, merge=merge, number_waiting=lambda topic, is_watermark: merge.waiting(topic)
+    )
+    consumer: Any = Paused()
+    throttle = Throttle(["a", "b"], "marks")
+    for record in others[:20]:
+        merge.add(record)
+    throttle.hold(consumer, [lane])
+    assert consumer.places == set()
+    for record in others[20:25]:
+        merge.add(record)
+    throttle.hold(consumer, [lane])
+    assert consumer.places == {("a", 0)}
+    merge.add(first)
+    assert len(merge.take(12, 10**9)) == 12
+    throttle.hold(consumer, [lane])
+    assert consumer.places == {("a", 0)}
+    assert len(merge.take(100, 10**9)) == 14
+    assert merge.waiting_bytes("a") == 0
+    throttle.hold(consumer, [lane])
+    assert consumer.places == set()

@@ -10,6 +10,7 @@ from storelog.kafka import MAX_RECORD_BYTES, client_settings
 
 CONSUME_MESSAGES = 250
 MAX_MESSAGES = 500
+MAX_MESSAGES_BYTES = 8 * 1024 * 1024
 _CONSUMER = {
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
@@ -38,9 +39,11 @@ def poll(consumer: Consumer, seconds: float) -> list[Message]:
     """Wait for the first message, then take what else is there: a backlog in large batches."""
     first = consumer.poll(seconds)
     messages = [] if first is None else [first]
-    while messages and len(messages) < MAX_MESSAGES:
+    size = 0
+    while messages and len(messages) < MAX_MESSAGES and size < MAX_MESSAGES_BYTES:
         more = consumer.consume(CONSUME_MESSAGES, 0)
         if not more:
             break
         messages += more
+        size += sum(map(len, more))
     return messages

@@ -7,12 +7,15 @@ again once it has come.
 Next: projector/lane.py
 """
 
-from collections import deque
+from collections import Counter, deque
 
 from storelog.projector.record import Record
 
 PAUSE_ABOVE = 200
 RESUME_BELOW = 100
+# Of the values of one topic and lane: more than 200 small ones, and some seven of the largest.
+PAUSE_ABOVE_BYTES = 4 * 1024 * 1024
+RESUME_BELOW_BYTES = 2 * 1024 * 1024
 
 
 class LaneMerge:
@@ -22,6 +25,7 @@ class LaneMerge:
         self.last = last
         self._by_previous: dict[int, Record] = {}
         self._offsets: dict[str, deque[int]] = {}
+        self._bytes: Counter[str] = Counter()
         self._searched_at: int | None = None
         self._let_go: dict[str, int] = {}
 
@@ -35,9 +39,14 @@ class LaneMerge:
             return
         self._by_previous[record.lane_previous] = record
         self._offsets.setdefault(record.topic, deque()).append(record.offset)
+        self._bytes[record.topic] += len(record.value or b"")
 
     def _is_one_too_many(self, record: Record) -> bool:
-        return record.lane_previous != self.last and self.waiting(record.topic) > PAUSE_ABOVE
+        is_next = record.lane_previous == self.last
+        return not is_next and (
+            self.waiting(record.topic) > PAUSE_ABOVE
+            or self.waiting_bytes(record.topic) > PAUSE_ABOVE_BYTES
+        )
 
     @property
     def is_searching(self) -> bool:
@@ -67,7 +76,9 @@ class LaneMerge:
                 offsets.remove(record.offset)
             self.last = record.position
             taken.append(record)
-            size += len(record.value or b"")
+            length = len(record.value or b"")
+            size += length
+            self._bytes[record.topic] -= length
         if taken and not self._let_go:
             self._searched_at = None
         return taken
@@ -79,6 +90,10 @@ class LaneMerge:
     def waiting(self, topic: str) -> int:
         """Return how many records of the topic wait."""
         return len(self._offsets.get(topic, ()))
+
+    def waiting_bytes(self, topic: str) -> int:
+        """Return how many bytes the values of the topic's records that wait have."""
+        return self._bytes[topic]
 
     def number_waiting(self) -> int:
         """Return how many records wait for an earlier one."""

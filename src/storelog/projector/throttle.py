@@ -9,7 +9,12 @@ from collections.abc import Iterable, Sequence
 from confluent_kafka import Consumer, TopicPartition
 
 from storelog.projector.lane import Lane
-from storelog.projector.merge import PAUSE_ABOVE, RESUME_BELOW
+from storelog.projector.merge import (
+    PAUSE_ABOVE,
+    PAUSE_ABOVE_BYTES,
+    RESUME_BELOW,
+    RESUME_BELOW_BYTES,
+)
 
 
 class Throttle:
@@ -31,10 +36,13 @@ class Throttle:
             for topic in self._topics:
                 place, is_watermark = (topic, lane.number), topic == self._watermarks
                 waiting = lane.number_waiting(topic, is_watermark=is_watermark)
+                size = lane.merge.waiting_bytes(topic)
+                is_ahead = waiting > PAUSE_ABOVE or size > PAUSE_ABOVE_BYTES
+                is_back = waiting <= RESUME_BELOW and size <= RESUME_BELOW_BYTES
                 is_searched = lane.merge.is_searching and not is_watermark
-                if place not in self._paused and waiting > PAUSE_ABOVE and not is_searched:
+                if place not in self._paused and is_ahead and not is_searched:
                     self._paused.add(place)
                     consumer.pause([TopicPartition(*place)])
-                elif place in self._paused and (waiting <= RESUME_BELOW or is_searched):
+                elif place in self._paused and (is_back or is_searched):
                     self._paused.remove(place)
                     consumer.resume([TopicPartition(*place)])
