@@ -7,7 +7,6 @@ each of a product's sales changes it.
 """
 
 import asyncio
-import threading
 import time
 from typing import Any
 
@@ -20,7 +19,7 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from benchmarks.figures import Figure, Report
 from benchmarks.shop import CUSTOMERS, PRODUCTS
-from benchmarks.stage import Stage
+from benchmarks.stage import Stage, backlog_rate
 from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 from storelog.event_codec import lane_of_event
@@ -48,16 +47,8 @@ def measure(report: Report, stage: Stage, system: System) -> None:
     system.start("projector")
     system.start("query-service")
     system.wait_ready("query-service")
-    # From the first position that is seen: the start of a process is not measured here.
-    first, began = 0, 0.0
-    give_up_at = time.monotonic() + WAIT_SECONDS
     with stage.using(system) as use:
-        while (position := _projected(system)) < total:
-            assert time.monotonic() < give_up_at, f"the projector is at {position} of {total}"
-            if position and not first:
-                first, began = position, time.monotonic()
-            threading.Event().wait(0.1)
-    rate = (total - first) / (time.monotonic() - began)
+        rate = backlog_rate(lambda: _projected(system), total, WAIT_SECONDS)
     report.note_use("a backlog is projected", use.cpu_percent, use.memory_mb)
     with stage.paused(system, "projector", "query-service", "relay"):
         events = asyncio.run(_sample(system))

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-import threading
 import time
 
 import asyncpg
@@ -11,7 +10,7 @@ from confluent_kafka import Producer
 
 from benchmarks.figures import Figure, Report
 from benchmarks.shop import open_shop
-from benchmarks.stage import Stage
+from benchmarks.stage import Stage, backlog_rate
 from storelog.config import Settings
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.kafka import client_settings
@@ -32,15 +31,8 @@ def measure(report: Report, stage: Stage, system: System, events: int) -> None:
     total = system.written()
     ceiling = asyncio.run(_producer_alone(system, new_settings(stage.servers)))
     system.start("relay")
-    first, began = 0, 0.0
-    give_up_at = time.monotonic() + WAIT_SECONDS
     with stage.using(system) as use:
-        while (position := _relayed(system)) < total:
-            assert time.monotonic() < give_up_at, f"the relay is at {position} of {total}"
-            if position and not first:
-                first, began = position, time.monotonic()
-            threading.Event().wait(0.1)
-    rate = (total - first) / (time.monotonic() - began)
+        rate = backlog_rate(lambda: _relayed(system), total, WAIT_SECONDS)
     report.note_use("a backlog is relayed", use.cpu_percent, use.memory_mb)
     what = f"a backlog of {total:,} events, acknowledged"
     of = "/s, a producer alone"

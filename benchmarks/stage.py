@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +100,20 @@ class Stage:
         finally:
             for process in chosen:
                 process.send_signal(signal.SIGCONT)
+
+
+def backlog_rate(position: Callable[[], int], total: int, seconds: float) -> float:
+    """Wait until the position is `total`; return positions a second.
+
+    From the first one that is seen: the start of a process is not measured here.
+    """
+    first, began, give_up_at = 0, 0.0, time.monotonic() + seconds
+    while (at := position()) < total:
+        assert time.monotonic() < give_up_at, f"at {at} of {total}"
+        if at and not first:
+            first, began = at, time.monotonic()
+        threading.Event().wait(0.1)
+    return (total - first) / (time.monotonic() - began)
 
 
 def _cpu(name: str, process: psutil.Process) -> float:

@@ -65,6 +65,13 @@ def feed(traded: System) -> Iterator[Feed]:
     feed.database.client.close()
 
 
+def write(lanes: Lanes) -> None:
+    """Write all that was given, with nothing collected meanwhile."""
+    lanes.collect()
+    lanes.begin()
+    assert lanes.is_written()
+
+
 def one_after_the_other(feed: Feed, database: Database[dict[str, Any]]) -> None:
     make_indexes(database)
     lanes = Lanes(database, ALL, feed.prefix)
@@ -91,9 +98,7 @@ def test_what_is_collected_but_not_written_is_read_again_after_a_crash(feed: Fee
     again = feed.to_read_again(feed.messages)
     lanes = feed.lanes()
     feed.give(lanes, again)
-    lanes.collect()
-    lanes.begin()
-    assert lanes.is_written()
+    write(lanes)
     assert lanes.drop() is None
     assert max(place.position for place in load(feed.database, ALL)) == feed.last
     other = sibling(feed.database, f"{feed.database.name}-sequential")
@@ -113,17 +118,13 @@ def test_watermarks_that_were_not_reached_are_read_again_after_a_crash(
     lanes = feed.lanes()
     feed.give(lanes, (m for m in feed.messages if position_of(m) <= half))
     feed.give(lanes, marks)
-    lanes.collect()
-    lanes.begin()
-    assert lanes.is_written()
+    write(lanes)
     assert lanes.drop() is None
     assert {place.safe for place in load(feed.database, ALL)} == {0}
     lanes = feed.lanes()
     feed.give(lanes, feed.messages)
     feed.give(lanes, feed.to_read_again(marks))
-    lanes.collect()
-    lanes.begin()
-    assert lanes.is_written()
+    write(lanes)
     assert lanes.drop() is None
     assert {place.safe for place in load(feed.database, ALL)} == {feed.last}
     # What was reached is not read again.
@@ -134,9 +135,7 @@ def test_a_batch_that_failed_is_told_before_the_next_is_begun(feed: Feed) -> Non
     half = feed.last // 2
     lanes = feed.lanes()
     feed.give(lanes, (m for m in feed.messages if position_of(m) <= half))
-    lanes.collect()
-    lanes.begin()
-    assert lanes.is_written()
+    write(lanes)
     feed.database[CHECKPOINTS].update_many({}, {"$inc": {"safe": 1}})
     feed.give(lanes, (m for m in feed.messages if position_of(m) > half))
     lanes.collect()
