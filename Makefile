@@ -37,6 +37,9 @@ torture: install ## faults for MINUTES=10, from SEED=N or a new one
 bench: install ## measure everything on servers of its own (QUICK=1: the short way)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
+bench-memory: install ## does any process grow? full load again and again (MINUTES=60)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.memory --minutes $(or $(MINUTES),60)
+
 hostile: install ## 100,000 malformed requests for each service
 	STORELOG_HOSTILE_REQUESTS=100000 $(BIN)/python -m pytest -s tests/hostile/test_rubbish.py
 

@@ -26,7 +26,10 @@ from storelog.command_service.taken import Taken, Waiting, fail
 from storelog.errors import Conflict, OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 
-QUEUE_DEADLINE_SECONDS = 0.8
+# Of the second in which what cannot be done is refused: how long a command waits to be taken, and
+# by when it is decided and on its way to PostgreSQL.
+TAKEN_WITHIN_SECONDS = 0.5
+SENT_WITHIN_SECONDS = 0.8
 KEY_WAIT_SECONDS = 10.0
 GATHER_SECONDS = 0.004
 MIN_SPLIT_COMMANDS = 8
@@ -142,9 +145,16 @@ class Pipeline:
     def _may_take(self) -> bool:
         if not self._queue or not self._open.has_room_for(self._queue[0]):
             return False
+        if self._is_open_since(TAKEN_WITHIN_SECONDS):
+            return False
         # On what another service leaves, or on a state that is not known, nothing is decided ahead.
         is_ahead_in_vain = self._landing.is_contended or not self._decider.has_state
         return self._writing is None or not is_ahead_in_vain
+
+    def _is_open_since(self, seconds: float) -> bool:
+        """Whether something in the open batch came longer ago than that."""
+        waiting = self._open.waiting
+        return bool(waiting) and waiting[0].queued_at < time.monotonic() - seconds
 
     async def _take(self) -> None:
         """Take what waits into the open batch, and decide it, unless others write as well."""
@@ -162,6 +172,8 @@ class Pipeline:
                 return
             try:
                 await self._decide(taken)
+            except TimeoutError:
+                self._give_up(Unavailable("PostgreSQL did not answer in time."))
             except store.AWAY:
                 self._give_up(Unavailable("PostgreSQL is away."))
             except Exception:  # noqa: BLE001  one bad batch must not end the worker
@@ -179,7 +191,8 @@ class Pipeline:
         return 0 if self._writing or waiting < MIN_SPLIT_COMMANDS else waiting // 2
 
     async def _decide(self, taken: list[Waiting]) -> None:
-        async with asyncio.timeout(QUEUE_DEADLINE_SECONDS):
+        sent_by = self._open.waiting[0].queued_at + SENT_WITHIN_SECONDS
+        async with asyncio.timeout(sent_by - time.monotonic()):
             reader = await self._connect()
             batch = self._open.batch
             if batch is None:
@@ -265,12 +278,9 @@ class Pipeline:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
-            while self._queue and self._queue[0].queued_at < now - QUEUE_DEADLINE_SECONDS:
+            while self._queue and self._queue[0].queued_at < now - TAKEN_WITHIN_SECONDS:
                 fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
-            is_late = bool(self._open.waiting) and (
-                self._open.waiting[0].queued_at < now - QUEUE_DEADLINE_SECONDS
-            )
-            if is_late and not self._decider.lock.locked():
+            if self._is_open_since(SENT_WITHIN_SECONDS) and not self._decider.lock.locked():
                 self._give_up(Unavailable("Overloaded.", slug="overloaded"))
             written = self._written.waiting if self._written and self._writing else []
             late = [w for w in written if w.queued_at < now - self._deadline]

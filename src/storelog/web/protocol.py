@@ -3,7 +3,7 @@
 uvicorn itself has no time-out for reading or writing and no limit on a request's head. Here a head
 has a deadline, a size and a number of fields; what never becomes a request is answered with a
 problem document all the same; and an answer that its client does not read ends the connection.
-Next: web/connections.py
+Next: web/turns.py
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from storelog.web import request_metrics
 from storelog.web.connections import Connections
 from storelog.web.corked import CorkedTransport
 from storelog.web.problems import render
+from storelog.web.turns import Turns
 
 HEAD_DEADLINE_SECONDS = 10.0
 MAX_HEAD_BYTES = 65_536
@@ -41,6 +42,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """A connection that is refused, or closed, once it holds more than its share."""
 
     door: Connections
+    turns: Turns
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,6 +56,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unread = 0
         self._unread_since = 0.0
         self._has_drained = False
+        self._unbegun = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         corked: Any = CorkedTransport(transport, self.loop)
@@ -70,6 +73,28 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._unbegun or not self.turns.may_begin(self.loop):
+            self._put_off(data)
+        else:
+            self._begin(data)
+
+    def _put_off(self, data: bytes) -> None:
+        """Keep what came for a later turn of the loop, and read no more before that."""
+        if not self._unbegun:
+            self.turns.wait(self._begin_late)
+        self._unbegun += data
+        self._unset_keepalive_if_required()
+        self.transport.pause_reading()
+
+    def _begin_late(self) -> None:
+        data, self._unbegun = self._unbegun, b""
+        if self.transport.is_closing():
+            return
+        self._begin(data)
+        if not self.flow.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _begin(self, data: bytes) -> None:
         if self._deaf_since is not None:
             return
         self._chunk_bytes = len(data)

@@ -21,6 +21,7 @@ from storelog.web.connections import Connections
 from storelog.web.logs import set_up_logs
 from storelog.web.openapi import DOCS_POLICY
 from storelog.web.protocol import LimitedProtocol
+from storelog.web.turns import Turns
 
 STOP_WITHIN_SECONDS = 10
 # libuv takes one connection from a listener in each turn of the loop, and a turn of an overloaded
@@ -80,7 +81,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         host=host,
         port=port,
         loop="auto",
-        http=type("Protocol", (LimitedProtocol,), {"door": connections}),
+        http=type("Protocol", (LimitedProtocol,), {"door": connections, "turns": Turns()}),
         ws="none",
         lifespan="on",
         log_config=None,

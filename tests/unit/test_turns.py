@@ -1,0 +1,160 @@
+"""A flood does not hold up what else waits for the loop: a turn begins so much, in order."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+import uvloop
+from uvicorn.server import ServerState
+
+from storelog.web.connections import Connections
+from storelog.web.protocol import LimitedProtocol
+from storelog.web.turns import MAX_BEGUN, Turns
+
+FLOOD = 4 * MAX_BEGUN + 1
+
+
+def run(coroutine: Any) -> Any:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(asyncio.wait_for(coroutine, 20))
+
+
+async def turn() -> None:
+    await asyncio.sleep(0)
+
+
+def test_a_turn_begins_so_many_and_the_rest_in_the_order_in_which_they_came() -> None:
+    async def flood() -> None:
+        loop, shared = asyncio.get_running_loop(), Turns()
+        begun: list[int] = []
+        sizes: list[int] = []
+
+        def come(number: int) -> None:
+            def begin() -> None:
+                begun.append(number)
+
+            begin() if shared.may_begin(loop) else shared.wait(begin)
+
+        for number in range(FLOOD):
+            come(number)
+        sizes.append(len(begun))
+        while len(begun) < FLOOD + 1:
+            await turn()
+            if len(sizes) == 1:
+                # Who comes while others wait is behind them.
+                come(FLOOD)
+            sizes.append(len(begun))
+        assert begun == list(range(FLOOD + 1))
+        steps = [after - before for before, after in zip([0, *sizes], sizes, strict=False)]
+        assert max(steps) == MAX_BEGUN
+
+    run(flood())
+
+
+def test_an_idle_service_has_nothing_to_do() -> None:
+    """Looking again goes on only as long as somebody waits: an idle loop sleeps."""
+
+    class Counted(asyncio.SelectorEventLoop):
+        calls = 0
+
+        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+            self.calls += 1
+            return super().call_soon(callback, *args, context=context)
+
+    with contextlib.closing(Counted()) as loop:
+        shared = Turns()
+        assert shared.may_begin(loop)
+        for _ in range(10):
+            loop.call_later(0.001, loop.stop)
+            loop.run_forever()
+        assert loop.calls == 1
+
+
+class Held(Turns):
+    """Turns that come when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = asyncio.Event()
+
+    def may_begin(self, loop: asyncio.AbstractEventLoop) -> bool:
+        self.came.set()
+        return False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def come(self) -> None:
+        """Begin what has waited longest."""
+        self._waiting.popleft()()
+
+    def cut_off(self) -> None:
+        """End the connection that has waited longest."""
+        self._waiting[0].__self__.cut_off()  # type: ignore[attr-defined]
+
+
+@contextlib.asynccontextmanager
+async def served(held: Held, bodies: list[bytes]) -> AsyncIterator[tuple[str, int]]:
+    """Serve an application that keeps the bodies it is sent; yield the address."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        body, goes_on = b"", True
+        while goes_on:
+            message = await receive()
+            body, goes_on = body + message.get("body", b""), message.get("more_body", False)
+        bodies.append(body)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    kind = type("Protocol", (LimitedProtocol,), {"door": Connections(9, 9), "turns": held})
+    config = uvicorn.Config(application, lifespan="off", log_config=None)
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: kind(config, ServerState(), {"stopping": asyncio.Event()}), "127.0.0.1", 0
+    )
+    async with server:
+        yield server.sockets[0].getsockname()
+
+
+def test_a_request_that_was_put_off_is_answered_whole() -> None:
+    async def put_off() -> None:
+        held, bodies = Held(), list[bytes]()
+        async with served(held, bodies) as address:
+            reader, writer = await asyncio.open_connection(*address)
+            for number in range(2):
+                writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
+                writer.write(b"%d" % number * 300_000)
+                while len(bodies) == number:
+                    if not held:
+                        await asyncio.sleep(0.001)
+                        continue
+                    # It is not read on meanwhile: one piece waits, and has one turn.
+                    await asyncio.sleep(0.01)
+                    assert len(held) == 1
+                    held.come()
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 204 ")
+            assert bodies == [b"0" * 300_000, b"1" * 300_000]
+            writer.close()
+
+    run(put_off())
+
+
+def test_who_has_gone_when_the_turn_comes_is_passed_over() -> None:
+    async def gone() -> None:
+        failed: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+        held, bodies = Held(), list[bytes]()
+        async with served(held, bodies) as address:
+            _, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await held.came.wait()
+            held.cut_off()
+            held.come()
+            await asyncio.sleep(0.05)
+            writer.close()
+        assert (bodies, failed) == ([], [])
+
+    run(gone())
