@@ -59,7 +59,9 @@ def test_an_idle_service_has_nothing_to_do() -> None:
     class Counted(asyncio.SelectorEventLoop):
         calls = 0
 
-        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        def call_soon(  # type: ignore[override]
+            self, callback: Any, *args: Any, context: Any = None
+        ) -> asyncio.Handle:
             self.calls += 1
             return super().call_soon(callback, *args, context=context)
 
