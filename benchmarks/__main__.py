@@ -11,11 +11,11 @@ from typing import Any
 
 import psutil
 
-from benchmarks import ceiling, chart, orders, projecting, queries, relaying, visible
+from benchmarks import ceiling, chart, orders, overload, projecting, queries, relaying, visible
 from benchmarks.figures import Figure, Report, row
 from benchmarks.stage import OURS, Stage
 
-PARTS = ("orders", "visible", "backlog", "queries")
+PARTS = ("orders", "overload", "visible", "backlog", "queries")
 BACKLOG, QUICK_BACKLOG = 500_000, 12_000
 SIZES, QUICK_SIZES = (10_000, 500_000), (500, 5_000)
 # The projector's share of the large backlog would take longer than the whole run may.
@@ -49,6 +49,8 @@ def _measure(report: Report, parts: tuple[str, ...], *, is_quick: bool) -> None:
         report.machine["mongodb"] = stage.mongodb()
         if "orders" in parts:
             orders.measure(report, stage, seconds)
+        if "overload" in parts:
+            overload.measure(report, stage, seconds / 2)
         if "visible" in parts:
             visible.measure(report, stage, seconds)
         if "backlog" in parts:

@@ -5,6 +5,9 @@ make these reads larger. Relay and projector stand still then, since they would 
 bounds that say where orders begin.
 """
 
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +23,7 @@ from storelog.projector.checkpoints import CHECKPOINTS
 from support.system import System
 
 CONNECTIONS = 16
+CLIENTS = 4
 # A Spring Boot service of the same domain: a list of 201 customers 114 times a second.
 REFERENCE = 114
 # So few that each has more than a page of the fewest orders.
@@ -52,8 +56,10 @@ def measure(report: Report, stage: Stage, seconds: float, sizes: tuple[int, int]
             for size in sizes:
                 _fill(system.mongo, model, filled, size)
                 filled = size
+                stage.wait_idle("mongodb")
                 for name, (path, items) in reads.items():
                     found[name].append(_answers(system, path, items, seconds))
+            bare = {name: _bare(system.mongo, find, seconds / 3) for name, find in _finds(model)}
     report.note_use("reads, and filling", use.cpu_percent, use.memory_mb)
     for name, (few, many) in found.items():
         goal = 3 * REFERENCE
@@ -61,6 +67,33 @@ def measure(report: Report, stage: Stage, seconds: float, sizes: tuple[int, int]
         report.add(
             Figure("reads", what, many.rate, "/s", goal, False, few.rate, of),
             Figure("reads", f"{what}, p99", many.percentile_ms(0.99), "ms"),
+        )
+    for name, rate in bare.items():
+        report.add(Figure("reads", f"{name} by one bare find of a driver", rate, "/s"))
+
+
+def _finds(model: Document) -> Iterator[tuple[str, tuple[str, Document]]]:
+    """Yield what the server is asked for at least, for two of the pages."""
+    oldest = model["orderDate"] - timedelta(minutes=49)
+    yield "the newest 50 orders", ("orders", {"orderDate": {"$gte": oldest}})
+    yield "50 products", ("products", {"_id": {"$in": list(range(1, 51))}})
+
+
+def _bare(database: Database[Document], find: tuple[str, Document], seconds: float) -> float:
+    """Return how often a second a server answers the find, to as many clients as it needs."""
+    collection, wanted = find
+    until = time.monotonic() + seconds
+
+    def ask() -> int:
+        asked = 0
+        while time.monotonic() < until:
+            assert len(list(database[collection].find(wanted))) == 50
+            asked += 1
+        return asked
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return (
+            sum(client.result() for client in [pool.submit(ask) for _ in range(CLIENTS)]) / seconds
         )
 
 

@@ -21,6 +21,8 @@ SERVERS = ("postgresql", "kafka", "mongodb")
 OURS = ("command-service", "relay", "projector", "query-service")
 MB = 10**6
 SAMPLE_SECONDS = 0.25
+# A server that uses less of a core than that, over so long, has nothing left to do.
+IDLE_SHARE, IDLE_SAMPLE_SECONDS, IDLE_SECONDS = 0.1, 2.0, 60.0
 
 
 @dataclass
@@ -100,6 +102,16 @@ class Stage:
         finally:
             for process in chosen:
                 process.send_signal(signal.SIGCONT)
+
+    def wait_idle(self, name: str) -> None:
+        """Wait until a server has done what it still does of its own after many writes."""
+        server, give_up_at = psutil.Process(self.servers.pid(name)), time.monotonic() + IDLE_SECONDS
+        busy = IDLE_SHARE
+        while busy >= IDLE_SHARE:
+            assert time.monotonic() < give_up_at, f"{name} still uses {busy:.0%} of a core"
+            before = _cpu(name, server)
+            threading.Event().wait(IDLE_SAMPLE_SECONDS)
+            busy = (_cpu(name, server) - before) / IDLE_SAMPLE_SECONDS
 
 
 def backlog_rate(position: Callable[[], int], total: int, seconds: float) -> float:

@@ -28,8 +28,8 @@ from storelog.web.http import Response
 
 # Of the second in which what cannot be done is refused: how long a command waits to be taken, and
 # by when it is decided and on its way to PostgreSQL.
-TAKEN_WITHIN_SECONDS = 0.5
-SENT_WITHIN_SECONDS = 0.8
+TAKEN_WITHIN_SECONDS = 0.7
+SENT_WITHIN_SECONDS = 0.85
 KEY_WAIT_SECONDS = 10.0
 GATHER_SECONDS = 0.004
 MIN_SPLIT_COMMANDS = 8
