@@ -48,15 +48,20 @@ class _Windows(CommandListener):
         pass
 
 
-def _fill(settings: Settings) -> list[tuple[datetime, int]]:
-    """Insert orders of working days: some hours full, nights and ends of weeks empty."""
-    ensure_indexes(settings)
+def _working_days() -> list[datetime]:
+    """Return when orders come: some hours full, nights and ends of weeks empty."""
     dice = random.Random(SEED)
     moments = []
     for day in (day for day in range(DAYS) if day % 7 < 5):
         for _ in range(BUSY):
             seconds = dice.randrange(9 * 3600, 17 * 3600)
             moments.append(BEGIN + timedelta(days=day, seconds=seconds))
+    return moments
+
+
+def _fill(settings: Settings, moments: list[datetime]) -> list[tuple[datetime, int]]:
+    """Insert an order at each moment, and delete each tenth; return the others."""
+    ensure_indexes(settings)
     documents: list[dict[str, Any]] = [
         {
             "_id": Int64(i),
@@ -76,7 +81,9 @@ def _fill(settings: Settings) -> list[tuple[datetime, int]]:
     return sorted((at, i) for i, at in enumerate(moments, 1) if i % 10)
 
 
-async def _walk(settings: Settings, there: list[tuple[datetime, int]], *, is_up: bool) -> list[int]:
+async def _walk(
+    settings: Settings, there: list[tuple[datetime, int]], *, is_up: bool, limit: int = LIMIT
+) -> list[int]:
     """Return the ids of all pages; each page reads little more than itself."""
     windows = _Windows()
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
@@ -88,21 +95,28 @@ async def _walk(settings: Settings, there: list[tuple[datetime, int]], *, is_up:
     after: Key | None = None
     pages = 0
     while pages == 0 or after is not None:
-        page = await lists.orders(view, {}, Range(), after, LIMIT, is_up=is_up)
+        page = await lists.orders(view, {}, Range(), after, limit, is_up=is_up)
         found += [order["_id"] for order in page.documents]
         after, pages = page.next_key, pages + 1
     await client.close()
     read = sum(low <= at < high for low, high in windows.asked for at, _ in there)
-    assert read / pages < 2.2 * LIMIT, (read, pages)
+    assert read / pages < 2.2 * limit, (read, pages)
     assert len(windows.asked) / pages < 10, (len(windows.asked), pages)
     return found
 
 
 def test_a_page_by_time_reads_about_a_page_over_bursts_and_gaps(settings: Settings) -> None:
-    there = _fill(settings)
+    there = _fill(settings, _working_days())
     up = asyncio.run(_walk(settings, there, is_up=True))
     assert up == [i for _, i in there]
     down = asyncio.run(_walk(settings, there, is_up=False))
+    assert down == [i for _, i in reversed(there)]
+
+
+def test_a_small_page_of_a_busy_shop_reads_about_a_page(settings: Settings) -> None:
+    """500 orders a second, ten to a page: what comes first must not be a whole second."""
+    there = _fill(settings, [BEGIN + n * timedelta(milliseconds=2) for n in range(2_000)])
+    down = asyncio.run(_walk(settings, there, is_up=False, limit=10))
     assert down == [i for _, i in reversed(there)]
 
 

@@ -35,13 +35,17 @@ def new_consumer(settings: Settings) -> Consumer:
     return Consumer({**client_settings(settings), **_CONSUMER, **group})
 
 
-def poll(consumer: Consumer, seconds: float) -> list[Message]:
-    """Wait for the first message, then take what else is there: a backlog in large batches."""
+def poll(consumer: Consumer, seconds: float, gather: float = 0.0) -> list[Message]:
+    """Wait for the first message, then take what else is there: a backlog in large batches.
+
+    `gather`: for so many seconds, what comes with the first one is waited for.
+    """
     first = consumer.poll(seconds)
     messages = [] if first is None else [first]
     size = 0
     while messages and len(messages) < MAX_MESSAGES and size < MAX_MESSAGES_BYTES:
-        more = consumer.consume(CONSUME_MESSAGES, 0)
+        more = consumer.consume(CONSUME_MESSAGES, gather)
+        gather = 0.0
         if not more:
             break
         messages += more

@@ -38,6 +38,8 @@ from storelog.projector.throttle import Throttle
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
+# What the relay sent together comes within that, a watermark too: it is written in one batch.
+GATHER_SECONDS = 0.004
 # While a batch is written, new records are collected so often, unless the next is full.
 GLANCE_SECONDS = 0.003
 MAX_BACK_OFF_SECONDS = 5.0
@@ -128,7 +130,8 @@ class Projector:
         is_writing = self._lanes is not None and self._lanes.is_writing
         is_polled = self._lanes is None or not (self._lanes.is_full or self._lanes.has_next())
         if is_polled:
-            for message in poll(consumer, 0 if is_writing else POLL_SECONDS):
+            seconds, gather = (0.0, 0.0) if is_writing else (POLL_SECONDS, GATHER_SECONDS)
+            for message in poll(consumer, seconds, gather):
                 self._receive(message)
         # Partitions may have come or gone meanwhile.
         if self._lanes is None:

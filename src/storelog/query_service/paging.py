@@ -20,7 +20,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from storelog.errors import InvalidFields
 
-FIRST_WINDOW = timedelta(seconds=1)
+# Six orders of a shop that takes 200 a second; a quiet one has an empty window more.
+FIRST_WINDOW = timedelta(milliseconds=32)
 # After an empty window: so long as nothing was found the next one may hold a page; later there is
 # a gap, such as a night, with the next page right behind it.
 WIDEN_BY, WIDEN_GAP_BY = 32, 1.5

@@ -51,11 +51,18 @@ class Publisher:
         self._lock = threading.Lock()
         self._is_closed = False
 
-    async def publish(self, events: Sequence[Envelope], lanes: tuple[int, ...]) -> tuple[int, ...]:
-        """Send the events; return the last position in each lane. Raises Unavailable."""
-        return await asyncio.to_thread(self._publish, events, lanes)
+    async def publish(
+        self, events: Sequence[Envelope], lanes: tuple[int, ...], *, is_announced: bool = False
+    ) -> tuple[int, ...]:
+        """Send the events; return the last position in each lane. Raises Unavailable.
 
-    def _publish(self, events: Sequence[Envelope], lanes: tuple[int, ...]) -> tuple[int, ...]:
+        `is_announced`: with a watermark, which is acknowledged when they are.
+        """
+        return await asyncio.to_thread(self._publish, events, lanes, is_announced=is_announced)
+
+    def _publish(
+        self, events: Sequence[Envelope], lanes: tuple[int, ...], *, is_announced: bool
+    ) -> tuple[int, ...]:
         last = list(lanes)
         spans = tracing.BatchSpans("producer", time.time_ns()) if tracing.is_on() else None
         for event in events:
@@ -72,6 +79,8 @@ class Publisher:
                 record_headers(event, aggregate, last[lane], span),
             )
             last[lane] = event.position
+        if is_announced:
+            self.announce(events[-1], events[-1].position, tuple(last))
         try:
             self._settle()
         except Unavailable as error:
@@ -89,7 +98,7 @@ class Publisher:
         lanes: tuple[int, ...],
         read_at: datetime | None = None,
     ) -> None:
-        """Send a watermark to every lane: everything up to `position` is in Kafka.
+        """Send a watermark to every lane: where in it everything up to `position` ends.
 
         `read_at`: when the log was read and had nothing beyond it, if it was. Does not wait:
         whether it has arrived is found out by the next `publish` or `settle`. Raises Unavailable.

@@ -1,7 +1,7 @@
 """The relay: every event of the log to Kafka, in order, at least once.
 
-One is active at a time (an advisory lock on its connection). It reads above its cursor, sends,
-waits for all acknowledgements, moves the cursor, and announces a watermark; after a crash it
+One is active at a time (an advisory lock on its connection). It reads above its cursor, sends the
+events and a watermark, waits for all acknowledgements, and moves the cursor; after a crash it
 repeats at most one batch. Nothing is published that was not committed.
 Next: projector/projector.py
 """
@@ -126,7 +126,6 @@ class Relay:
                 await cursors.move(connection, cursor, moved)
                 cursor = self._cursor = moved
                 self._has_led = True
-                publisher.announce(newest, cursor.position, cursor.lanes)
                 if time.monotonic() >= self._check_at:
                     await self._check_kafka(connection)
                 reading = following
@@ -161,7 +160,7 @@ async def _send(
     """
     events, following = reading.events, Reading((), is_full=False)
     with measures.PUBLISH.timing():
-        sending = asyncio.create_task(publisher.publish(events, cursor.lanes))
+        sending = asyncio.create_task(publisher.publish(events, cursor.lanes, is_announced=True))
         try:
             if reading.is_full:
                 last = events[-1].position
