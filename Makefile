@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 
 .PHONY: help install up test test-retail test-pgadmin torture hostile siege fuzz postman generate schema
-.PHONY: docs audit check bench test-again
+.PHONY: docs audit check bench bench-memory test-again
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 

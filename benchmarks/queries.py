@@ -23,7 +23,7 @@ from storelog.projector.checkpoints import CHECKPOINTS
 from support.system import System
 
 CONNECTIONS = 16
-CLIENTS = 4
+THREADS = 4
 # A Spring Boot service of the same domain: a list of 201 customers 114 times a second.
 REFERENCE = 114
 # So few that each has more than a page of the fewest orders.
@@ -52,15 +52,17 @@ def measure(report: Report, stage: Stage, seconds: float, sizes: tuple[int, int]
         reads = {**READS, "50 orders of a range": (_range(model["orderDate"]), 50)}
         found: dict[str, list[Outcome]] = {name: [] for name in reads}
         filled = 1
-        with stage.paused(system, "relay", "projector"), stage.using(system) as use:
-            for size in sizes:
-                _fill(system.mongo, model, filled, size)
-                filled = size
-                stage.wait_idle("mongodb")
-                for name, (path, items) in reads.items():
-                    found[name].append(_answers(system, path, items, seconds))
+        with stage.paused(system, "relay", "projector"):
+            with stage.using(system) as use:
+                for size in sizes:
+                    _fill(system.mongo, model, filled, size)
+                    filled = size
+                    if not stage.wait_idle("mongodb"):
+                        report.notes.append(f"the MongoDB server was still busy, {size:,} orders")
+                    for name, (path, items) in reads.items():
+                        found[name].append(_answers(system, path, items, seconds))
             bare = {name: _bare(system.mongo, find, seconds / 3) for name, find in _finds(model)}
-    report.note_use("reads, and filling", use.cpu_percent, use.memory_mb)
+    report.note_use("reads, filling, and rests", use.cpu_percent, use.memory_mb)
     for name, (few, many) in found.items():
         goal = 3 * REFERENCE
         of, what = f"/s, with {sizes[0]:,} orders", f"{name}, {sizes[1]:,} orders"
@@ -80,9 +82,10 @@ def _finds(model: Document) -> Iterator[tuple[str, tuple[str, Document]]]:
 
 
 def _bare(database: Database[Document], find: tuple[str, Document], seconds: float) -> float:
-    """Return how often a second a server answers the find, to as many clients as it needs."""
+    """Return how often a second a server answers the find to some threads of one client."""
     collection, wanted = find
-    until = time.monotonic() + seconds
+    began = time.monotonic()
+    until = began + seconds
 
     def ask() -> int:
         asked = 0
@@ -91,10 +94,9 @@ def _bare(database: Database[Document], find: tuple[str, Document], seconds: flo
             asked += 1
         return asked
 
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return (
-            sum(client.result() for client in [pool.submit(ask) for _ in range(CLIENTS)]) / seconds
-        )
+    with ThreadPoolExecutor(THREADS) as pool:
+        asked = sum(thread.result() for thread in [pool.submit(ask) for _ in range(THREADS)])
+    return asked / (time.monotonic() - began)
 
 
 def _range(newest: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import uvloop
 TICK_SECONDS = 0.002
 LAST_ANSWER_SECONDS = 30.0
 OPENED_AT_ONCE = 200
+SPARE_FILES = 200
 # A service limits the connections of one address: these are several clients.
 ADDRESSES = 4
 
@@ -23,13 +25,14 @@ class Flood:
     """What a flood saw; times in seconds from the moment that a request was sent.
 
     `bare`: refusals without `Retry-After`; `lost`: connections that ended; `made`: the `Location`
-    of each 201; `seconds`: from the first request to the last answer.
+    of each 201; `seconds`: from the first request to the last answer; `sent`: requests.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
     accepted: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
+    sent: int = 0
     bare: int = 0
     lost: int = 0
     seconds: float = 0.0
@@ -105,6 +108,7 @@ def flood(
     to = address.hostname or "", address.port or 0
     head = f"POST /orders HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/json\r\n"
     request = head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content
+    _allow_files(connections + SPARE_FILES)
     seen = Flood()
     idle: list[_Connection] = []
 
@@ -121,9 +125,11 @@ def flood(
         began, offered = time.perf_counter(), 0
         while (passed := time.perf_counter() - began) < seconds:
             due = int(passed * rate) - offered
-            for _ in range(min(due, len(idle))):
+            ready = min(due, len(idle))
+            for _ in range(ready):
                 idle.pop().send(request)
             offered += due
+            seen.sent += ready
             look()
             await asyncio.sleep(TICK_SECONDS)
         async with asyncio.timeout(LAST_ANSWER_SECONDS):
@@ -137,3 +143,9 @@ def flood(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
     return seen
+
+
+def _allow_files(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

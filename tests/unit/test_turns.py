@@ -13,6 +13,8 @@ from storelog.web.connections import Connections
 from storelog.web.protocol import LimitedProtocol
 from storelog.web.turns import MAX_BEGUN, Turns
 
+# uvloop reads so many bytes at once.
+PIECE = 256_000
 FLOOD = 4 * MAX_BEGUN + 1
 
 
@@ -88,13 +90,13 @@ class Held(Turns):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __getitem__(self, number: int) -> Any:
+        """Return a connection that waits."""
+        return self._waiting[number].__self__  # type: ignore[attr-defined]
+
     def come(self) -> None:
         """Begin what has waited longest."""
         self._waiting.popleft()()
-
-    def cut_off(self) -> None:
-        """End the connection that has waited longest."""
-        self._waiting[0].__self__.cut_off()  # type: ignore[attr-defined]
 
 
 @contextlib.asynccontextmanager
@@ -135,6 +137,7 @@ def test_a_request_that_was_put_off_is_answered_whole() -> None:
                     # It is not read on meanwhile: one piece waits, and has one turn.
                     await asyncio.sleep(0.01)
                     assert len(held) == 1
+                    assert len(held[0]._unbegun) <= PIECE
                     held.come()
                 head = await reader.readuntil(b"\r\n\r\n")
                 assert head.startswith(b"HTTP/1.1 204 ")
@@ -153,10 +156,27 @@ def test_who_has_gone_when_the_turn_comes_is_passed_over() -> None:
             _, writer = await asyncio.open_connection(*address)
             writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             await held.came.wait()
-            held.cut_off()
+            held[0].cut_off()
             held.come()
             await asyncio.sleep(0.05)
             writer.close()
         assert (bodies, failed) == ([], [])
 
     run(gone())
+
+
+def test_what_was_put_off_is_answered_before_the_service_stops() -> None:
+    async def stops() -> None:
+        held, bodies = Held(), list[bytes]()
+        async with served(held, bodies) as address:
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await held.came.wait()
+            held[0].shutdown()
+            assert (await reader.read()).startswith(b"HTTP/1.1 204 ")
+            # Its turn comes all the same.
+            held.come()
+            writer.close()
+        assert bodies == [b""]
+
+    run(stops())

@@ -27,9 +27,9 @@ from storelog.errors import Conflict, OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 
 # Of the second in which what cannot be done is refused: how long a command waits to be taken, and
-# by when it is decided and on its way to PostgreSQL.
-TAKEN_WITHIN_SECONDS = 0.7
-SENT_WITHIN_SECONDS = 0.85
+# how long until it is decided. In between is time for a new connection to PostgreSQL.
+TAKEN_WITHIN_SECONDS = 0.5
+DECIDED_WITHIN_SECONDS = 0.9
 KEY_WAIT_SECONDS = 10.0
 GATHER_SECONDS = 0.004
 MIN_SPLIT_COMMANDS = 8
@@ -159,6 +159,8 @@ class Pipeline:
     async def _take(self) -> None:
         """Take what waits into the open batch, and decide it, unless others write as well."""
         async with self._decider.lock:
+            # One that is late would leave no time for those that are taken with it.
+            self._refuse_late()
             if not self._may_take():
                 return
             measures.QUEUE_WAIT.observe(time.monotonic() - self._queue[0].queued_at)
@@ -191,8 +193,8 @@ class Pipeline:
         return 0 if self._writing or waiting < MIN_SPLIT_COMMANDS else waiting // 2
 
     async def _decide(self, taken: list[Waiting]) -> None:
-        sent_by = self._open.waiting[0].queued_at + SENT_WITHIN_SECONDS
-        async with asyncio.timeout(sent_by - time.monotonic()):
+        decided_by = self._open.waiting[0].queued_at + DECIDED_WITHIN_SECONDS
+        async with asyncio.timeout(decided_by - time.monotonic()):
             reader = await self._connect()
             batch = self._open.batch
             if batch is None:
@@ -277,11 +279,14 @@ class Pipeline:
         """End waits that are over: 503 within a second of what was not sent, else not known."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = time.monotonic()
-            while self._queue and self._queue[0].queued_at < now - TAKEN_WITHIN_SECONDS:
-                fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
-            if self._is_open_since(SENT_WITHIN_SECONDS) and not self._decider.lock.locked():
+            self._refuse_late()
+            if self._is_open_since(DECIDED_WITHIN_SECONDS) and not self._decider.lock.locked():
                 self._give_up(Unavailable("Overloaded.", slug="overloaded"))
             written = self._written.waiting if self._written and self._writing else []
-            late = [w for w in written if w.queued_at < now - self._deadline]
+            late = [w for w in written if w.queued_at < time.monotonic() - self._deadline]
             fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))
+
+    def _refuse_late(self) -> None:
+        late = time.monotonic() - TAKEN_WITHIN_SECONDS
+        while self._queue and self._queue[0].queued_at < late:
+            fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))

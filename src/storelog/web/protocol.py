@@ -88,9 +88,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _begin_late(self) -> None:
         data, self._unbegun = self._unbegun, b""
-        if self.transport.is_closing():
+        if not data or self.transport.is_closing():
             return
-        self._begin(data)
+        try:
+            self._begin(data)
+        except BaseException:
+            # As the loop does with a connection that fails while it is read.
+            self.transport.abort()
+            raise
         if not self.flow.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -111,6 +116,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         # A stream does not end by itself: every stream of the process waits for this.
         self.app_state["stopping"].set()
+        # What was read is answered.
+        self._begin_late()
         super().shutdown()
 
     def on_message_begin(self) -> None:
@@ -185,6 +192,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
         `now` is the loop's time in seconds.
         """
+        if self._unbegun:
+            return
         if self._deaf_since is not None and now - self._deaf_since > DEAF_SECONDS:
             self.transport.abort()
         since = self._head_since
