@@ -99,9 +99,12 @@ class Held(Turns):
         self._waiting.popleft()()
 
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
 @contextlib.asynccontextmanager
-async def served(held: Held, bodies: list[bytes]) -> AsyncIterator[tuple[str, int]]:
-    """Serve an application that keeps the bodies it is sent; yield the address."""
+async def served(held: Held, bodies: list[bytes]) -> AsyncIterator[Streams]:
+    """Serve an application that keeps the bodies it is sent; yield a connection to it."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         body, goes_on = b"", True
@@ -118,15 +121,20 @@ async def served(held: Held, bodies: list[bytes]) -> AsyncIterator[tuple[str, in
     server = await asyncio.get_running_loop().create_server(
         lambda: kind(config, ServerState(), {"stopping": asyncio.Event()}), "127.0.0.1", 0
     )
-    async with server:
-        yield server.sockets[0].getsockname()
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    try:
+        yield reader, writer
+    finally:
+        # What a test that fails leaves unsent would keep the loop from closing.
+        writer.transport.abort()
+        server.close()
+        await server.wait_closed()
 
 
 def test_a_request_that_was_put_off_is_answered_whole() -> None:
     async def put_off() -> None:
         held, bodies = Held(), list[bytes]()
-        async with served(held, bodies) as address:
-            reader, writer = await asyncio.open_connection(*address)
+        async with served(held, bodies) as (reader, writer):
             for number in range(2):
                 writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
                 writer.write(b"%d" % number * 300_000)
@@ -142,7 +150,6 @@ def test_a_request_that_was_put_off_is_answered_whole() -> None:
                 head = await reader.readuntil(b"\r\n\r\n")
                 assert head.startswith(b"HTTP/1.1 204 ")
             assert bodies == [b"0" * 300_000, b"1" * 300_000]
-            writer.close()
 
     run(put_off())
 
@@ -152,14 +159,12 @@ def test_who_has_gone_when_the_turn_comes_is_passed_over() -> None:
         failed: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
         held, bodies = Held(), list[bytes]()
-        async with served(held, bodies) as address:
-            _, writer = await asyncio.open_connection(*address)
+        async with served(held, bodies) as (_, writer):
             writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             await held.came.wait()
             held[0].cut_off()
             held.come()
             await asyncio.sleep(0.05)
-            writer.close()
         assert (bodies, failed) == ([], [])
 
     run(gone())
@@ -168,15 +173,13 @@ def test_who_has_gone_when_the_turn_comes_is_passed_over() -> None:
 def test_what_was_put_off_is_answered_before_the_service_stops() -> None:
     async def stops() -> None:
         held, bodies = Held(), list[bytes]()
-        async with served(held, bodies) as address:
-            reader, writer = await asyncio.open_connection(*address)
+        async with served(held, bodies) as (reader, writer):
             writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             await held.came.wait()
             held[0].shutdown()
             assert (await reader.read()).startswith(b"HTTP/1.1 204 ")
             # Its turn comes all the same.
             held.come()
-            writer.close()
         assert bodies == [b""]
 
     run(stops())
