@@ -92,6 +92,9 @@ def test_config_shows_values_with_their_sources_and_masks_secrets() -> None:
 def test_lag_is_zero_once_everything_is_projected(shop: System) -> None:
     shop.new_customer()
     shop.wait_projected()
+    # What is projected was sent; the relay's row says so a moment later.
+    relayed = "SELECT position FROM relay_cursor"
+    wait_for(lambda: shop.sql(relayed)[0]["position"] == shop.written(), "the relay's row", 20)
     lag = json.loads(shop.cli("lag", "--json").stdout)
     assert lag.keys() == {
         "written", "relayed", "projected", "events_behind", "seconds_behind", "dead_letters",

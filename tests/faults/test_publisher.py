@@ -6,21 +6,42 @@ import time
 from dataclasses import replace
 from uuid import uuid4
 
+import pytest
+
 from storelog.config import Settings
 from storelog.envelope import Envelope, utc_now
 from storelog.errors import Unavailable
+from storelog.kafka import watermark_topic
 from storelog.relay.publisher import Publisher
 from support.kafka import headers_of, read_events
 
 EVENTS = 30_000
 
 
+def test_a_watermark_is_sent_before_its_events_are_acknowledged(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a projector makes one batch of has the watermark in it."""
+    publisher = Publisher(settings)
+    sent: list[str] = []
+
+    class Waits:
+        def produce(self, topic: str, *_: object, **__: object) -> None:
+            sent.append(topic.removeprefix(settings.kafka_topic_prefix))
+
+        def flush(self, _: float) -> int:
+            sent.append("acknowledged")
+            return 0
+
+    monkeypatch.setattr(publisher, "_producer", Waits())
+    lanes = asyncio.run(publisher.publish([_event()], (0, 0), is_announced=True))
+    marks = [watermark_topic(settings).removeprefix(settings.kafka_topic_prefix)] * 2
+    assert sent == ["CustomerUpdated", *marks, "acknowledged"]
+    assert max(lanes) == 1
+
+
 def test_no_later_event_is_sent_once_an_earlier_one_was_thrown_away(settings: Settings) -> None:
-    now = utc_now()
-    first = Envelope(
-        1, bytes(32), uuid4(), "customer", 1, 1, "CustomerUpdated", 1, b"{}", now, now, "x"
-    )
-    events = [replace(first, position=n, version=n) for n in range(1, EVENTS + 1)]
+    events = [replace(_event(), position=n, version=n) for n in range(1, EVENTS + 1)]
     publisher = Publisher(settings)
     failures: list[Exception] = []
 
@@ -41,3 +62,10 @@ def test_no_later_event_is_sent_once_an_earlier_one_was_thrown_away(settings: Se
     found = [int(headers_of(record)["position"]) for record in read_events(settings)]
     assert len(found) < EVENTS
     assert found == list(range(1, len(found) + 1))
+
+
+def _event() -> Envelope:
+    now = utc_now()
+    return Envelope(
+        1, bytes(32), uuid4(), "customer", 1, 1, "CustomerUpdated", 1, b"{}", now, now, "x"
+    )

@@ -120,6 +120,24 @@ def test_a_small_page_of_a_busy_shop_reads_about_a_page(settings: Settings) -> N
     assert down == [i for _, i in reversed(there)]
 
 
+def test_the_first_page_of_a_quiet_shop_takes_few_finds(settings: Settings) -> None:
+    """One order an hour: the newest stands alone in the first window, and says nothing yet."""
+    _fill(settings, [BEGIN + n * timedelta(hours=1) for n in range(200)])
+    place = Place(oldest_order=BEGIN, newest_order=BEGIN + timedelta(hours=199))
+    windows = _Windows()
+
+    async def first_page() -> int:
+        async with AsyncMongoClient[dict[str, Any]](
+            settings.mongodb_uri, event_listeners=[windows], tz_aware=True
+        ) as client:
+            view = View(client[database_name(settings)], place)
+            page = await lists.orders(view, {}, Range(), None, LIMIT)
+            return len(page.documents)
+
+    assert asyncio.run(first_page()) == LIMIT
+    assert len(windows.asked) <= 8, windows.asked
+
+
 def test_the_index_that_a_range_of_customers_stands_on_is_made(settings: Settings) -> None:
     ensure_indexes(settings)
     with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:

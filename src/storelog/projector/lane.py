@@ -108,15 +108,24 @@ class Lane:
             return
         self._history.check(mark.position, mark.hash, self._ahead)
         self._history.check_mark(message, mark.position, self._ahead)
-        if mark.position > self._ahead.safe and self.number < len(mark.lanes):
+        # Lanes only grow: one that names fewer is of a relay before.
+        has_lane = len(mark.lanes) >= max(self.number + 1, self._ahead.lanes)
+        if mark.position > self._ahead.safe and has_lane:
             self._marks.append(mark)
             self._mark_places.append((message.topic() or "", message.offset() or 0))
         elif mark.position == self._ahead.safe and mark.readAt is not None:
             self._read_at = mark.readAt
 
     def is_waiting(self) -> bool:
-        """Tell whether the lane waits for a record that was announced, or that others follow."""
-        announced = self._marks[-1].lanes[self.number] if self._marks else 0
+        """Tell whether the lane waits for a record that others follow, or that Kafka has had.
+
+        A relay goes on, or says that it found nothing more, once all is acknowledged: so that is
+        sure of all watermarks but the newest.
+        """
+        newest = len(self._marks) - 1
+        if newest >= 0 and self._marks[newest].readAt is None:
+            newest -= 1
+        announced = self._marks[newest].lanes[self.number] if newest >= 0 else 0
         return self.merge.has_waiting() or announced > self.merge.last
 
     def number_waiting(self, topic: str, *, is_watermark: bool) -> int:

@@ -42,7 +42,7 @@ class Record:
 
 
 class Watermark(msgspec.Struct):
-    """Everything up to `position` is in Kafka; `lanes`: the last position in each lane.
+    """Where everything up to `position` ends; `lanes`: the last position of it in each lane.
 
     `readAt`: when the relay looked for more and found nothing.
     """

@@ -22,9 +22,11 @@ from storelog.errors import InvalidFields
 
 # Six orders of a shop that takes 200 a second; a quiet one has an empty window more.
 FIRST_WINDOW = timedelta(milliseconds=32)
-# After an empty window: so long as nothing was found the next one may hold a page; later there is
-# a gap, such as a night, with the next page right behind it.
-WIDEN_BY, WIDEN_GAP_BY = 32, 1.5
+# After an empty window: so long as hardly anything was found the next one may hold a page, but not
+# days of a shop that was closed; later there is a gap, such as a night, with the next page right
+# behind it.
+WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, timedelta(minutes=1), 3
+WIDEN_GAP_BY, LEAST_GAP = 1.5, timedelta(seconds=1)
 SPARE = 3
 # No key is near the ends of 64 bits, so that one more or less than a part still has room there.
 MAX_PART = 2**62
@@ -139,8 +141,10 @@ class Walk:
 
     def _next(self, window: timedelta, before: int, read: int) -> timedelta:
         """Return how wide a window is that holds what is still wanted, if it is like the last."""
+        if read == before and read < SPARE:
+            return window * (WIDEN_BY if window < WIDE else WIDEN_WIDE_BY)
         if read == before:
-            return window * (WIDEN_GAP_BY if read else WIDEN_BY)
+            return max(LEAST_GAP, window * WIDEN_GAP_BY)
         left = self.wanted - read if read < self.wanted else self.wanted
         # A little more than is wanted costs less than one more window.
         return max(FIRST_WINDOW, window * min(WIDEN_BY, (left + SPARE) / (read - before)))

@@ -24,7 +24,7 @@ from storelog.relay.history import check_history, newest_marks
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import add_partitions
 from storelog.upkeep.fill import Document, Fill
-from storelog.upkeep.rebuild import Builder, freeze_in_turn, opened
+from storelog.upkeep.rebuild import Builder, freeze_in_turn, opened, reached
 from storelog.upkeep.resend import lane_ends
 from storelog.upkeep.sources import Progress, fill_from_log
 
@@ -138,6 +138,8 @@ class _Change:
         for _ in range(TRIES):
             token = await freeze_in_turn(self._home)
             try:
+                # Readers were told of what a relay sent whose row did not follow.
+                position = max(position, await asyncio.to_thread(reached, self._home))
                 await fill_from_log(self._connection, fill, position, self._progress)
                 await asyncio.to_thread(add_partitions, self._settings, self._wanted)
                 ends = await asyncio.to_thread(kafka_watch.ends, self._settings)

@@ -183,9 +183,8 @@ class Builder:
             token = await freeze_in_turn(self._home)
             try:
                 live = sibling(self._home, active)
-                ends = [int(place["position"]) for place in live[CHECKPOINTS].find({})]
-                ends.append(_position(live))
-                await fill_from_log(self._connection, fill, max(ends), self._progress)
+                end = await asyncio.to_thread(reached, self._home)
+                await fill_from_log(self._connection, fill, end, self._progress)
                 await asyncio.to_thread(fill.take_offsets, live)
                 await asyncio.to_thread(switch, self._home, token, name)
             except Fenced:
@@ -247,6 +246,13 @@ async def freeze_in_turn(home: Database[Document]) -> str:
             if time.monotonic() > give_up_at:
                 raise
             await asyncio.sleep(0.5)
+
+
+def reached(home: Database[Document]) -> int:
+    """Return the highest position that the live read model has, in any lane or for readers."""
+    live = sibling(home, pointer_of(home).database)
+    ends = [int(place["position"]) for place in live[CHECKPOINTS].find({})]
+    return max([*ends, _position(live)])
 
 
 def _position(database: Database[Document]) -> int:
