@@ -11,6 +11,19 @@ from storelog.envelope import EVENT_TYPES, KEYS_TOPIC, WATERMARK_TOPIC
 from storelog.errors import CannotRun
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
+# How the topics are fetched where partitions are paused and resumed to keep them abreast.
+FETCHES = {
+    # Some 200 small records of each partition, about as many as may wait; a larger one comes whole.
+    "fetch.message.max.bytes": 65_536,
+    "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
+    "queued.max.messages.kbytes": 4_096,
+    # How soon a queue that was full is filled again: librdkafka would sleep a second.
+    "fetch.queue.backoff.ms": 20,
+    # How long a broker holds a fetch that finds nothing. One resumed meanwhile is not in it, and
+    # waits.
+    "fetch.wait.max.ms": 200,
+    "enable.partition.eof": False,
+}
 
 
 def client_settings(settings: Settings) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Next: projector/lanes.py
 from confluent_kafka import Consumer, Message
 
 from storelog.config import Settings
-from storelog.kafka import MAX_RECORD_BYTES, client_settings
+from storelog.kafka import FETCHES, client_settings
 
 CONSUME_MESSAGES = 250
 MAX_MESSAGES = 500
@@ -20,12 +20,7 @@ _CONSUMER = {
     "heartbeat.interval.ms": 2_000,
     # How soon new partitions are noticed, after the lanes were made more.
     "topic.metadata.refresh.interval.ms": 5_000,
-    "fetch.wait.max.ms": 500,
-    # Small fetches keep partitions, and so lanes, abreast; a larger record still comes whole.
-    "fetch.message.max.bytes": 131_072,
-    "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
-    "queued.max.messages.kbytes": 4_096,
-    "enable.partition.eof": False,
+    **FETCHES,
 }
 
 

@@ -16,7 +16,7 @@ from storelog.config import Settings
 from storelog.envelope import format_time
 from storelog.errors import CannotRun, PoisonRecord
 from storelog.event_codec import lane_of_event
-from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics
+from storelog.kafka import FETCHES, client_settings, event_topics
 from storelog.projector.record import Record, read_record
 from storelog.relay import cursor
 from storelog.upkeep.fill import Fill
@@ -25,13 +25,7 @@ READ_EVENTS = 5_000
 PAUSE_ABOVE = 20_000
 READ_SECONDS = 10.0
 Progress = Callable[[str, int, int], None]
-_CONSUMER = {
-    "enable.auto.commit": False,
-    "fetch.message.max.bytes": 131_072,
-    "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
-    "queued.max.messages.kbytes": 4_096,
-    "enable.partition.eof": False,
-}
+_CONSUMER = {"enable.auto.commit": False, **FETCHES}
 
 
 async def fill_from_log(
