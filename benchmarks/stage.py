@@ -129,9 +129,10 @@ def backlog_rate(position: Callable[[], int], total: int, seconds: float) -> flo
 
 
 def _cpu(name: str, process: psutil.Process) -> float:
-    """Return the CPU seconds of a process, PostgreSQL's with its children (a backend each)."""
+    """Return the CPU seconds of a process, PostgreSQL's with its backends, the ended ones too."""
+    own = process.cpu_times()
     family = [process, *(process.children(recursive=True) if name == "postgresql" else [])]
-    seconds = 0.0
+    seconds = own.children_user + own.children_system if name == "postgresql" else 0.0
     for member in family:
         try:
             times = member.cpu_times()

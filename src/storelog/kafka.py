@@ -19,8 +19,7 @@ FETCHES = {
     "queued.max.messages.kbytes": 4_096,
     # How soon a queue that was full is filled again: librdkafka would sleep a second.
     "fetch.queue.backoff.ms": 20,
-    # How long a broker holds a fetch that finds nothing. One resumed meanwhile is not in it, and
-    # waits.
+    # How long a broker holds a fetch that finds nothing; one resumed meanwhile is not in it.
     "fetch.wait.max.ms": 200,
     "enable.partition.eof": False,
 }
