@@ -23,6 +23,9 @@ from storelog.client.bodies import (
 )
 from storelog.client.live import Change
 from storelog.client.problems import (
+    BehindDeadLetter,
+    ClientClosed,
+    DeadLetter,
     InsufficientStock,
     InvalidRequest,
     NoAnswer,
@@ -34,10 +37,13 @@ from storelog.client.shop import AsyncStorelog
 
 __all__ = [
     "AsyncStorelog",
+    "BehindDeadLetter",
     "Change",
     "Changed",
+    "ClientClosed",
     "Customer",
     "DaySales",
+    "DeadLetter",
     "Event",
     "HistoryEvent",
     "InsufficientStock",

@@ -6,9 +6,11 @@ One client may be used from many threads at once. Next: client/transport.py
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from storelog.client.problems import ClientClosed
 from storelog.client.session import Listing
 from storelog.client.shop import AsyncStorelog
 
@@ -82,6 +84,9 @@ class Storelog:
             wait_seconds=wait_seconds,
             max_in_flight=max_in_flight,
         )
+        self._is_closed = False
+        # What is begun before the end is known to it.
+        self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="storelog-client", daemon=True
@@ -95,13 +100,22 @@ class Storelog:
         self.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread."""
-        if self._loop.is_closed():
-            return
-        self.run(self.shop.transport.close())
+        """Close the connections and end the thread; calls of other threads raise ClientClosed."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(STOP_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_SECONDS)
         self._loop.close()
+
+    async def _end(self) -> None:
+        await self.shop.transport.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     @property
     def position(self) -> int:
@@ -113,10 +127,16 @@ class Storelog:
         self.shop.position = position
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what a call of `shop` gives; an interrupt ends the call."""
-        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Return what a call of `shop` gives; an interrupt ends the call. Raises ClientClosed."""
+        with self._lock:
+            if self._is_closed:
+                work.close()
+                raise ClientClosed
+            running = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return running.result()
+        except CancelledError as error:
+            raise ClientClosed from error
         finally:
             running.cancel()
 

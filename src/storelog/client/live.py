@@ -11,8 +11,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from storelog.client.problems import NoAnswer, Problem
+from storelog.client.problems import ClientClosed, NoAnswer, Problem
 from storelog.client.session import Session
+from storelog.client.transport import no_answer
 
 # The service sends a heart-beat every 10 s.
 SILENCE_SECONDS = 30.0
@@ -39,30 +40,41 @@ class Live(Session):
         """Yield the changes of the topics (all without any) above a position, else from now on.
 
         Goes on for ever, and connects again where a connection ends. Raises Problem for a request
-        that is refused, NoAnswer when there is no connection for as long as there is patience.
+        that is refused, NoAnswer when there is no connection for as long as there is patience,
+        ClientClosed.
         """
         loop = asyncio.get_running_loop()
         query = {"topics": ",".join(topics)} if topics else {}
         place = _Place(after)
         wait, heard_at = FIRST_WAIT_SECONDS, loop.time()
         while True:
+            has_heard = False
             try:
                 async with self.transport.stream(
-                    self._query_url, "/live", query, place.headers(), SILENCE_SECONDS
+                    self._query_url,
+                    "/live",
+                    query,
+                    place.headers(),
+                    answer_seconds=heard_at + self.transport.patience - loop.time(),
+                    silence_seconds=SILENCE_SECONDS,
                 ) as response:
                     async for line in response.content:
-                        wait, heard_at = FIRST_WAIT_SECONDS, loop.time()
+                        wait, has_heard = FIRST_WAIT_SECONDS, True
                         change = place.read(line)
                         if change is not None:
                             yield change
                 trouble: Exception = NoAnswer("the stream ended")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                trouble = NoAnswer(f"{self._query_url} does not answer: {error!r}")
+                if self.transport.is_closed:
+                    raise ClientClosed from error
+                trouble = NoAnswer(no_answer(self._query_url, error))
             except Problem as problem:
                 if problem.status not in (429, 502, 503, 504):
                     raise
                 trouble = problem
-            if loop.time() - heard_at > self.transport.patience:
+            if has_heard:
+                heard_at = loop.time()
+            if loop.time() + wait - heard_at > self.transport.patience:
                 raise trouble
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_WAIT_SECONDS)

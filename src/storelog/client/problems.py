@@ -5,9 +5,11 @@
     │   ├── InvalidRequest     400, 422: `errors` names each field with its pointer
     │   ├── ThingNotFound      404
     │   ├── InsufficientStock  409: `products` says what was asked and what there is
-    │   └── VersionIsStale     412: `current_version`
+    │   ├── VersionIsStale     412: `current_version`
+    │   └── BehindDeadLetter   503: `dead_letter` is what the read would wait for in vain
     └── CannotRun
-        └── NoAnswer           nothing answered in time
+        ├── NoAnswer           nothing answered in time
+        └── ClientClosed       the client was closed before or during the call
 
 Next: client/bodies.py
 """
@@ -32,6 +34,13 @@ class Shortage(msgspec.Struct, frozen=True, rename="camel"):
     available: int
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that the read model cannot take in: its place in the log, and whose it is."""
+
+    position: int
+    aggregate: str
+
+
 class _Document(msgspec.Struct, rename="camel"):
     type: str = "about:blank"
     title: str = ""
@@ -40,6 +49,7 @@ class _Document(msgspec.Struct, rename="camel"):
     errors: list[FieldError] = []
     products: list[Shortage] = []
     current_version: int = 0
+    dead_letter: DeadLetter | None = None
 
 
 class Problem(StorelogError):
@@ -83,6 +93,24 @@ class VersionIsStale(Problem):
         self.current_version = document.current_version
 
 
+class BehindDeadLetter(Problem):
+    """What the read waits for does not come before an operator settles a dead letter.
+
+    The client raises it at once: to send the read again is useless.
+    """
+
+    def __init__(self, status: int, document: _Document, raw: bytes, letter: DeadLetter) -> None:
+        super().__init__(status, document, raw)
+        self.dead_letter = letter
+
+
+class ClientClosed(CannotRun):
+    """The client is closed; what it was doing may have been done or not."""
+
+    def __init__(self) -> None:
+        super().__init__("This client is closed; make a new one.")
+
+
 class NoAnswer(CannotRun):
     """Nothing answered, or nothing that could be used, for as long as the client has patience."""
 
@@ -106,5 +134,7 @@ def read_problem(status: int, raw: bytes) -> Problem:
         # A proxy in between answered, not a service.
         document = _Document(detail=raw[:200].decode("utf-8", "replace"))
     slug = document.type.rpartition("/")[2]
+    if slug == "not-caught-up" and document.dead_letter is not None:
+        return BehindDeadLetter(status, document, raw, document.dead_letter)
     kind = _BY_SLUG.get(slug) or _BY_STATUS.get(status) or Problem
     return kind(status, document, raw)

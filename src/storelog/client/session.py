@@ -25,7 +25,8 @@ class Session:
 
     `position` is the newest that this client's commands were given. Reads ask for everything up to
     it, so it may be handed on to another client, whose reads then hold the same. A method raises
-    Problem for a refusal, and NoAnswer when nothing has answered for `patience_seconds`.
+    Problem for a refusal, NoAnswer when nothing has answered for `patience_seconds`, and
+    ClientClosed after `close`.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Session:
         headers = {}
         if is_waiting and self.position:
             headers["Storelog-Wait-For"] = str(self.position)
-            headers["Prefer"] = f"wait={self._wait_seconds}"
+            # A read that waits longer than there is patience would never be answered.
+            seconds = min(self._wait_seconds, int(self.transport.patience))
+            headers["Prefer"] = f"wait={seconds}"
         return await self.transport.call(
             "GET", self._query_url, path, query=_query(asked or {}), headers=headers
         )
