@@ -1,0 +1,157 @@
+"""The client's limits: no call outlasts its patience, and nothing hopeless is tried again."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from storelog.client import (
+    AsyncStorelog,
+    BehindDeadLetter,
+    ClientClosed,
+    Line,
+    NoAnswer,
+    Storelog,
+)
+from support.script import ORDER, Script, done, problem, run
+
+
+async def list_one(shop: AsyncStorelog) -> None:
+    await shop.list_orders().next_page()
+
+
+async def follow(shop: AsyncStorelog) -> None:
+    async for _ in shop.follow("orders"):
+        return
+
+
+async def read_many(shop: AsyncStorelog) -> None:
+    await asyncio.gather(*(shop.get_order(1) for _ in range(9)))
+
+
+Act = Callable[[AsyncStorelog], Coroutine[Any, Any, Any]]
+CALLS: dict[str, Act] = {
+    "a command": lambda shop: shop.create_customer("Ann", "a@b"),
+    "a read": lambda shop: shop.get_order(1),
+    "a list": list_one,
+    "the changes": follow,
+    "many at once": read_many,
+}
+
+
+@asynccontextmanager
+async def silent_server(says: bytes) -> AsyncIterator[str]:
+    """Accept every connection, send a byte of `says` every 50 ms, and never finish."""
+    talking: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talking.add(asyncio.current_task())  # type: ignore[arg-type]
+        try:
+            for byte in says:
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.05)
+            await reader.read()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in talking:
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "says",
+    [b"", b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 400, b"HTTP/1.1 503 Busy\r\n" + b"x" * 400],
+    ids=["nothing", "a slow answer", "a slow problem"],
+)
+def test_no_call_takes_longer_than_its_patience(call: str, says: bytes) -> None:
+    async def go() -> float:
+        async with (
+            silent_server(says) as url,
+            AsyncStorelog(url, url, patience_seconds=0.5, max_in_flight=2) as shop,
+        ):
+            began = time.monotonic()
+            with pytest.raises(NoAnswer):
+                await CALLS[call](shop)
+            return time.monotonic() - began
+
+    assert asyncio.run(go()) < 2.5
+
+
+def test_a_read_waits_for_no_longer_than_there_is_patience() -> None:
+    script = Script(done(ORDER, 41, 201), done(ORDER, 99))
+
+    async def act(shop: AsyncStorelog) -> None:
+        await shop.place_order(7, [Line(1, 3)])
+        await shop.get_order(3)
+
+    run(script, act, patience=3.5)
+    assert script.asked[1].headers["Prefer"] == "wait=3"
+
+
+def test_a_read_behind_a_dead_letter_is_not_sent_again() -> None:
+    letter = {"position": 7, "aggregate": "order-3"}
+    hopeless = problem(503, "not-caught-up", "1", waitedFor=9, position=8, deadLetter=letter)
+    script = Script(hopeless)
+    with pytest.raises(BehindDeadLetter) as caught:
+        run(script, lambda shop: shop.get_order(3))
+    assert len(script.asked) == 1
+    assert (caught.value.dead_letter.position, caught.value.dead_letter.aggregate) == (7, "order-3")
+    script = Script(problem(503, "not-caught-up", "0", waitedFor=9, position=8), done(ORDER))
+    run(script, lambda shop: shop.get_order(3))
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_closed_client_says_that_it_is_closed(call: str) -> None:
+    async def go() -> None:
+        shop = AsyncStorelog("http://127.0.0.1:9", "http://127.0.0.1:9")
+        await shop.transport.close()
+        with pytest.raises(ClientClosed):
+            await CALLS[call](shop)
+
+    asyncio.run(go())
+
+
+def test_closing_a_client_ends_the_calls_of_other_threads() -> None:
+    raised: list[BaseException] = []
+    is_asked = threading.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_asked.set()
+        await reader.read()
+        writer.close()
+
+    def call(shop: Storelog) -> None:
+        try:
+            shop.get_order(1)
+        except ClientClosed as error:
+            raised.append(error)
+
+    async def go() -> None:
+        async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            shop = Storelog(url, url)
+            thread = threading.Thread(target=call, args=(shop,))
+            thread.start()
+            assert await asyncio.to_thread(is_asked.wait, 10)
+            await asyncio.to_thread(shop.close)
+            await asyncio.to_thread(thread.join, 10)
+            assert not thread.is_alive()
+            for closed in (shop.get_order, shop.delete_order):
+                with pytest.raises(ClientClosed):
+                    closed(1)
+            shop.close()
+
+    asyncio.run(go())
+    assert len(raised) == 1
