@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,7 +17,8 @@ from storelog.client import (
     Storelog,
     ThingNotFound,
     VersionIsStale,
-)from support.script import ANN, DROP, ORDER, Script, done, problem, run
+)
+from support.script import ANN, DROP, ORDER, Script, done, problem, run
 
 
 @pytest.mark.parametrize(
