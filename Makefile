@@ -4,8 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 AUDIT := .venv-audit
 
-.PHONY: help install up test test-retail test-pgadmin torture hostile siege fuzz postman generate schema
-.PHONY: docs audit check bench bench-memory test-again
+# A test's folder says which target runs it.
+UNIT := tests/test_tidy.py tests/unit
+NEAR := tests/contract tests/integration
+FAR := tests/faults tests/fuzz tests/hostile tests/e2e
+PYTEST := $(BIN)/python -m pytest --durations=20 -m "not retail and not pgadmin and not siege"
+# With RETRY=1 the tests that failed, and nothing else that went wrong, have a second try.
+again = $(if $(RETRY),|| { [ $$? -eq 1 ] && $(PYTEST) --last-failed --last-failed-no-failures none $(1); })
+
+.PHONY: help install up unit test test-all test-again test-retail test-pgadmin torture hostile siege
+.PHONY: fuzz postman generate schema docs audit check bench bench-memory
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -19,17 +27,23 @@ install: $(VENV)/.installed ## prepare .venv with everything
 up: install ## start everything
 	@$(BIN)/storelog up
 
-test: install ## run every test, starting what it needs
-	$(BIN)/python -m pytest -m "not retail and not pgadmin and not siege" --durations=10
+unit: install ## pure tests, no process, no network: half a minute
+	$(PYTEST) -q $(UNIT)
+
+test: install ## what a change must pass: unit, contract, integration
+	$(PYTEST) $(UNIT) $(NEAR) $(call again,$(UNIT) $(NEAR))
+
+test-all: install ## what `make test` leaves out: faults, fuzzing, hostile clients, end to end
+	$(PYTEST) $(FAR) $(call again,$(FAR))
+
+test-again: install ## only the tests that failed the last time
+	$(PYTEST) --last-failed --last-failed-no-failures none
 
 test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 	$(BIN)/python -m pytest -m pgadmin -s
 
 test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names the file)
 	$(BIN)/python -m pytest -m retail -s
-
-test-again: install ## only the tests that failed the last time
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not retail and not pgadmin and not siege"
 
 torture: install ## faults for MINUTES=10, from SEED=N or a new one
 	$(BIN)/storelog torture --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
@@ -69,7 +83,7 @@ generate: install ## write the files that are made from the code
 schema: install ## draw docs/schema.md from a migrated PostgreSQL
 	$(BIN)/python -m generate.schema
 
-check: install audit ## format, lint, types, layers, tidy, dependencies
+check: install ## format, lint, types, layers, tidy
 	$(BIN)/ruff format --check src tests generate audit benchmarks
 	$(BIN)/ruff check src tests generate audit benchmarks
 	$(BIN)/mypy

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,35 @@ from hypothesis import settings as hypothesis_settings
 from storelog.config import Settings
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
+from support.pure import watched
 from support.system import System, trade
 
 # A busy machine is slow, which says nothing about a rule.
 hypothesis_settings.register_profile("storelog", deadline=None)
 hypothesis_settings.load_profile("storelog")
 
+UNIT = Path(__file__).parent / "unit"
 RETAIL_FILE = os.environ.get("STORELOG_TEST_RETAIL_FILE")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """Let SIGINT reach the processes of the tests, where the run itself ignores it.
+
+    A shell starts what is put in the background with SIGINT ignored, and children inherit it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def pure(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test in tests/unit that starts a process or uses a socket."""
+    if UNIT not in request.path.parents:
+        yield
+        return
+    with watched() as seen:
+        yield
+    assert not seen, "a unit test starts no process and uses no network: tests/integration may"
 
 
 @pytest.fixture(scope="session")

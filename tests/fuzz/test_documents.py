@@ -16,7 +16,7 @@ from support.system import System
 
 pytestmark = pytest.mark.fuzz
 
-SECONDS = os.environ.get("STORELOG_FUZZ_SECONDS", "180")
+SECONDS = os.environ.get("STORELOG_FUZZ_SECONDS", "60")
 SEED = os.environ.get("STORELOG_FUZZ_SEED", "1")
 CHECKS = [
     "status_code_conformance",

@@ -1,9 +1,6 @@
-"""The docs site builds without a warning, and its generated pages leave nothing out."""
+"""The generated pages of the docs site leave nothing out."""
 
-import subprocess
-import sys
 from dataclasses import fields
-from pathlib import Path
 
 import typer
 
@@ -12,19 +9,6 @@ from generate.events import PAYLOADS
 from storelog.cli.main import app
 from storelog.config import Settings
 from storelog.web.problems import TITLES
-
-ROOT = Path(__file__).parents[2]
-
-
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING  -" not in done.stderr
-    assert "unrecognized relative link" not in done.stderr
-    assert "not included in the" not in done.stderr, "a page that the navigation lacks"
-    for page in ("tutorial", "reference/cli", "reference/problems", "architecture", "kafka"):
-        assert (tmp_path / page / "index.html").is_file()
 
 
 def test_the_generated_reference_has_everything() -> None:
