@@ -119,9 +119,10 @@ def test_what_is_not_json_is_400_or_415(commands: Client) -> None:
     "headers",
     [
         {"If-Match": "1"},
-        {"If-Match": '"0"'},
-        {"If-Match": 'W/"1"'},
-        {"If-Match": '"1", "2"'},
+        {"If-Match": ""},
+        {"If-Match": "W/1"},
+        {"If-Match": '"1" "2"'},
+        {"If-Match": '"1", *'},
         {"Idempotency-Key": "a b"},
         {"Idempotency-Key": "x" * 256},
         {"Idempotency-Key": ""},

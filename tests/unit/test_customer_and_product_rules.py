@@ -29,7 +29,12 @@ def test_an_update_that_changes_nothing_is_an_event_and_a_version() -> None:
     assert customers.evolve(ANN, customers.decide(command, ANN, NOW)).version == 5
 
 
-@pytest.mark.parametrize("command", [UpdateCustomer(1, "B", "b@c", None, 3), DeleteCustomer(1, 3)])
+OTHERS = frozenset((3, 9))
+
+
+@pytest.mark.parametrize(
+    "command", [UpdateCustomer(1, "B", "b@c", None, OTHERS), DeleteCustomer(1, OTHERS)]
+)
 def test_a_stale_version_of_a_customer_is_refused(
     command: UpdateCustomer | DeleteCustomer,
 ) -> None:
@@ -38,8 +43,17 @@ def test_a_stale_version_of_a_customer_is_refused(
     assert refusal.value.facts == {"currentVersion": 4}
 
 
-@pytest.mark.parametrize("command", [UpdateProduct(1, "B", Decimal(1), 1, 9), DeleteProduct(1, 9)])
-def test_a_stale_version_of_a_product_is_refused(command: UpdateProduct | DeleteProduct) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        UpdateProduct(1, "B", Decimal(1), 1, OTHERS),
+        AdjustStock(1, -1_000_000, "counted", OTHERS),
+        DeleteProduct(1, frozenset()),
+    ],
+)
+def test_a_stale_version_of_a_product_is_refused(
+    command: UpdateProduct | AdjustStock | DeleteProduct,
+) -> None:
     with pytest.raises(StaleVersion):
         products.decide(command, PEN, NOW)
 

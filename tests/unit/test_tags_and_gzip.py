@@ -23,7 +23,7 @@ def chosen(body: bytes, headers: tuple[tuple[str, str], ...] = (), **asked: str)
 
 
 @pytest.mark.parametrize(
-    "wanted", ['"3"', 'W/"3"', '"1", "3"', ' W/"x,y" ,"3" ', "*"]
+    "wanted", ['"3"', 'W/"3"', '"1", "3"', ' W/"x,y" ,, "3" ,', "*"]
 )  # fmt: skip
 def test_what_the_client_has_is_304_with_the_headers_and_no_body(wanted: str) -> None:
     answer = chosen(SMALL, TAGGED, if_none_match=wanted)
@@ -33,13 +33,35 @@ def test_what_the_client_has_is_304_with_the_headers_and_no_body(wanted: str) ->
     assert {"Vary", "Cache-Control"} <= said.keys()
 
 
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [('"3-gzip"', '"3-gzip"'), ('W/"3-gzip"', '"3-gzip"'), ('"3-gzip", "3"', '"3"')],
+)
+def test_a_304_names_the_form_that_the_client_has(wanted: str, named: str) -> None:
+    for accepted in ("identity", "gzip"):
+        answer = chosen(LARGE, TAGGED, if_none_match=wanted, accept_encoding=accepted)
+        assert (answer.status, dict(answer.headers)["ETag"]) == (304, named)
+
+
+def test_a_list_of_tags_costs_what_its_length_costs() -> None:
+    for endless in (" " * 60_000 + "x", '"3",' * 15_000 + "x", "," * 60_000):
+        with pytest.raises(Malformed):
+            chosen(SMALL, TAGGED, if_none_match=endless)
+
+
+def test_the_weak_tag_of_a_compressed_body_has_no_suffix() -> None:
+    plain, packed = chosen(LARGE), chosen(LARGE, accept_encoding="gzip")
+    assert dict(packed.headers)["ETag"] == dict(plain.headers)["ETag"]
+    assert dict(packed.headers)["ETag"].startswith("W/")
+
+
 @pytest.mark.parametrize("wanted", ['"4"', 'W/"33"', '"x3"', '""'])
 def test_what_the_client_lacks_is_sent_whole(wanted: str) -> None:
     answer = chosen(SMALL, TAGGED, if_none_match=wanted)
     assert (answer.status, answer.body, dict(answer.headers)["ETag"]) == (200, SMALL, '"3"')
 
 
-@pytest.mark.parametrize("wanted", ["3", "", '"3', '"3" "4"', '"3",', "W/*", '"3", *'])
+@pytest.mark.parametrize("wanted", ["3", "", ",", '"3', '"3" "4"', '"3"; "4"', "W/*", '"3", *'])
 def test_tags_that_are_none_are_malformed(wanted: str) -> None:
     with pytest.raises(Malformed):
         chosen(SMALL, TAGGED, if_none_match=wanted)
@@ -62,7 +84,7 @@ def test_large_bodies_are_compressed_for_who_accepts_it(accepted: str) -> None:
     said = dict(answer.headers)
     assert said["Content-Encoding"] == "gzip"
     assert said["Vary"] == "Accept-Encoding"
-    assert said["ETag"] == 'W/"3"'
+    assert said["ETag"] == '"3-gzip"'
     assert gzip.decompress(answer.body) == LARGE
     assert len(answer.body) < len(LARGE) // 3
 

@@ -55,6 +55,7 @@ class Order(msgspec.Struct, frozen=True, rename="camel"):
     order_items: list[OrderItem]
     total_price: Decimal
     customer_name: str | None = None
+    version: int | None = None
 
 
 class Sale(msgspec.Struct, frozen=True, rename="camel"):

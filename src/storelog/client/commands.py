@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from storelog.client.bodies import Customer, Line, Money, Order, Product, money_text
-from storelog.client.session import Session, read, versioned
+from storelog.client.session import Session, versioned
 from storelog.envelope import format_time
 
 
@@ -68,11 +68,17 @@ class Commands(Session):
         return versioned(await self.command("PUT", path, body, key, if_version), Product)
 
     async def adjust_stock(
-        self, product_id: int, delta: int, reason: str, *, key: str | None = None
+        self,
+        product_id: int,
+        delta: int,
+        reason: str,
+        *,
+        if_version: int | None = None,
+        key: str | None = None,
     ) -> Product:
-        """Add to a product's stock, or take from it. Raises InsufficientStock."""
+        """Add to a product's stock, or take from it. Raises InsufficientStock, VersionIsStale."""
         path, body = f"/products/{product_id}/stock-adjustments", {"delta": delta, "reason": reason}
-        return versioned(await self.command("POST", path, body, key), Product)
+        return versioned(await self.command("POST", path, body, key, if_version), Product)
 
     async def delete_product(
         self, product_id: int, *, if_version: int | None = None, key: str | None = None
@@ -98,11 +104,13 @@ class Commands(Session):
         }
         if order_date is not None:
             body["orderDate"] = format_time(order_date)
-        return read(await self.command("POST", "/orders", body, key), Order)
+        return versioned(await self.command("POST", "/orders", body, key), Order)
 
-    async def delete_order(self, order_id: int, *, key: str | None = None) -> None:
-        """Delete an order; its stock goes back."""
-        await self.command("DELETE", f"/orders/{order_id}", None, key)
+    async def delete_order(
+        self, order_id: int, *, if_version: int | None = None, key: str | None = None
+    ) -> None:
+        """Delete an order; its stock goes back. Raises VersionIsStale."""
+        await self.command("DELETE", f"/orders/{order_id}", None, key, if_version)
 
 
 def _line(line: Line) -> dict[str, Any]:

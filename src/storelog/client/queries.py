@@ -42,7 +42,7 @@ class Queries(Session):
 
     async def get_order(self, order_id: int, *, as_of: AsOf | None = None) -> Order:
         """Return an order. Raises ThingNotFound."""
-        return read(await self.get(f"/orders/{order_id}", {"asOf": as_of}), Order)
+        return versioned(await self.get(f"/orders/{order_id}", {"asOf": as_of}), Order)
 
     def list_customers(
         self, *, words: str | None = None, sort: str | None = None, as_of: AsOf | None = None

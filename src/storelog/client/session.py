@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import msgspec
 
-from storelog.client.bodies import Customer, Page, Product
+from storelog.client.bodies import Customer, Order, Page, Product
 from storelog.client.problems import NoAnswer
 from storelog.client.transport import Answer, Transport
 from storelog.envelope import format_time
 
 T = TypeVar("T")
-V = TypeVar("V", Customer, Product)
+V = TypeVar("V", Customer, Order, Product)
 PAGE = 200
 
 

@@ -8,6 +8,7 @@ Next: client/shop.py
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +31,8 @@ FIRST_ANSWER_SECONDS = 5.0
 FIRST_WAIT_SECONDS = 0.1
 MAX_WAIT_SECONDS = 2.0
 _AGAIN = (429, 502, 503, 504)
+# An order's tag has a hash after its version, a compressed body's one more word.
+_VERSION_TAG = re.compile(r'"([1-9][0-9]{0,17})["-]')
 _IN_PROGRESS = "idempotency-in-progress"
 
 
@@ -224,5 +227,5 @@ def _number(response: aiohttp.ClientResponse, name: str) -> int | None:
 
 
 def _version(response: aiohttp.ClientResponse) -> int | None:
-    given = response.headers.get("ETag", "").strip('"')
-    return int(given) if given.isascii() and given.isdecimal() and len(given) < 12 else None
+    tag = _VERSION_TAG.match(response.headers.get("ETag", ""))
+    return None if tag is None else int(tag[1])

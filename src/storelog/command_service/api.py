@@ -21,11 +21,14 @@ from storelog.domain.product import CreateProduct, DeleteProduct
 from storelog.errors import Forbidden, InvalidFields, Malformed, Unavailable
 from storelog.event_codec import encode_json, event_body
 from storelog.web.auth import includes
+from storelog.web.entity_tags import read_tags
 from storelog.web.http import Request, Response
 from storelog.web.json_body import read_json
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_VERSION = re.compile(r'"([1-9]\d{0,8})"')
+# The version, of an order its hash too, and what compression adds: as the services make tags.
+_TAG_OF_OURS = re.compile(r'"([1-9][0-9]{0,17})(?:-gzip)?"')
+_TAG_OF_AN_ORDER = re.compile(r'"([1-9][0-9]{0,17})(?:-[0-9A-Za-z]+)?(?:-gzip)?"')
 _AGGREGATE = re.compile(r"(customer|product|order)-([1-9]\d{0,18})")
 MAX_EVENTS = 1_000
 
@@ -63,14 +66,17 @@ class CommandApi:
     async def update_product(self, request: Request) -> Response:
         """PUT /products/{productId}"""
         changed = requests.read_product(_json(request), needs_stock=False)
-        version = _if_match(request)
-        command = replace(changed, product_id=request.ids["productId"], expected_version=version)
+        command = replace(
+            changed, product_id=request.ids["productId"], expected_versions=_if_match(request)
+        )
         return await self._submit(request, command)
 
     async def adjust_stock(self, request: Request) -> Response:
         """POST /products/{productId}/stock-adjustments"""
         adjustment = requests.read_adjustment(_json(request))
-        command = replace(adjustment, product_id=request.ids["productId"])
+        command = replace(
+            adjustment, product_id=request.ids["productId"], expected_versions=_if_match(request)
+        )
         return await self._submit(request, command)
 
     async def delete_product(self, request: Request) -> Response:
@@ -89,7 +95,8 @@ class CommandApi:
     async def delete_order(self, request: Request) -> Response:
         """DELETE /orders/{orderId}"""
         _no_body(request)
-        return await self._submit(request, DeleteOrder(request.ids["orderId"]))
+        versions = _if_match(request, _TAG_OF_AN_ORDER)
+        return await self._submit(request, DeleteOrder(request.ids["orderId"], versions))
 
     async def list_events(self, request: Request) -> Response:
         """GET /events"""
@@ -134,14 +141,20 @@ def _no_body(request: Request) -> None:
         raise Malformed("This request has no body.")
 
 
-def _if_match(request: Request) -> int | None:
+def _if_match(
+    request: Request, tag_of_ours: re.Pattern[str] = _TAG_OF_OURS
+) -> frozenset[int] | None:
+    """Return the versions that the client's tags name; None: any version will do.
+
+    A weak tag, and one that no service made, names no version and so matches none (RFC 9110,
+    13.1.1).
+    """
     given = request.headers.get("if-match")
-    if given is None or given == "*":
+    tags = None if given is None else read_tags("If-Match", given)
+    if tags is None:
         return None
-    version = _VERSION.fullmatch(given)
-    if version is None:
-        raise Malformed('If-Match must be one version in quotes, such as "3", or *.')
-    return int(version[1])
+    ours = (tag_of_ours.fullmatch(tag) for tag in tags)
+    return frozenset(int(tag[1]) for tag in ours if tag is not None)
 
 
 def _idempotency(request: Request) -> Idempotency | None:

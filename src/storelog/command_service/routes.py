@@ -24,6 +24,7 @@ _EVENTS_QUERY: dict[str, dict[str, Any]] = {
         "description": "At most so many; a page also ends at 2 MiB of payloads.",
     },
 }
+_CONDITIONAL = ("Idempotency-Key", "If-Match")
 _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 
 CUSTOMER, PRODUCT, ORDER = "/customers/{customerId}", "/products/{productId}", "/orders/{orderId}"
@@ -73,7 +74,7 @@ def _changes(
         answer if request else None,
         refusals=(409, 412),
         headers=_ANSWERED,
-        request_headers=("Idempotency-Key", "If-Match"),
+        request_headers=_CONDITIONAL,
     )
     return Route(method, path, "write", handler, operation)
 
@@ -84,15 +85,15 @@ def _adjusts(path: str, handler: Handler, summary: str) -> Route:
         200,
         "StockAdjustment",
         "Product",
-        refusals=(409,),
+        refusals=(409, 412),
         headers=_ANSWERED,
-        request_headers=("Idempotency-Key",),
+        request_headers=_CONDITIONAL,
     )
     return Route("POST", path, "write", handler, operation)
 
 
 def _deletes(path: str, handler: Handler, summary: str) -> Route:
     operation = Operation(
-        summary, 204, refusals=(409,), headers=_ANSWERED, request_headers=("Idempotency-Key",)
+        summary, 204, refusals=(409, 412), headers=_ANSWERED, request_headers=_CONDITIONAL
     )
     return Route("DELETE", path, "write", handler, operation)

@@ -37,7 +37,7 @@ class UpdateCustomer:
     name: str
     email: str
     phone_number: str | None
-    expected_version: int | None = None
+    expected_versions: frozenset[int] | None = None
 
 
 @value
@@ -45,7 +45,7 @@ class DeleteCustomer:
     """Take a customer away; orders stay."""
 
     customer_id: int
-    expected_version: int | None = None
+    expected_versions: frozenset[int] | None = None
 
 
 @value
@@ -82,7 +82,7 @@ def decide(command: CustomerCommand, state: Customer | None, now: datetime) -> C
         )
     if state is None or state.is_deleted:
         raise NotFound(f"There is no customer {command.customer_id}.")
-    check_version(state.version, command.expected_version)
+    check_version(state.version, command.expected_versions)
     if isinstance(command, DeleteCustomer):
         return CustomerDeleted(replace(state, version=state.version + 1), now)
     changed = replace(
@@ -102,7 +102,7 @@ def evolve(_state: Customer | None, event: CustomerEvent) -> Customer:
     return event.customer
 
 
-def check_version(current: int, expected: int | None) -> None:
-    """Raise StaleVersion unless the caller expects the current version, or none."""
-    if expected is not None and expected != current:
+def check_version(current: int, expected: frozenset[int] | None) -> None:
+    """Raise StaleVersion unless the current version is among the expected ones; None: any is."""
+    if expected is not None and current not in expected:
         raise StaleVersion(current)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from storelog.domain.customer import Customer
+from storelog.domain.customer import Customer, check_version
 from storelog.domain.money import exact_sum, line_amount, round_to_cents
 from storelog.domain.product import (
     MAX_STOCK,
@@ -75,6 +75,7 @@ class DeleteOrder:
     """Undo an order: its stock goes back, its figures go away."""
 
     order_id: int
+    expected_versions: frozenset[int] | None = None
 
 
 @value
@@ -169,10 +170,12 @@ def delete(
 ) -> list[OrderDeleted | ProductUpdated]:
     """Return OrderDeleted and one ProductUpdated for each product that still exists.
 
-    Raises NotFound, and Conflict `stock-limit` where a product could not take its units back.
+    Raises NotFound, StaleVersion, and Conflict `stock-limit` where a product could not take its
+    units back.
     """
     if order is None or order.is_deleted:
         raise NotFound(f"There is no order {command.order_id}.")
+    check_version(order.version, command.expected_versions)
     events: list[OrderDeleted | ProductUpdated] = [
         OrderDeleted(replace(order, version=order.version + 1), now)
     ]

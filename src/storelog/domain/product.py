@@ -57,7 +57,7 @@ class UpdateProduct:
     name: str
     price: Decimal
     stock: int | None
-    expected_version: int | None = None
+    expected_versions: frozenset[int] | None = None
 
 
 @value
@@ -67,6 +67,7 @@ class AdjustStock:
     product_id: int
     delta: int
     note: str
+    expected_versions: frozenset[int] | None = None
 
 
 @value
@@ -74,7 +75,7 @@ class DeleteProduct:
     """Take a product out of the shop; orders of it stay."""
 
     product_id: int
-    expected_version: int | None = None
+    expected_versions: frozenset[int] | None = None
 
 
 @value
@@ -144,9 +145,9 @@ def decide(command: ProductCommand, state: Product | None, now: datetime) -> Pro
         )
     if state is None or state.is_deleted:
         raise NotFound(f"There is no product {command.product_id}.")
+    check_version(state.version, command.expected_versions)
     if isinstance(command, AdjustStock):
         return _adjust(command, state)
-    check_version(state.version, command.expected_version)
     if isinstance(command, DeleteProduct):
         return ProductDeleted(replace(state, version=state.version + 1), now)
     changed = replace(

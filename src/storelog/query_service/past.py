@@ -47,7 +47,10 @@ class PastView(View):
             return {**found, "cancelled": cancelled}
         if "created" not in found or found["created"]["position"] > self.position:
             return None
-        return {**found, "deleted": found["deleted"] and found["position"] <= self.position}
+        is_deleted = found["deleted"] and found["position"] <= self.position
+        # An order's only event after the first is its deletion; other versions are in a history.
+        version = found["version"] - (found["deleted"] and not is_deleted)
+        return {**found, "deleted": is_deleted, "version": version}
 
     async def one(self, collection: str, number: int) -> Document | None:
         """Return a document, unless it was missing or deleted."""

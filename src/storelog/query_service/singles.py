@@ -47,5 +47,6 @@ class Singles:
             # Its customer's name is of now, so what is missing there is missing here.
             await check_also(request, view, f"customer-{found['customerId']}")
             [named] = await orders_with_names(view, [found])
-        etag = sha256(encode_json(named)).hexdigest()[:32]
-        return answer(view, named, f'"{etag}"')
+        # The version is what a command may name; the hash tells of the name, which has its own.
+        hashed = sha256(encode_json(named)).hexdigest()[:32]
+        return answer(view, named, f'"{found["version"]}-{hashed}"')

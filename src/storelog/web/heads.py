@@ -16,7 +16,6 @@ _ONCE = frozenset(
         "content-type",
         "host",
         "idempotency-key",
-        "if-match",
         "last-event-id",
         "origin",
         "storelog-wait-for",

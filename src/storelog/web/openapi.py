@@ -81,10 +81,10 @@ HEADERS: dict[str, dict[str, Any]] = {
     "If-Match": {
         "schema": {
             "type": "string",
-            "pattern": '^([*]|"[1-9][0-9]{0,8}")$',
+            "pattern": f"^([*]|{_TAG}(, {_TAG})*)$",
             "examples": ['"3"'],
         },
-        "description": "Do it only if the thing is at this version.",
+        "description": "Do it only if one of these tags is of the current version.",
     },
 }
 

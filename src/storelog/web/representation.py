@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
-from storelog.errors import Malformed
+from storelog.web.entity_tags import gzipped, read_tags
 from storelog.web.http import Response
 
 GZIP_FROM_BYTES = 4_096
@@ -21,8 +21,6 @@ GZIP_LEVEL = 4
 # 64 KiB take 0.7 ms; what is larger is compressed beside the loop.
 INLINE_BYTES = 65_536
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
-_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_TAGS = re.compile(rf"\s*{_TAG}\s*(?:,\s*{_TAG}\s*)*")
 _CODING = re.compile(r"\s*([a-zA-Z*-]+)\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?")
 
 
@@ -38,12 +36,12 @@ class Representation:
         tag = said.pop("ETag", None) or f'W/"{sha256(response.body).hexdigest()[:32]}"'
         said |= {"Vary": "Accept-Encoding", "Cache-Control": "no-cache"}
         wanted = headers.get("if-none-match")
-        if wanted is not None and _is_among(tag, wanted):
-            return Response(304, b"", (("ETag", tag), *said.items()))
+        had = None if wanted is None else _had(tag, wanted)
+        if had is not None:
+            return Response(304, b"", (("ETag", had), *said.items()))
         body = await self._compressed(headers, response.body)
         if body is not None:
-            # A strong tag names bytes, and these are others; a weak one names what is meant.
-            tag = tag if tag.startswith("W/") else f"W/{tag}"
+            tag = gzipped(tag)
             said["Content-Encoding"] = "gzip"
         return replace(response, body=body or response.body, headers=(("ETag", tag), *said.items()))
 
@@ -76,10 +74,13 @@ def _accepts_gzip(accepted: str) -> bool:
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
-def _is_among(tag: str, wanted: str) -> bool:
-    """Compare weakly, as If-None-Match does. Raises Malformed."""
-    if wanted.strip() == "*":
-        return True
-    if not _TAGS.fullmatch(wanted):
-        raise Malformed('If-None-Match must be * or entity tags in quotes, such as "3", W/"a1".')
-    return tag.removeprefix("W/") in re.findall(r'"[^"]*"', wanted)
+def _had(tag: str, wanted: str) -> str | None:
+    """Return which form of the tag the client has, compared weakly. Raises Malformed.
+
+    A 304 names the stored body that it makes fresh: plain, or compressed.
+    """
+    tags = read_tags("If-None-Match", wanted)
+    if tags is None:
+        return tag
+    opaque = {given.removeprefix("W/") for given in tags}
+    return next((t for t in (tag, gzipped(tag)) if t.removeprefix("W/") in opaque), None)
