@@ -95,23 +95,32 @@ def matching(pattern: str, allowed: str) -> Callable[[str, str], str]:
 
 def keys(name: str, raw: str) -> tuple[ApiKey, ...]:
     """Check `name:role:sha256hex,...`; what is wrong is not shown."""
+    allowed = f"name:role:sha256hex, separated by commas, with a role of {', '.join(ROLES)}"
     keys = []
-    for part in filter(None, raw.split(",")):
-        match = re.fullmatch(r"([A-Za-z0-9_.-]{1,64}):([a-z]+):([0-9a-fA-F]{64})", part.strip())
+    for part in _parts(raw):
+        match = re.fullmatch(r"([A-Za-z0-9_.-]{1,64}):([a-z]+):([0-9a-fA-F]{64})", part)
         if match is None or match[2] not in ROLES:
-            allowed = f"name:role:sha256hex, separated by commas, with a role of {', '.join(ROLES)}"
             raise BadSetting(name, "(not shown)", allowed)
         keys.append(ApiKey(match[1], match[2], match[3].lower()))
+    if not keys:
+        raise BadSetting(name, raw, f"at least one {allowed}")
     return tuple(keys)
 
 
 def list_of(one: Callable[[str, str], Any]) -> Callable[[str, str], tuple[Any, ...]]:
-    """Check each part between commas."""
+    """Check each part between commas; a list that names nothing is not allowed."""
 
     def parse(name: str, raw: str) -> tuple[Any, ...]:
-        return tuple(one(name, part.strip()) for part in raw.split(",") if part.strip())
+        found = tuple(one(name, part) for part in _parts(raw))
+        if not found:
+            raise BadSetting(name, raw, "at least one value, or no setting at all")
+        return found
 
     return parse
+
+
+def _parts(raw: str) -> list[str]:
+    return [part.strip() for part in raw.split(",") if part.strip()]
 
 
 def role_of_theirs(name: str, raw: str) -> tuple[str, str]:

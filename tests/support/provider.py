@@ -21,10 +21,16 @@ class Provider:
         self.keys: dict[str, PrivateKey] = {}
         self.reads = 0
         self.is_away = False
+        # Cleared: its answers do not come, as with a provider that hangs.
+        self.answers = threading.Event()
+        self.answers.set()
+        # What each key of the set says of itself beside its type and id.
+        self.facts: dict[str, Any] = {"use": "sig"}
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                provider.answers.wait(60)
                 body = provider.answer(self.path)
                 self.send_response(503 if body is None else 200)
                 self.end_headers()
@@ -43,13 +49,15 @@ class Provider:
         if path == "/shop/.well-known/openid-configuration":
             return json.dumps({"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"}).encode()
         self.reads += 1
-        return json.dumps({"keys": [_public(k, key) for k, key in self.keys.items()]}).encode()
+        keys = [{**_public(k, key), **self.facts} for k, key in self.keys.items()]
+        return json.dumps({"keys": keys}).encode()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.answers.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
@@ -57,8 +65,8 @@ class Provider:
     def add_rsa(self, kid: str) -> None:
         self.keys[kid] = rsa.generate_private_key(65537, 2048)
 
-    def add_ec(self, kid: str) -> None:
-        self.keys[kid] = ec.generate_private_key(ec.SECP256R1())
+    def add_ec(self, kid: str, curve: ec.EllipticCurve | None = None) -> None:
+        self.keys[kid] = ec.generate_private_key(curve or ec.SECP256R1())
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         now = int(time.time())
@@ -82,4 +90,4 @@ def _public(kid: str, key: PrivateKey) -> dict[str, Any]:
         facts = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     else:
         facts = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    return {**facts, "kid": kid, "use": "sig"}
+    return {**facts, "kid": kid}

@@ -68,6 +68,14 @@ def test_a_bad_key_is_refused_without_being_shown(tmp_path: Path) -> None:
     assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("nothing", [",", " ", " , ,"])
+@pytest.mark.parametrize("name", ["API_KEYS", "OIDC_ALGORITHMS", "OIDC_ROLES", "CORS_ORIGINS"])
+def test_a_list_that_names_nothing_is_refused(name: str, nothing: str, tmp_path: Path) -> None:
+    """Keys that were lost on the way must not let everybody in."""
+    with pytest.raises(BadSetting, match=f"STORELOG_{name}"):
+        load(None, {f"STORELOG_{name}": nothing}, tmp_path)
+
+
 def test_secrets_are_masked_wherever_they_are_shown(tmp_path: Path) -> None:
     url = "postgresql://ann:secret@db/shop"
     environ = {"STORELOG_POSTGRES_URL": url, "STORELOG_API_KEYS": f"ann:admin:{KEY}"}

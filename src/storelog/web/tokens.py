@@ -2,8 +2,9 @@
 
 A token is accepted if a key of the provider's set signed it with an allowed asymmetric algorithm,
 for this audience, by this issuer, and it has not expired; nothing in a token chooses how it is
-checked. The set is cached, read again when it is old or a key id is unknown, and forgotten when
-the provider has been away for an hour. OpenID Connect Core 1.0, RFC 7519, RFC 8725.
+checked. A provider that is slow or away makes nobody wait whose key is cached: the set is read
+again beside the requests, when it is old or a key id is unknown, and forgotten when that has failed
+for an hour. OpenID Connect Core 1.0, RFC 7517 to 7519, RFC 8725.
 Next: web/auth.py
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 import aiohttp
 import jwt
 import msgspec
+import structlog
 
 from storelog.config import Settings
 from storelog.errors import BadSetting, Unauthenticated, Unavailable
@@ -28,6 +30,21 @@ FRESH_SECONDS = 300.0
 STALE_SECONDS = 3_600.0
 # Tokens with made-up key ids do not make the provider's load.
 MIN_SECONDS_BETWEEN_READS = 5.0
+# What a key must be for an algorithm: its type, and its curve where the type has several.
+_FITTING: dict[str, tuple[str, tuple[str, ...]]] = {
+    "RS256": ("RSA", ()),
+    "RS384": ("RSA", ()),
+    "RS512": ("RSA", ()),
+    "PS256": ("RSA", ()),
+    "ES256": ("EC", ("P-256",)),
+    "ES384": ("EC", ("P-384",)),
+    "EdDSA": ("OKP", ("Ed25519", "Ed448")),
+}
+# What of a key checks signatures.
+_PUBLIC = ("kty", "n", "e", "crv", "x", "y")
+Jwk = Mapping[str, Any]
+_log = structlog.get_logger()
+
 LEEWAY_SECONDS = 30
 _SUBJECT = re.compile(r"[\x21-\x7e]{1,200}")
 _NOT_ACCEPTED = "The token is not accepted."
@@ -46,22 +63,19 @@ class Tokens:
             name = "AUDIENCE" if settings.oidc_issuer else "ISSUER"
             raise BadSetting(f"STORELOG_OIDC_{name}", "", "both issuer and audience, or neither")
         self._issuer, self._audience = settings.oidc_issuer, settings.oidc_audience
-        self._algorithms = list(settings.oidc_algorithms)
+        self._algorithms = settings.oidc_algorithms
         self._claim = settings.oidc_roles_claim.split(".")
         self._roles = {**{role: role for role in ROLES}, **dict(settings.oidc_roles)}
-        self._url = settings.oidc_jwks_url
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._read_at = self._tried_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._keys = ProviderKeys(self._issuer, settings.oidc_jwks_url)
 
     async def caller(self, text: str) -> Caller:
         """Return who the token was given to. Raises Unauthenticated, Unavailable."""
         try:
-            key = await self._key(jwt.get_unverified_header(text))
+            algorithm, key = await self._key(jwt.get_unverified_header(text))
             claims = jwt.decode(
                 text,
                 key,
-                algorithms=self._algorithms,
+                algorithms=[algorithm],
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=LEEWAY_SECONDS,
@@ -78,40 +92,15 @@ class Tokens:
         # A key's name has no colon: nobody can be taken for a key.
         return Caller(f"oidc:{subject}", self._role(claims))
 
-    async def _key(self, header: Mapping[str, Any]) -> jwt.PyJWK:
-        kid = header.get("kid")
-        if header.get("alg") not in self._algorithms or not isinstance(kid, str):
+    async def _key(self, header: Mapping[str, Any]) -> tuple[str, jwt.PyJWK]:
+        """Return the token's algorithm, which settings allow, and the key that fits it."""
+        kid, algorithm = header.get("kid"), header.get("alg")
+        if algorithm not in self._algorithms or not isinstance(kid, str):
             raise Unauthenticated(_NOT_ACCEPTED)
-        now = time.monotonic()
-        if kid not in self._keys or now - self._read_at > FRESH_SECONDS:
-            async with self._reading:
-                await self._read_again(now)
-        if now - self._read_at > STALE_SECONDS:
-            raise Unavailable("The OpenID provider is away.", retry_after_seconds=5)
-        if kid not in self._keys:
+        key = await self._keys.find(kid, algorithm)
+        if key is None:
             raise Unauthenticated(_NOT_ACCEPTED)
-        return self._keys[kid]
-
-    async def _read_again(self, asked_at: float) -> None:
-        if self._tried_at > asked_at - MIN_SECONDS_BETWEEN_READS:
-            return
-        self._tried_at = time.monotonic()
-        try:
-            timeout = aiohttp.ClientTimeout(total=READ_SECONDS)
-            async with aiohttp.ClientSession(timeout=timeout) as session:
-                url = self._url or await self._discover(session)
-                self._keys = _key_set(await _read(session, url))
-            self._read_at = time.monotonic()
-        except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError) as error:
-            if time.monotonic() - self._read_at > STALE_SECONDS:
-                raise Unavailable("The OpenID provider is away.", retry_after_seconds=5) from error
-
-    async def _discover(self, session: aiohttp.ClientSession) -> str:
-        about = await _read(session, f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
-        url = about.get("jwks_uri")
-        if about.get("issuer") != self._issuer or not isinstance(url, str):
-            raise ValueError("the provider's configuration is another issuer's")
-        return url
+        return algorithm, key
 
     def _role(self, claims: Mapping[str, Any]) -> str:
         value: Any = claims
@@ -126,6 +115,85 @@ class Tokens:
         return next((role for role in reversed(ROLES) if role in ours), "public")
 
 
+class ProviderKeys:
+    """The cached key set of one provider, for one event loop.
+
+    One task at a time reads it; only who needs what the cache lacks waits for that task.
+    """
+
+    def __init__(self, issuer: str, url: str | None) -> None:
+        self._issuer, self._url = issuer, url
+        self._keys: dict[str, list[Jwk]] = {}
+        self._ready: dict[tuple[str, str], jwt.PyJWK] = {}
+        self._read_at = self._tried_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def find(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
+        """Return the key with this id that fits the algorithm, None where there is none.
+
+        Raises Unavailable while no set can be had, and PyJWTError for a key that is malformed.
+        """
+        age = time.monotonic() - self._read_at
+        if kid not in self._keys or age > FRESH_SECONDS:
+            self._begin_to_read()
+        if (kid not in self._keys or age > STALE_SECONDS) and self._reading is not None:
+            await asyncio.wait([self._reading], timeout=READ_SECONDS)
+        if time.monotonic() - self._read_at > STALE_SECONDS:
+            raise Unavailable("The OpenID provider is away.", retry_after_seconds=5)
+        return self._fitting(kid, algorithm)
+
+    def _fitting(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
+        found = self._ready.get((kid, algorithm))
+        if found is None:
+            key = next((key for key in self._keys.get(kid, ()) if _fits(key, algorithm)), None)
+            if key is None:
+                return None
+            public = {name: key[name] for name in _PUBLIC if name in key}
+            found = self._ready[kid, algorithm] = jwt.PyJWK(public, algorithm)
+        return found
+
+    def _begin_to_read(self) -> None:
+        now = time.monotonic()
+        is_reading = self._reading is not None and not self._reading.done()
+        if not is_reading and now - self._tried_at >= MIN_SECONDS_BETWEEN_READS:
+            self._tried_at = now
+            self._reading = asyncio.create_task(self._read_again())
+
+    async def _read_again(self) -> None:
+        """Read the set; one that cannot be read leaves the cached one, until it is too old."""
+        try:
+            async with asyncio.timeout(READ_SECONDS), aiohttp.ClientSession() as session:
+                url = self._url or await self._discover(session)
+                keys = _by_id(await _read(session, url))
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            _log.warning("the OpenID provider's keys cannot be read", error=repr(error)[:300])
+            return
+        self._keys, self._ready, self._read_at = keys, {}, time.monotonic()
+
+    async def _discover(self, session: aiohttp.ClientSession) -> str:
+        about = await _read(session, f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+        url = about.get("jwks_uri")
+        if about.get("issuer") != self._issuer or not isinstance(url, str):
+            raise ValueError("the provider's configuration is another issuer's")
+        return url
+
+
+def _fits(key: Jwk, algorithm: str) -> bool:
+    """Tell whether a key of the set may check this algorithm's signatures.
+
+    A key need not name its algorithm (RFC 7517, section 4.4); one that does is for no other.
+    """
+    kind, curves = _FITTING[algorithm]
+    operations = key.get("key_ops")
+    return (
+        key.get("kty") == kind
+        and (not curves or key.get("crv") in curves)
+        and key.get("alg") in (None, algorithm)
+        and key.get("use") in (None, "sig")
+        and (operations is None or (isinstance(operations, list) and "verify" in operations))
+    )
+
+
 async def _read(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
     async with session.get(url, allow_redirects=False) as reply:
         reply.raise_for_status()
@@ -138,9 +206,13 @@ async def _read(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
     return found
 
 
-def _key_set(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
-    return {
-        key.key_id: key
-        for key in jwt.PyJWKSet.from_dict(dict(document)).keys
-        if key.key_id and key.public_key_use in (None, "sig")
-    }
+def _by_id(document: Mapping[str, Any]) -> dict[str, list[Jwk]]:
+    """Return the set's keys that can be told by an id. Raises ValueError for what is no set."""
+    found: dict[str, list[Jwk]] = {}
+    listed = document.get("keys")
+    if not isinstance(listed, list):
+        raise ValueError("the provider's answer is no set of keys")
+    for key in listed:
+        if isinstance(key, dict) and isinstance(key.get("kid"), str):
+            found.setdefault(key["kid"], []).append(key)
+    return found
