@@ -182,6 +182,21 @@ def _chunks(r: random.Random) -> Attack:
     return _of(head, body, end="half")
 
 
+def _offers(r: random.Random) -> Attack:
+    """A body that is a request, behind an offer to upgrade, in pieces that end anywhere."""
+    inner = b"DELETE /customers/1 HTTP/1.1\r\nHost: shop\r\n\r\n"
+    token = r.choice([b"h2c", b"websocket", b"h2c, websocket", b"TLS/1.0", _noise(r, 9)])
+    fields = (
+        b"Connection: Upgrade\r\nUpgrade: " + token.translate(None, b"\r\n\0") + b"\r\n" + _JSON
+    )
+    whole = request(r.choice(["POST", "PUT", "PATCH", "CONNECT"]), "/customers", fields, inner)
+    if r.random() < 0.3:
+        whole = whole.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    cuts = sorted(r.sample(range(1, len(whole)), 3))
+    parts = zip([0, *cuts], [*cuts, len(whole)], strict=True)
+    return _of(*(whole[a:b] for a, b in parts), end=r.choice(["half", "wait"]))
+
+
 def _cut(r: random.Random) -> Attack:
     whole = _post(r, _GOOD.encode())
     at = r.randint(0, len(whole) - 1)
@@ -263,6 +278,7 @@ KINDS: dict[str, tuple[Make, int]] = {
     "headers": (_headers, 12),
     "lengths": (_lengths, 10),
     "chunks": (_chunks, 10),
+    "offers": (_offers, 10),
     "cut off": (_cut, 8),
     "pipelined": (_pipelined, 5),
     "encoding": (_encoded, 8),

@@ -12,7 +12,7 @@ import pytest
 from hostile.attacks import attacks, largest
 from hostile.rubbish import bombard, latency
 from support.embedded import EmbeddedServers, new_settings
-from support.system import System
+from support.system import ANN, System
 
 REQUESTS = int(os.environ.get("STORELOG_HOSTILE_REQUESTS", "3000"))
 SEED = int(os.environ.get("STORELOG_HOSTILE_SEED", "1"))
@@ -32,6 +32,7 @@ def target(servers: EmbeddedServers) -> Iterator[System]:
 def test_rubbish_on_the_wire_changes_nothing_for_others(target: System, name: str) -> None:
     client = target.commands if name == "command-service" else target.queries
     process = psutil.Process(target.pid(name))
+    target.new_customer()
     source = attacks(SEED)
     # What is allowed to be large has its room by now; the rest must fit into it.
     bombard(client.url, iter(largest()), len(largest()), SECONDS)
@@ -52,6 +53,8 @@ def test_rubbish_on_the_wire_changes_nothing_for_others(target: System, name: st
     )
     assert not outcome.wrong, "\n".join([f"{len(outcome.wrong)} wrong", *outcome.wrong[:5]])
     said = target.log_path(name).read_text("utf-8", "replace")
+    # Bodies named it for deletion.
+    assert target.commands.put("/customers/1", ANN).status == 200
     assert outcome.statuses[400] > 0
     assert outcome.statuses[404] > 0
     assert outcome.statuses[503] <= outcome.sent / 200

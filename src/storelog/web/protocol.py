@@ -1,9 +1,9 @@
-"""One HTTP connection: uvicorn's httptools protocol with a limit on everything a client can hold.
+"""One HTTP connection, with a limit on everything that its client can hold.
 
 uvicorn itself has no time-out for reading or writing and no limit on a request's head. Here a head
 has a deadline, a size and a number of fields; what never becomes a request is answered with a
 problem document all the same; and an answer that its client does not read ends the connection.
-Next: web/turns.py
+Next: web/framing.py
 """
 
 import asyncio
@@ -11,12 +11,11 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from storelog.errors import Malformed, ProtocolRefusal, StorelogError
 from storelog.web import request_metrics
 from storelog.web.connections import Connections
 from storelog.web.corked import CorkedTransport
+from storelog.web.framing import FramedProtocol
 from storelog.web.problems import render
 from storelog.web.turns import Turns
 
@@ -29,16 +28,13 @@ WRITE_DEADLINE_SECONDS = 20.0
 MIN_READ_BYTES = 16_384
 # What a client still sends of a request that was answered already, or between two requests.
 REST_SECONDS = 20.0
-MAX_REST_BYTES = 8 * 1_048_576
+# What may come behind a head: the body, with its chunks' frames and its trailers.
+MAX_REST_BYTES = 16 * 1_048_576
 # How long what a refused client still sends is read and thrown away.
 DEAF_SECONDS = 2.0
 
 
-class _Refused(Exception):
-    """Stops the parser; what is to be answered is in the protocol's `_refusal`."""
-
-
-class LimitedProtocol(HttpToolsProtocol):
+class LimitedProtocol(FramedProtocol):
     """A connection that is refused, or closed, once it holds more than its share."""
 
     door: Connections
@@ -49,7 +45,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_since: float | None = None
         self._head_bytes = 0
         self._chunk_bytes = 0
-        self._refusal: StorelogError | None = None
         self._deaf_since: float | None = None
         self._answered_at: float | None = None
         self._rest_bytes = 0
@@ -108,7 +103,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and self._deaf_since is None:
                 self._refuse(_too_large())
-        elif self._answered_at is not None:
+        else:
             self._rest_bytes += len(data)
             if self._rest_bytes > MAX_REST_BYTES:
                 self.transport.abort()
@@ -128,13 +123,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS or self._is_head_too_large():
-            self._refusal = _too_large()
-            raise _Refused
+            self.reject(_too_large())
         if len(self.pipeline) >= MAX_PIPELINED:
-            self._refusal = Malformed("Too many requests at once on one connection.")
-            raise _Refused
+            self.reject(Malformed("Too many requests at once on one connection."))
         self._head_since = None
-        self._head_bytes = 0
+        self._head_bytes = self._rest_bytes = 0
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
@@ -150,7 +143,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return len(self.url) + fields > MAX_HEAD_BYTES
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(self._refusal or Malformed(msg))
+        self._refuse(self.rejection or Malformed(msg))
 
     def _refuse(self, error: StorelogError) -> None:
         """Answer what is no request, and close, after the answers that are still to come."""

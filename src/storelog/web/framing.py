@@ -1,0 +1,84 @@
+"""Where a request ends on its connection: uvicorn's httptools protocol, which never upgrades.
+
+Guarantees that an `Upgrade` is ignored, whatever it offers (RFC 9110, section 7.8): the request is
+served as HTTP/1.1 with its body, and no byte of a body becomes a request. Rejects, and so closes,
+where the end of a request is not known for certain (RFC 9112, section 6.3).
+Next: web/turns.py
+"""
+
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from storelog.errors import Malformed, ProtocolRefusal, StorelogError
+
+_INVALID = "This is not a request of HTTP/1.1."
+
+
+class Rejected(Exception):
+    """Stops the parser; what to respond with is in the protocol's `rejection`."""
+
+
+class FramedProtocol(HttpToolsProtocol):
+    """A connection on which each request ends where its own head says."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A strict one: uvicorn's own reads on behind the last request of a connection.
+        self.parser = httptools.HttpRequestParser(self)
+        self.rejection: StorelogError | None = None
+        self._head_again = b""
+
+    def reject(self, error: StorelogError) -> None:
+        """Stop the parser in one of its callbacks; the connection responds with the error."""
+        self.rejection = error
+        raise Rejected
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response(_INVALID)
+
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                # The parser skips the body of a request that offers another protocol: a new one
+                # reads the same head without the offer, and then what came behind the head.
+                data = self._head_again + data[stopped.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+            else:
+                return
+
+    def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        if self.parser.should_upgrade():
+            method = self.parser.get_method()
+            if method == b"CONNECT":
+                detail = "This is no proxy: CONNECT is not allowed."
+                self.reject(ProtocolRefusal(405, "method-not-allowed", detail, [("Allow", "")]))
+            self._head_again = self._without_offer(method, version)
+            return
+        if version not in ("1.1", "1.0"):
+            self.reject(Malformed(f"HTTP/{version} is not served, HTTP/1.1 is."))
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (
+            version != "1.1" or len(codings) > 1 or codings[0].strip().lower() != b"chunked"
+        ):
+            self.reject(Malformed("The only Transfer-Encoding is chunked, in HTTP/1.1."))
+        super().on_headers_complete()
+        # What is called a header after this is a trailer of the body: it is thrown away.
+        self.headers = []
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _without_offer(self, method: bytes, version: str) -> bytes:
+        lines = [b"%s %s HTTP/%s" % (method, self.url, version.encode())]
+        lines += [b"%s: %s" % field for field in self.headers if field[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])

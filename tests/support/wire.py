@@ -1,0 +1,96 @@
+"""One connection of a service in memory: what came of the bytes that its client sent."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from storelog.web.connections import Connections
+from storelog.web.protocol import LimitedProtocol
+from storelog.web.turns import Turns
+
+TURNS = 60
+
+
+@dataclass
+class Served:
+    """The requests that reached the application, the bytes that went out, how it ended."""
+
+    requests: list[tuple[str, str, bytes]] = field(default_factory=list)
+    headers: list[dict[bytes, bytes]] = field(default_factory=list)
+    sent: bytes = b""
+    is_closed: bool = False
+
+    @property
+    def statuses(self) -> list[int]:
+        """The status of each response; no body of these tests holds a status line."""
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) [A-Z]", self.sent)]
+
+
+class _Transport(asyncio.Transport):
+    def __init__(self, served: Served) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        self._served = served
+
+    def write(self, data: Any) -> None:
+        self._served.sent += bytes(data)
+
+    def write_eof(self) -> None:
+        self._served.is_closed = True
+
+    def close(self) -> None:
+        self._served.is_closed = True
+
+    def abort(self) -> None:
+        self._served.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self._served.is_closed
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def serve(pieces: Iterable[bytes]) -> Served:
+    """Have one connection read the pieces, one in a turn of the loop each."""
+    served = Served()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body, more = body + message["body"], message["more_body"]
+        served.requests.append((scope["method"], scope["path"], body))
+        served.headers.append(dict(scope["headers"]))
+        head = {"type": "http.response.start", "status": 200}
+        await send({**head, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def run() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config.load()
+        loop = asyncio.get_running_loop()
+        kind = type("P", (LimitedProtocol,), {"door": Connections(9, 9), "turns": Turns()})
+        protocol = kind(config=config, server_state=ServerState(), app_state={}, _loop=loop)
+        protocol.connection_made(_Transport(served))
+        for piece in pieces:
+            if not served.is_closed or protocol._deaf_since is not None:
+                protocol.data_received(piece)
+            await asyncio.sleep(0)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    return served
