@@ -1,0 +1,114 @@
+"""The key set of an OpenID provider: one that hangs stalls nobody; each key checks what it fits."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from storelog.config import Settings
+from storelog.errors import Unauthenticated
+from storelog.web import tokens
+from storelog.web.tokens import Tokens
+from support.provider import AUDIENCE, Provider
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with Provider() as provider:
+        provider.add_rsa("one")
+        provider.add_ec("two")
+        yield provider
+
+
+def settings(provider: Provider, **changes: Any) -> Settings:
+    return Settings(oidc_issuer=provider.issuer, oidc_audience=AUDIENCE, **changes)
+
+
+def role_of(checked: Tokens, token: str) -> tuple[str, str]:
+    caller = asyncio.run(checked.caller(token))
+    return caller.name, caller.role
+
+
+def test_a_provider_that_hangs_makes_nobody_wait_whose_key_is_cached(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = Tokens(settings(provider))
+    token = provider.token("one")
+    monkeypatch.setattr(tokens, "MIN_SECONDS_BETWEEN_READS", 0.0)
+    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0.0)
+
+    async def run() -> None:
+        await checked.caller(token)
+        provider.answers.clear()
+        for _ in range(20):
+            began = time.monotonic()
+            await checked.caller(token)
+            assert time.monotonic() - began < tokens.READ_SECONDS / 3
+
+    asyncio.run(run())
+
+
+def test_an_unknown_key_id_makes_only_itself_wait_and_not_for_long(provider: Provider) -> None:
+    checked = Tokens(settings(provider))
+    with Provider() as stranger:
+        stranger.add_rsa("three")
+        unknown = jwt.encode(provider.claims(), stranger.keys["three"], "RS256", {"kid": "three"})
+
+    async def run() -> None:
+        await checked.caller(provider.token("one"))
+        checked._keys._tried_at = float("-inf")
+        provider.answers.clear()
+        began = time.monotonic()
+        waiting = [asyncio.create_task(checked.caller(unknown)) for _ in range(50)]
+        await asyncio.sleep(0)
+        await checked.caller(provider.token("one"))
+        assert time.monotonic() - began < tokens.READ_SECONDS / 2
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(outcome, Unauthenticated) for outcome in outcomes)
+        assert time.monotonic() - began < tokens.READ_SECONDS + 5
+
+    asyncio.run(run())
+
+
+ALL = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
+
+
+@pytest.mark.parametrize("algorithm", ALL)
+def test_a_key_without_alg_checks_every_allowed_algorithm_of_its_type(
+    provider: Provider, algorithm: str
+) -> None:
+    provider.add_ec("three", ec.SECP384R1())
+    kid = {"ES256": "two", "ES384": "three"}.get(algorithm, "one")
+    token = provider.token(kid, algorithm)
+    allowing = Tokens(settings(provider, oidc_algorithms=ALL))
+    assert role_of(allowing, token) == ("oidc:ann", "write")
+    others = tuple(name for name in ALL if name != algorithm)
+    with pytest.raises(Unauthenticated):
+        role_of(Tokens(settings(provider, oidc_algorithms=others)), token)
+
+
+@pytest.mark.parametrize(
+    "facts", [{"alg": "RS512"}, {"use": "enc"}, {"key_ops": ["encrypt"]}, {"kty": "EC"}]
+)
+def test_a_key_that_is_for_something_else_checks_no_token(
+    provider: Provider, facts: dict[str, Any]
+) -> None:
+    provider.facts = facts
+    with pytest.raises(Unauthenticated):
+        role_of(Tokens(settings(provider, oidc_algorithms=ALL)), provider.token("one"))
+
+
+def test_a_key_of_an_unknown_type_does_not_spoil_the_set(provider: Provider) -> None:
+    good = json.loads(provider.answer("/shop/keys") or b"")["keys"]
+    odd = [{"kid": "one", "kty": "new"}, {"kty": "RSA"}, 7, {"kid": ["one"]}]
+    provider.answer = lambda path: (  # type: ignore[method-assign]
+        json.dumps({"issuer": provider.issuer, "jwks_uri": f"{provider.issuer}/keys"}).encode()
+        if "openid" in path
+        else json.dumps({"keys": [*odd, *good]}).encode()
+    )
+    assert role_of(Tokens(settings(provider)), provider.token("one")) == ("oidc:ann", "write")
