@@ -4,12 +4,15 @@ import gzip
 import lzma
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from storelog.errors import BadUse
+from storelog.traffic.encodings import check_encoding
 from storelog.traffic.retail_file import read_retail_file
+from storelog.traffic.retail_import import key_of
 from support.retail import HEADER, write_stand_in, write_workbook
 
 ROWS = """536365,85123A,HEART,6,2010-12-01 08:26:00,2.55,17850,United Kingdom
@@ -67,6 +70,11 @@ def test_a_limit_counts_what_it_leaves_out(tmp_path: Path) -> None:
         ("1,,x,6,2010-12-01 08:26:00,1,1,UK", "StockCode"),
         (f"1,A,{'x' * 201},6,2010-12-01 08:26:00,1,1,UK", "Description"),
         ("1,A,x,6,2010-12-01 08:26:00", "5 values instead of 8"),
+        ("1,A,x,6,2010-12-01 08:26:00,1,x@y,UK", "CustomerID 'x@y'.*/email must have one @"),
+        (f"1,A,x,6,2010-12-01 08:26:00,1,{'9' * 400},UK", "CustomerID"),
+        (f"1,{'9' * 400},x,6,2010-12-01 08:26:00,1,1,UK", "StockCode"),
+        (f"{'9' * 400},A,x,6,2010-12-01 08:26:00,1,1,UK", "InvoiceNo"),
+        ("1,A,x,6,2010-12-01 08:26:00,99999999999,1,UK", "UnitPrice"),
         ("536365,A,x,6,2010-12-01 08:26:00,1,99,UK", "two customers"),
         ('1,A,"x,6,2010-12-01 08:26:00,1,1,UK', "unexpected end"),
     ],
@@ -78,7 +86,7 @@ def test_a_bad_row_is_refused_by_its_line_number(tmp_path: Path, row: str, why: 
 
 
 def test_a_missing_column_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", HEADER.replace("UnitPrice", "Price") + "\n" + ROWS)
+    path = write(tmp_path / "a.csv", HEADER.replace("UnitPrice", "Cost") + "\n" + ROWS)
     with pytest.raises(BadUse, match="line 1: the column UnitPrice is missing"):
         read_retail_file(path)
 
@@ -86,8 +94,9 @@ def test_a_missing_column_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_encoding_is_refused_near_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(f"{HEADER}\n{ROWS}".encode() + b"1,A,caf\xe9,6,2010-12-01 08:26:00,1,1,UK\n")
-    with pytest.raises(BadUse, match=r"line \d.*not UTF-8"):
+    with pytest.raises(BadUse, match=r"line \d.*not UTF-8; it seems to be cp1252: --encoding"):
         read_retail_file(path)
+    assert read_retail_file(path, encoding="cp1252").items["A"].name == "café"
 
 
 @pytest.mark.parametrize("pack", [lzma.compress, gzip.compress])
@@ -135,6 +144,67 @@ def test_a_bad_cell_is_refused_by_its_line_number(tmp_path: Path) -> None:
     path = write_workbook(write(tmp_path / "a.csv", bad), tmp_path / "a.xlsx")
     with pytest.raises(BadUse, match="line 8: Quantity"):
         read_retail_file(path)
-    other = write(tmp_path / "b.csv", HEADER.replace("UnitPrice", "Price") + "\n" + ROWS)
+    other = write(tmp_path / "b.csv", HEADER.replace("UnitPrice", "Cost") + "\n" + ROWS)
     with pytest.raises(BadUse, match="line 1: the column UnitPrice is missing"):
         read_retail_file(write_workbook(other, tmp_path / "b.xlsx"))
+
+
+def test_blank_rows_are_skipped_and_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", f"{HEADER}\n{ROWS}\n,,,,,,,\n , ,\n{ROWS}\n")
+    read = read_retail_file(path)
+    assert (read.rows, read.skipped["blank"]) == (16, 4)
+    workbook = read_retail_file(write_workbook(path, tmp_path / "a.xlsx"))
+    assert workbook.items == read.items
+
+
+def test_the_headers_of_online_retail_ii_are_understood(tmp_path: Path) -> None:
+    header = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country"
+    old = read_retail_file(write(tmp_path / "a.csv", f"{HEADER}\n{ROWS}"))
+    new = read_retail_file(write(tmp_path / "b.csv", f"{header}\n{ROWS}"))
+    assert replace(new, sha256=old.sha256) == old
+    workbook = read_retail_file(write_workbook(tmp_path / "b.csv", tmp_path / "b.xlsx"))
+    assert workbook.invoices == old.invoices
+
+
+def test_a_stock_that_is_too_large_with_what_is_spare_is_refused_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
+    rows = "1,A,x,1000000,2010-12-01 08:26:00,1,1,UK\n" * 1_200
+    path = write(tmp_path / "a.csv", f"{HEADER}\n{rows}")
+    assert read_retail_file(path, spare_stock=900_000_000).items["A"].units == 1_200_000_000
+    with pytest.raises(BadUse, match="line 1201: StockCode 'A' needs 2200000000 units"):
+        read_retail_file(path, spare_stock=1_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "word"),
+    [
+        ("utf-16", "手机壳"),
+        ("gb18030", "手机壳苹果手机壳红色大号"),
+        ("cp1251", "Зелёная лампа большая"),
+    ],
+)
+def test_an_error_names_an_encoding_in_which_the_file_can_be_read(
+    tmp_path: Path, encoding: str, word: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{HEADER}\n{ROWS}1,A,{word},6,2010-12-01 08:26:00,1,1,UK\n", encoding)
+    with pytest.raises(BadUse) as caught:
+        read_retail_file(path)
+    named = str(caught.value).rpartition(" ")[2]
+    assert read_retail_file(path, encoding=named).items["A"].name == word
+
+
+def test_an_encoding_that_there_is_not_is_refused() -> None:
+    for name in ("utf-99", "base64", ""):
+        with pytest.raises(BadUse, match="no such encoding"):
+            check_encoding(name)
+
+
+def test_no_two_entities_of_an_import_share_a_key() -> None:
+    names = ["", "guest", "Guest", "a", "A", "%41", "a/b", "a%2Fb", "手" * 21, "手" * 22, "x" * 250]
+    names += [f"*{sha256(b'guest').hexdigest()}", f"%2A{sha256(b'guest').hexdigest()}"]
+    keys = [key_of("import/" + "0" * 64 + "/customer/", name) for name in names]
+    assert len(set(keys)) == len(names)
+    assert all(len(key) <= 255 and key.isascii() for key in keys)
+    assert keys[0].endswith("/guest") and keys[3].endswith("/a")

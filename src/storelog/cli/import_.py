@@ -33,6 +33,10 @@ def retail(
     spare_stock: Annotated[
         int, typer.Option(min=0, max=1_000_000_000, help="Units each product has left over.")
     ] = 100,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="The file's encoding, such as cp1252; else UTF-8.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Import a file with the UCI Online Retail columns; start it again and it goes on.
@@ -41,12 +45,16 @@ def retail(
     """
     settings = settings_of(data_dir).settings
     from storelog.cli.progress import Shown
+    from storelog.traffic.encodings import check_encoding
     from storelog.traffic.retail_file import read_retail_file
     from storelog.traffic.retail_import import Options, Refused, RetailImport
 
-    read = read_retail_file(file, limit_invoices)
+    if encoding is not None:
+        check_encoding(encoding)
+    read = read_retail_file(file, limit_invoices, spare_stock=spare_stock, encoding=encoding)
     with Shown() as progress:
-        work = RetailImport(read, Options(limit_invoices, spare_stock), progress.show)
+        options = Options(limit_invoices, spare_stock, encoding)
+        work = RetailImport(read, options, progress.show)
         try:
             run_async(_run(work, settings, progress))
         except Refused as refused:

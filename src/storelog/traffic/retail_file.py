@@ -1,7 +1,8 @@
 """Reads a file with the UCI Online Retail columns, and checks all of it before anything is sent.
 
-What is wrong is refused by line number. Rows that the contract skips are counted by reason.
-Next: traffic/retail_import.py
+What is wrong is rejected by line number, by the checks of the HTTP API itself. Rows that the
+reference skips are counted by reason.
+Next: traffic/retail_checks.py
 """
 
 import csv
@@ -17,7 +18,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
+from storelog.domain.order import MAX_LINES
 from storelog.errors import BadUse
+from storelog.traffic import retail_checks
+from storelog.traffic.encodings import seems_to_be
 from storelog.traffic.retail_workbook import workbook_rows
 
 COLUMNS = (
@@ -30,9 +34,9 @@ COLUMNS = (
     "CustomerID",
     "Country",
 )
-GUEST = ""
-MAX_LINES, MAX_QUANTITY, MAX_STOCK = 2_000, 1_000_000, 2_147_483_647
-MAX_PRICE = Decimal(9_999_999_999)
+# Online Retail II, the longer data set of the same shop, names three of them differently.
+OTHER_NAMES = {"Invoice": "InvoiceNo", "Price": "UnitPrice", "Customer ID": "CustomerID"}
+MAX_CODE = 100
 _INTEGER = re.compile(r"[-+]?[0-9]{1,12}")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,12})?")
 _OTHER_TIME = re.compile(r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d\d")
@@ -55,6 +59,7 @@ class Item:
     name: str
     price: Decimal
     units: int = 0
+    line: int = 0
 
 
 @dataclass(slots=True)
@@ -69,8 +74,17 @@ class RetailFile:
     skipped: dict[str, int] = field(default_factory=dict)
 
 
-def read_retail_file(path: Path, limit_invoices: int | None = None) -> RetailFile:
-    """Return the file's orders, products and customers. Raises BadUse with the line's number."""
+def read_retail_file(
+    path: Path,
+    limit_invoices: int | None = None,
+    *,
+    spare_stock: int = 0,
+    encoding: str | None = None,
+) -> RetailFile:
+    """Return the file's orders, products and customers, all of which the API would accept.
+
+    `spare_stock`: units that each product is to have left. Raises BadUse with the line's number.
+    """
     result = RetailFile(skipped={"cancelled": 0, "quantity": 0, "price": 0})
     if limit_invoices is not None:
         result.skipped["limit"] = 0
@@ -78,22 +92,23 @@ def read_retail_file(path: Path, limit_invoices: int | None = None) -> RetailFil
         result.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise BadUse(f"{path}: {error.strerror}") from error
-    for line, row in _rows(path):
+    for line, row in _rows(path, encoding):
         result.rows += 1
         try:
-            _take(result, row, limit_invoices)
+            _take(result, line, row, limit_invoices)
         except ValueError as error:
             raise BadUse(f"{path}: line {line}: {error}") from error
     if not result.rows:
         raise BadUse(f"{path}: line 1: there are no rows")
     for code, item in result.items.items():
-        item.name = item.name or code
-        if item.units > MAX_STOCK:
-            raise BadUse(f"{path}: {code} sells {item.units} units, more than a stock can hold")
+        try:
+            retail_checks.check_stock(code, item.units + spare_stock)
+        except ValueError as error:
+            raise BadUse(f"{path}: line {item.line}: {error}") from error
     return result
 
 
-def _open(path: Path) -> IO[str]:
+def _open(path: Path, encoding: str | None) -> IO[str]:
     name = path.name.lower()
     raw: Any
     if name.endswith(".csv.xz"):
@@ -104,41 +119,60 @@ def _open(path: Path) -> IO[str]:
         raw = path.open("rb")
     else:
         raise BadUse(f"{path}: the name must end in .csv, .csv.xz, .csv.gz or .xlsx")
-    return io.TextIOWrapper(raw, "utf-8-sig", newline="")
+    return io.TextIOWrapper(raw, encoding or "utf-8-sig", newline="")
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row's line number and its values in the order of COLUMNS."""
-    return workbook_rows(path, COLUMNS) if path.suffix.lower() == ".xlsx" else _csv_rows(path)
+def _rows(path: Path, encoding: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row's line number and its values in the order of COLUMNS; none of a blank row."""
+    if path.suffix.lower() != ".xlsx":
+        return _csv_rows(path, encoding)
+    if encoding is not None:
+        raise BadUse(f"{path}: a workbook says its encoding itself; leave --encoding out")
+    return workbook_rows(path, COLUMNS, OTHER_NAMES)
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(path: Path, encoding: str | None) -> Iterator[tuple[int, list[str]]]:
     line = 1
-    with _open(path) as text:
+    with _open(path, encoding) as text:
         reader = csv.reader(text, strict=True)
         try:
-            header = next(reader, [])
+            header = [OTHER_NAMES.get(name.strip(), name.strip()) for name in next(reader, [])]
             missing = [name for name in COLUMNS if name not in header]
             if missing:
                 raise BadUse(f"{path}: line 1: the column {', '.join(missing)} is missing")
             places = [header.index(name) for name in COLUMNS]
             line = reader.line_num + 1
             for row in reader:
-                if len(row) != len(header):
+                if not any(map(str.strip, row)):
+                    yield line, []
+                elif len(row) != len(header):
                     raise BadUse(f"{path}: line {line}: {len(row)} values instead of {len(header)}")
-                yield line, [row[place] for place in places]
+                else:
+                    yield line, [row[place] for place in places]
                 line = reader.line_num + 1
-        except UnicodeDecodeError as error:
-            at = line + error.object[: error.start].count(b"\n")
-            raise BadUse(f"{path}: line {at} or soon after: this is not UTF-8") from error
+        except UnicodeError as error:
+            if isinstance(error, UnicodeDecodeError):
+                line += error.object[: error.start].count(b"\n")
+            raise BadUse(f"{path}: line {line} or soon after: {_not_in(path, encoding)}") from error
         except csv.Error as error:
             raise BadUse(f"{path}: line {line}: {error}") from error
         except (EOFError, lzma.LZMAError, gzip.BadGzipFile, OSError) as error:
             raise BadUse(f"{path}: line {line}: the file is cut off or damaged") from error
 
 
-def _take(result: RetailFile, row: list[str], limit_invoices: int | None) -> None:
+def _not_in(path: Path, encoding: str | None) -> str:
+    """Return what to say of a file that is not in the encoding it was read in."""
+    with _open(path, "latin-1") as text:
+        seems = seems_to_be(text)
+    advice = f"; it seems to be {seems}: --encoding {seems}" if seems else ""
+    return f"this is not {encoding or 'UTF-8'}{advice}"
+
+
+def _take(result: RetailFile, line: int, row: list[str], limit_invoices: int | None) -> None:
     """Take in one row, or count it as skipped. Raises ValueError."""
+    if not row:
+        result.skipped["blank"] = result.skipped.get("blank", 0) + 1
+        return
     number, code, description, quantity_text, date_text, price_text, customer, _ = row
     quantity, price, date = _quantity(quantity_text), _price(price_text), _date(date_text)
     reason = _reason(number, quantity, price)
@@ -148,7 +182,10 @@ def _take(result: RetailFile, row: list[str], limit_invoices: int | None) -> Non
     if reason is not None:
         result.skipped[reason] += 1
         return
-    _check(number, code, description, quantity, price)
+    _check_code("InvoiceNo", number)
+    _check_code("StockCode", code)
+    retail_checks.check_line(quantity, price)
+    retail_checks.check_date(date)
     if invoice is None:
         invoice = result.invoices[number] = Invoice(number, customer, date)
     if len(invoice.lines) == MAX_LINES:
@@ -156,12 +193,21 @@ def _take(result: RetailFile, row: list[str], limit_invoices: int | None) -> Non
     if invoice.customer != customer:
         raise ValueError(f"invoice {number} has two customers: {invoice.customer}, {customer}")
     invoice.date = min(invoice.date, date)
-    result.customers.setdefault(customer)
-    item = result.items.setdefault(code, Item("", price))
-    item.name = description if description.strip() else item.name
-    item.price = price
+    if customer not in result.customers:
+        retail_checks.check_customer(customer)
+        result.customers[customer] = None
+    item = result.items.setdefault(code, Item(code, price))
+    if description.strip():
+        retail_checks.check_name(description)
+        item.name = description
+    item.price, item.line = price, line
     item.units += quantity
     invoice.lines.append((code, quantity, price))
+
+
+def _check_code(column: str, code: str) -> None:
+    if not 1 <= len(code) <= MAX_CODE or "\0" in code:
+        raise ValueError(f"{column} {code[:40]!r} must have 1 to {MAX_CODE} characters")
 
 
 def _reason(number: str, quantity: int, price: Decimal) -> str | None:
@@ -170,20 +216,6 @@ def _reason(number: str, quantity: int, price: Decimal) -> str | None:
     if quantity <= 0:
         return "quantity"
     return "price" if price <= 0 else None
-
-
-def _check(number: str, code: str, description: str, quantity: int, price: Decimal) -> None:
-    for name, value, most in (
-        ("InvoiceNo", number, 100),
-        ("StockCode", code, 100),
-        ("Description", description, 200),
-    ):
-        if len(value) > most or "\0" in value or (most == 100 and not value):
-            raise ValueError(f"{name} {value[:40]!r} must have 1 to {most} characters")
-    if quantity > MAX_QUANTITY:
-        raise ValueError(f"Quantity {quantity} is more than {MAX_QUANTITY}")
-    if price > MAX_PRICE or price != round(price, 4):
-        raise ValueError(f"UnitPrice {price} is more than {MAX_PRICE} or has more than 4 places")
 
 
 def _quantity(text: str) -> int:

@@ -17,10 +17,12 @@ from storelog.client import AsyncStorelog, Line, Problem
 from storelog.config import Settings
 from storelog.domain.money import exact_sum, format_money, line_amount
 from storelog.errors import CannotRun
-from storelog.traffic.retail_file import GUEST, Invoice, RetailFile
+from storelog.traffic.retail_checks import GUEST, customer_of
+from storelog.traffic.retail_file import Invoice, RetailFile
 
 IN_FLIGHT = 48
 PATIENCE_SECONDS = 60.0
+MAX_KEY = 255
 Progress = Callable[[str, int, int], None]
 
 
@@ -34,6 +36,7 @@ class Options:
 
     limit_invoices: int | None = None
     spare_stock: int = 100
+    encoding: str | None = None
 
 
 Send = Callable[[AsyncStorelog, str, str], Awaitable[None]]
@@ -47,6 +50,8 @@ class RetailImport:
         self._options = options
         self._progress = progress
         said = f"{file.sha256}\nlimit {options.limit_invoices}\nspare {options.spare_stock}"
+        if options.encoding is not None:
+            said += f"\nencoding {options.encoding}"
         self._prefix = f"import/{hashlib.sha256(said.encode()).hexdigest()}"
         self._customers: dict[str, int] = {}
         self._products: dict[str, int] = {}
@@ -75,7 +80,7 @@ class RetailImport:
             nonlocal done
             while waiting:
                 name = waiting.pop()
-                key = f"{self._prefix}/{kind}/{quote(name or 'guest', safe='')}"
+                key = key_of(f"{self._prefix}/{kind}/", name)
                 try:
                     await send(shop, name, key)
                 except Problem as problem:
@@ -90,10 +95,7 @@ class RetailImport:
                 group.create_task(work())
 
     async def _send_customer(self, shop: AsyncStorelog, number: str, key: str) -> None:
-        name, address = f"Customer {number}", f"customer-{number}@example.invalid"
-        if number == GUEST:
-            name, address = "Guest", "guest@example.invalid"
-        made = await shop.create_customer(name, address, key=key)
+        made = await shop.create_customer(*customer_of(number), key=key)
         self._customers[number] = made.customer_id
 
     async def _send_product(self, shop: AsyncStorelog, code: str, key: str) -> None:
@@ -125,6 +127,20 @@ class RetailImport:
             "products": len(file.items),
             "skipped": file.skipped,
         }
+
+
+def key_of(prefix: str, name: str) -> str:
+    """Return the Idempotency-Key of an entity, which no other one of its kind has.
+
+    A name is quoted, or hashed behind a `*`, which no quoted name holds, where that would be too
+    long or be the key of the guest.
+    """
+    if name == GUEST:
+        return f"{prefix}guest"
+    key = prefix + quote(name, safe="")
+    if len(key) > MAX_KEY or name == "guest":
+        return f"{prefix}*{hashlib.sha256(name.encode()).hexdigest()}"
+    return key
 
 
 def _revenue(invoices: list[Invoice]) -> Decimal:

@@ -5,7 +5,7 @@ cell is an empty text. Every sheet is read; one without any cell is passed over.
 Next: traffic/retail_file.py
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +18,13 @@ from storelog.errors import BadUse
 _DAMAGED = (BadZipFile, ParseError, KeyError, ValueError, EOFError, OSError)
 
 
-def workbook_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row's number and its values in the order of `columns`. Raises BadUse."""
+def workbook_rows(
+    path: Path, columns: Sequence[str], other_names: Mapping[str, str]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row's number and its values in the order of `columns`; none of a blank row.
+
+    `other_names`: what else a column may be called. Raises BadUse.
+    """
     try:
         from openpyxl import load_workbook
     except ImportError as error:
@@ -30,24 +35,30 @@ def workbook_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, lis
         raise BadUse(f"{path}: this is no .xlsx file, or it is damaged") from error
     try:
         for sheet in book.worksheets:
-            yield from _sheet_rows(path, sheet, columns)
+            yield from _sheet_rows(path, sheet, columns, other_names)
     finally:
         book.close()
 
 
-def _sheet_rows(path: Path, sheet: Any, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+def _sheet_rows(
+    path: Path, sheet: Any, columns: Sequence[str], other_names: Mapping[str, str]
+) -> Iterator[tuple[int, list[str]]]:
     sheet.reset_dimensions()
     rows = _cells(path, sheet)
     header = next(rows, None)
     if header is None:
         return
-    names = list(map(_text, header[1]))
+    names = [_text(cell).strip() for cell in header[1]]
+    names = [other_names.get(name, name) for name in names]
     missing = [name for name in columns if name not in names]
     if missing:
         where = f"{path}: sheet {sheet.title!r}, line {header[0]}"
         raise BadUse(f"{where}: the column {', '.join(missing)} is missing")
     places = [names.index(name) for name in columns]
     for line, cells in rows:
+        if not any(_text(cell).strip() for cell in cells):
+            yield line, []
+            continue
         # A row ends with its last cell that is not empty.
         yield line, [_text(cells[place]) if place < len(cells) else "" for place in places]
 
