@@ -253,10 +253,11 @@ def test_a_page_of_the_log_ends_early_when_its_events_are_large(
     async def pages() -> list[list[int]]:
         found: list[list[int]] = []
         after: int | None = 0
-        async with asyncpg.create_pool(shop.settings.postgres_url, min_size=1) as pool:
-            while after is not None:
-                events, after = await log_reader.read_page(pool, name, after, 5)
-                found.append([event.version for event in events])
+        connection = await asyncpg.connect(shop.settings.postgres_url)
+        while after is not None:
+            events, after = await log_reader.read_page(connection, name, after, 5)
+            found.append([event.version for event in events])
+        await connection.close()
         return found
 
     found = asyncio.run(pages())

@@ -5,20 +5,21 @@ Next: domain/order.py
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import asyncpg
 
-from storelog.command_service import log_reader, requests, store
+from storelog.command_service import log_reader, requests
 from storelog.command_service.pipeline import Pipeline
+from storelog.command_service.reader import Reader
 from storelog.command_service.submission import Command, Idempotency, Submission
 from storelog.domain.customer import DeleteCustomer, UpdateCustomer
 from storelog.domain.order import DeleteOrder
 from storelog.domain.product import CreateProduct, DeleteProduct
-from storelog.errors import Forbidden, InvalidFields, Malformed, Unavailable
+from storelog.envelope import Envelope
+from storelog.errors import Forbidden, InvalidFields, Malformed
 from storelog.event_codec import encode_json, event_body
 from storelog.web.auth import includes
 from storelog.web.entity_tags import read_tags
@@ -34,11 +35,11 @@ MAX_EVENTS = 1_000
 
 
 class CommandApi:
-    """The handlers, around one pipeline and a pool that reads the log."""
+    """The handlers, around one pipeline and a reader of the log."""
 
-    def __init__(self, pipeline: Pipeline, pool: Callable[[], asyncpg.Pool]) -> None:
+    def __init__(self, pipeline: Pipeline, log: Reader) -> None:
         self._pipeline = pipeline
-        self._pool = pool
+        self._log = log
 
     async def create_customer(self, request: Request) -> Response:
         """POST /customers"""
@@ -109,12 +110,12 @@ class CommandApi:
         limit = _number(request, "limit", 1, MAX_EVENTS, 100, errors)
         if errors:
             raise InvalidFields(errors)
-        try:
-            head = await log_reader.read_head(self._pool())
-            page = await log_reader.read_page(self._pool(), aggregate, after, limit)
-        except store.AWAY as error:
-            raise Unavailable("PostgreSQL is away.") from error
-        events, next_after = page
+
+        async def read(connection: asyncpg.Connection) -> tuple[int, list[Envelope], int | None]:
+            head = await log_reader.read_head(connection)
+            return head, *await log_reader.read_page(connection, aggregate, after, limit)
+
+        head, events, next_after = await self._log.read(read)
         # The payloads are spliced in as they were written, not read and written again.
         items = b",".join(event_body(event) for event in events)
         body = b'{"items":[%b],"nextAfter":%b}' % (items, encode_json(next_after))

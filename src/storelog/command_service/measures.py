@@ -5,11 +5,11 @@ Next: command_service/pipeline.py
 
 from typing import Any
 
-import asyncpg
-
 from storelog import tracing
 from storelog.command_service import store
+from storelog.command_service.reader import Reader
 from storelog.command_service.submission import Submission
+from storelog.errors import Unavailable
 from storelog.web.http import Response
 from storelog.web.metrics import SIZES, Counter, counter, gauge, histogram
 from storelog.web.request_metrics import SERVER_ERRORS as SERVER_ERRORS
@@ -79,10 +79,9 @@ def who(submissions: list[Submission]) -> dict[str, Any]:
     return {"commands": len(submissions), "correlation_ids": ids}
 
 
-async def measure(pool: asyncpg.Pool) -> None:
+async def measure(reader: Reader) -> None:
     """Read the log's head for a scrape; without PostgreSQL it is not known."""
     try:
-        async with pool.acquire(timeout=0.9) as connection:
-            LOG_POSITION.set((await store.read_head(connection)).position)
-    except (*store.AWAY, asyncpg.PostgresError):
+        LOG_POSITION.set((await reader.read(store.read_head)).position)
+    except Unavailable:
         LOG_POSITION.clear()

@@ -3,13 +3,11 @@
 Next: command_service/api.py
 """
 
-from collections.abc import Callable
 from typing import Any
-
-import asyncpg
 
 from storelog.command_service.api import MAX_EVENTS, CommandApi
 from storelog.command_service.pipeline import Pipeline
+from storelog.command_service.reader import Reader
 from storelog.command_service.requests import MAX_ID
 from storelog.web.http import Handler, Operation, Route
 
@@ -21,7 +19,7 @@ _EVENTS_QUERY: dict[str, dict[str, Any]] = {
         "minimum": 1,
         "maximum": MAX_EVENTS,
         "default": 100,
-        "description": "At most so many; a page also ends at 2 MiB of payloads.",
+        "description": "At most so many; a page also ends at 2 MiB of payloads, or after 0.4 s.",
     },
 }
 _CONDITIONAL = ("Idempotency-Key", "If-Match")
@@ -30,9 +28,9 @@ _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 CUSTOMER, PRODUCT, ORDER = "/customers/{customerId}", "/products/{productId}", "/orders/{orderId}"
 
 
-def routes(pipeline: Pipeline, pool: Callable[[], asyncpg.Pool]) -> list[Route]:
-    """Return the table, its handlers around one pipeline and a pool that reads the log."""
-    api = CommandApi(pipeline, pool)
+def routes(pipeline: Pipeline, log: Reader) -> list[Route]:
+    """Return the table, its handlers around one pipeline and a reader of the log."""
+    api = CommandApi(pipeline, log)
     read_log = Operation(
         "Read the log", 200, None, "Events", _EVENTS_QUERY, headers=("Storelog-Position",)
     )
