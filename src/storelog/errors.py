@@ -10,6 +10,7 @@
     │   ├── Unauthenticated    no key, or a wrong one (401)
     │   ├── Forbidden          the key's role is too low (403)
     │   └── ProtocolRefusal    405, 413, 415, 429: `status` is part of what happened
+    ├── CommandFailed          a command failed unexpectedly and changed nothing (500)
     ├── Unavailable            a server behind is away, or the queue is full; try again (503)
     │   ├── NotCaughtUp        the read model does not hold the position that was waited for (503)
     │   └── OutcomeUnknown     a command may or may not have been done; repeat it with its key (503)
@@ -120,6 +121,10 @@ class ProtocolRefusal(Refusal):
     ) -> None:
         super().__init__(slug, detail, headers=headers)
         self.status = status
+
+
+class CommandFailed(StorelogError):
+    """A command failed for a reason that no rule foresees; nothing was changed."""
 
 
 class Unavailable(StorelogError):

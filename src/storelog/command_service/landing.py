@@ -13,9 +13,10 @@ from contextlib import AbstractAsyncContextManager
 
 import asyncpg
 
-from storelog.command_service import measures, store
+from storelog.command_service import failures, measures, store
 from storelog.command_service.batch import Writes
 from storelog.command_service.decider import Decider
+from storelog.command_service.failures import BatchFailed
 from storelog.command_service.submission import Submission
 from storelog.domain.value import value
 from storelog.errors import OutcomeUnknown, Unavailable
@@ -62,7 +63,7 @@ class Landing:
     async def land(self, submissions: list[Submission], first: Try | None) -> list[Response]:
         """Write `first`, or what the commands come to by then; return their answers.
 
-        Raises Unavailable, and then nothing was written; OutcomeUnknown.
+        Raises Unavailable or BatchFailed, and then nothing was written; OutcomeUnknown.
         """
         give_up_at = time.monotonic() + self._deadline
         in_doubt: list[Try] = []
@@ -75,15 +76,31 @@ class Landing:
                 return first.answers
             except store.Conflicted:
                 self._contended_until = time.monotonic() + CONTENDED_SECONDS
-            except store.AWAY:
+            except Exception as error:
+                if not failures.is_away(error, connection):
+                    self._freshen(error)
+                    raise BatchFailed(error) from error
                 self.disconnect()
         async with self._alone():
             if first is not None:
                 self._decider.forget()
             return await self._land_again(submissions, in_doubt, give_up_at)
 
+    async def land_part(
+        self, submissions: list[Submission], give_up_at: float, seconds: float
+    ) -> list[Response]:
+        """Decide and write part of a batch that failed, with `alone` held by the caller.
+
+        A statement may take `seconds`. Raises what `land` does.
+        """
+        return await self._land_again(submissions, [], give_up_at, seconds)
+
     async def _land_again(
-        self, submissions: list[Submission], in_doubt: list[Try], give_up_at: float
+        self,
+        submissions: list[Submission],
+        in_doubt: list[Try],
+        give_up_at: float,
+        seconds: float | None = None,
     ) -> list[Response]:
         while time.monotonic() < give_up_at:
             try:
@@ -98,6 +115,8 @@ class Landing:
                         if await store.has_landed(connection, lost.writes):
                             self._decider.forget()
                             return lost.answers
+                    if seconds is not None:
+                        await store.limit_statements(connection, seconds)
                     self._decider.go_on_at(head)
                     batch = await self._decider.open(connection)
                     answers = await self._decider.decide(connection, batch, submissions, {})
@@ -107,18 +126,25 @@ class Landing:
                 return answers
             except store.Conflicted:
                 self._decider.forget()
-            except store.AWAY as error:
+            except Exception as error:
                 self._decider.forget()
+                if not failures.is_away(error, self._connection):
+                    self._freshen(error)
+                    if not in_doubt:
+                        raise BatchFailed(error) from error
+                    # An earlier try, which was lost on its way, may still arrive.
+                    raise OutcomeUnknown("The command failed; repeat it with its key.") from error
                 self.disconnect()
                 if not in_doubt:
-                    raise Unavailable("PostgreSQL is away.") from error
+                    reason = failures.server_reason(error) or "PostgreSQL is away."
+                    raise Unavailable(reason) from error
                 await asyncio.sleep(RETRY_SECONDS)
         if in_doubt:
             raise OutcomeUnknown("PostgreSQL went away; repeat the command with its key.")
         raise Unavailable("PostgreSQL is too busy.", slug="overloaded")
 
     async def _append(self, connection: asyncpg.Connection, in_doubt: list[Try]) -> None:
-        """Write the newest try; one that met a moved head wrote nothing, and is in no doubt."""
+        """Write the newest try; one that met a moved head, or failed, is in no doubt."""
         writes = in_doubt[-1].writes
         try:
             with measures.APPEND.timing():
@@ -127,7 +153,16 @@ class Landing:
             measures.CONFLICTS.add()
             in_doubt.pop()
             raise
+        except Exception as error:
+            if not failures.is_away(error, connection):
+                in_doubt.pop()
+            raise
         measures.BATCH_EVENTS.observe(len(writes.events))
+
+    def _freshen(self, error: Exception) -> None:
+        """Drop the connection if what the driver keeps for it may be the cause of the error."""
+        if failures.is_stale(error):
+            self.disconnect()
 
     async def connect(self) -> bool:
         """Have a connection; return whether it is a new one. Raises what store.connect does."""

@@ -34,6 +34,14 @@ LOAD, DECIDE, APPEND = _PARTS.of("load"), _PARTS.of("decide"), _PARTS.of("append
 CONFLICTS = counter(
     "storelog_batch_conflicts_total", "Batches decided again because another service wrote first."
 ).of()
+DIVISIONS = counter(
+    "storelog_batch_divisions_total", "Batches that failed, and were landed again in parts."
+).of()
+FAILED_ALONE = counter(
+    "storelog_commands_failed_alone_total",
+    "Commands that failed by themselves and got 500 `internal-error`; the log has each.",
+    ("command",),
+)
 QUEUE_LENGTH = gauge("storelog_command_queue_length", "Commands that wait for their batch.").of()
 QUEUE_WAIT = histogram(
     "storelog_command_queue_wait_seconds", "Seconds that a batch's oldest command had waited."

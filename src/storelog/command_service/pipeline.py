@@ -17,20 +17,24 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from storelog.command_service import measures, store
-from storelog.command_service.batch import Key
+from storelog.command_service import failures, measures, store
 from storelog.command_service.decider import Decider
+from storelog.command_service.division import land_in_parts, settle
+from storelog.command_service.failures import BatchFailed
+from storelog.command_service.in_flight import InFlight
 from storelog.command_service.landing import Landing, Try
+from storelog.command_service.pulse import Pulse
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import Taken, Waiting, fail
-from storelog.errors import Conflict, OutcomeUnknown, Unavailable
+from storelog.errors import OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 
 # Of the second in which what cannot be done is refused: how long a command waits to be taken, and
 # how long until it is decided. In between is time for a new connection to PostgreSQL.
 TAKEN_WITHIN_SECONDS = 0.5
 DECIDED_WITHIN_SECONDS = 0.9
-KEY_WAIT_SECONDS = 10.0
+# Of a command's deadline, how much it may wait at most where PostgreSQL responds, but to others.
+PATIENCE = 0.8
 GATHER_SECONDS = 0.004
 MIN_SPLIT_COMMANDS = 8
 SWEEP_SECONDS = 0.1
@@ -50,10 +54,12 @@ class Pipeline:
         self._open = Taken()
         self._written: Taken | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._writing_since: float | None = None
+        self._pulse = Pulse(postgres_url)
         self._sizes: deque[int] = deque([0], maxlen=2)
         self._idle_since = 0.0
         self._changed = asyncio.Event()
-        self._in_flight: dict[Key, asyncio.Future[Response]] = {}
+        self._in_flight = InFlight()
         self._reader: asyncpg.Connection | None = None
         self._decider = Decider(keep_keys)
         self._landing = Landing(postgres_url, deadline_seconds, self._decider, self._alone)
@@ -76,6 +82,7 @@ class Pipeline:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._landing.disconnect()
         self._stop_reading()
+        self._pulse.stop()
 
     async def submit(self, submission: Submission) -> Response:
         """Return the command's answer, once what it says is committed.
@@ -83,31 +90,15 @@ class Pipeline:
         Raises Unavailable when the queue is full or PostgreSQL away, OutcomeUnknown when the
         outcome cannot be learnt in time, Conflict `idempotency-in-progress`.
         """
-        key = submission.key
-        if key is None:
+        if submission.key is None:
             return await self._enqueue(submission)
-        deadline = time.monotonic() + KEY_WAIT_SECONDS
-        while (running := self._in_flight.get(key)) is not None:
-            await self._wait_for_first(running, deadline)
-        answer = self._enqueue(submission)
-        self._in_flight[key] = answer
-        try:
-            return await answer
-        finally:
-            del self._in_flight[key]
-
-    async def _wait_for_first(self, running: asyncio.Future[Response], deadline: float) -> None:
-        await asyncio.wait([running], timeout=max(0.0, deadline - time.monotonic()))
-        if not running.done():
-            detail = "The first request with this key is still running."
-            raise Conflict("idempotency-in-progress", detail, headers=[("Retry-After", "1")])
-        await asyncio.sleep(0)
+        return await self._in_flight.run(submission.key, lambda: self._enqueue(submission))
 
     def _enqueue(self, submission: Submission) -> asyncio.Future[Response]:
         if len(self._queue) >= self._max_queued or self._is_closing:
             raise Unavailable("Too many commands are waiting.", slug="overloaded")
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._queue.append(Waiting(submission, answer, time.monotonic()))
+        self._queue.append(Waiting(submission, answer, self._pulse.now(), time.monotonic()))
         self._changed.set()
         return answer
 
@@ -154,7 +145,7 @@ class Pipeline:
     def _is_open_since(self, seconds: float) -> bool:
         """Whether something in the open batch came longer ago than that."""
         waiting = self._open.waiting
-        return bool(waiting) and waiting[0].queued_at < time.monotonic() - seconds
+        return bool(waiting) and waiting[0].queued_at < self._pulse.now() - seconds
 
     async def _take(self) -> None:
         """Take what waits into the open batch, and decide it, unless others write as well."""
@@ -163,7 +154,7 @@ class Pipeline:
             self._refuse_late()
             if not self._may_take():
                 return
-            measures.QUEUE_WAIT.observe(time.monotonic() - self._queue[0].queued_at)
+            measures.QUEUE_WAIT.observe(time.monotonic() - self._queue[0].came_at)
             taken: list[Waiting] = []
             left = self._share()
             while len(self._queue) > left and self._open.has_room_for(self._queue[0]):
@@ -176,13 +167,13 @@ class Pipeline:
                 await self._decide(taken)
             except TimeoutError:
                 self._give_up(Unavailable("PostgreSQL did not answer in time."))
-            except store.AWAY:
-                self._give_up(Unavailable("PostgreSQL is away."))
-            except Exception:  # noqa: BLE001  one bad batch must not end the worker
-                who = measures.who([waiting.submission for waiting in taken])
-                _log.exception("commands could not be decided", **who)
-                measures.SERVER_ERRORS.of().add()
-                self._give_up(OutcomeUnknown("The command failed; repeat it with its key."))
+            except Exception as error:  # noqa: BLE001  one bad command must not end the worker
+                reason = failures.server_reason(error)
+                if reason is not None:
+                    self._give_up(Unavailable(reason))
+                else:
+                    self._decider.forget()
+                    self._open.leave_undecided()
 
     def _share(self) -> int:
         """Return how many commands stay in the queue, so that the next batch is not left empty.
@@ -194,7 +185,7 @@ class Pipeline:
 
     async def _decide(self, taken: list[Waiting]) -> None:
         decided_by = self._open.waiting[0].queued_at + DECIDED_WITHIN_SECONDS
-        async with asyncio.timeout(decided_by - time.monotonic()):
+        async with asyncio.timeout(decided_by - self._pulse.now()):
             reader = await self._connect()
             batch = self._open.batch
             if batch is None:
@@ -238,6 +229,7 @@ class Pipeline:
             self._decider.go_on_from(taken.batch)
         self._written = taken
         self._sizes.append(len(taken.waiting))
+        self._writing_since = time.monotonic()
         self._writing = asyncio.create_task(self._land(taken))
 
     async def _land(self, taken: Taken) -> None:
@@ -245,10 +237,12 @@ class Pipeline:
         first = Try(taken.batch.writes, taken.answers) if taken.batch else None
         try:
             answers = await self._landing.land(submissions, first)
+        except BatchFailed:
+            await self._divide(taken)
         except Unavailable as error:
             measures.count_commands(submissions, None)
             fail(taken.waiting, error)
-        except Exception:  # noqa: BLE001  one bad batch must not end the worker; each is answered
+        except Exception:  # noqa: BLE001  must not end the worker
             _log.exception("a batch of commands failed", **measures.who(submissions))
             measures.count_commands(submissions, None)
             measures.SERVER_ERRORS.of().add()
@@ -257,13 +251,22 @@ class Pipeline:
             async with self._alone():
                 self._decider.forget()
         else:
-            measures.count_commands(submissions, answers, began_ns)
-            for waiting, answer in zip(taken.waiting, answers, strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(answer)
+            settle(taken.waiting, answers, began_ns)
         finally:
             self._writing, self._idle_since = None, time.monotonic()
+            self._writing_since = None
             self._changed.set()
+
+    async def _divide(self, taken: Taken) -> None:
+        """Land the commands of a batch that failed in parts, so that only its culprits fail."""
+        give_up_at = max(waiting.came_at for waiting in taken.waiting) + self._deadline
+
+        async def land(submissions: list[Submission], seconds: float) -> list[Response]:
+            return await self._landing.land_part(submissions, give_up_at, seconds)
+
+        async with self._alone():
+            self._decider.forget()
+            await land_in_parts(land, taken.waiting, give_up_at)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -279,14 +282,16 @@ class Pipeline:
         """End waits that are over: 503 within a second of what was not sent, else not known."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            self._pulse.tick(self._writing_since)
             self._refuse_late()
             if self._is_open_since(DECIDED_WITHIN_SECONDS) and not self._decider.lock.locked():
                 self._give_up(Unavailable("Overloaded.", slug="overloaded"))
             written = self._written.waiting if self._written and self._writing else []
-            late = [w for w in written if w.queued_at < time.monotonic() - self._deadline]
+            late = [w for w in written if w.came_at < time.monotonic() - self._deadline]
             fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))
 
     def _refuse_late(self) -> None:
-        late = time.monotonic() - TAKEN_WITHIN_SECONDS
-        while self._queue and self._queue[0].queued_at < late:
+        late = self._pulse.now() - TAKEN_WITHIN_SECONDS
+        too_old = time.monotonic() - PATIENCE * self._deadline
+        while self._queue and (self._queue[0].queued_at < late or self._queue[0].came_at < too_old):
             fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))

@@ -23,8 +23,9 @@ from storelog.envelope import Envelope
 SESSION_SETTINGS = {
     "application_name": "storelog command-service",
     "idle_in_transaction_session_timeout": "1000",
-    "statement_timeout": "5000",
-    "lock_timeout": "4000",
+    # Shorter than what one command may take in all, so that a batch can be tried again in parts.
+    "statement_timeout": "3000",
+    "lock_timeout": "2500",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
@@ -51,6 +52,11 @@ async def connect(postgres_url: str) -> asyncpg.Connection:
     return await asyncpg.connect(
         postgres_url, timeout=0.9, command_timeout=6, server_settings=SESSION_SETTINGS
     )
+
+
+async def limit_statements(connection: asyncpg.Connection, seconds: float) -> None:
+    """Let a statement of this transaction take so long at most, instead of what is the rule."""
+    await connection.execute(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
 
 
 async def read_head(connection: asyncpg.Connection, *, lock: bool = False) -> Head:

@@ -19,11 +19,15 @@ MAX_BATCH_LINES = 4_000
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """One command, the future of its answer, and when it came (monotonic seconds)."""
+    """One command, the future of its answer, and when it came.
+
+    `queued_at` is of the pulse's clock, `came_at` of the monotonic one; both in seconds.
+    """
 
     submission: Submission
     answer: asyncio.Future[Response]
     queued_at: float
+    came_at: float
 
 
 @dataclass(slots=True)
@@ -34,9 +38,12 @@ class Taken:
     lines: int = 0
     batch: Batch | None = None
     answers: list[Response] = field(default_factory=list)
+    is_closed: bool = False
 
     def has_room_for(self, waiting: Waiting) -> bool:
         """Whether one more fits: a batch has limits in commands and in lines, but takes any one."""
+        if self.is_closed:
+            return False
         lines = self.lines + _size(waiting.submission.command)
         return not self.waiting or (
             len(self.waiting) < MAX_BATCH_COMMANDS and lines <= MAX_BATCH_LINES
@@ -46,6 +53,10 @@ class Taken:
         """Take one more."""
         self.waiting.append(waiting)
         self.lines += _size(waiting.submission.command)
+
+    def leave_undecided(self) -> None:
+        """Take no more: one of them cannot be decided, and which shows when they are landed."""
+        self.batch, self.answers, self.is_closed = None, [], True
 
     def remembered(self) -> dict[Key, Remembered]:
         """Return the answers to keys that this batch is going to have written."""

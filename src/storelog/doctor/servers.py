@@ -41,7 +41,7 @@ def check_servers(settings: Settings, *, is_up: bool) -> list[Finding]:
 
 
 def check_postgres(settings: Settings) -> Finding:
-    """Look at PostgreSQL: reachable, new enough, a primary, migrated."""
+    """Look at PostgreSQL: reachable, new enough, a primary, in UTF-8, migrated."""
     where = mask_url(settings.postgres_url or "")
     try:
         row = asyncio.run(_ask_postgres(settings.postgres_url or ""))
@@ -53,6 +53,9 @@ def check_postgres(settings: Settings) -> Finding:
         return problem("PostgreSQL", found, f"use PostgreSQL {OLDEST_POSTGRES} or newer")
     if row["is_replica"]:
         return problem("PostgreSQL", f"{found}: a replica", "name the primary: it is written to")
+    if row["encoding"] != migrations.ENCODING:
+        found = f"{found}: the database has the encoding {row['encoding']}"
+        return problem("PostgreSQL", found, migrations.ENCODING_ADVICE)
     missing = [name for name in migrations.names() if name not in row["applied"]]
     if missing:
         return problem("PostgreSQL", f"{found}: not migrated", "run `storelog migrate`")
@@ -66,6 +69,7 @@ async def _ask_postgres(url: str) -> dict[str, Any]:
             "SELECT current_setting('server_version') AS version,"
             " current_setting('server_version_num')::integer AS number,"
             " pg_is_in_recovery() AS is_replica,"
+            " current_setting('server_encoding') AS encoding,"
             " to_regclass('schema_migrations') IS NOT NULL AS is_migrated"
         )
         applied = []

@@ -13,6 +13,10 @@ import asyncpg
 
 from storelog.errors import CannotRun
 
+ENCODING = "UTF8"
+ENCODING_ADVICE = (
+    "make one that can hold every name: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+)
 _LOCK = 0x4D69677261746573  # "Migrates"
 _KNOWN = """CREATE TABLE IF NOT EXISTS schema_migrations (
     name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"""
@@ -25,6 +29,9 @@ async def migrate(postgres_url: str, lanes: int) -> tuple[int, int | None]:
     """
     connection = await asyncpg.connect(postgres_url, timeout=10, command_timeout=60)
     try:
+        encoding = await connection.fetchval("SHOW server_encoding")
+        if encoding != ENCODING:
+            raise CannotRun(f"the database has the encoding {encoding}; {ENCODING_ADVICE}")
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(_KNOWN)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 # What says for certain that nothing was done, as `Request.troubles` has it.
-REFUSALS = ("503 unavailable", "503 overloaded")
+REFUSALS = ("503 unavailable", "503 overloaded", "500 internal-error")
 
 
 @dataclass(frozen=True, slots=True)

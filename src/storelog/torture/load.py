@@ -86,7 +86,7 @@ class Shopper:
     """Makes one request after the other from its own dice."""
 
     def __init__(self, seed: str, shop: Shop, urls: Sequence[str], ledger: Ledger) -> None:
-        self._seed = seed
+        self.seed = seed
         self._dice = random.Random(seed)
         self._shop, self._urls, self._ledger = shop, urls, ledger
         self._made = 0
@@ -108,11 +108,15 @@ class Shopper:
         self._shop.learn(request)
         return request
 
+    def send(self, request: Request) -> None:
+        """Send one request of somebody else's making, once, to any of the services."""
+        send(self._dice.choice(self._urls), request, self._ledger)
+
     def insist(self, seconds: float) -> Request:
         """Send the next request with a key, as often as it takes; give up after so long."""
         method, path, body = self._next()
         self._made += 1
-        request_id = f"{self._seed}-{self._made}"
+        request_id = f"{self.seed}-{self._made}"
         request = Request(request_id, method, path, body, f"key-{request_id}")
         give_up_at = time.monotonic() + seconds
         while request.answer is None and time.monotonic() < give_up_at:
@@ -128,7 +132,7 @@ class Shopper:
 
     def _request(self, method: str, path: str, body: Any) -> Request:
         self._made += 1
-        request_id = f"{self._seed}-{self._made}"
+        request_id = f"{self.seed}-{self._made}"
         key = f"key-{request_id}" if self._dice.random() < 0.9 else None
         return Request(request_id, method, path, body, key)
 

@@ -64,7 +64,12 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         "first answer if it was, and it is done once if it was not.",
     ),
     "too-many-requests": (429, "Repeat after `Retry-After`; this client has its limit."),
-    "internal-error": (500, "A mistake of ours. Report it with the `correlationId`."),
+    "internal-error": (
+        500,
+        "The request failed for a reason that no rule foresees. A command that gets this changed "
+        "nothing, and its `Idempotency-Key` is not remembered. Report it with the `correlationId`, "
+        "under which the service's log has the cause.",
+    ),
 }
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto}}</style>

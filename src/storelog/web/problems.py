@@ -65,6 +65,8 @@ def render(error: errors.StorelogError, instance: str, correlation_id: str) -> R
         status, slug, detail = STATUS[type(error)], error.slug, error.detail
         facts = dict(error.facts)
         headers = (("Retry-After", str(error.retry_after_seconds)),)
+    elif isinstance(error, errors.CommandFailed):
+        detail = "The command failed and changed nothing; the log has it under this correlationId."
     if status == 401:
         headers = (*headers, ("WWW-Authenticate", 'Bearer realm="storelog"'))
     problem = {

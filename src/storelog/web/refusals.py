@@ -36,6 +36,8 @@ def refusals(route: Route) -> dict[str, Any]:
         statuses |= {413}
     if route.operation.request is not None:
         statuses |= {415}
+    if route.operation.request is not None or route.method == "DELETE":
+        statuses |= {500}
     if "{" in route.path:
         statuses |= {404}
     return {str(status): _refusal(status) for status in sorted(statuses)}

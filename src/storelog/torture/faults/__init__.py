@@ -5,7 +5,7 @@ Next: torture/faults/trial.py
 
 from collections.abc import Callable
 
-from storelog.torture.faults import disks, processes, servers, topics, wires
+from storelog.torture.faults import commands, disks, processes, servers, topics, wires
 from storelog.torture.faults.trial import Trial
 
 FAULTS: dict[str, Callable[[Trial], None]] = {
@@ -14,6 +14,7 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "kill-all": processes.kill_all,
     "pause": processes.pause,
     "restart": processes.restart,
+    "command-refused": commands.refuse_one,
     "postgresql-stop": servers.stop_postgresql,
     "postgresql-away": servers.postgresql_away,
     "kafka-kill": servers.kill_kafka,

@@ -1,0 +1,126 @@
+"""Lands a batch that failed in smaller parts, until the command that is the cause is alone.
+
+Guarantees that a command fails alone: it gets 500 `internal-error`, changed nothing, and its key is
+not remembered; every other command of its batch gets its own response, in the order of arrival.
+Where parts fail alike for a reason of the server, all that is left gets 503 with that reason.
+Next: command_service/landing.py
+"""
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from storelog.command_service import failures, measures
+from storelog.command_service.failures import BatchFailed
+from storelog.command_service.submission import Submission
+from storelog.command_service.taken import Waiting, fail
+from storelog.errors import CommandFailed, Unavailable
+from storelog.web.http import Response
+from storelog.web.problems import render
+
+# One culprit in n commands costs log8(n) failures, and seven commits for each of them.
+PARTS = 8
+# So many parts in a row that failed for a reason of the server: it will be so for the others too.
+ALIKE = 2
+# How long the statement of one part may take; one that is alone has what an ordinary batch has.
+PART_SECONDS, ALONE_SECONDS = 1.0, 3.0
+Land = Callable[[list[Submission], float], Awaitable[list[Response]]]
+Part = Sequence[Waiting]
+_log = structlog.get_logger()
+
+
+async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
+    """Give each command of a batch that failed its response.
+
+    `land` writes some commands, with the seconds that a statement may take; raises BatchFailed or
+    Unavailable. After `give_up_at` (monotonic) what is left gets 503, and was not tried.
+    """
+    measures.DIVISIONS.add()
+    left = deque(_split(batch))
+    alike = 0
+    while left:
+        part = left.popleft()
+        seconds = min(ALONE_SECONDS if len(part) == 1 else PART_SECONDS, _left(give_up_at))
+        if seconds <= 0:
+            detail = "Another command took the time that there was; nothing was done."
+            _fail([part, *left], Unavailable(detail, slug="overloaded"))
+            return
+        began_ns = time.time_ns()
+        try:
+            answers = await land([waiting.submission for waiting in part], seconds)
+        except BatchFailed as failure:
+            reason = failures.server_reason(failure.cause)
+            alike = 0 if reason is None else alike + 1
+            if reason is not None and alike >= ALIKE:
+                _refuse([part, *left], reason, failure.cause)
+                return
+            if len(part) > 1:
+                _put_back(left, part, failure.cause)
+            elif reason is not None:
+                _refuse([part], reason, failure.cause)
+            else:
+                _fail_alone(part[0], failure.cause)
+        except Unavailable as error:
+            _fail([part], error)
+            _fail(left, Unavailable("PostgreSQL is away."))
+            return
+        else:
+            alike = 0
+            settle(part, answers, began_ns)
+
+
+def settle(part: Part, answers: list[Response], began_ns: int) -> None:
+    """Give commands that have landed their responses."""
+    measures.count_commands([waiting.submission for waiting in part], answers, began_ns)
+    for waiting, answer in zip(part, answers, strict=True):
+        if not waiting.answer.done():
+            waiting.answer.set_result(answer)
+
+
+def _left(give_up_at: float) -> float:
+    return give_up_at - time.monotonic()
+
+
+def _split(part: Part) -> list[Part]:
+    size = max(1, -(-len(part) // PARTS))
+    return [part[at : at + size] for at in range(0, len(part), size)]
+
+
+def _put_back(left: deque[Part], part: Part, cause: Exception) -> None:
+    """Have a part tried in smaller ones: next, but after the others if that tells more sooner."""
+    if failures.is_timeout(cause) or failures.server_reason(cause) is not None:
+        left.extend(_split(part))
+    else:
+        left.extendleft(reversed(_split(part)))
+
+
+def _refuse(parts: Sequence[Part] | deque[Part], reason: str, cause: Exception) -> None:
+    who = measures.who([waiting.submission for part in parts for waiting in part])
+    _log.error("PostgreSQL refuses commands", reason=reason, error=str(cause), **who)
+    measures.SERVER_ERRORS.of().add()
+    _fail(parts, Unavailable(reason))
+
+
+def _fail(parts: Sequence[Part] | deque[Part], error: Unavailable) -> None:
+    for part in parts:
+        measures.count_commands([waiting.submission for waiting in part], None)
+        fail(part, error)
+
+
+def _fail_alone(culprit: Waiting, cause: Exception) -> None:
+    submission = culprit.submission
+    command = type(submission.command).__name__
+    _log.error(
+        "a command failed",
+        exc_info=cause,
+        command=command,
+        correlation_id=submission.correlation_id,
+    )
+    measures.SERVER_ERRORS.of().add()
+    measures.FAILED_ALONE.of(command).add()
+    measures.count_commands([submission], None)
+    problem = render(CommandFailed(), submission.instance, submission.correlation_id)
+    if not culprit.answer.done():
+        culprit.answer.set_result(problem)

@@ -1,0 +1,66 @@
+"""Tells why a batch failed: PostgreSQL is away, it refuses everything, or one command is the cause.
+
+A statement that PostgreSQL refused, or ended, wrote nothing; one whose connection broke may have.
+Next: command_service/division.py
+"""
+
+import asyncpg
+
+from storelog.command_service import store
+
+# What PostgreSQL refuses to everybody, by SQLSTATE or by its class.
+_SERVER = {
+    "25006": "PostgreSQL is read-only.",
+    "28": "PostgreSQL does not let the service's role in.",
+    "3D": "The database does not exist in PostgreSQL.",
+    "3F": "PostgreSQL's schema is missing or of another version: run `storelog migrate`.",
+    "42": "PostgreSQL's schema is missing or of another version: run `storelog migrate`.",
+    "42501": "The service's role in PostgreSQL lacks a privilege.",
+    "53": "PostgreSQL has run out of resources.",
+    "53100": "PostgreSQL's disk is full.",
+    "53200": "PostgreSQL is out of memory.",
+    "53300": "PostgreSQL has no connection left.",
+    "58": "PostgreSQL cannot read or write its files.",
+    "XX001": "PostgreSQL says that its data is damaged.",
+    "XX002": "PostgreSQL says that an index is damaged.",
+}
+# After these, what the driver has cached of the schema may be the cause.
+_STALE_CLASSES = ("0A", "26", "XX")
+
+
+class BatchFailed(Exception):
+    """A batch failed though PostgreSQL responds; nothing of it was written."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(repr(cause))
+        self.cause = cause
+
+
+def is_away(error: Exception, connection: asyncpg.Connection | None) -> bool:
+    """Whether the connection broke, so that what was sent may have been done or not."""
+    if connection is None or connection.is_closed():
+        return isinstance(error, (asyncpg.PostgresError, *store.AWAY))
+    if isinstance(error, asyncpg.QueryCanceledError | asyncpg.InsufficientResourcesError):
+        return False
+    return isinstance(error, store.AWAY)
+
+
+def is_timeout(error: Exception) -> bool:
+    """Whether PostgreSQL ended a statement that took too long."""
+    return isinstance(error, asyncpg.QueryCanceledError)
+
+
+def server_reason(error: Exception) -> str | None:
+    """Return why no command can succeed now; None where one command may be the cause."""
+    state = str(getattr(error, "sqlstate", None) or "")
+    known = _SERVER.get(state) or _SERVER.get(state[:2])
+    if known is not None:
+        return known
+    if isinstance(error, store.AWAY) and not is_timeout(error):
+        return "PostgreSQL is away."
+    return None
+
+
+def is_stale(error: Exception) -> bool:
+    """Whether a new connection might make the difference."""
+    return str(getattr(error, "sqlstate", None) or "")[:2] in _STALE_CLASSES

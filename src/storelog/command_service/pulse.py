@@ -1,0 +1,68 @@
+"""Whether PostgreSQL responds while a batch is being written, and a clock that then stands still.
+
+A command that waits behind a statement that is slow for reasons of its own is not refused for it:
+as long as PostgreSQL responds to others, the time does not count. Where it does not respond, the
+clock goes on, and what waits gets 503 within a second.
+Next: command_service/store.py
+"""
+
+import asyncio
+import time
+
+import asyncpg
+
+from storelog.command_service import store
+
+# A batch that is being written for longer is slow; a response is news for so long.
+SLOW_SECONDS, FRESH_SECONDS = 0.15, 0.5
+
+
+class Pulse:
+    """One per pipeline; its connection is open only while a batch is slow."""
+
+    def __init__(self, postgres_url: str) -> None:
+        self._url = postgres_url
+        self._excused = 0.0
+        self._ticked_at = time.monotonic()
+        self._answered_at = float("-inf")
+        self._connection: asyncpg.Connection | None = None
+        self._check: asyncio.Task[None] | None = None
+
+    def now(self) -> float:
+        """Return the time in seconds, without the time that does not count."""
+        return time.monotonic() - self._excused
+
+    def tick(self, writing_since: float | None) -> None:
+        """Take note of the time; `writing_since` (monotonic): of the batch being written."""
+        now = time.monotonic()
+        elapsed, self._ticked_at = now - self._ticked_at, now
+        if writing_since is None or now - writing_since < SLOW_SECONDS:
+            self.stop()
+            return
+        if now - self._answered_at < FRESH_SECONDS:
+            self._excused += elapsed
+        if self._check is None:
+            self._check = asyncio.create_task(self._ask())
+
+    def stop(self) -> None:
+        """Close the connection."""
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _ask(self) -> None:
+        try:
+            async with asyncio.timeout(FRESH_SECONDS):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await store.connect(self._url)
+                await self._connection.execute("SELECT 1")
+        except (*store.AWAY, asyncpg.PostgresError):
+            if self._connection is not None:
+                self._connection.terminate()
+                self._connection = None
+        else:
+            self._answered_at = time.monotonic()
+        self._check = None

@@ -1,0 +1,75 @@
+"""Faults of commands: PostgreSQL refuses one of them for a reason that no rule foresees.
+
+Next: torture/faults/trial.py
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from storelog.torture.faults.trial import Trial
+from storelog.torture.ledger import Request
+
+COMMAND_SERVICES = ("command-service-1", "command-service-2")
+REFUSED = 8
+REFUSED_NAME = "Refused by torture"
+_MAKE = f"""
+DROP TRIGGER IF EXISTS torture_refuses ON products;
+CREATE OR REPLACE FUNCTION torture_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'refused by torture';
+END $$;
+CREATE TRIGGER torture_refuses BEFORE INSERT ON products FOR EACH ROW
+    WHEN (NEW.name = '{REFUSED_NAME}') EXECUTE FUNCTION torture_refuses()"""
+_DROP = "DROP FUNCTION IF EXISTS torture_refuses CASCADE"
+
+
+def refuse_one(trial: Trial) -> None:
+    """A trigger raises for one name: these commands get 500 each time, and no other suffers."""
+    trial.rig.wait_ready(("postgresql", *COMMAND_SERVICES))
+    before = set(trial.ledger.requests)
+    refused: list[Request] = []
+    with _trigger(trial):
+        for number in range(REFUSED):
+            body = {"name": REFUSED_NAME, "price": "1", "stock": 1}
+            request = Request(
+                f"{trial.prober.seed}-refused-{len(before)}-{number}",
+                "POST",
+                "/products",
+                body,
+                f"refused-{len(before)}-{number}",
+            )
+            refused.append(request)
+            trial.prober.send(request)
+            trial.wait(0.1, 0.3)
+        for request in refused:
+            if request.troubles != ["500 internal-error"]:
+                told = request.answer or request.troubles
+                trial.report.breach(f"a command that PostgreSQL refuses was told {told}")
+    ours = {request.request_id for request in refused}
+    for name, request in list(trial.ledger.requests.items()):
+        if name not in before | ours and request.troubles:
+            trial.report.breach(
+                f"{request.method} {request.path} ({name}) suffered from another command:"
+                f" {request.troubles}"
+            )
+
+
+@contextmanager
+def _trigger(trial: Trial) -> Iterator[None]:
+    url = trial.rig.settings.postgres_url or ""
+    asyncio.run(_execute(url, _MAKE))
+    try:
+        yield
+    finally:
+        asyncio.run(_execute(url, _DROP))
+
+
+async def _execute(url: str, statements: str) -> None:
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+    try:
+        await connection.execute(statements)
+    finally:
+        await connection.close()
