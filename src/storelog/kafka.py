@@ -24,6 +24,10 @@ FETCHES = {
     "enable.partition.eof": False,
 }
 
+# Without logs of its own, a command of the command line shows nothing of what the library says.
+_LIBRARY_LOG = logging.getLogger("kafka")
+_LIBRARY_LOG.addHandler(logging.NullHandler())
+
 
 def client_settings(settings: Settings) -> dict[str, Any]:
     """Return librdkafka's settings for reaching the brokers. Raises CannotRun without any."""
@@ -44,7 +48,7 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": 10_000,
         "log_level": 3,
         # Its lines go the way of all others: one format, no flood while a broker is away.
-        "logger": logging.getLogger("kafka"),
+        "logger": _LIBRARY_LOG,
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

@@ -1,5 +1,7 @@
 """`storelog up` from outside: one command starts everything, and nothing is left when it ends."""
 
+import json
+import os
 import shutil
 import signal
 import tempfile
@@ -71,6 +73,29 @@ def test_it_starts_everything_once_and_down_leaves_nothing(up: Up) -> None:
     assert up.cli("down").returncode == 0
     assert up.cli("status").returncode == 1
     assert {p["state"] for p in up.status()["processes"]} == {"stopped"}
+
+
+def test_a_server_that_has_stopped_is_not_ready_in_status_and_doctor(up: Up) -> None:
+    up.start()
+    known = {server["name"]: server["version"] for server in up.status()["servers"]}
+    found = {f["name"]: f for f in json.loads(up.cli("doctor", "--json").stdout)["findings"]}
+    for name, shown in (("postgresql", "PostgreSQL"), ("kafka", "Kafka"), ("mongodb", "MongoDB")):
+        assert found[shown]["found"].startswith(known[name]), found[shown]
+    os.kill(up.pid("kafka"), signal.SIGSTOP)
+    try:
+        status, doctor = up.cli("status", "--json"), up.cli("doctor", "--json")
+        migrate = up.cli("migrate")
+    finally:
+        os.kill(up.pid("kafka"), signal.SIGCONT)
+    servers = {server["name"]: server for server in json.loads(status.stdout)["servers"]}
+    assert status.returncode == 1
+    assert servers["kafka"]["state"] == "failed" and servers["kafka"]["reason"]
+    assert {servers[name]["state"] for name in ("postgresql", "mongodb")} == {"ready"}
+    found = {f["name"]: f["state"] for f in json.loads(doctor.stdout)["findings"]}
+    assert doctor.returncode == 1
+    assert (found["Kafka"], found["PostgreSQL"], found["MongoDB"]) == ("problem", "ok", "ok")
+    assert status.stderr == doctor.stderr == ""
+    assert migrate.stderr.count("\n") == 1 and migrate.stderr.startswith("storelog: ")
 
 
 def test_after_kill_9_of_everything_it_comes_back_with_everything(up: Up) -> None:

@@ -16,9 +16,12 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from storelog.doctor.check import PROBLEM
     from storelog.doctor.machine import check_machine
     from storelog.doctor.servers import check_servers
+    from storelog.local import run_file
 
     findings = check_machine(loaded)
-    findings += check_servers(loaded.settings, is_up=is_running(loaded.data_dir))
+    versions = run_file.versions(loaded.data_dir)
+    is_up = is_running(loaded.data_dir)
+    findings += check_servers(loaded.settings, is_up=is_up, versions=versions)
     problems = sum(finding.state == PROBLEM for finding in findings)
     if as_json:
         print_json({"problems": problems, "findings": [asdict(finding) for finding in findings]})

@@ -6,8 +6,10 @@ from typing import Any
 import typer
 
 from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
-from storelog.config import Loaded
+from storelog.config import Loaded, Settings
 from storelog.setting_types import mask_url
+
+_STOPPED = {"pid": None, "state": "stopped", "restarts": 0}
 
 
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -27,33 +29,22 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     from storelog.errors import StorelogError
     from storelog.lag import active_database, read_lag
     from storelog.local import run_file
-    from storelog.local.servers import PROCESSES, is_ready
+    from storelog.local.servers import PROCESSES
     from storelog.read_side import database_name
 
     settings = loaded.settings
     running = run_file.read(loaded.data_dir) or {}
-    urls = dict(
-        zip(
-            PROCESSES,
-            (settings.command_url, settings.relay_url, settings.projector_url, settings.query_url),
-            strict=True,
-        )
-    )
-    stopped = {"pid": None, "state": "stopped", "restarts": 0}
     known = {entry["name"]: entry for entry in running.get("processes", [])}
-    processes = [known.get(name, {"name": name, **stopped}) for name in PROCESSES]
-    for process in processes:
-        process.pop("version", None)
-        if process["state"] == "ready" and not is_ready(urls[process["name"]] or ""):
-            process["state"] = "failed"
+    processes = [known.get(name, {"name": name, **_STOPPED}) for name in PROCESSES]
     servers = running.get("servers") or [
-        {"name": name, "version": "", **stopped} for name in ("postgresql", "kafka", "mongodb")
+        {"name": name, "version": "", **_STOPPED} for name in ("postgresql", "kafka", "mongodb")
     ]
-    for server in servers:
-        server.pop("restarts", None)
+    _look_at_processes(processes, settings)
+    _look_at_servers(servers, settings)
     database = database_name(
         replace(settings, mongodb_uri=settings.mongodb_uri or "mongodb://127.0.0.1")
     )
+    lag = None
     try:
         lag = run_async(read_lag(settings)).facts() if running else None
         database = run_async(active_database(settings)) if running else database
@@ -73,6 +64,43 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     }
 
 
+def _look_at_processes(processes: list[dict[str, Any]], settings: Settings) -> None:
+    """Say of each process that should be ready whether it is, and else why not."""
+    from storelog.local.servers import PROCESSES, why_not_ready
+
+    addresses = (
+        settings.command_url,
+        settings.relay_url,
+        settings.projector_url,
+        settings.query_url,
+    )
+    urls = dict(zip(PROCESSES, addresses, strict=True))
+    for process in processes:
+        process.pop("version", None)
+        if process["state"] == "ready":
+            reason = why_not_ready(urls[process["name"]] or "")
+            if reason is not None:
+                process["state"], process["reason"] = "failed", reason
+
+
+def _look_at_servers(servers: list[dict[str, Any]], settings: Settings) -> None:
+    """Say of each server whether it works, as `storelog doctor` finds it, and else why not."""
+    from storelog.doctor.check import PROBLEM
+    from storelog.doctor.servers import look_at
+
+    to_look_at = [server for server in servers if server["state"] in ("ready", "external")]
+    versions = {server["name"]: server["version"] for server in servers}
+    found = look_at(settings, versions) if to_look_at else {}
+    for server in servers:
+        server.pop("restarts", None)
+        finding = found.get(server["name"])
+        if finding is None or server not in to_look_at:
+            continue
+        server["version"] = server["version"] or finding.version
+        if finding.state == PROBLEM:
+            server["state"], server["reason"] = "failed", f"{finding.found}: {finding.advice}"
+
+
 def _show(facts: dict[str, Any]) -> None:
     for name in ("data_dir", "command_url", "query_url", "postgres_url"):
         print(f"{name:<24} {facts[name] or '-'}")
@@ -83,10 +111,19 @@ def _show(facts: dict[str, Any]) -> None:
         print(
             f"{entry['name']:<24} {entry['state']:<9} {entry['pid'] or '-':<8} {entry['version']}"
         )
+        _show_reason(entry)
     for entry in facts["processes"]:
         again = f"restarted {entry['restarts']} times" if entry["restarts"] else ""
         print(f"{entry['name']:<24} {entry['state']:<9} {entry['pid'] or '-':<8} {again}".rstrip())
+        _show_reason(entry)
     lag = facts["lag"]
     if lag is not None:
         print(f"\nlag: {lag['events_behind']} events, {lag['seconds_behind']} s", end="")
         print(f"; {lag['dead_letters']} dead letters" if lag["dead_letters"] else "")
+    elif any(entry["pid"] for entry in facts["servers"]):
+        print("\nlag: not known while a server is away")
+
+
+def _show_reason(entry: dict[str, Any]) -> None:
+    if "reason" in entry:
+        print(f"{'':<24} -> {entry['reason']}")

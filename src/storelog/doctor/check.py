@@ -10,12 +10,16 @@ OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, what was found, and what to do about it ("" when it is ok)."""
+    """What was looked at, how it is, what was found, and what to do about it ("" when it is ok).
+
+    `version`: of a server that said which one it is.
+    """
 
     name: str
     state: str
     found: str
     advice: str = ""
+    version: str = ""
 
 
 def ok(name: str, found: str) -> Finding:

@@ -4,7 +4,9 @@ Next: cli/doctor.py
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -16,31 +18,61 @@ from pymongo.errors import PyMongoError
 from storelog import migrations
 from storelog.config import Settings
 from storelog.doctor.check import Finding, ok, problem, warning
+from storelog.errors import CannotRun
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
-from storelog.local.servers import PROCESSES, is_ready
+from storelog.lag import read_lag
+from storelog.local.servers import PROCESSES, why_not_ready
 from storelog.read_side import database_name
 from storelog.relay.topics import too_small
 from storelog.setting_types import mask_url
 
 SECONDS = 5.0
+LATE_SECONDS = 30.0
+SLOW = (
+    "MongoDB is too slow or refuses a write: look at its load and disk and at logs/projector.log;"
+    " batches get smaller by themselves (docs/runbook.md)"
+)
 OLDEST_POSTGRES, OLDEST_MONGODB = 14, 6
 
 
-def check_servers(settings: Settings, *, is_up: bool) -> list[Finding]:
-    """Look at each server that is named, and at the processes where `up` runs them."""
-    findings = []
-    named: list[tuple[str | None, Callable[[Settings], Finding]]] = [
-        (settings.postgres_url, check_postgres),
-        (settings.kafka_bootstrap_servers, check_kafka),
-        (settings.mongodb_uri, check_mongodb),
+def check_servers(
+    settings: Settings, *, is_up: bool, versions: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Look at each server that is named, and at the processes where `up` runs them.
+
+    `versions`: what `up` knows of the servers that it has started, by their names in SERVERS.
+    """
+    findings = [
+        finding for finding in look_at(settings, versions or {}).values() if finding is not None
     ]
-    for address, check in named:
-        if address is not None:
-            findings.append(check(settings))
-    return [*findings, *_processes(settings)] if is_up else findings
+    if not is_up:
+        return findings
+    return [*findings, *_processes(settings), check_read_side(settings)]
 
 
-def check_postgres(settings: Settings) -> Finding:
+def look_at(settings: Settings, versions: Mapping[str, str]) -> dict[str, Finding | None]:
+    """Return what is found of each of SERVERS, None of one that no setting names.
+
+    All at once, so that it takes no longer than the slowest one's deadline.
+    """
+    named: dict[str, tuple[str | None, Callable[[Settings, str], Finding]]] = {
+        "postgresql": (settings.postgres_url, check_postgres),
+        "kafka": (settings.kafka_bootstrap_servers, check_kafka),
+        "mongodb": (settings.mongodb_uri, check_mongodb),
+    }
+    found: dict[str, Finding | None] = dict.fromkeys(named)
+    with ThreadPoolExecutor(len(named)) as pool:
+        running = {
+            name: pool.submit(check, settings, versions.get(name, ""))
+            for name, (address, check) in named.items()
+            if address is not None
+        }
+        for name, each in running.items():
+            found[name] = each.result()
+    return found
+
+
+def check_postgres(settings: Settings, known_version: str = "") -> Finding:
     """Look at PostgreSQL: reachable, new enough, a primary, in UTF-8, migrated."""
     where = mask_url(settings.postgres_url or "")
     try:
@@ -48,7 +80,8 @@ def check_postgres(settings: Settings) -> Finding:
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         advice = "start it, or mend STORELOG_POSTGRES_URL (host, port, user, password, database)"
         return problem("PostgreSQL", f"{where}: {error or type(error).__name__}", advice)
-    found = f"{row['version']} at {where}"
+    release = known_version or str(row["version"]).partition(" ")[0]
+    found = f"{release} at {where}"
     if row["number"] // 10_000 < OLDEST_POSTGRES:
         return problem("PostgreSQL", found, f"use PostgreSQL {OLDEST_POSTGRES} or newer")
     if row["is_replica"]:
@@ -59,7 +92,7 @@ def check_postgres(settings: Settings) -> Finding:
     missing = [name for name in migrations.names() if name not in row["applied"]]
     if missing:
         return problem("PostgreSQL", f"{found}: not migrated", "run `storelog migrate`")
-    return ok("PostgreSQL", f"{found}, migrated")
+    return replace(ok("PostgreSQL", f"{found}, migrated"), version=release)
 
 
 async def _ask_postgres(url: str) -> dict[str, Any]:
@@ -80,7 +113,7 @@ async def _ask_postgres(url: str) -> dict[str, Any]:
         connection.terminate()
 
 
-def check_kafka(settings: Settings) -> Finding:
+def check_kafka(settings: Settings, known_version: str = "") -> Finding:
     """Look at Kafka: reachable, enough brokers, the topics there with one partition a lane."""
     where = settings.kafka_bootstrap_servers or ""
     try:
@@ -91,6 +124,7 @@ def check_kafka(settings: Settings) -> Finding:
         return problem("Kafka", f"{where}: {error.args[0].str()}", advice)
     brokers, copies = len(known.brokers), settings.kafka_replication_factor
     found = f"{brokers} broker{'s' if brokers > 1 else ''} at {where}"
+    found = f"{known_version}, {found}" if known_version else found
     topics = [*event_topics(settings), watermark_topic(settings)]
     missing = [name for name in topics if name not in known.topics]
     if missing:
@@ -111,10 +145,10 @@ def check_kafka(settings: Settings) -> Finding:
         return warning(
             "Kafka", f"{found}: one copy of each", "set STORELOG_KAFKA_REPLICATION_FACTOR"
         )
-    return ok("Kafka", f"{found}, {lanes.pop()} lanes")
+    return replace(ok("Kafka", f"{found}, {lanes.pop()} lanes"), version=known_version)
 
 
-def check_mongodb(settings: Settings) -> Finding:
+def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
     """Look at MongoDB: reachable, new enough, indexes there."""
     where = mask_url(settings.mongodb_uri or "")
     milliseconds = int(SECONDS * 1000)
@@ -133,19 +167,38 @@ def check_mongodb(settings: Settings) -> Finding:
     except PyMongoError as error:
         advice = "start it, or mend STORELOG_MONGODB_URI (host, user, password, TLS, allowed hosts)"
         return problem("MongoDB", f"{where}: {str(error).split(',')[0][:200]}", advice)
-    found = f"{version} at {where}"
+    release = known_version or version
+    found = f"{release} at {where}"
     if int(version.split(".")[0]) < OLDEST_MONGODB:
         return problem("MongoDB", found, f"use MongoDB {OLDEST_MONGODB} or newer")
     if len(indexes) < 2:
         return problem("MongoDB", f"{found}: no indexes", "run `storelog migrate`")
-    return ok("MongoDB", f"{found}, with indexes")
+    return replace(ok("MongoDB", f"{found}, with indexes"), version=release)
+
+
+def check_read_side(settings: Settings) -> Finding:
+    """Look at how far behind the read side is, and whether it moves at all."""
+    try:
+        lag = asyncio.run(read_lag(settings))
+    except CannotRun as error:
+        return warning("read side", f"not known: {error}", "mend the server that is away first")
+    found = f"{lag.events_behind} events and {lag.seconds_behind:.1f} s behind"
+    standing = (why_not_ready(settings.projector_url or "") or "") if lag.events_behind else ""
+    if "has not moved" in standing:
+        return problem("read side", f"{found}: {standing}", SLOW)
+    if lag.seconds_behind > LATE_SECONDS:
+        return warning("read side", found, f"look again; if it grows: {SLOW}")
+    return ok("read side", found)
 
 
 def _processes(settings: Settings) -> list[Finding]:
     urls = (settings.command_url, settings.relay_url, settings.projector_url, settings.query_url)
-    return [
-        ok(name, f"ready at {url}")
-        if is_ready(url or "")
-        else problem(name, f"not ready at {url}", f"look at logs/{name}.log in the data directory")
-        for name, url in zip(PROCESSES, urls, strict=True)
-    ]
+    findings = []
+    for name, url in zip(PROCESSES, urls, strict=True):
+        reason = why_not_ready(url or "")
+        if reason is None:
+            findings.append(ok(name, f"ready at {url}"))
+            continue
+        advice = f"look at logs/{name}.log in the data directory"
+        findings.append(problem(name, f"not ready at {url}: {reason}", advice))
+    return findings

@@ -58,6 +58,12 @@ def read(data_dir: Path) -> dict[str, Any] | None:
     return facts
 
 
+def versions(data_dir: Path) -> dict[str, str]:
+    """Return which version of each server the running `up` has started, by the server's name."""
+    servers = (read(data_dir) or {}).get("servers", [])
+    return {server["name"]: server["version"] for server in servers if server["version"]}
+
+
 def as_environment(settings: Settings) -> dict[str, str]:
     """Return the addresses among the settings as environment variables for a child process."""
     named = ("_url", "_uri", "_servers")

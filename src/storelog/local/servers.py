@@ -4,12 +4,14 @@ A server that a setting names is used as it is (`external`); each of the others 
 Next: local/supervisor.py
 """
 
+import json
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from storelog.local.ports import HOST, kept_ports
 from storelog.local.program import Program
 
 PROCESSES = ("command-service", "relay", "projector", "query-service")
+ASK_SECONDS, MAX_PROBLEM_BYTES = 2.0, 65_536
 _PORTS = ("postgresql", "kafka", "kafka_controller", "mongodb", "relay", "projector")
 
 
@@ -94,17 +97,34 @@ def _process(name: str, url: str, data_dir: Path, environment: dict[str, str]) -
 
 def is_ready(url: str) -> bool:
     """Tell whether a process says that it is ready."""
-    return _is_well(f"{url}/health/ready")
+    return why_not_ready(url) is None
+
+
+def why_not_ready(url: str) -> str | None:
+    """Return None if a process says that it is ready, else what it says or why it says nothing."""
+    return _ask(f"{url}/health/ready")
 
 
 def is_live(url: str) -> bool:
-    """Tell whether a process answers at all; one that stands by is live and not ready."""
-    return _is_well(f"{url}/health/live")
+    """Tell whether a process responds at all; one that stands by is alive and not ready."""
+    return _ask(f"{url}/health/live") is None
 
 
-def _is_well(url: str) -> bool:
+def _ask(address: str) -> str | None:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        with urllib.request.urlopen(address, timeout=ASK_SECONDS) as response:
+            return None if response.status == 200 else f"it responds with {response.status}"
+    except urllib.error.HTTPError as error:
+        with error:
+            return _detail(error)
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        return "it does not respond in time" if isinstance(reason, TimeoutError) else str(reason)
+
+
+def _detail(error: urllib.error.HTTPError) -> str:
+    try:
+        problem = json.loads(error.read(MAX_PROBLEM_BYTES))
+        return str(problem["detail"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return f"it responds with {error.code}"

@@ -99,7 +99,7 @@ class Footing:
             yield self.session
         except BulkWriteError as error:
             if self.session is not None:
-                raise Repeated(str(error.details)[:300]) from error
+                raise Repeated("a write of the transaction was refused") from error
             self._is_there = self._lasting is not None
             raise
         now = time.monotonic()

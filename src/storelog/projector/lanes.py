@@ -60,6 +60,14 @@ class Lanes:
         """Tell whether there is something to write."""
         return any(lane.has_news() for lane in self)
 
+    def has_work(self) -> bool:
+        """Tell whether something is being written, is to be written, or is waited for."""
+        return self.is_writing or any(lane.has_news() or lane.is_waiting() for lane in self)
+
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Return how far each lane is, as MongoDB has it."""
+        return tuple((lane.checkpoint.position, lane.checkpoint.safe) for lane in self)
+
     @property
     def is_writing(self) -> bool:
         """Whether a batch was begun that was not waited for."""

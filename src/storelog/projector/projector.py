@@ -20,21 +20,22 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from pymongo.errors import NetworkTimeout, PyMongoError
+from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import event_topics, watermark_topic
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
-from storelog.projector.batch import MAX_EVENTS
 from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.consumer import new_consumer, poll
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
 from storelog.projector.lanes import Lanes
+from storelog.projector.pace import Pace
 from storelog.projector.promotion import ABANDONED_SECONDS, thaw
 from storelog.projector.throttle import Throttle
+from storelog.projector.trouble import explain
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
@@ -42,7 +43,6 @@ POLL_SECONDS = 0.5
 GATHER_SECONDS = 0.004
 # While a batch is written, new records are collected so often, unless the next is full.
 GLANCE_SECONDS = 0.003
-MAX_BACK_OFF_SECONDS = 5.0
 # A wire that went deaf is given up after so long. What takes longer by itself is tried in smaller
 # batches, so that a slow server is not asked for the same again and again.
 ANSWER_SECONDS = 15.0
@@ -67,19 +67,19 @@ class Projector:
         self._throttle = Throttle(self._topics, self._watermarks)
         self._stop = threading.Event()
         self._trouble: str | None = "The projector is starting."
-        self._back_off = 0.1
+        self._pace = Pace()
         self._owned: list[TopicPartition] = []
         self._alarm = Alarm()
         self._read_again: set[int] = set()
-        self._batch_events = MAX_EVENTS
         self._look_at = 0.0
         self._frozen_by: str | None = None
         self._frozen_since = 0.0
 
     def facts(self) -> dict[str, Any]:
-        """Return what health shows. Raises Unavailable while a server behind is away."""
-        if self._trouble is not None:
-            raise Unavailable(self._trouble)
+        """Return what health shows. Raises Unavailable where the read model does not move."""
+        trouble = self._trouble or self._pace.stalled()
+        if trouble is not None:
+            raise Unavailable(trouble)
         lanes = self._lanes or ()
         return {"lanes": {str(lane.number): lane.checkpoint.position for lane in lanes}}
 
@@ -136,7 +136,7 @@ class Projector:
         # Partitions may have come or gone meanwhile.
         if self._lanes is None:
             return
-        self._lanes.collect(self._batch_events)
+        self._lanes.collect(self._pace.batch_events)
         if any(lane.merge.has_found() for lane in self._lanes):
             self._lanes.begin()
             self._lanes.is_written()
@@ -145,6 +145,7 @@ class Projector:
         if is_polled:
             self._sound_alarm(self._lanes)
         self._write(self._lanes)
+        self._pace.look(self._lanes.places(), has_work=self._lanes.has_work())
 
     def _write(self, lanes: Lanes) -> None:
         """Begin to write what was collected, once the batch before it is written."""
@@ -152,8 +153,7 @@ class Projector:
             if not lanes.is_written(None if lanes.is_full else GLANCE_SECONDS):
                 return
             if lanes.has_written:
-                self._back_off = 0.1
-                self._batch_events = min(2 * self._batch_events, MAX_EVENTS)
+                self._pace.wrote()
             if not lanes.has_news():
                 return
         if not self._stop.is_set():
@@ -201,7 +201,7 @@ class Projector:
         except (PyMongoError, Fenced) as error:
             # Nothing is read until MongoDB has said where from.
             consumer.assign([])
-            _log.warning("projector waits for MongoDB", error=str(error)[:300])
+            _log.warning("projector waits for MongoDB", error=explain(error))
 
     def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._owned = []
@@ -212,15 +212,13 @@ class Projector:
         lanes, self._lanes = self._lanes, None
         if lanes is not None and (error := lanes.drop()) is not None:
             # What was not written is read again, by whoever owns the lanes then.
-            self._note_slowness(error)
+            self._pace.failed(error)
             is_bug = not isinstance(error, PyMongoError | Fenced)
             _log.warning(
-                "a batch failed as its lanes were left", exc_info=error if is_bug else None
+                "a batch failed as its lanes were left",
+                error=explain(error),
+                exc_info=error if is_bug else None,
             )
-
-    def _note_slowness(self, error: BaseException) -> None:
-        if isinstance(error, NetworkTimeout):
-            self._batch_events = max(self._batch_events // 8, 1)
 
     def _load(self, consumer: Consumer) -> None:
         """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
@@ -258,17 +256,18 @@ class Projector:
     def _recover(self, consumer: Consumer, error: Exception) -> None:
         """Drop what is in memory, wait, and load the checkpoints again."""
         measures.RETRIES.add()
-        self._note_slowness(error)
+        self._pace.failed(error)
         if not isinstance(error, Repeated):
-            self._trouble = f"A server behind is away or this lane was taken: {error}"[:300]
-            _log.warning("projector waits", error=str(error)[:300], seconds=self._back_off)
-            self._stop.wait(self._back_off)
-            self._back_off = min(2 * self._back_off, MAX_BACK_OFF_SECONDS)
+            cause, seconds = explain(error), self._pace.next_back_off()
+            self._trouble = f"MongoDB or Kafka is away, or this lane was taken: {cause}"
+            events = self._pace.batch_events
+            _log.warning("projector waits", error=cause, seconds=seconds, batch_events=events)
+            self._stop.wait(seconds)
         if self._owned:
             try:
                 self._load(consumer)
             except (PyMongoError, Fenced, KafkaException) as again:
-                _log.warning("projector still waits", error=str(again)[:300])
+                _log.warning("projector still waits", error=explain(again))
 
     def _sound_alarm(self, lanes: Lanes) -> None:
         """Say so when a lane waits for a record that does not come, and look for it again.
