@@ -40,12 +40,12 @@ GRANT UPDATE ON log_head, customers, products, orders TO storelog_command;
 GRANT DELETE ON idempotency_keys TO storelog_command;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO storelog_command;
 
-GRANT SELECT ON log_head, events, api_keys, relay_cursor TO storelog_relay;
+GRANT SELECT ON log_head, events, api_keys, api_key_sets, relay_cursor TO storelog_relay;
 GRANT UPDATE ON relay_cursor TO storelog_relay;
 
 GRANT SELECT, INSERT ON api_keys TO storelog_keys;
 GRANT UPDATE (revoked_at) ON api_keys TO storelog_keys;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO storelog_reader;
-REVOKE SELECT ON api_keys, idempotency_keys FROM storelog_reader;
+REVOKE SELECT ON api_keys, api_key_sets, idempotency_keys FROM storelog_reader;
 GRANT SELECT (name, role, created_at, expires_at, revoked_at) ON api_keys TO storelog_reader;

@@ -2,13 +2,13 @@
 
 The Command Service reads the table. The Query Service has no account there: the relay announces
 the whole set on `storelog.keys` (compacted, one partition), the projector keeps the newest in
-MongoDB, and the Query Service reads it there. What is announced is a set, not a change, so one
-lost, late or repeated copy is mended by the next.
+MongoDB, and the Query Service reads it there. What is announced is a set, not a change, with a
+version that only grows: one that is lost, late or repeated changes nothing that a newer one said.
 Next: web/keyring.py
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -28,10 +28,14 @@ COLLECTION, DOCUMENT_ID = "api_keys", "keys"
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """Every key that was not revoked; `is_used` once there has ever been one."""
+    """Every key that was not revoked; `is_used` once there has ever been one.
+
+    `version`: a later set has a higher one; 0 where it is not asked for.
+    """
 
     keys: tuple[ApiKey, ...] = ()
     is_used: bool = False
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +60,23 @@ class Issued:
 
 async def create(
     connection: asyncpg.Connection, name: str, role: str, expires_at: datetime | None
-) -> str:
-    """Make a key and return its text, which is kept nowhere. Raises BadUse for a used name."""
+) -> tuple[str, bool]:
+    """Make a key; return its text, which is kept nowhere, and whether it is the first of all.
+
+    Raises BadUse for a used name.
+    """
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    made = await connection.fetchval(
+    is_first: bool | None = await connection.fetchval(
         "INSERT INTO api_keys (name, role, sha256, expires_at) VALUES ($1, $2, $3, $4)"
-        " ON CONFLICT (name) DO NOTHING RETURNING true",
+        " ON CONFLICT (name) DO NOTHING RETURNING NOT EXISTS (SELECT FROM api_keys)",
         name,
         role,
         sha256(key.encode()).digest(),
         expires_at,
     )
-    if not made:
+    if is_first is None:
         raise BadUse(f"the name {name} was used before: a name means one key for ever")
-    return key
+    return key, is_first
 
 
 async def revoke(connection: asyncpg.Connection, name: str) -> bool:
@@ -98,12 +105,25 @@ async def issued(connection: asyncpg.Connection) -> list[Issued]:
 async def read_key_set(connection: Any) -> KeySet:
     """Return the set that holds now; `connection` may be a pool."""
     rows = await connection.fetch("SELECT name, role, sha256, expires_at, revoked_at FROM api_keys")
+    return _key_set(rows, 0)
+
+
+async def read_announced(connection: asyncpg.Connection) -> tuple[KeySet, bytes]:
+    """Return the set that holds now with its version, and the secret that signs it."""
+    rows = await connection.fetch(
+        "SELECT version, signer, name, role, sha256, expires_at, revoked_at"
+        " FROM api_key_sets LEFT JOIN api_keys ON true"
+    )
+    return _key_set([row for row in rows if row["name"]], rows[0]["version"]), rows[0]["signer"]
+
+
+def _key_set(rows: Sequence[Mapping[str, Any]], version: int) -> KeySet:
     keys = [
         ApiKey(row["name"], row["role"], row["sha256"].hex(), _epoch(row["expires_at"]))
         for row in rows
         if row["revoked_at"] is None
     ]
-    return KeySet(tuple(sorted(keys, key=lambda key: key.name)), bool(rows))
+    return KeySet(tuple(sorted(keys, key=lambda key: key.name)), bool(rows), version)
 
 
 def to_facts(known: KeySet) -> dict[str, Any]:
@@ -112,13 +132,13 @@ def to_facts(known: KeySet) -> dict[str, Any]:
         {"name": k.name, "role": k.role, "sha256": k.sha256, "expiresAt": k.expires_at}
         for k in known.keys
     ]
-    return {"isUsed": known.is_used, "keys": keys}
+    return {"version": known.version, "isUsed": known.is_used, "keys": keys}
 
 
 def from_facts(found: Mapping[str, Any]) -> KeySet:
     """Return an announced set. Raises KeyError or TypeError for what is none."""
     keys = [ApiKey(k["name"], k["role"], k["sha256"], k["expiresAt"]) for k in found["keys"]]
-    return KeySet(tuple(keys), bool(found["isUsed"]))
+    return KeySet(tuple(keys), bool(found["isUsed"]), int(found.get("version", 0)))
 
 
 def _epoch(at: datetime | None) -> float | None:

@@ -6,9 +6,12 @@ Next: migrations/__init__.py
 
 import asyncio
 
+import asyncpg
+
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.migrations import migrate
+from storelog.origin import Origin, public_key
 from storelog.projector.database import ensure_indexes
 from storelog.relay.topics import ensure_topics
 
@@ -19,5 +22,17 @@ async def set_up_servers(settings: Settings) -> int:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     lanes, wanted = await migrate(settings.postgres_url, settings.kafka_lanes)
     await asyncio.to_thread(ensure_topics, settings, lanes, wanted)
-    await asyncio.to_thread(ensure_indexes, settings)
+    await asyncio.to_thread(ensure_indexes, settings, await _read_origin(settings.postgres_url))
     return lanes
+
+
+async def _read_origin(postgres_url: str) -> Origin:
+    """Return by what the read side tells this shop's records and sets of keys."""
+    connection = await asyncpg.connect(postgres_url, timeout=10, command_timeout=60)
+    try:
+        row = await connection.fetchrow(
+            "SELECT signer, proven_from FROM api_key_sets, relay_cursor"
+        )
+        return Origin(public_key(row["signer"]), row["proven_from"])
+    finally:
+        await connection.close()

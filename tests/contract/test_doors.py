@@ -42,11 +42,11 @@ def test_a_token_is_as_good_as_a_key_and_is_named_in_the_log(
     url = guarded.commands.url
     assert Client(url, provider.token("one", roles=["write"])).post("/customers", ANN).status == 201
     assert Client(url, provider.token("one", roles=["read"])).post("/customers", ANN).status == 403
-    assert Client(url, provider.token("one", roles=[])).get("/").status == 403
-    late = Client(url, provider.token("one", exp=1)).get("/")
+    assert Client(url, provider.token("one", roles=[])).get("/metrics").status == 403
+    late = Client(url, provider.token("one", exp=1)).get("/metrics")
     assert (late.status, late.slug) == (401, "unauthenticated")
     assert "expired" in late.json["detail"]
-    assert Client(url, provider.token("one")[:-4]).get("/").status == 401
+    assert Client(url, provider.token("one")[:-4]).get("/metrics").status == 401
     callers = {row["caller"] for row in guarded.sql("SELECT DISTINCT caller FROM events")}
     assert callers == {"oidc:ann"}
 
@@ -54,7 +54,7 @@ def test_a_token_is_as_good_as_a_key_and_is_named_in_the_log(
 def test_answers_tell_what_is_left_and_429_when_to_come_back(guarded: System) -> None:
     client = Client(guarded.commands.url, "k1")
     for left in reversed(range(PER_KEY)):
-        reply = client.get("/")
+        reply = client.get("/metrics")
         assert reply.status == 200
         assert f'"key";r={left};t=' in reply.headers["ratelimit"]
         assert f'"key";q={PER_KEY};w=3600' in reply.headers["ratelimit-policy"]
@@ -62,7 +62,13 @@ def test_answers_tell_what_is_left_and_429_when_to_come_back(guarded: System) ->
     assert (refused.status, refused.slug) == (429, "too-many-requests")
     assert 1 <= int(refused.headers["retry-after"]) <= 3600
     assert '"key";r=0' in refused.headers["ratelimit"]
-    assert Client(guarded.commands.url, "k2").get("/").status == 200, "each key has its own"
+    assert Client(guarded.commands.url, "k2").get("/metrics").status == 200, "each key has its own"
+
+
+def test_what_needs_no_key_is_counted_by_its_address(guarded: System) -> None:
+    for path in ("/", "/docs", "/openapi.json", "/problems/not-found"):
+        assert '"key";r=' in guarded.commands.get(path).headers["ratelimit"]
+    assert "ratelimit" not in guarded.commands.get("/health/live").headers
 
 
 def test_pages_of_other_origins_are_let_in_only_by_name(guarded: System) -> None:
@@ -101,7 +107,7 @@ def test_every_answer_carries_the_security_headers(commands: Client, path: str) 
 
 def test_one_address_is_limited_whoever_it_says_it_is(guarded: System) -> None:
     statuses = [
-        Client(guarded.commands.url, f"guess{n}").get("/").status for n in range(PER_ADDRESS)
+        Client(guarded.commands.url, f"guess{n}").get("/metrics").status for n in range(PER_ADDRESS)
     ]
     assert set(statuses) == {401, 429}
     assert Client(guarded.commands.url, "k4").get("/").status == 429

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +19,8 @@ from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
 from support.system import ANN, CAKE_STAND, System, wait_for
 
+# What every process has, and gives to readers only.
+GUARDED = "/metrics"
 # Who is no good, by the text of the key that is sent.
 STRANGERS = {"none": None, "wrong": "wrong", "empty": "", "expired": "late", "revoked": "gone"}
 
@@ -59,8 +62,11 @@ def test_each_endpoint_takes_its_role_and_higher_and_no_stranger(
         for kind, key in STRANGERS.items():
             assert _status(url, method, path, key) == 401, f"{at} with a key that is {kind}"
     assert {path for path in public if not path.startswith("/problems/")} == {
+        "/",
+        "/docs",
         "/health/live",
         "/health/ready",
+        "/openapi.json",
     }
 
 
@@ -87,7 +93,7 @@ def _status(url: str, method: str, path: str, key: str | None) -> int:
 
 def test_who_is_refused_learns_how_to_be_let_in(locked: System) -> None:
     for client in (locked.commands, locked.queries):
-        reply = client.get("/")
+        reply = client.get(GUARDED)
         assert (reply.status, reply.slug) == (401, "unauthenticated")
         assert reply.headers["www-authenticate"].startswith("Bearer")
         low = Client(locked.commands.url, "read").post("/customers", ANN)
@@ -146,7 +152,7 @@ def _live(url: str, key: str) -> Iterator[http.client.HTTPResponse]:
 
 
 def _wait_status(service: Client, status: int) -> None:
-    wait_for(lambda: service.get("/").status == status, f"{status} from {service.url}", 20)
+    wait_for(lambda: service.get(GUARDED).status == status, f"{status} from {service.url}", 20)
 
 
 def test_a_key_is_made_and_revoked_while_all_runs_on_both_services(locked: System) -> None:
@@ -177,7 +183,7 @@ def test_a_key_is_made_and_revoked_while_all_runs_on_both_services(locked: Syste
         assert locked.exit_code(name) == 0
         locked.start(name)
         locked.wait_ready(name)
-    assert [service.get("/").status for service in services] == [401, 401]
+    assert [service.get(GUARDED).status for service in services] == [401, 401]
 
 
 def test_a_revoked_key_is_refused_by_both_services_within_seconds(locked: System) -> None:
@@ -229,11 +235,36 @@ def test_what_makes_no_key_says_why_and_exits_2(locked: System, arguments: list[
     assert locked.sql("SELECT count(*) FROM api_keys") == before
 
 
-def test_the_first_key_of_all_closes_both_doors(system: System) -> None:
-    assert [c.get("/").status for c in (system.commands, system.queries)] == [200, 200]
-    assert system.cli("keys", "create", "first", "--role", "admin").returncode == 0
-    for service in (system.commands, system.queries):
-        _wait_status(service, 401)
-    assert system.cli("keys", "revoke", "first").returncode == 0
-    for service in (system.commands, system.queries):
-        assert service.get("/").status == 401
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/problems/not-found"])
+def test_what_tells_nothing_about_the_shop_needs_no_key(locked: System, path: str) -> None:
+    for service in (locked.commands, locked.queries):
+        assert service.get(path).status == 200
+        assert Client(service.url, "wrong").get(path).status == 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["demo", "--duration", "1"],
+        ["events"],
+        ["events", "--limit", "1"],
+        ["import", "retail", "sales.csv"],
+    ],
+)
+@pytest.mark.parametrize("key", ["", "wrong", "read"])
+def test_a_command_that_a_service_lets_not_in_names_the_setting_and_exits_2(
+    locked: System, command: list[str], key: str
+) -> None:
+    if command[0] == "events" and key == "read":
+        command = ["demo", "--duration", "0.5"]
+    sales = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+    row = "536365,71053,LANTERN,6,2010-12-01 08:26:00,3.39,17850,United Kingdom"
+    Path(locked.environment["STORELOG_DATA_DIR"], "sales.csv").write_text(f"{sales}\n{row}\n")
+    before = locked.written()
+    done = locked.cli(*command, environment={"STORELOG_API_KEY": key})
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("storelog: ")
+    assert "STORELOG_API_KEY" in last
+    assert "Traceback" not in done.stderr
+    assert locked.written() == before

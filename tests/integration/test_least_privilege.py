@@ -66,8 +66,8 @@ def test_an_order_goes_all_the_way_with_the_least_privileges(owned: Settings) ->
             "keys", "create", "admin", "--role", "admin"
         )
         assert made.returncode == 0, made.stderr
-        wait_for(lambda: commands.commands.get("/").status == 401, "the key in PostgreSQL")
-        wait_for(lambda: readers.queries.get("/").status == 401, "the key in MongoDB")
+        wait_for(lambda: commands.commands.get("/events").status == 401, "the key in PostgreSQL")
+        wait_for(lambda: readers.queries.get("/products").status == 401, "the key in MongoDB")
     looked = System(as_role(owned, "storelog_reader"), ()).cli("verify", "--json")
     assert looked.returncode == 0, looked.stderr
 
@@ -94,7 +94,10 @@ def test_an_order_goes_all_the_way_with_the_least_privileges(owned: Settings) ->
         ("storelog_keys", "SELECT * FROM events"),
         ("storelog_keys", "UPDATE api_keys SET role = 'admin'"),
         ("storelog_keys", "DELETE FROM api_keys"),
+        ("storelog_command", "SELECT signer FROM api_key_sets"),
+        ("storelog_keys", "UPDATE api_key_sets SET version = 0"),
         ("storelog_reader", "SELECT sha256 FROM api_keys"),
+        ("storelog_reader", "SELECT signer FROM api_key_sets"),
         ("storelog_reader", "SELECT * FROM idempotency_keys"),
         ("storelog_reader", "UPDATE customers SET name = 'x'"),
     ],

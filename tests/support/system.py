@@ -152,11 +152,13 @@ class System:
     def exit_code(self, name: str, seconds: float = 30.0) -> int:
         return self._processes[name].wait(seconds)
 
-    def cli(self, *argv: str, seconds: float = 300.0) -> "subprocess.CompletedProcess[str]":
+    def cli(
+        self, *argv: str, seconds: float = 300.0, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a command of the command line against this system."""
         return subprocess.run(
             [sys.executable, "-m", "storelog", *argv],
-            env=self.environment,
+            env={**self.environment, **(environment or {})},
             cwd=self._home,
             capture_output=True,
             text=True,

@@ -1,9 +1,10 @@
-"""The keyring ends when its service does, whatever the driver does with a cancellation."""
+"""The keyring: it ends when its service does, and goes back to no earlier set of keys."""
 
 import asyncio
 from contextlib import suppress
 
 from storelog.api_keys import KeySet
+from storelog.setting_types import ApiKey
 from storelog.web.keyring import Keyring
 
 
@@ -29,3 +30,23 @@ async def _swallowed_until_stopped() -> int:
     await asyncio.wait_for(under_way.wait(), 10)
     await asyncio.wait_for(ring.stop(), 10)
     return swallowed
+
+
+def test_a_server_that_comes_back_empty_or_older_brings_no_key_back_and_opens_nothing() -> None:
+    till = ApiKey("till", "admin", "a" * 64)
+    older, newer = KeySet((till,), is_used=True, version=1), KeySet((), is_used=True, version=2)
+
+    async def run() -> None:
+        sets = [newer, KeySet(), older]
+        left = iter(sets)
+
+        async def read() -> KeySet:
+            return next(left)
+
+        ring = Keyring((), read)
+        for _ in sets:
+            await ring._refresh(read)
+            assert not ring.is_empty
+            assert not ring._by_start
+
+    asyncio.run(run())

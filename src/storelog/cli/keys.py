@@ -17,6 +17,9 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SPAN = re.compile(r"([1-9]\d{0,4})([hd])")
+_FIRST = """
+This is the first key. Within 2 s it closes both services, and the metrics of all four processes,
+for good: each request needs a key then. Set STORELOG_API_KEY for commands that call a service."""
 Name = Annotated[str, typer.Argument(help="What the log will call whoever has the key.")]
 
 
@@ -40,15 +43,18 @@ def create(
     if any(key.name == name for key in settings.api_keys):
         raise BadUse(f"STORELOG_API_KEYS has a key of the name {name}")
     ends = None if expires is None else parse_expiry(expires, utc_now())
-    key = _run(settings, lambda connection: api_keys.create(connection, name, role, ends))
+    key, is_first = _run(settings, lambda it: api_keys.create(it, name, role, ends))
     if as_json:
         ends_at = None if ends is None else format_time(ends)
-        print_json({"name": name, "role": role, "expires_at": ends_at, "key": key})
+        facts = {"name": name, "role": role, "expires_at": ends_at, "key": key}
+        print_json({**facts, "is_first": is_first})
         return
     until = "until it is revoked" if ends is None else f"until {format_time(ends)}"
     print(
         f"{name} ({role}), valid {until}. The key is kept nowhere and not shown again:\n\n  {key}"
     )
+    if is_first:
+        print(_FIRST)
 
 
 @app.command("list")

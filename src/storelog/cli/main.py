@@ -30,7 +30,7 @@ from storelog.cli import (
     up,
     verify,
 )
-from storelog.errors import BadUse, CannotRun, HistoryMismatch
+from storelog.errors import BadUse, CannotRun, HistoryMismatch, StorelogError
 
 app = typer.Typer(
     name="storelog",
@@ -86,9 +86,22 @@ def main() -> None:
         sys.exit(_fail(error, 2))
     except (CannotRun, HistoryMismatch) as error:
         sys.exit(_fail(error, 3))
+    except StorelogError as error:
+        sys.exit(_fail_with(error))
     except BrokenPipeError:
         # Whoever read the output has had enough.
         sys.stderr.close()
+
+
+def _fail_with(error: StorelogError) -> int:
+    """Say what a service answered, and return the exit code that it means."""
+    from storelog.cli.options import explained
+    from storelog.client import Problem
+
+    if not isinstance(error, Problem):
+        raise error
+    told = explained(error)
+    return _fail(told, 2 if isinstance(told, BadUse) else 3)
 
 
 def _fail(error: object, code: int) -> int:

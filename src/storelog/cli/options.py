@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from storelog.config import Loaded, Settings, load
-from storelog.errors import BadUse, CannotRun
+from storelog.errors import BadUse, CannotRun, StorelogError
 
 if TYPE_CHECKING:
-    from storelog.client import Storelog
+    from storelog.client import Problem, Storelog
 
 T = TypeVar("T")
 DataDir = Annotated[
@@ -54,7 +54,19 @@ def client_of(settings: Settings) -> "Iterator[Storelog]":
         try:
             yield shop
         except Problem as problem:
-            raise (BadUse if problem.status < 500 else CannotRun)(str(problem)) from problem
+            raise explained(problem) from problem
+
+
+def explained(problem: "Problem") -> StorelogError:
+    """Return a service's problem as this command's error: what to set, where a key is missing."""
+    if problem.status == 401:
+        return BadUse(
+            f"{problem}: set STORELOG_API_KEY to a key that the service accepts"
+            " (`storelog keys create NAME --role ROLE` makes one)"
+        )
+    if problem.status == 403:
+        return BadUse(f"{problem}: set STORELOG_API_KEY to a key of a higher role")
+    return (BadUse if problem.status < 500 else CannotRun)(str(problem))
 
 
 def print_json(facts: Any) -> None:

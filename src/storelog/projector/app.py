@@ -12,6 +12,7 @@ from storelog.web.worker import serve_worker
 def run(settings: Settings, host: str, port: int) -> None:
     """Project until SIGTERM or SIGINT. Raises HistoryMismatch."""
     projector = Projector(settings)
-    loops = [projector.run, KeyKeeper(settings).run]
+    keys = KeyKeeper(settings)
+    loops = [projector.run, keys.run]
     facts, measure = projector.facts, projector.measure
-    serve_worker("storelog projector", settings, host, port, loops, facts, measure)
+    serve_worker("storelog projector", settings, host, port, loops, facts, measure, keys.key_set)

@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
+from storelog.origin import Origin, keep_origin
 from storelog.projector.change import Change
 from storelog.projector.read_models import (
     changes,
@@ -94,11 +95,13 @@ def sibling(home: Database[Document], name: str) -> Database[Document]:
     )
 
 
-def ensure_indexes(settings: Settings) -> None:
-    """Make the read model's indexes that are missing. Raises CannotRun."""
+def ensure_indexes(settings: Settings, origin: Origin | None = None) -> None:
+    """Make the read model's indexes that are missing, and keep whose it is. Raises CannotRun."""
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         make_indexes(sibling(home, pointer_of(home).database))
+        if origin is not None:
+            keep_origin(home, origin)
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {error}") from error
     finally:

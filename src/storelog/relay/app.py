@@ -12,5 +12,7 @@ from storelog.web.worker import serve_worker
 def run(settings: Settings, host: str, port: int) -> None:
     """Relay until SIGTERM or SIGINT. Raises HistoryMismatch."""
     relay = Relay(settings)
-    loops = [relay.run, KeyAnnouncer(settings).run]
-    serve_worker("storelog relay", settings, host, port, loops, relay.facts, relay.measure)
+    keys = KeyAnnouncer(settings)
+    facts, measure = relay.facts, relay.measure
+    loops = [relay.run, keys.run]
+    serve_worker("storelog relay", settings, host, port, loops, facts, measure, keys.key_set)

@@ -1,25 +1,31 @@
 """Announces the API keys' newest set on `storelog.keys`, for readers without a PostgreSQL account.
 
-Every relay process does so, the standby too: a set is whole, so whoever sends last sends what the
-table holds. A change is announced within a quarter of a second.
+Every relay process does so, the standby too: a set is whole and has a version, and readers keep the
+newest. A change is announced within a quarter of a second, the newest set again every minute. Each
+is signed, so that nobody else who may write to the topic can make keys.
 Next: projector/keys.py
 """
 
 import asyncio
+import time
 
 import asyncpg
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
-from storelog.api_keys import read_key_set, to_facts
+from storelog.api_keys import KeySet, read_announced, to_facts
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.event_codec import encode_json
 from storelog.kafka import client_settings, keys_topic
+from storelog.origin import public_key, sign
 from storelog.relay import cursor as cursors
 from storelog.relay.publisher import KAFKA_FAILURES
 
 POLL_SECONDS = 0.25
+AGAIN_SECONDS = 60.0
+SIGNATURE = "signature"
+SIGNER = "signer"
 SEND_SECONDS = 10.0
 MAX_BACK_OFF_SECONDS = 5.0
 _FAILURES = (
@@ -40,6 +46,13 @@ class KeyAnnouncer:
             raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
         self._url = settings.postgres_url
         self._settings = settings
+        self._known: KeySet | None = None
+
+    async def key_set(self) -> KeySet:
+        """Return the newest set. Raises Unavailable before PostgreSQL has given one."""
+        if self._known is None:
+            raise Unavailable("PostgreSQL is away or not migrated.")
+        return self._known
 
     async def run(self) -> None:
         """Announce for ever."""
@@ -55,18 +68,19 @@ class KeyAnnouncer:
     async def _announce_changes(self) -> None:
         connection = await cursors.connect(self._url)
         producer = Producer({**client_settings(self._settings), "acks": "all"})
-        announced: bytes | None = None
+        announced, again_at = None, 0.0
         try:
             while True:
-                known = encode_json(to_facts(await read_key_set(connection)))
-                if known != announced:
-                    await asyncio.to_thread(self._send, producer, known)
-                    announced = known
+                self._known, secret = await read_announced(connection)
+                if self._known != announced or time.monotonic() >= again_at:
+                    content = encode_json(to_facts(self._known))
+                    await asyncio.to_thread(self._send, producer, content, secret)
+                    announced, again_at = self._known, time.monotonic() + AGAIN_SECONDS
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             connection.terminate()
 
-    def _send(self, producer: Producer, known: bytes) -> None:
+    def _send(self, producer: Producer, content: bytes, secret: bytes) -> None:
         failures: list[str] = []
 
         def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -75,9 +89,10 @@ class KeyAnnouncer:
 
         producer.produce(
             keys_topic(self._settings),
-            known,
+            content,
             b"keys",
             partition=0,
+            headers=[(SIGNER, public_key(secret)), (SIGNATURE, sign(secret, content))],
             on_delivery=delivered,
         )
         if producer.flush(SEND_SECONDS) or failures:

@@ -105,10 +105,15 @@ class DemoShop:
         ]
 
     async def _count(self, what: str, command: Awaitable[T]) -> T | None:
-        """Return what the command gave, or None where a rule refused it."""
+        """Return what the command gave, or None where a rule refused it.
+
+        Raises Problem where the key is what was refused: so would be everything that follows.
+        """
         try:
             made = await command
         except Problem as problem:
+            if problem.status in (401, 403):
+                raise
             self.answers[f"{what} refused: {problem.slug}"] += 1
             return None
         self.answers[what] += 1

@@ -84,6 +84,8 @@ class RetailImport:
                 try:
                     await send(shop, name, key)
                 except Problem as problem:
+                    if problem.status in (401, 403):
+                        raise
                     raise Refused(f"{kind} {name or 'guest'} was refused: {problem}") from problem
                 done += 1
                 self._progress(f"{kind}s", done, total)

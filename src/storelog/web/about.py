@@ -65,12 +65,12 @@ def with_about(
 
     table = [
         *routes,
-        _get("/", "read", _constant(encode_json(about)), "Name, version, currency", "About"),
+        _get("/", "public", _constant(encode_json(about)), "Name, version, currency", "About"),
         _get("/health/live", "public", _constant(b'{"status":"live"}'), "It runs", "Health"),
         _get("/health/ready", "public", readiness, "It can answer", "Health"),
         _get("/metrics", "read", show_metrics, "Prometheus", None, metrics.CONTENT_TYPE),
-        _get("/openapi.json", "read", show_document, "This document", "Document"),
-        _get("/docs", "read", _constant(DOCS_PAGE, _HTML), "This document, to read", None, _HTML),
+        _get("/openapi.json", "public", show_document, "This document", "Document"),
+        _get("/docs", "public", _constant(DOCS_PAGE, _HTML), "This document, to read", None, _HTML),
     ]
     openapi = encode_json(document(name, table, {**ABOUT_SCHEMAS, **schemas}))
     return [*table, *problem_routes()]

@@ -127,7 +127,7 @@ class App:
         scope["storelog.route"] = route
         doors, role = self._doors, route.role
         caller = doors.caller(role, headers) or await doors.token_caller(headers)
-        doors.admit(caller, role, scope)
+        doors.admit(caller, route, scope)
         raw_query = scope["query_string"]
         query = _query(raw_query, route) if raw_query else _NO_QUERY
         body = b""
@@ -140,7 +140,7 @@ class App:
         )
         traces = tracing.is_on() and route.role != "public"
         response = await (traced.answer(route, request) if traces else route.handler(request))
-        if route.method == "GET" and isinstance(response, Response) and _is_read(route, response):
+        if route.has_tag and isinstance(response, Response) and _is_json(response):
             return await self._representation.choose(headers, response)
         return response
 
@@ -208,9 +208,8 @@ def _query(raw: bytes, route: Route) -> dict[str, str]:
     return dict(pairs)
 
 
-def _is_read(route: Route, response: Response) -> bool:
-    is_json = response.content_type == "application/json"
-    return response.status == 200 and is_json and route.role != "public"
+def _is_json(response: Response) -> bool:
+    return response.status == 200 and response.content_type == "application/json"
 
 
 async def _send(response: Answer, correlation_id: str, scope: Scope, send: Send) -> None:

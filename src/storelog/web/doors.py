@@ -13,7 +13,7 @@ from storelog.errors import Unauthenticated, Unavailable
 from storelog.web.auth import PUBLIC, Authenticator, authorize
 from storelog.web.connections import client_of
 from storelog.web.cors import Cors
-from storelog.web.http import Caller, Response
+from storelog.web.http import Caller, Response, Route
 from storelog.web.keyring import Keyring
 from storelog.web.rate_limits import Counted, RateLimits, headers_of, refuse
 from storelog.web.tokens import Tokens
@@ -69,12 +69,12 @@ class Doors:
             except Unavailable:
                 continue
 
-    def admit(self, caller: Caller, role: str, scope: Scope) -> None:
+    def admit(self, caller: Caller, route: Route, scope: Scope) -> None:
         """Count the caller's request and check its role. Raises ProtocolRefusal 429, Forbidden."""
-        if self._rates is not None and role != "public":
+        if self._rates is not None and not route.is_probe:
             address = client_of(scope.get("client"))
             self._count(scope, self._rates.of_caller(caller.name, address))
-        authorize(caller, role)
+        authorize(caller, route.role)
 
     def _count(self, scope: Scope, counted: Counted | None) -> None:
         if counted is None:

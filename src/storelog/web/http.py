@@ -84,3 +84,15 @@ class Route:
     role: str
     handler: Handler
     operation: Operation
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether it is for probes of the process, which no rate limit counts."""
+        return self.path.startswith("/health/")
+
+    @property
+    def has_tag(self) -> bool:
+        """Whether its answer is JSON that a client may keep, with an ETag."""
+        is_json = self.operation.content_type == "application/json"
+        is_kept = not self.path.startswith(("/health/", "/problems/"))
+        return self.method == "GET" and is_json and is_kept

@@ -36,6 +36,7 @@ class Keyring:
         self._task: asyncio.Task[None] | None = None
         self._by_start: dict[str, ApiKey] = {}
         self.is_empty = False
+        self._version = 0
         self._hold(KeySet())
 
     def find(self, text: str) -> ApiKey:
@@ -90,4 +91,7 @@ class Keyring:
     async def _refresh(self, read: Read) -> None:
         known = await read()
         self._is_known = True
-        self._hold(known)
+        # A server that came back empty or older brings no key back and opens nothing.
+        if known.version >= self._version:
+            self._version = known.version
+            self._hold(known)

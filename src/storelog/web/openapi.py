@@ -139,7 +139,7 @@ def _operation(route: Route) -> dict[str, Any]:
     ]
     parameters += [
         {"name": name, "in": "header", **HEADERS[name]}
-        for name in (*operation.request_headers, *(["If-None-Match"] if _has_tag(route) else []))
+        for name in (*operation.request_headers, *(["If-None-Match"] if route.has_tag else []))
     ]
     described: dict[str, Any] = {
         "summary": operation.summary,
@@ -147,7 +147,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {
             str(operation.success): _success(route),
-            **({"304": _NOT_MODIFIED} if _has_tag(route) else {}),
+            **({"304": _NOT_MODIFIED} if route.has_tag else {}),
             **refusals(route),
         },
         "x-role": route.role,
@@ -158,11 +158,6 @@ def _operation(route: Route) -> dict[str, Any]:
         content = {"application/json": {"schema": _ref(operation.request)}}
         described["requestBody"] = {"required": True, "content": content}
     return described
-
-
-def _has_tag(route: Route) -> bool:
-    is_json = route.operation.content_type == "application/json"
-    return route.method == "GET" and is_json and route.role != "public"
 
 
 def _operation_id(route: Route) -> str:

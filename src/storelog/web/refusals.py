@@ -31,7 +31,9 @@ def refusals(route: Route) -> dict[str, Any]:
     """Return every response of a route that is a problem, by status."""
     statuses = _EVERYWHERE | set(route.operation.refusals)
     if route.role != "public":
-        statuses |= {401, 403, 429}
+        statuses |= {401, 403}
+    if not route.is_probe:
+        statuses |= {429}
     if route.method != "GET":
         statuses |= {413}
     if route.operation.request is not None:

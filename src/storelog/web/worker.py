@@ -11,8 +11,10 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from storelog.api_keys import KeySet
 from storelog.config import Settings
 from storelog.web.app import App
+from storelog.web.keyring import Keyring
 from storelog.web.server import check_host, serve
 
 
@@ -24,8 +26,12 @@ def serve_worker(
     loops: Sequence[Callable[[], Awaitable[None]]],
     facts: Callable[[], Mapping[str, Any]],
     measure: Callable[[], Awaitable[None]],
+    key_set: Callable[[], Awaitable[KeySet]],
 ) -> None:
-    """Run `loops` until SIGTERM or SIGINT, or until one raises, which is raised here again."""
+    """Run `loops` until SIGTERM or SIGINT, or until one raises, which is raised here again.
+
+    `key_set` gives the keys beside those of the settings; its metrics need one of them.
+    """
     failures: list[BaseException] = []
     tasks: list[asyncio.Task[None]] = []
 
@@ -41,7 +47,16 @@ def serve_worker(
         return facts()
 
     check_host(settings, host)
-    app = App(name, [], settings, ready, measure=measure, on_startup=start, on_shutdown=stop)
+    app = App(
+        name,
+        [],
+        settings,
+        ready,
+        measure=measure,
+        keyring=Keyring(settings.api_keys, key_set),
+        on_startup=start,
+        on_shutdown=stop,
+    )
     serve(app, settings, host, port)
     if failures:
         raise failures[0]

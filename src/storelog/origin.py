@@ -1,0 +1,63 @@
+"""How what comes over Kafka proves that it is this shop's, kept in MongoDB for who reads it.
+
+`storelog migrate` takes the proof from PostgreSQL to MongoDB itself, so that nobody who may only
+write to Kafka can bring another. Where that copy was lost, the first set of keys that is signed by
+its own signer is believed, until the next `storelog migrate`.
+Next: api_keys.py
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bson.int64 import Int64
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pymongo.database import Database
+
+COLLECTION, DOCUMENT_ID = "api_keys", "origin"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who signs this shop's sets of keys (a public key in hex).
+
+    `proven_from`: from which position on its records prove themselves; None: not known yet.
+    """
+
+    signer: str
+    proven_from: int | None = None
+
+
+def public_key(secret: bytes) -> str:
+    """Return in hex what tells the signatures made with a secret of 32 bytes."""
+    return Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw().hex()
+
+
+def sign(secret: bytes, content: bytes) -> bytes:
+    """Return the content's signature (Ed25519)."""
+    return Ed25519PrivateKey.from_private_bytes(secret).sign(content)
+
+
+def is_signed(signer: str, signature: bytes, content: bytes) -> bool:
+    """Tell whether the signer made the signature of this content; False for what is neither."""
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer)).verify(signature, content)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
+def read_origin(home: Database[dict[str, Any]]) -> Origin | None:
+    """Return what is kept in the database that the URI names. Raises PyMongoError."""
+    found = home[COLLECTION].find_one({"_id": DOCUMENT_ID})
+    if found is None:
+        return None
+    proven_from = found["provenFrom"]
+    return Origin(found["signer"], None if proven_from is None else int(proven_from))
+
+
+def keep_origin(home: Database[dict[str, Any]], origin: Origin) -> None:
+    """Keep it in the database that the URI names. Raises PyMongoError."""
+    proven_from = None if origin.proven_from is None else Int64(origin.proven_from)
+    document = {"_id": DOCUMENT_ID, "signer": origin.signer, "provenFrom": proven_from}
+    home[COLLECTION].replace_one({"_id": DOCUMENT_ID}, document, upsert=True)
