@@ -8,9 +8,16 @@ AUDIT := .venv-audit
 UNIT := tests/test_tidy.py tests/unit
 NEAR := tests/contract tests/integration
 FAR := tests/faults tests/fuzz tests/hostile tests/e2e
-PYTEST := $(BIN)/python -m pytest --durations=20 -m "not retail and not pgadmin and not siege"
+USUAL := not retail and not pgadmin and not siege
+PYTEST := $(BIN)/python -m pytest --durations=20
+WORKERS := 2
 # With RETRY=1 the tests that failed, and nothing else that went wrong, have a second try.
-again = $(if $(RETRY),|| { [ $$? -eq 1 ] && $(PYTEST) --last-failed --last-failed-no-failures none $(1); })
+again = $(if $(RETRY),|| { [ $$? -eq 1 ] && $(PYTEST) -m "$(USUAL)" --last-failed --last-failed-no-failures none $(1); })
+# Tests of servers mostly wait: files run side by side. What asserts a time runs by itself (alone).
+define both
+$(PYTEST) -m "$(USUAL) and not alone" -n $(WORKERS) --dist loadfile $(1) $(call again,$(1)) || status=1; \
+$(PYTEST) -m "$(USUAL) and alone" $(1) $(call again,$(1)) || status=1
+endef
 
 .PHONY: help install up unit test test-all test-again test-retail test-pgadmin torture hostile siege
 .PHONY: fuzz postman generate schema docs audit check bench bench-memory
@@ -31,13 +38,13 @@ unit: install ## pure tests, no process, no network: half a minute
 	$(PYTEST) -q $(UNIT)
 
 test: install ## what a change must pass: unit, contract, integration
-	$(PYTEST) $(UNIT) $(NEAR) $(call again,$(UNIT) $(NEAR))
+	status=0; $(PYTEST) -q $(UNIT) || status=1; $(call both,$(NEAR)); exit $$status
 
 test-all: install ## what `make test` leaves out: faults, fuzzing, hostile clients, end to end
-	$(PYTEST) $(FAR) $(call again,$(FAR))
+	status=0; $(call both,$(FAR)); exit $$status
 
 test-again: install ## only the tests that failed the last time
-	$(PYTEST) --last-failed --last-failed-no-failures none
+	$(PYTEST) -m "$(USUAL)" --last-failed --last-failed-no-failures none
 
 test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 	$(BIN)/python -m pytest -m pgadmin -s

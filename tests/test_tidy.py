@@ -18,6 +18,8 @@ BANNED_CALLS = {
     "os.system": "subprocess.run with a list",
     "print": "the logger, but in cli/ and local/",
 }
+# A difference to one of them is a time that was measured.
+CLOCKS = {"time.monotonic()", "time.perf_counter()"}
 BANNED_NAMES = r"(Manager|Helper|Util|Utils|DTO)$"
 BANNED_FOLDERS = {"utils", "common", "helpers", "services", "adapters"}
 
@@ -88,6 +90,34 @@ def badly_named(path: Path) -> Iterator[str]:
             yield f"{at(path, node)}: {node.name}"
 
 
+def is_alone(node: ast.stmt) -> bool:
+    marks: list[ast.expr] = []
+    if isinstance(node, ast.FunctionDef):
+        marks = node.decorator_list
+    elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+        marks = [node.value]
+    return any("pytest.mark.alone" in ast.unparse(mark) for mark in marks)
+
+
+def is_alone_as_a_whole(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and is_alone(node)
+
+
+def measured_beside_others(path: Path) -> Iterator[str]:
+    """Yield where a time is measured outside of a test that runs alone, and of what serves one."""
+    tops = tree(path).body
+    has_one = any(map(is_alone, tops))
+    for node in tops:
+        is_test = isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if is_alone(node) if is_test else has_one:
+            continue
+        for inner in ast.walk(node):
+            if not isinstance(inner, ast.BinOp) or not isinstance(inner.op, ast.Sub):
+                continue
+            if ast.unparse(inner.left) in CLOCKS:
+                yield at(path, inner)
+
+
 def test_files_stay_small() -> None:
     sizes = {path: text(path).count("\n") for path in SOURCES + TESTS}
     large = (f"{at(path)}: {size} lines" for path, size in sizes.items() if size > MAX_FILE_LINES)
@@ -122,6 +152,13 @@ def test_banned_calls_have_a_better_one() -> None:
 
 def test_names_are_the_fields_terms() -> None:
     assert not offenders(found for path in SOURCES for found in badly_named(path))
+
+
+def test_what_asserts_a_time_runs_alone() -> None:
+    """Tests of servers run side by side, where a time says nothing."""
+    files = (p for p in TESTS if p.name.startswith("test_") and p.parent.name != "unit")
+    there = [path for path in files if not any(map(is_alone_as_a_whole, tree(path).body))]
+    assert not offenders(found for path in there for found in measured_beside_others(path))
 
 
 def test_every_file_on_the_tour_exists() -> None:

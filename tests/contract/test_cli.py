@@ -1,4 +1,4 @@
-"""The command line: exit codes, one-line errors, help with an example, facts as JSON."""
+"""The command line: exit codes, one-line errors, facts as JSON."""
 
 import json
 import os
@@ -12,13 +12,6 @@ from typing import IO
 import pytest
 
 from support.system import System, wait_for
-
-COMMANDS = [
-    "up", "down", "status", "lag", "migrate", "verify", "events", "demo", "config",
-    "lanes show", "lanes set", "rebuild", "resend", "dead-letters list", "dead-letters show",
-    "dead-letters retry", "dead-letters discard", "import retail", "command-service",
-    "relay", "projector", "query-service",
-]  # fmt: skip
 
 
 def run(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -34,20 +27,13 @@ def run(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example_and_a_data_dir(command: str) -> None:
-    shown = run(*command.split(), "--help", COLUMNS="200", NO_COLOR="1")
-    assert shown.returncode == 0
-    assert f"Example: storelog {command}" in shown.stdout
-    assert "--data-dir" in shown.stdout
-
-
 @pytest.mark.parametrize("argv", [["nothing"], ["up", "--nothing"], ["events", "--limit", "x"], []])
 def test_bad_use_is_exit_2(argv: list[str]) -> None:
     assert run(*argv).returncode == 2
 
 
 @pytest.mark.parametrize("command", ["config", "command-service", "relay", "migrate", "up"])
+@pytest.mark.alone
 def test_a_bad_setting_is_one_line_and_exit_2_within_2_s(command: str) -> None:
     began = time.monotonic()
     done = run(command, STORELOG_KAFKA_LANES="many")

@@ -52,6 +52,7 @@ def test_every_answer_of_the_log_names_its_position(shop: System) -> None:
     assert shop.commands.delete(path).position > changed.position
 
 
+@pytest.mark.alone
 def test_a_position_that_never_comes_is_503_and_says_how_far_it_is(shop: System) -> None:
     customer, product = shop.new_customer()["customerId"], shop.new_product()["productId"]
     order = shop.new_order(customer, (product, 1))["orderId"]
@@ -101,6 +102,7 @@ def test_many_waiting_lists_all_get_the_write_once_it_is_projected(held_back: Sy
         assert all(future.result() >= written for future in waiting)
 
 
+@pytest.mark.alone
 def test_a_dead_letter_is_named_to_whom_it_concerns_and_to_no_other(held_back: System) -> None:
     relay = HostileRelay(held_back.settings)
     victim = next(o for o in relay.outgoing if o.event.event_type == "ProductSold")
@@ -168,6 +170,7 @@ def test_a_change_that_is_retried_comes_to_live_readers_who_are_before_it(
         assert past_it.events == []
 
 
+@pytest.mark.alone
 def test_a_time_that_is_not_all_here_is_503_and_says_how_far_it_is(system: System) -> None:
     system.new_customer()
     system.wait_projected()
@@ -187,6 +190,7 @@ def test_a_time_that_is_not_all_here_is_503_and_says_how_far_it_is(system: Syste
     assert (reply.status, reply.position) == (200, there + 1)
 
 
+@pytest.mark.alone
 def test_a_preference_of_many_spaces_holds_up_nobody(shop: System) -> None:
     # Once it was looked at for a minute, in which nobody was answered.
     began = time.monotonic()

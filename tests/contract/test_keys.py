@@ -155,6 +155,7 @@ def _wait_status(service: Client, status: int) -> None:
     wait_for(lambda: service.get(GUARDED).status == status, f"{status} from {service.url}", 20)
 
 
+@pytest.mark.alone
 def test_a_key_is_made_and_revoked_while_all_runs_on_both_services(locked: System) -> None:
     made = locked.cli("keys", "create", "till-1", "--role", "write", "--expires", "30d", "--json")
     assert made.returncode == 0, made.stderr

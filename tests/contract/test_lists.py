@@ -188,16 +188,16 @@ def test_a_forged_cursor_is_never_a_failure(small: System, path: str, part: int)
     assert reply.status == (200 if abs(part) <= 2**62 else 422)
 
 
-def test_walking_pages_during_writes_sees_each_unchanged_item_exactly_once(system: System) -> None:
+def test_walking_pages_during_writes_sees_each_unchanged_item_exactly_once(shop: System) -> None:
     """What was there before and is there after comes once, whatever comes between."""
     dice = random.Random(11)
     stop = threading.Event()
-    with Storelog(system.settings.command_url, system.settings.query_url) as shop:
-        people = [shop.create_customer(f"Ann {n}", "a@b").customer_id for n in range(60)]
-        things = [shop.create_product(f"Lamp {n}", 1, 10_000).product_id for n in range(60)]
-        orders = [shop.place_order(dice.choice(people[:3]), [Line(dice.choice(things[:3]), 1)])
+    with Storelog(shop.settings.command_url, shop.settings.query_url) as client:
+        people = [client.create_customer(f"Ann {n}", "a@b").customer_id for n in range(60)]
+        things = [client.create_product(f"Lamp {n}", 1, 10_000).product_id for n in range(60)]
+        orders = [client.place_order(dice.choice(people[:3]), [Line(dice.choice(things[:3]), 1)])
                   for _ in range(80)]  # fmt: skip
-        system.wait_projected()
+        shop.wait_projected()
         doomed = {"customer": people[40:], "product": things[40:],
                   "order": [order.order_id for order in orders[50:]]}  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_walking_pages_during_writes_sees_each_unchanged_item_exactly_once(syste
             deletes += [("product", n) for n in doomed["product"]]
             deletes += [("order", n) for n in doomed["order"]]
             dice.shuffle(deletes)
-            with Storelog(system.settings.command_url, system.settings.query_url) as writer:
+            with Storelog(shop.settings.command_url, shop.settings.query_url) as writer:
                 # Slower than the walks, which would have no end otherwise.
                 while not stop.wait(0.1):
                     writer.create_customer("Ann new", "a@b")
@@ -220,7 +220,7 @@ def test_walking_pages_during_writes_sees_each_unchanged_item_exactly_once(syste
         thread.start()
         try:
             for path, name, kept in _walks(people[:40], things[:40], orders[:50]):
-                pages = system.queries.pages(path, dice.randrange(5, 30))
+                pages = shop.queries.pages(path, dice.randrange(5, 30))
                 seen = Counter(item[name] for item in pages)
                 assert max(seen.values()) == 1, path
                 assert kept <= seen.keys(), path

@@ -16,7 +16,7 @@ from support.embedded import EmbeddedServers, new_settings
 from support.system import System
 
 FILE = os.environ.get("STORELOG_TEST_RETAIL_FILE")
-pytestmark = pytest.mark.retail
+pytestmark = [pytest.mark.retail, pytest.mark.alone]
 PROJECTED_SECONDS = 15 * 60
 
 

@@ -3,9 +3,13 @@
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+import pytest
+
 from storelog.config import Settings
 from storelog.torture.wire import Wire
 from support.system import System, wait_for
+
+pytestmark = pytest.mark.alone
 
 # Giving the wire up (15 s), reading the lane again, and the machine being busy.
 HEALED_SECONDS = 30.0

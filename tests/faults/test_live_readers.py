@@ -15,6 +15,8 @@ from support.embedded import EmbeddedServers, new_settings
 from support.live import LiveReader
 from support.system import System, wait_for
 
+pytestmark = pytest.mark.alone
+
 READERS = 1_000
 CHANGES = 20
 MAX_GROWTH_BYTES = 150 * 1024 * 1024

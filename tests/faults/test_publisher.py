@@ -15,6 +15,8 @@ from storelog.kafka import watermark_topic
 from storelog.relay.publisher import Publisher
 from support.kafka import headers_of, read_events
 
+pytestmark = pytest.mark.alone
+
 EVENTS = 30_000
 
 

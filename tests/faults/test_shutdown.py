@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiohttp
+import pytest
 
 from storelog.client import Line, Storelog
 from storelog.config import Settings
 from storelog.local.servers import PROCESSES
 from support.system import System
+
+pytestmark = pytest.mark.alone
 
 UNDER_WAY = 50
 SENDERS = 64

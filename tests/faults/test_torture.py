@@ -24,6 +24,8 @@ from storelog.torture.faults.trial import Trial
 from support.system import wait_for
 from support.up import is_running
 
+pytestmark = pytest.mark.alone
+
 # The one that found most; `make torture` tries others.
 SEED = int(os.environ.get("STORELOG_TEST_SEED") or 383856)
 # All short kinds together, with the start of the system and the checks: some 250 s were measured on

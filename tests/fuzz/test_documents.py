@@ -14,7 +14,7 @@ import pytest
 from fuzz.front import Front
 from support.system import System
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, pytest.mark.alone]
 
 SECONDS = os.environ.get("STORELOG_FUZZ_SECONDS", "60")
 SEED = os.environ.get("STORELOG_FUZZ_SEED", "1")

@@ -14,6 +14,8 @@ from hostile.rubbish import bombard, latency
 from support.embedded import EmbeddedServers, new_settings
 from support.system import ANN, System
 
+pytestmark = pytest.mark.alone
+
 REQUESTS = int(os.environ.get("STORELOG_HOSTILE_REQUESTS", "3000"))
 SEED = int(os.environ.get("STORELOG_HOSTILE_SEED", "1"))
 WARM_UP = 1_000

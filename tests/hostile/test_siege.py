@@ -18,7 +18,7 @@ from hostile.slow import besiege
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System, wait_for
 
-pytestmark = pytest.mark.siege
+pytestmark = [pytest.mark.siege, pytest.mark.alone]
 
 MINUTES = float(os.environ.get("STORELOG_SIEGE_MINUTES", "10"))
 SEED = int(os.environ.get("STORELOG_SIEGE_SEED", "1"))

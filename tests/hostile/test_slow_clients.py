@@ -15,6 +15,8 @@ from hostile.slow import Siege, Unread, besiege
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System, wait_for
 
+pytestmark = pytest.mark.alone
+
 CONNECTIONS = 1_000
 PER_CLIENT = 1_100
 CLOSED_WITHIN_SECONDS = 30.0

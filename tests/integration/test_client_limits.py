@@ -74,6 +74,7 @@ async def silent_server(says: bytes) -> AsyncIterator[str]:
     [b"", b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 400, b"HTTP/1.1 503 Busy\r\n" + b"x" * 400],
     ids=["nothing", "a slow answer", "a slow problem"],
 )
+@pytest.mark.alone
 def test_no_call_takes_longer_than_its_patience(call: str, says: bytes) -> None:
     async def go() -> float:
         async with (

@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
+import pytest
 
 from storelog.config import Settings
 from support.flood import Flood, flood
 from support.system import System
+
+pytestmark = pytest.mark.alone
 
 LINES = 2_000
 

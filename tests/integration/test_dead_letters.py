@@ -141,6 +141,7 @@ def poisoned(traded: System) -> tuple[System, PoisonRelay, dict[int, str]]:
     return traded, relay, causes
 
 
+@pytest.mark.alone
 def test_each_kind_of_poison_is_a_dead_letter_and_is_replayed_from_the_log(
     poisoned: tuple[System, PoisonRelay, dict[int, str]],
 ) -> None:

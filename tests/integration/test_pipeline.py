@@ -214,6 +214,7 @@ def test_a_commit_that_got_no_answer_has_one_effect(settings: Settings, what: st
             assert direct.sql("SELECT count(*) AS n FROM orders") == [{"n": 2}]
 
 
+@pytest.mark.alone
 def test_a_paused_writer_loses_the_head_and_others_go_on(settings: Settings) -> None:
     with System(settings, ("command-service",)) as system:
         system.new_customer()
@@ -232,6 +233,7 @@ def test_a_paused_writer_loses_the_head_and_others_go_on(settings: Settings) -> 
         asyncio.run(hold_the_head())
 
 
+@pytest.mark.alone
 def test_without_postgresql_a_command_is_503_and_health_says_so(settings: Settings) -> None:
     nowhere = replace(settings, postgres_url=f"postgresql://x@127.0.0.1:{free_port()}/x")
     system = System(nowhere, ("command-service",))

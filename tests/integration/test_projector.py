@@ -226,6 +226,7 @@ def test_poison_parks_its_aggregate_and_everything_else_goes_on(traded: System) 
     assert verified(traded)["checked"]["deadLetters"] == 1 + len(behind)
 
 
+@pytest.mark.alone
 def test_without_mongodb_reads_are_503_and_afterwards_nothing_is_missing(
     servers: EmbeddedServers, system: System
 ) -> None:

@@ -34,6 +34,7 @@ def role_of(checked: Tokens, token: str) -> tuple[str, str]:
     return caller.name, caller.role
 
 
+@pytest.mark.alone
 def test_a_provider_that_hangs_makes_nobody_wait_whose_key_is_cached(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_provider_that_hangs_makes_nobody_wait_whose_key_is_cached(
     asyncio.run(run())
 
 
+@pytest.mark.alone
 def test_an_unknown_key_id_makes_only_itself_wait_and_not_for_long(provider: Provider) -> None:
     checked = Tokens(settings(provider))
     with Provider() as stranger:

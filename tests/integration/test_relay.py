@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 
 import asyncpg
+import pytest
 
 from storelog.config import Settings
 from storelog.event_codec import lane_of
@@ -146,6 +147,7 @@ def test_a_killed_relay_loses_nothing_and_repeats_in_order(settings: Settings) -
             versions[key] = version
 
 
+@pytest.mark.alone
 def test_one_relay_is_active_and_another_takes_over(settings: Settings) -> None:
     with System(settings, RELAYED) as system, System(settings, ()) as other:
         system.new_customer()

@@ -144,6 +144,7 @@ def empty_topic(settings: Settings, topic: str) -> None:
     [(delete_topic, "is gone"), (empty_topic, "was emptied or shortened")],
     ids=["deleted", "emptied"],
 )
+@pytest.mark.alone
 def test_kafka_that_has_lost_events_is_noticed_and_filled_again(
     settings: Settings, hurt: Callable[[Settings, str], None], said: str
 ) -> None:

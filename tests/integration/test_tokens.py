@@ -202,6 +202,7 @@ async def is_refused_in_time(checked: Tokens, token: str) -> bool:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.alone
 def test_a_provider_that_is_away_is_not_missed_for_an_hour(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def refusals(url: str, home: Path) -> Report:
 
 
 @pytest.mark.parametrize("slug", ["unavailable", "overloaded"])
+@pytest.mark.alone
 def test_a_refusal_at_once_is_what_is_promised(tmp_path: Path, slug: str) -> None:
     with service(503, slug) as url:
         report = refusals(url, tmp_path)
@@ -108,6 +109,7 @@ def test_a_connection_that_is_refused_is_no_503(tmp_path: Path) -> None:
     assert all("ConnectionRefusedError" in breach for breach in breaches)
 
 
+@pytest.mark.alone
 def test_refusals_that_take_longer_than_promised_are_a_breach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
