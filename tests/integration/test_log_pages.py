@@ -115,6 +115,7 @@ async def _blocks(connection: asyncpg.Connection, statement: str, *arguments: An
     return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
 
+@pytest.mark.alone
 def test_while_the_log_is_locked_each_page_is_503_within_a_second_and_nothing_piles_up(
     long_log: System,
 ) -> None:
@@ -139,6 +140,7 @@ def test_while_the_log_is_locked_each_page_is_503_within_a_second_and_nothing_pi
     wait_for(lambda: long_log.commands.get("/events").status == 200, "a page again", 10)
 
 
+@pytest.mark.alone
 def test_neither_readiness_nor_keys_wait_for_who_reads_the_log_or_for_each_other(
     long_log: System,
 ) -> None:
