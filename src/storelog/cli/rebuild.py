@@ -32,6 +32,10 @@ def rebuild(
     state_tables: Annotated[
         bool, typer.Option("--state-tables", help="PostgreSQL's state tables instead.")
     ] = False,
+    restore_discarded: Annotated[
+        bool,
+        typer.Option("--restore-discarded", help="Bring back what dead letters were discarded."),
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,6 +45,8 @@ def rebuild(
     """
     if promote + rollback + state_tables > 1:
         raise BadUse("choose one of --promote, --rollback and --state-tables")
+    if restore_discarded and (rollback or state_tables):
+        raise BadUse("--restore-discarded goes with a new read model only")
     settings = settings_of(data_dir).settings
     if state_tables:
         _rebuild_state_tables(settings, as_json=as_json)
@@ -53,7 +59,13 @@ def rebuild(
         work = (
             roll_back(settings, progress.show)
             if rollback
-            else run(settings, source.value, progress.show, promote=promote)
+            else run(
+                settings,
+                source.value,
+                progress.show,
+                promote=promote,
+                restore_discarded=restore_discarded,
+            )
         )
         done = run_async(work)
     facts = done.facts()

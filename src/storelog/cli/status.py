@@ -31,6 +31,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     from storelog.local import run_file
     from storelog.local.servers import PROCESSES
     from storelog.read_side import database_name
+    from storelog.upkeep.read_models import sizes
 
     settings = loaded.settings
     running = run_file.read(loaded.data_dir) or {}
@@ -50,6 +51,10 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
         database = run_async(active_database(settings)) if running else database
     except StorelogError:
         lag = None
+    try:
+        read_models = sizes(settings) if running else []
+    except StorelogError:
+        read_models = []
     return {
         "data_dir": str(loaded.data_dir),
         "command_url": settings.command_url,
@@ -58,6 +63,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
         "kafka_bootstrap_servers": settings.kafka_bootstrap_servers,
         "mongodb_uri": mask_url(settings.mongodb_uri) if settings.mongodb_uri else None,
         "mongodb_database": database,
+        "read_models": read_models,
         "processes": processes,
         "servers": servers,
         "lag": lag,
@@ -106,6 +112,9 @@ def _show(facts: dict[str, Any]) -> None:
         print(f"{name:<24} {facts[name] or '-'}")
     for name in ("kafka_bootstrap_servers", "mongodb_uri", "mongodb_database"):
         print(f"{name:<24} {facts[name] or '-'}")
+    for model in facts["read_models"]:
+        size = "-" if model["bytes"] is None else f"{model['bytes'] / 2**20:,.1f} MiB"
+        print(f"{'read model':<24} {model['database']} {model['role']} {size}")
     print()
     for entry in facts["servers"]:
         print(

@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from storelog.envelope import utc_now
 from storelog.projector.database import DEAD_LETTERS
+from storelog.projector.left_out import LeftOut
 from storelog.projector.record import Record
 
 # `discarded` is no longer held up, and never applied; it is kept as a record of that.
@@ -88,10 +89,18 @@ def parked_aggregates(database: Database[Document], lane: int) -> dict[str, int]
     return parked
 
 
-def discarded_positions(database: Database[Document], lane: int) -> set[int]:
-    """Return the lane's positions that are never to be applied."""
-    found = database[DEAD_LETTERS].find({"lane": lane, "state": DISCARDED}, {"position": 1})
-    return {int(letter["position"]) for letter in found if letter["position"] is not None}
+def version_of(letter: Document) -> int:
+    """Return which version of its aggregate a dead letter's event made."""
+    return int(dict(letter["headers"])["aggregate_version"])
+
+
+def left_out(database: Database[Document], lane: int) -> LeftOut:
+    """Return which of the lane's events are never to be applied."""
+    wanted = {"lane": lane, "state": DISCARDED, "position": {"$ne": None}}
+    out = LeftOut()
+    for letter in database[DEAD_LETTERS].find(wanted, {"value": 0}):
+        out.add(letter["aggregate"], int(letter["position"]), version_of(letter))
+    return out
 
 
 def count(database: Database[Document], lane: int) -> int:

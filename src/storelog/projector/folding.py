@@ -58,7 +58,7 @@ class Folding:
         self._batch = batch
         self.bounds = self.written = bounds
         self.parked = dead_letters.parked_aggregates(database, lane)
-        self.discarded = dead_letters.discarded_positions(database, lane)
+        self.left_out = dead_letters.left_out(database, lane)
         self._ledger = LedgerWriter(database, lane, bounds.leaf, batch.footing)
         self._moments = MomentsWriter(database, lane, bounds, batch.footing)
         self._facts: list[Fact] = []
@@ -79,11 +79,11 @@ class Folding:
         self._notes.append((position, milliseconds(recorded_at), self.bounds))
 
     def _fold(self, record: Record, event_type: str) -> None:
+        if self.left_out.has(record.aggregate, record.position):
+            return
         parked_at = self.parked.get(record.aggregate)
         if parked_at is not None and record.position > parked_at:
             self._letters.append(dead_letters.of_record(record, None))
-            return
-        if record.position in self.discarded:
             return
         try:
             self.fold_change(change_of(record, event_type))

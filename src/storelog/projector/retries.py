@@ -14,9 +14,11 @@ from pymongo.database import Database
 
 from storelog.envelope import utc_now
 from storelog.errors import PoisonRecord
+from storelog.projector import dead_letters
 from storelog.projector.database import DEAD_LETTERS
 from storelog.projector.dead_letters import DISCARD, DISCARDED, PARKED, RETRY, WAITING
 from storelog.projector.folding import Folding
+from storelog.projector.left_out import FIRST_VERSION
 from storelog.projector.record import change_of, make_record
 from storelog.read_side import IDS_AT_ONCE
 
@@ -49,12 +51,17 @@ class Retries:
         return bool(aggregates)
 
     def _discard(self, aggregate: str) -> None:
-        for letter in self._letters.find({"aggregate": aggregate, "asked": DISCARD}):
+        asked = self._letters.find({"aggregate": aggregate, "asked": DISCARD}, {"value": 0})
+        for letter in list(asked.sort("position", 1)):
+            position, version = int(letter["position"]), dead_letters.version_of(letter)
+            if version == FIRST_VERSION:
+                # What waits behind an aggregate's first event is left out with it.
+                self._letters.delete_many({"aggregate": aggregate, "state": WAITING})
             chain = self._chain(aggregate, 2)
             is_first = bool(chain) and chain[0]["_id"] == letter["_id"]
             if is_first and len(chain) > 1:
                 self._park(chain[1], "the event before it was discarded", asked=RETRY)
-            self._folding.discarded.add(int(letter["position"]))
+            self._folding.left_out.add(aggregate, position, version)
             done = {"$set": {"state": DISCARDED, "at": utc_now()}, "$unset": {"asked": ""}}
             self._letters.update_one({"_id": letter["_id"]}, done)
             if is_first and len(chain) == 1:

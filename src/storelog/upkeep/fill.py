@@ -69,7 +69,8 @@ class Fill:
 
     def _fold_event(self, event: Envelope, aggregate: str, lane: int) -> None:
         folding = self._foldings[lane]
-        if aggregate not in folding.parked and event.position not in folding.discarded:
+        is_out = folding.left_out.has(aggregate, event.position)
+        if aggregate not in folding.parked and not is_out:
             try:
                 change = change_of_event(event)
             except PoisonRecord:

@@ -93,7 +93,7 @@ class _Change:
             await self._take_the_relays_place()
             position = await self._drain()
             before = pointer_of(self._home).database
-            await self._switch(name, fill, position)
+            await self._switch(builder, name, fill, position)
             await asyncio.to_thread(builder.forget, before)
         else:
             await self._take_the_relays_place()
@@ -134,7 +134,7 @@ class _Change:
             await asyncio.to_thread(publisher.close)
         return last
 
-    async def _switch(self, name: str, fill: Fill, position: int) -> None:
+    async def _switch(self, builder: Builder, name: str, fill: Fill, position: int) -> None:
         for _ in range(TRIES):
             token = await freeze_in_turn(self._home)
             try:
@@ -148,6 +148,8 @@ class _Change:
                     for lane in range(self._wanted)
                 ]
                 await asyncio.to_thread(fill.set_offsets, offsets)
+                target = sibling(self._home, name)
+                await asyncio.to_thread(builder.take_over_letters, target)
                 await asyncio.to_thread(switch, self._home, token, name)
             except Fenced:
                 continue

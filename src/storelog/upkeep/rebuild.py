@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -22,8 +21,16 @@ from storelog.projector.checkpoints import CHECKPOINTS, Fenced
 from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.promotion import ABANDONED_SECONDS, freeze, switch, thaw
 from storelog.read_side import POINTERS
+from storelog.upkeep.carry_over import (
+    carry_discards,
+    carry_foreign,
+    discarded_ids,
+    lacks_discards,
+)
 from storelog.upkeep.compare import compare
 from storelog.upkeep.fill import Fill
+from storelog.upkeep.read_models import drop_all_but, in_use
+from storelog.upkeep.rebuilt import Rebuilt
 from storelog.upkeep.sources import KafkaSource, Progress, fill_from_log
 from storelog.verify.report import Report
 
@@ -35,38 +42,21 @@ LIVE_WAIT_SECONDS = 60.0
 Document = dict[str, Any]
 
 
-@dataclass(slots=True)
-class Rebuilt:
-    """What was done. `events` were folded in `seconds`; `report` compares with the live one."""
+async def rebuild(
+    settings: Settings,
+    source: str,
+    progress: Progress,
+    *,
+    promote: bool,
+    restore_discarded: bool = False,
+) -> Rebuilt:
+    """Build from `kafka` or `log`, compare, and promote if that is wanted. Raises CannotRun.
 
-    database: str
-    position: int = 0
-    events: int = 0
-    seconds: float = 0.0
-    is_promoted: bool = False
-    previous: str | None = None
-    report: Report = field(default_factory=Report)
-
-    def facts(self) -> Document:
-        """Return it as JSON shows it."""
-        compared = self.report.facts()
-        return {
-            "database": self.database,
-            "position": self.position,
-            "events": self.events,
-            "seconds": round(self.seconds, 1),
-            "eventsPerSecond": round(self.events / self.seconds) if self.seconds else 0,
-            "checked": compared["checked"],
-            "differences": compared["differences"],
-            "promoted": self.is_promoted,
-            "previous": self.previous,
-        }
-
-
-async def rebuild(settings: Settings, source: str, progress: Progress, *, promote: bool) -> Rebuilt:
-    """Build from `kafka` or `log`, compare, and promote if that is wanted. Raises CannotRun."""
+    What is left out of the live read model is left out of the new one, unless it is restored.
+    """
     async with opened(settings) as (connection, home):
-        return await Builder(settings, connection, home, progress).run(source, promote=promote)
+        builder = Builder(settings, connection, home, progress, restore_discarded=restore_discarded)
+        return await builder.run(source, promote=promote)
 
 
 async def roll_back(settings: Settings, progress: Progress) -> Rebuilt:
@@ -113,11 +103,19 @@ class Builder:
         connection: asyncpg.Connection,
         home: Database[Document],
         progress: Progress,
+        *,
+        restore_discarded: bool = False,
     ) -> None:
         self._settings = settings
         self._connection = connection
         self._home = home
         self._progress = progress
+        self._restore_discarded = restore_discarded
+        self._discarded: set[str] = set()
+
+    @property
+    def _live(self) -> Database[Document]:
+        return sibling(self._home, pointer_of(self._home).database)
 
     async def run(self, source: str, *, promote: bool) -> Rebuilt:
         """Fill, compare, and promote if that is wanted."""
@@ -127,7 +125,7 @@ class Builder:
         fill = await self.fill(target, lanes)
         done, began, start = Rebuilt(name), time.monotonic(), fill.position
         if source == "kafka":
-            kafka = KafkaSource(self._settings, lanes)
+            kafka = KafkaSource(self._settings, self._connection, lanes)
             await asyncio.to_thread(kafka.fill, fill, sent, self._progress)
         await fill_from_log(self._connection, fill, sent, self._progress)
         done.position, done.events = fill.position, fill.position - start
@@ -140,14 +138,25 @@ class Builder:
         return done
 
     def begin(self, source: str) -> str:
-        """Return the database to fill: the one that was begun from the same source, else a new."""
+        """Return the database to fill: the one that was begun from the same source, else a new.
+
+        One that holds what was discarded since is begun anew.
+        """
+        if self._restore_discarded:
+            source = f"{source}, nothing left out"
         pointers = self._home[POINTERS]
         begun = pointers.find_one({"_id": BUILDING_ID})
-        if begun is not None and begun["source"] == source:
-            return str(begun["database"])
+        name = None if begun is None else begun["database"]
+        if name in in_use(self._home):
+            # A promotion that was interrupted after its switch.
+            name = None
+        if begun is not None and name is not None:
+            known = sibling(self._home, name)
+            may_go_on = self._restore_discarded or not lacks_discards(known, self._live)
+            if begun["source"] == source and may_go_on:
+                return str(name)
+            self._home.client.drop_database(name)
         number = int(begun["number"]) + 1 if begun is not None else 1
-        if begun is not None and begun["database"] is not None:
-            self._home.client.drop_database(begun["database"])
         name = f"{self._home.name}_r{number}"
         self._home.client.drop_database(name)
         fields = {"database": name, "source": source, "number": number}
@@ -156,7 +165,20 @@ class Builder:
 
     async def fill(self, target: Database[Document], lanes: int) -> Fill:
         """Return the filling of a database for so many lanes, where it is."""
+        live = self._live
+        self._discarded = discarded_ids(live)
+        if not self._restore_discarded:
+            await carry_discards(self._connection, target, live, lanes)
         return await asyncio.to_thread(Fill, target, lanes, self._settings.kafka_topic_prefix)
+
+    def take_over_letters(self, target: Database[Document]) -> None:
+        """Bring the live one's foreign records, while nobody writes it. Raises CannotRun.
+
+        What was discarded since the filling began is in the target already.
+        """
+        if discarded_ids(self._live) != self._discarded:
+            raise CannotRun("an event was discarded meanwhile: the same command begins anew")
+        carry_foreign(target, self._live)
 
     async def sent(self) -> tuple[int, int]:
         """Return the last position that the relay has sent, and the number of lanes."""
@@ -164,7 +186,7 @@ class Builder:
         return row["position"], len(row["lanes"])
 
     async def _compare(self, target: Database[Document], position: int) -> Report:
-        live = sibling(self._home, pointer_of(self._home).database)
+        live = self._live
         give_up_at = time.monotonic() + LIVE_WAIT_SECONDS
         while (at := await asyncio.to_thread(_position, live)) < position:
             self._progress("live", at, position)
@@ -186,6 +208,8 @@ class Builder:
                 end = await asyncio.to_thread(reached, self._home)
                 await fill_from_log(self._connection, fill, end, self._progress)
                 await asyncio.to_thread(fill.take_offsets, live)
+                target = sibling(self._home, name)
+                await asyncio.to_thread(self.take_over_letters, target)
                 await asyncio.to_thread(switch, self._home, token, name)
             except Fenced:
                 continue
@@ -207,11 +231,7 @@ class Builder:
         pointers = self._home[POINTERS]
         fields = {"source": None, "database": None}
         pointers.update_one({"_id": BUILDING_ID}, {"$set": fields})
-        kept = {previous, pointer_of(self._home).database, self._home.name}
-        prefix = f"{self._home.name}_r"
-        for name in self._home.client.list_database_names():
-            if name.startswith(prefix) and name[len(prefix) :].isdigit() and name not in kept:
-                self._home.client.drop_database(name)
+        drop_all_but(self._home, {previous, pointer_of(self._home).database})
 
     async def roll_back(self) -> Rebuilt:
         """Catch the read model before the last promotion up, and promote it."""

@@ -9,21 +9,23 @@ from collections.abc import Callable
 from typing import Any
 
 import asyncpg
-import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from storelog.config import Settings
 from storelog.envelope import format_time
 from storelog.errors import CannotRun, PoisonRecord
-from storelog.event_codec import lane_of_event
+from storelog.event_codec import lane_of
 from storelog.kafka import FETCHES, client_settings, event_topics
-from storelog.projector.record import Record, read_record
+from storelog.projector.change import OrderPayload
+from storelog.projector.record import Record, change_of, read_record
 from storelog.relay import cursor
+from storelog.upkeep.carry_over import lane_in_log
 from storelog.upkeep.fill import Fill
 
 READ_EVENTS = 5_000
 PAUSE_ABOVE = 20_000
 READ_SECONDS = 10.0
+LOG_SECONDS = 30.0
 Progress = Callable[[str, int, int], None]
 _CONSUMER = {"enable.auto.commit": False, **FETCHES}
 
@@ -48,9 +50,16 @@ async def fill_from_log(
 
 
 class KafkaSource:
-    """The nine topics from the beginning, merged by position: whatever lanes they were sent in."""
+    """The nine topics from the beginning, merged by position: whatever lanes they were sent in.
 
-    def __init__(self, settings: Settings, lanes: int) -> None:
+    An order's lane is its customer's; where its payload cannot be read, the log names the customer,
+    so that an order's events are in one lane even if the number of lanes has changed between them.
+    """
+
+    def __init__(self, settings: Settings, connection: asyncpg.Connection, lanes: int) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._prefix = settings.kafka_topic_prefix
         self._lanes = lanes
         group = f"{settings.kafka_group_id}-rebuild"
         self._consumer = Consumer({**client_settings(settings), **_CONSUMER, "group.id": group})
@@ -120,7 +129,7 @@ class KafkaSource:
             if place in self._paused and self._counts[place] < PAUSE_ABOVE // 2:
                 self._paused.remove(place)
                 self._consumer.resume([TopicPartition(*place)])
-            fill.add_record(record, _lane_of(record, self._lanes))
+            fill.add_record(record, self._lane_of(record))
             recorded_at = _recorded_at(record)
             if fill.is_full:
                 fill.write(recorded_at)
@@ -128,22 +137,16 @@ class KafkaSource:
         if fill.position >= up_to and fill.has_writes:
             fill.write(recorded_at)
 
-
-class _Value(msgspec.Struct):
-    payload: msgspec.Raw
-
-
-_read_value = msgspec.json.Decoder(_Value).decode
-
-
-def _lane_of(record: Record, lanes: int) -> int:
-    """Return the event's lane; that of its partition where its payload cannot be read."""
-    kind = record.aggregate.partition("-")[0]
-    try:
-        payload = bytes(_read_value(record.value or b"").payload) if kind == "order" else b""
-        return lane_of_event(kind, record.aggregate, payload, lanes)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return record.lane
+    def _lane_of(self, record: Record) -> int:
+        if not record.aggregate.startswith("order-"):
+            return lane_of(record.aggregate, self._lanes)
+        try:
+            payload = change_of(record, record.topic.removeprefix(self._prefix)).payload
+        except PoisonRecord:
+            asked = lane_in_log(self._connection, record.position, self._lanes)
+            return asyncio.run_coroutine_threadsafe(asked, self._loop).result(LOG_SECONDS)
+        assert isinstance(payload, OrderPayload)
+        return lane_of(f"customer-{payload.customerId}", self._lanes)
 
 
 def _recorded_at(record: Record) -> str | None:

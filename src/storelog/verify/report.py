@@ -21,13 +21,17 @@ Place = tuple[str, Any, Any]
 
 @dataclass(slots=True)
 class Report:
-    """`found` counts all differences, `differences` holds the first of them."""
+    """`found` counts all differences, `differences` holds the first of them.
+
+    `discarded`: the positions that the read model leaves out because somebody discarded them.
+    """
 
     position: int = 0
     checked: dict[str, int] = field(default_factory=dict)
     differences: list[dict[str, Any]] = field(default_factory=list)
     found: int = 0
     repaired: int = 0
+    discarded: list[int] = field(default_factory=list)
 
     def count(self, what: str, number: int = 1) -> None:
         """Note that so many were checked."""
@@ -58,6 +62,8 @@ class Report:
             facts["differencesInAll"] = self.found
         if self.repaired:
             facts["repaired"] = self.repaired
+        if self.discarded:
+            facts["discarded"] = self.discarded
         return facts
 
 

@@ -28,6 +28,7 @@ from storelog.read_side import (
     mongodb_uri,
     read_pointer,
 )
+from storelog.verify.absent import Absent
 from storelog.verify.anchor import Anchor
 from storelog.verify.history import Histories
 from storelog.verify.ledger import Ledger
@@ -101,7 +102,7 @@ class _Run:
         self._database = database
         self._progress = progress
         self._report = Report()
-        self._dead: set[int] = set()
+        self._absent = Absent()
 
     async def run(self, *, repair: bool) -> Report:
         try:
@@ -132,7 +133,7 @@ class _Run:
                 await tables.fold(changes, connection)
                 if is_projected:
                     projected = [c for c in changes if c.position <= written]
-                    projected = self._without_dead(projected)
+                    projected = self._absent.without(projected)
                     await model.fold(projected)
                     ledger.fold(projected)
                     await histories.fold(projected)
@@ -182,14 +183,11 @@ class _Run:
 
     async def _read_dead_letters(self) -> None:
         """Read which events are not in the read model, and said to be so."""
-        async for letter in self._database[DEAD_LETTERS].find({}, {"position": 1, "state": 1}):
-            if letter["position"] is not None:
-                self._dead.add(int(letter["position"]))
-        if self._dead:
-            self._report.checked["deadLetters"] = len(self._dead)
-
-    def _without_dead(self, changes: Iterable[Change]) -> list[Change]:
-        return [change for change in changes if change.position not in self._dead]
+        letters = self._database[DEAD_LETTERS].find({}, {"position": 1, "state": 1})
+        self._absent.take(await letters.to_list())
+        self._report.discarded = sorted(self._absent.discarded)
+        if self._absent.positions:
+            self._report.checked["deadLetters"] = len(self._absent.positions)
 
     def _changes(self, events: Iterable[Envelope], *, is_again: bool = False) -> list[Change]:
         changes = []
@@ -207,7 +205,7 @@ class _Run:
         await self._read_dead_letters()
         head = await self._connection.fetchval("SELECT position FROM log_head")
         async for events in read_log(self._connection, written, min(newest, head)):
-            changes = self._without_dead(self._changes(event for event, _ in events))
+            changes = self._absent.without(self._changes(event for event, _ in events))
             await model.fold_later(changes)
 
     async def _inspect(self, model: ReadModel, ledger: Ledger) -> Inspection | None:
@@ -221,7 +219,7 @@ class _Run:
         head = await self._connection.fetchval("SELECT position FROM log_head")
         async for events in read_log(self._connection, 0, head):
             changes = self._changes((event for event, _ in events), is_again=True)
-            changes = self._without_dead(changes)
+            changes = self._absent.without(changes)
             ledger.fold_closely(changes)
             if inspection is not None:
                 await inspection.fold(changes)

@@ -1,0 +1,78 @@
+"""What a new read model takes over from the live one's dead letters: discards, and foreign records.
+
+What was discarded stays left out, in the lane that the event has in the new read model. What cannot
+be projected yet becomes a dead letter of the new one by itself, as it is filled.
+Next: upkeep/rebuild.py
+"""
+
+from typing import Any
+
+import asyncpg
+from pymongo import ReplaceOne
+from pymongo.database import Database
+
+from storelog.errors import CannotRun
+from storelog.event_codec import lane_of_event
+from storelog.projector.checkpoints import CHECKPOINTS
+from storelog.projector.database import DEAD_LETTERS
+from storelog.projector.dead_letters import DISCARD, DISCARDED, FOREIGN, PARKED, WAITING
+from storelog.read_side import IDS_AT_ONCE
+from storelog.relay import cursor
+
+Document = dict[str, Any]
+_OF_EVENTS = {"state": DISCARDED, "position": {"$ne": None}}
+
+
+def discarded_ids(database: Database[Document]) -> set[str]:
+    """Return the ids of the events that a read model leaves out."""
+    return {letter["_id"] for letter in database[DEAD_LETTERS].find(_OF_EVENTS, {"_id": 1})}
+
+
+def lacks_discards(target: Database[Document], live: Database[Document]) -> bool:
+    """Tell whether something was discarded that the target holds already: it is begun anew then."""
+    done = max((int(place["position"]) for place in target[CHECKPOINTS].find({})), default=0)
+    missing = discarded_ids(live) - discarded_ids(target)
+    return any(int(letter) <= done for letter in missing)
+
+
+async def carry_discards(
+    connection: asyncpg.Connection, target: Database[Document], live: Database[Document], lanes: int
+) -> None:
+    """Leave out of the target what is left out of the live one.
+
+    What the target holds already stays; what waits in its dead letters is asked to be discarded.
+    """
+    letters = target[DEAD_LETTERS]
+    done = max((int(place["position"]) for place in target[CHECKPOINTS].find({})), default=0)
+    known = discarded_ids(target)
+    for letter in list(live[DEAD_LETTERS].find(_OF_EVENTS)):
+        if letter["_id"] in known:
+            continue
+        if int(letter["position"]) <= done:
+            held_up = {"_id": letter["_id"], "state": {"$in": [PARKED, WAITING]}}
+            letters.update_one(held_up, {"$set": {"asked": DISCARD}})
+            continue
+        lane = await lane_in_log(connection, int(letter["position"]), lanes)
+        letters.insert_one({**letter, "lane": lane})
+
+
+async def lane_in_log(connection: asyncpg.Connection, position: int, lanes: int) -> int:
+    """Return the lane of an event, of so many, by what the log says of it. Raises CannotRun."""
+    found = await cursor.read_after(connection, position - 1, 1)
+    if not found:
+        raise CannotRun(f"the log has no event {position}")
+    event = found[0]
+    return lane_of_event(event.aggregate_type, event.aggregate, event.payload, lanes)
+
+
+def carry_foreign(target: Database[Document], live: Database[Document]) -> None:
+    """Bring the records that are not the relay's, as they are in the live read model now."""
+    of_no_event = {"position": None, "state": {"$in": [FOREIGN, DISCARDED]}}
+    some: list[ReplaceOne[Document]] = []
+    for letter in live[DEAD_LETTERS].find(of_no_event, batch_size=IDS_AT_ONCE):
+        some.append(ReplaceOne({"_id": letter["_id"]}, letter, upsert=True))
+        if len(some) >= IDS_AT_ONCE:
+            target[DEAD_LETTERS].bulk_write(some, ordered=False)
+            some = []
+    if some:
+        target[DEAD_LETTERS].bulk_write(some, ordered=False)

@@ -1,0 +1,55 @@
+"""Which events of the log the read model lacks, and says so: verify's own statement of it.
+
+Parked and waiting events are in the dead letters, each by its position. A discarded event is left
+out; one that was its aggregate's first leaves out every later event of the aggregate.
+Next: verify/verify.py
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar
+
+
+class Placed(Protocol):
+    """What names an event: its position, its aggregate, and its version there."""
+
+    @property
+    def position(self) -> int:
+        """The place in the log."""
+
+    @property
+    def aggregate(self) -> str:
+        """The name of the aggregate."""
+
+    @property
+    def version(self) -> int:
+        """Which event of the aggregate it is, from 1."""
+
+
+Event = TypeVar("Event", bound=Placed)
+
+
+class Absent:
+    """The dead letters as they were read last; events are asked about in log order."""
+
+    def __init__(self) -> None:
+        self.positions: frozenset[int] = frozenset()
+        self.discarded: frozenset[int] = frozenset()
+        self._left_out: set[str] = set()
+
+    def take(self, letters: Iterable[Mapping[str, Any]]) -> None:
+        """Take in the dead letters that there are now; events are asked about from the first."""
+        placed = [letter for letter in letters if letter["position"] is not None]
+        self.positions = frozenset(int(letter["position"]) for letter in placed)
+        self.discarded = frozenset(
+            int(letter["position"]) for letter in placed if letter["state"] == "discarded"
+        )
+
+    def without(self, events: Iterable[Event]) -> list[Event]:
+        """Return the events that must be in the read model."""
+        return [event for event in events if not self.has(event)]
+
+    def has(self, event: Placed) -> bool:
+        """Tell whether the read model must lack an event."""
+        if event.version == 1 and event.position in self.discarded:
+            self._left_out.add(event.aggregate)
+        return event.position in self.positions or event.aggregate in self._left_out
