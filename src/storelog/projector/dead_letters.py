@@ -25,13 +25,16 @@ MAX_KEPT_BYTES = 12 * 1024 * 1024
 Document = dict[str, Any]
 
 
-def of_record(record: Record, cause: str | None) -> Document:
-    """Return the dead letter of a record; no cause: it only waits behind an earlier one."""
+def of_record(record: Record, cause: str | None, lane: int) -> Document:
+    """Return the dead letter of a record; no cause: it only waits behind an earlier one.
+
+    `lane`: the one that its aggregate has in this read model, whose owner settles it.
+    """
     return {
         "_id": str(record.position),
         "aggregate": record.aggregate,
         "position": Int64(record.position),
-        "lane": record.lane,
+        "lane": lane,
         "topic": record.topic,
         "partition": record.lane,
         "offset": Int64(record.offset),

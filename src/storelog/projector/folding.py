@@ -83,7 +83,7 @@ class Folding:
             return
         parked_at = self.parked.get(record.aggregate)
         if parked_at is not None and record.position > parked_at:
-            self._letters.append(dead_letters.of_record(record, None))
+            self._letters.append(dead_letters.of_record(record, None, self._lane))
             return
         try:
             self.fold_change(change_of(record, event_type))
@@ -107,7 +107,7 @@ class Folding:
 
     def _park(self, record: Record, cause: str) -> None:
         self.parked[record.aggregate] = record.position
-        self._letters.append(dead_letters.of_record(record, cause))
+        self._letters.append(dead_letters.of_record(record, cause, self._lane))
         _log.warning(
             "dead letter",
             position=record.position,
