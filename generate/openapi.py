@@ -16,7 +16,7 @@ _NO_SERVER: Any = cast(Any, None)
 
 def documents() -> dict[str, dict[str, Any]]:
     """Return `command` and `query`: the documents as the services give them."""
-    command = command_routes.routes(_NO_SERVER, _NO_SERVER)
+    command = command_routes.routes(_NO_SERVER, _NO_SERVER, None)
     query = query_routes.routes(_NO_SERVER)
     return {
         "command": _document("storelog command-service", command, COMMAND_SCHEMAS),

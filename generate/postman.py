@@ -170,7 +170,7 @@ def _promises(step: Step) -> list[str]:
         f'pm.collectionVariables.set("position", {position});',
     ]
     if step.status == 201:
-        where = f'pm.expect(header("Location")).to.match(/^{_escaped(step.path)}\\/\\d+$/)'
+        where = f'pm.expect(header("Location")).to.match(/{_escaped(step.path)}\\/\\d+$/)'
         lines.append(f'pm.test("it says where the new thing is", () => {where});')
     return lines
 

@@ -189,6 +189,11 @@ class Loaded:
     sources: Mapping[str, str]
     data_dir: Path
 
+    def named(self, name: str) -> str | None:
+        """Return an address that a setting or a running `up` names; None where none does."""
+        address: str | None = getattr(self.settings, name)
+        return None if self.sources[name] == "default" else address
+
 
 def load(
     flags: Mapping[str, str | None] | None = None,

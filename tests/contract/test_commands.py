@@ -43,7 +43,7 @@ def test_a_customer_is_created_replaced_and_deleted(shop: System, commands: Clie
     number = created.json["customerId"]
     assert created.status == 201
     assert created.json == {"customerId": number, **ANN, "phoneNumber": "123456789012345"}
-    assert created.headers["location"] == f"/customers/{number}"
+    assert created.headers["location"] == f"{shop.settings.query_url}/customers/{number}"
     assert created.etag == '"1"'
     changed = commands.put(f"/customers/{number}", {"name": "Ann B", "email": "b@b"})
     assert (changed.status, changed.etag) == (200, '"2"')
@@ -55,9 +55,10 @@ def test_a_customer_is_created_replaced_and_deleted(shop: System, commands: Clie
     assert (again.status, again.slug) == (404, "not-found")
 
 
-def test_a_product_is_created_replaced_adjusted_and_deleted(commands: Client) -> None:
+def test_a_product_is_created_replaced_adjusted_and_deleted(shop: System, commands: Client) -> None:
     created = commands.post("/products", {"name": "Lamp", "price": 0.425, "stock": 0})
     number = created.json["productId"]
+    assert created.headers["location"] == f"{shop.settings.query_url}/products/{number}"
     assert created.json == {
         "productId": number,
         "name": "Lamp",
@@ -83,7 +84,7 @@ def test_an_order_takes_stock_and_gives_it_back(shop: System, commands: Client) 
     placed = commands.post("/orders", body)
     assert placed.status == 201
     order = placed.json
-    assert placed.headers["location"] == f"/orders/{order['orderId']}"
+    assert placed.headers["location"] == f"{shop.settings.query_url}/orders/{order['orderId']}"
     assert order["totalPrice"] == "2.12"  # 2.125, rounded half-even once
     assert [item["price"] for item in order["orderItems"]] == ["0.425", "0.425"]
     after = shop.sql("SELECT stock FROM products WHERE product_id = $1", product["productId"])

@@ -56,6 +56,9 @@ def test_it_starts_everything_once_and_down_leaves_nothing(up: Up) -> None:
     assert {p["state"] for p in status["processes"] + status["servers"]} == {"ready"}
     order = buy(up)
     wait_for(lambda: up.queries.get(f"/orders/{order}").status == 200, "the order to be readable")
+    made = up.commands.post("/customers", ANN)
+    where = f"{up.queries.url}/customers/{made.json['customerId']}"
+    assert made.headers["location"] == where
 
     second = up.detach()
     assert second.returncode == 2

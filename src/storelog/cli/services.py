@@ -7,10 +7,10 @@ LOOPBACK = "127.0.0.1"
 
 def command_service(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8080) -> None:
     """Serve commands over HTTP. Example: storelog command-service --port 8080"""
-    settings = settings_of(data_dir).settings
+    loaded = settings_of(data_dir)
     from storelog.command_service.app import run
 
-    run(settings, host, port)
+    run(loaded.settings, host, port, loaded.named("query_url"))
 
 
 def relay(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8090) -> None:

@@ -35,11 +35,15 @@ MAX_EVENTS = 1_000
 
 
 class CommandApi:
-    """The handlers, around one pipeline and a reader of the log."""
+    """The handlers, around one pipeline and a reader of the log.
 
-    def __init__(self, pipeline: Pipeline, log: Reader) -> None:
+    `query_url` is the Query Service's public address, None where it is not configured.
+    """
+
+    def __init__(self, pipeline: Pipeline, log: Reader, query_url: str | None) -> None:
         self._pipeline = pipeline
         self._log = log
+        self._query_url = (query_url or "").rstrip("/")
 
     async def create_customer(self, request: Request) -> Response:
         """POST /customers"""
@@ -129,6 +133,7 @@ class CommandApi:
             request.path,
             request.traceparent,
             _idempotency(request),
+            self._query_url,
         )
         return await self._pipeline.submit(submission)
 

@@ -71,13 +71,13 @@ def _reader(settings: Settings, connections: int, seconds: float = READ_SECONDS)
     return Reader(url, connections=connections, deadline_seconds=seconds)
 
 
-def run(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+def run(settings: Settings, host: str, port: int, query_url: str | None) -> None:
+    """Serve until SIGTERM or SIGINT; `query_url` is the Query Service's, if it is configured."""
     check_host(settings, host)
     service = CommandService(settings)
     app = App(
         "storelog command-service",
-        routes(service.pipeline, service.log),
+        routes(service.pipeline, service.log, query_url),
         settings,
         service.ready,
         schemas=SCHEMAS,

@@ -108,7 +108,7 @@ class Batch:
         if decision.version is not None:
             headers.append(("ETag", f'"{decision.version}"'))
         if decision.location is not None:
-            headers.append(("Location", decision.location))
+            headers.append(("Location", submission.query_url + decision.location))
         if decision.body is None:
             # A new thing's event says just what the answer says: its bytes serve for both.
             body = payloads[0] if decision.status == 201 else b""

@@ -28,9 +28,9 @@ _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 CUSTOMER, PRODUCT, ORDER = "/customers/{customerId}", "/products/{productId}", "/orders/{orderId}"
 
 
-def routes(pipeline: Pipeline, log: Reader) -> list[Route]:
+def routes(pipeline: Pipeline, log: Reader, query_url: str | None) -> list[Route]:
     """Return the table, its handlers around one pipeline and a reader of the log."""
-    api = CommandApi(pipeline, log)
+    api = CommandApi(pipeline, log, query_url)
     read_log = Operation(
         "Read the log", 200, None, "Events", _EVENTS_QUERY, headers=("Storelog-Position",)
     )

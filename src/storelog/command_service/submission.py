@@ -21,7 +21,10 @@ class Idempotency:
 
 @value
 class Submission:
-    """One command on its way. Ids that the database gives are 0 in `command`."""
+    """One command on its way. Ids that the database gives are 0 in `command`.
+
+    `query_url` is where the Query Service can be reached, "" where only its clients know.
+    """
 
     command: Command
     caller: str
@@ -29,6 +32,7 @@ class Submission:
     instance: str
     traceparent: str | None = None
     idempotency: Idempotency | None = None
+    query_url: str = ""
 
     @property
     def key(self) -> tuple[str, str] | None:

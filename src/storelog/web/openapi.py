@@ -48,7 +48,10 @@ _PROBLEM = {
 _TAG = '(W/)?"[!#-~]*"'
 HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"schema": {"type": "string"}, "description": "The version, or a hash, quoted."},
-    "Location": {"schema": {"type": "string"}, "description": "Where the new thing is."},
+    "Location": {
+        "schema": {"type": "string", "format": "uri-reference"},
+        "description": "Where the Query Service has the new entity (relative: to its address).",
+    },
     "Storelog-Position": {
         "schema": {"type": "string", "pattern": r"^\d+$"},
         "description": "The position in the log that this answer holds.",
