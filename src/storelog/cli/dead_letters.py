@@ -19,7 +19,7 @@ Ids = Annotated[
 @app.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Print what is dead, and how many events wait. Example: storelog dead-letters list"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters
 
     with dead_letters(settings) as letters:
@@ -38,7 +38,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 @app.command("show")
 def show(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Print one dead letter whole; exit 1 for none. Example: storelog dead-letters show 1234"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters
 
     with dead_letters(settings) as letters:
@@ -59,7 +59,7 @@ def retry(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) ->
 
     Exit 1 when one still cannot be projected. Example: storelog dead-letters retry 1234
     """
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "postgres_url", "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters
 
     with dead_letters(settings) as letters:
@@ -76,7 +76,7 @@ def discard(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) ->
 
     Exit 1 for none. Example: storelog dead-letters discard 1234
     """
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters
 
     with dead_letters(settings) as letters:

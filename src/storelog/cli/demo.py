@@ -17,7 +17,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Open a made-up shop and trade. Example: storelog demo --orders-per-second 50 --duration 60"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "command_url").settings
     from storelog.cli.progress import Shown
     from storelog.traffic.demo_shop import DemoShop
 

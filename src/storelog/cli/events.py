@@ -24,7 +24,7 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones.")] = False,
 ) -> None:
     """Print events in order. Example: storelog events --aggregate product-5 --limit 10"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "command_url").settings
     left = limit
     with client_of(settings) as shop:
         while left is None or left > 0:

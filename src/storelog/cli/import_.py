@@ -43,7 +43,7 @@ def retail(
 
     Example: storelog import retail online-retail.csv.xz --limit-invoices 1000
     """
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "command_url", "query_url").settings
     from storelog.cli.progress import Shown
     from storelog.traffic.encodings import check_encoding
     from storelog.traffic.retail_file import read_retail_file

@@ -37,12 +37,12 @@ def create(
     """Make a key and print it, once. Example: storelog keys create till-1 --role write"""
     from storelog import api_keys
 
-    settings = settings_of(data_dir).settings
     if not _NAME.fullmatch(name) or role not in ROLES:
         raise BadUse(f"a name has letters, digits, . _ -, at most 64; a role is {', '.join(ROLES)}")
+    ends = None if expires is None else parse_expiry(expires, utc_now())
+    settings = settings_of(data_dir, "postgres_url").settings
     if any(key.name == name for key in settings.api_keys):
         raise BadUse(f"STORELOG_API_KEYS has a key of the name {name}")
-    ends = None if expires is None else parse_expiry(expires, utc_now())
     key, is_first = _run(settings, lambda it: api_keys.create(it, name, role, ends))
     if as_json:
         ends_at = None if ends is None else format_time(ends)
@@ -63,7 +63,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from storelog import api_keys
 
     now = utc_now()
-    found = _run(settings_of(data_dir).settings, api_keys.issued)
+    found = _run(settings_of(data_dir, "postgres_url").settings, api_keys.issued)
     rows = [key.facts(now) for key in found]
     if as_json:
         print_json({"keys": rows})
@@ -78,7 +78,7 @@ def revoke(name: Name, data_dir: DataDir = None) -> None:
     """Revoke a key: refused within 2 s by both services. Example: storelog keys revoke till-1"""
     from storelog import api_keys
 
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "postgres_url").settings
     revoked = _run(settings, lambda connection: api_keys.revoke(connection, name))
     if not revoked:
         print(f"{name} was revoked before")

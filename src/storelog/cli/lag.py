@@ -5,7 +5,7 @@ from storelog.cli.options import AsJson, DataDir, print_json, run_async, setting
 
 def lag(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Print how far behind the read side is. Example: storelog lag --json"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "postgres_url", "mongodb_uri").settings
     from storelog.lag import read_lag
 
     found = run_async(read_lag(settings))

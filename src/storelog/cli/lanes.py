@@ -13,7 +13,7 @@ app = typer.Typer(help="The number of lanes: partitions of each topic.")
 @app.command("show")
 def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Print the number of lanes and where each ends. Example: storelog lanes show"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "postgres_url", "mongodb_uri").settings
     from storelog.upkeep.lanes import show_lanes
 
     _print(run_async(show_lanes(settings)), as_json=as_json)
@@ -26,7 +26,9 @@ def set_(
     as_json: AsJson = False,
 ) -> None:
     """Drain to one position, switch to N lanes and go on. Example: storelog lanes set 6"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(
+        data_dir, "postgres_url", "kafka_bootstrap_servers", "mongodb_uri"
+    ).settings
     from storelog.cli.progress import Shown
     from storelog.upkeep.lanes import set_lanes
 

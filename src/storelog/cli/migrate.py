@@ -5,7 +5,9 @@ from storelog.cli.options import DataDir, run_async, settings_of
 
 def migrate(data_dir: DataDir = None) -> None:
     """Make the servers ready; safe to repeat and to run twice. Example: storelog migrate"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(
+        data_dir, "postgres_url", "kafka_bootstrap_servers", "mongodb_uri"
+    ).settings
     import asyncpg
 
     from storelog.errors import CannotRun

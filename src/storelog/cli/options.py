@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from storelog.config import Loaded, Settings, load
+from storelog.config import Loaded, Settings, is_running, load
 from storelog.errors import BadUse, CannotRun, StorelogError
 
 if TYPE_CHECKING:
@@ -29,9 +29,20 @@ Host = Annotated[str, typer.Option("--host", help="The address to listen on.")]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen on.")]
 
 
-def settings_of(data_dir: Path | None) -> Loaded:
-    """Return the settings of this command. Raises BadSetting."""
-    return load(data_dir=data_dir)
+def settings_of(data_dir: Path | None, *addresses: str) -> Loaded:
+    """Return the settings of this command, which uses these addresses.
+
+    Raises BadSetting, and CannotRun where nothing names one of them: a default is good for a
+    process of ours to listen on, but who listens there otherwise may be a stranger's shop.
+    """
+    loaded = load(data_dir=data_dir)
+    missing = [f"STORELOG_{n.upper()}" for n in addresses if loaded.named(n) is None]
+    if missing:
+        home = loaded.data_dir
+        state = "`storelog up` is not ready yet" if is_running(home) else "nothing runs"
+        advice = "wait for it" if is_running(home) else f"start `storelog up --data-dir {home}`"
+        raise CannotRun(f"{state} in {home}: {advice}, or set {' and '.join(missing)}")
+    return loaded
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -47,7 +47,9 @@ def rebuild(
         raise BadUse("choose one of --promote, --rollback and --state-tables")
     if restore_discarded and (rollback or state_tables):
         raise BadUse("--restore-discarded goes with a new read model only")
-    settings = settings_of(data_dir).settings
+    needed = ["postgres_url"] if state_tables else ["postgres_url", "mongodb_uri"]
+    needed += ["kafka_bootstrap_servers"] if source is Source.kafka else []
+    settings = settings_of(data_dir, *needed).settings
     if state_tables:
         _rebuild_state_tables(settings, as_json=as_json)
         return

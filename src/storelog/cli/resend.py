@@ -18,7 +18,7 @@ def resend(
     as_json: AsJson = False,
 ) -> None:
     """Send events again; readers drop what they have. Example: storelog resend --from 12 --to 12"""
-    settings = settings_of(data_dir).settings
+    settings = settings_of(data_dir, "postgres_url", "kafka_bootstrap_servers").settings
     from storelog.cli.progress import Shown
     from storelog.upkeep.resend import resend as run
 

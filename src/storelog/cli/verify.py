@@ -22,7 +22,7 @@ def verify(
     ] = None,
 ) -> None:
     """Prove that everything agrees; exit 1 and name what differs. Example: storelog verify"""
-    loaded = settings_of(data_dir)
+    loaded = settings_of(data_dir, "postgres_url", "mongodb_uri")
     from storelog.cli.progress import Shown
     from storelog.verify.anchor import open_anchor
     from storelog.verify.verify import verify as run
