@@ -6,6 +6,7 @@ Next: domain/order.py
 """
 
 import hashlib
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,11 +95,47 @@ def format_time(at: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Return the moment that an RFC 3339 text in UTC names. Raises ValueError."""
+    """Return a time that Storelog wrote, in a log of any release. Raises ValueError."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"no time zone in {text!r}")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is not in the years 1 to 9999") from error
+
+
+def parse_milliseconds(text: str, *, round_up: bool = False) -> int:
+    """Return a client's time (RFC 3339, section 5.6) as whole milliseconds since 1970.
+
+    A finer one is cut off, or with `round_up` becomes the next. Raises ValueError, also for a leap
+    second.
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is not an RFC 3339 time")
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    fraction, sign, hours, minutes = found.groups(default="")[6:]
+    whole = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    at = milliseconds(whole) + int(fraction[:3].ljust(3, "0"))
+    if round_up and fraction[3:].strip("0"):
+        at += 1
+    offset = (int(hours) * 60 + int(minutes)) * 60_000 if sign else 0
+    return at + offset if sign == "-" else at - offset
+
+
+def parse_day_or_time(text: str, *, round_up: bool = False) -> int:
+    """Return a client's time as `parse_milliseconds` does; a day means its beginning in UTC."""
+    is_day = _DAY.fullmatch(text) is not None
+    return parse_milliseconds(f"{text}T00:00:00Z" if is_day else text, round_up=round_up)
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    re.ASCII,
+)
 
 
 def chain_hash(previous: bytes, event: Envelope, payload_hash: bytes) -> bytes:
@@ -129,6 +166,15 @@ _MILLISECOND = timedelta(milliseconds=1)
 def milliseconds(at: datetime) -> int:
     """Return a moment as whole milliseconds since 1970."""
     return (at - _EPOCH) // _MILLISECOND
+
+
+_LOWEST = milliseconds(datetime.min.replace(tzinfo=UTC))
+_HIGHEST = milliseconds(datetime.max.replace(tzinfo=UTC))
+
+
+def to_moment(number: int) -> datetime:
+    """Return the moment of milliseconds since 1970; beyond the years 1 to 9999 their end."""
+    return _EPOCH + min(max(number, _LOWEST), _HIGHEST) * _MILLISECOND
 
 
 _NUMBERS = struct.Struct(">QQIIqq")

@@ -1,7 +1,7 @@
 """Money and times go out as the contract says, for every value."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storelog.domain.money import format_money, round_to_cents
-from storelog.envelope import format_time, parse_time
+from storelog.envelope import format_time, milliseconds, parse_milliseconds, parse_time
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,22 @@ def test_times_have_exactly_three_decimals_and_are_cut_not_rounded(at: datetime)
 
 def test_a_year_has_four_digits() -> None:
     assert format_time(datetime(63, 4, 12, 3, 59, 59, tzinfo=UTC)) == "0063-04-12T03:59:59.000Z"
+
+
+@given(st.datetimes(datetime(2, 1, 1), datetime(9999, 1, 1)), st.integers(-1439, 1439))
+def test_a_client_s_time_means_the_same_at_any_offset(at: datetime, minutes: int) -> None:
+    there = at.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    assert parse_milliseconds(there.isoformat()) == milliseconds(there)
+    before = (datetime(1970, 1, 1, tzinfo=UTC) - there) // timedelta(milliseconds=1)
+    assert parse_milliseconds(there.isoformat(), round_up=True) == -before
+
+
+@pytest.mark.parametrize(
+    ("text", "cut_off", "rounded_up"),
+    [("1970-01-01T00:00:00.0010Z", 1, 1), ("1970-01-01T00:00:00.00100000000001Z", 1, 2),
+     ("1970-01-01T00:00:00.9999Z", 999, 1000), ("1969-12-31T23:59:59.9999Z", -1, 0),
+     ("1970-01-01t01:00:00.5+01:00", 500, 500), ("1970-01-01T00:00:00.5-00:00", 500, 500)],
+)  # fmt: skip
+def test_a_finer_time_is_cut_off_or_rounded_up(text: str, cut_off: int, rounded_up: int) -> None:
+    assert parse_milliseconds(text) == cut_off
+    assert parse_milliseconds(text, round_up=True) == rounded_up

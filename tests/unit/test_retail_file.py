@@ -63,6 +63,8 @@ def test_a_limit_counts_what_it_leaves_out(tmp_path: Path) -> None:
     [
         ("1,A,x,six,2010-12-01 08:26:00,2.55,1,UK", "Quantity"),
         ("1,A,x,6,yesterday,2.55,1,UK", "InvoiceDate"),
+        ("1,A,x,6,1899-12-31 23:59:59,2.55,1,UK", "InvoiceDate"),
+        ("1,A,x,6,9999-12-31 00:00:00,2.55,1,UK", "InvoiceDate"),
         ("1,A,x,6,2010-12-01 08:26:00,2.5.5,1,UK", "UnitPrice"),
         ("1,A,x,6,2010-12-01 08:26:00,1.00001,1,UK", "UnitPrice"),
         ("1,A,x,6,2010-12-01 08:26:00,NaN,1,UK", "UnitPrice"),

@@ -9,7 +9,7 @@ import typer
 
 from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
 from storelog.config import Settings
-from storelog.envelope import format_time, parse_time, utc_now
+from storelog.envelope import format_time, parse_day_or_time, to_moment, utc_now
 from storelog.errors import BadUse, CannotRun
 from storelog.setting_types import ROLES
 
@@ -95,7 +95,7 @@ def parse_expiry(raw: str, now: datetime) -> datetime:
             hours = int(span[1]) * (24 if span[2] == "d" else 1)
             at = now + timedelta(hours=hours)
         else:
-            at = parse_time(raw if "T" in raw else f"{raw}T00:00:00Z")
+            at = to_moment(parse_day_or_time(raw))
     except (ValueError, OverflowError):
         raise BadUse(
             f"--expires: {raw!r} is not allowed; allowed: 90d, 12h, a day, a time"

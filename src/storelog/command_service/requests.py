@@ -11,9 +11,15 @@ from decimal import Decimal
 from typing import Any
 
 from storelog.domain.customer import CreateCustomer
-from storelog.domain.order import MAX_LINES, OrderLine, PlaceOrder
+from storelog.domain.order import (
+    EARLIEST_ORDER_DATE,
+    LATEST_ORDER_DATE,
+    MAX_LINES,
+    OrderLine,
+    PlaceOrder,
+)
 from storelog.domain.product import MAX_STOCK, AdjustStock, UpdateProduct
-from storelog.envelope import parse_time
+from storelog.envelope import milliseconds, parse_milliseconds, to_moment
 from storelog.errors import InvalidFields
 from storelog.web.json_body import Number
 
@@ -113,15 +119,15 @@ def phone_number(value: Any) -> str | None:
     return None if value is None else str(text(0, 15)(value))
 
 
-def moment(value: Any) -> datetime:
-    """Check an RFC 3339 time; it is cut to milliseconds."""
+def order_date(value: Any) -> datetime:
+    """Check an RFC 3339 time of the years 1900 to 2999; it is cut to milliseconds."""
     try:
-        if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt]", value):
-            raise ValueError
-        at = parse_time(value)
-    except (ValueError, OverflowError):
+        at = parse_milliseconds(value if isinstance(value, str) else "")
+    except ValueError:
         raise _Wrong('must be a time such as "2026-01-02T03:04:05.678Z"') from None
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+    if not milliseconds(EARLIEST_ORDER_DATE) <= at <= milliseconds(LATEST_ORDER_DATE):
+        raise _Wrong("must be from 1900-01-01 to 2999-12-31")
+    return to_moment(at)
 
 
 def _refuse(errors: Errors) -> None:
@@ -169,11 +175,11 @@ def read_order(body: Any) -> tuple[PlaceOrder, bool]:
     errors: Errors = []
     fields = Fields(body, {"customerId", "orderItems", "orderDate"}, errors)
     customer_id = fields.take("customerId", integer(1, MAX_ID))
-    order_date = fields.take("orderDate", moment, None)
+    placed_at = fields.take("orderDate", order_date, None)
     lines, has_prices = fields.take("orderItems", lambda v: _read_lines(v, errors)) or ((), False)
     _refuse(errors)
-    command = PlaceOrder(0, customer_id, lines, (), order_date)
-    return command, has_prices or order_date is not None
+    command = PlaceOrder(0, customer_id, lines, (), placed_at)
+    return command, has_prices or placed_at is not None
 
 
 _PRODUCT_ID = integer(1, MAX_ID)

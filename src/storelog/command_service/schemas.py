@@ -113,7 +113,10 @@ SCHEMAS: dict[str, Any] = {
         example={"customerId": 1, "orderItems": [{"productId": 1, "quantity": 2}]},
         customerId=_ID,
         orderItems={"type": "array", "minItems": 1, "maxItems": MAX_LINES, "items": _LINE_IN},
-        orderDate={**_TIME, "description": "Import only: when the order was placed."},
+        orderDate={
+            **_TIME,
+            "description": "Import only: when the order was placed, 1900-01-01 to 2999-12-31.",
+        },
     ),
     "Order": _object(
         ["orderId", "orderDate", "customerId", "orderItems", "totalPrice"],

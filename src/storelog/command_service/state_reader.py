@@ -23,6 +23,10 @@ _SEQUENCES = {
 }
 
 
+# Earlier releases took an order of the first moment of all; the driver writes that as -infinity.
+_ORDER_DATE = "greatest(order_date, '0001-01-01T00:00:00Z')"
+
+
 async def new_ids(connection: asyncpg.Connection, kind: str, count: int) -> list[int]:
     """Return `count` ids of the kind (customer, product, order, item) that no one else gets."""
     rows = await connection.fetch(
@@ -112,7 +116,7 @@ async def _load_orders(connection: asyncpg.Connection, state: State, ids: Sequen
     for order_id, *item in rows:
         items.setdefault(order_id, []).append(OrderItem(*item))
     rows = await connection.fetch(
-        "SELECT order_id, order_date, customer_id, total_price, version, is_deleted"
+        f"SELECT order_id, {_ORDER_DATE}, customer_id, total_price, version, is_deleted"
         " FROM orders WHERE order_id = ANY ($1)",
         ids,
     )

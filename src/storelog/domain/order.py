@@ -7,7 +7,7 @@ Next: command_service/pipeline.py
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from storelog.domain.customer import Customer, check_version
@@ -24,6 +24,8 @@ from storelog.domain.value import value
 from storelog.errors import Conflict, InvalidFields, NotFound
 
 MAX_LINES = 2_000
+EARLIEST_ORDER_DATE = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST_ORDER_DATE = datetime(2999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 
 
 @value

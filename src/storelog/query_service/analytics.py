@@ -8,7 +8,6 @@ Next: ledgers.py
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from storelog.ledgers import (
     FAN_OUT,
@@ -23,8 +22,6 @@ from storelog.ledgers import (
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import Document, View
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _Node = tuple[int, int, int]
 _INSIDE, _OUTSIDE, _CUT = "inside", "outside", "cut"
 
@@ -55,7 +52,7 @@ class _Wanted:
 
 async def sums(view: View, kind: str, span: Range) -> Sums:
     """Return {day, product or customer: [units, amount, orders]}; days count from 1970."""
-    wanted = _Wanted(kind, _ceiling(span.start), _ceiling(span.end), view.position)
+    wanted = _Wanted(kind, span.start_ms, span.end_ms, view.position)
     found: Sums = {}
     # A node is asked for with the faces of it that are still to be added.
     both = ("sales", "returns")
@@ -120,8 +117,3 @@ async def _add_leaves(
             is_late = wanted.end is None or fact.at_ms < wanted.end
             if is_asked and is_early and is_late and fact.position <= wanted.position:
                 add_fact(found, wanted.kind, fact)
-
-
-def _ceiling(at: datetime | None) -> int | None:
-    """Return a bound in milliseconds: times are whole ones, so a finer bound is the next one."""
-    return None if at is None else -((_EPOCH - at) // _MILLISECOND)

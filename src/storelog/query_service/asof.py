@@ -11,24 +11,20 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from storelog.envelope import format_time, milliseconds, parse_time, utc_now
+from storelog.envelope import format_time, milliseconds, parse_day_or_time, to_moment, utc_now
 from storelog.errors import InvalidFields, NotCaughtUp
 from storelog.moments import COLLECTION, Moment, unpack_moments
-from storelog.query_service.paging import to_moment
 from storelog.query_service.past import PastView
 from storelog.query_service.reads import Reads
 from storelog.query_service.view import Place, Trail, View
 
 MAX_KEPT_BLOCKS = 512
 Key = Callable[[Moment], int]
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d.*")
 AS_OF = {
     "asOf": {
         "description": "As it was when the log ended at this position, or at this time: 42,"
-        " 2026-01-31 or 2026-01-31T12:00:00Z.",
+        " 2026-01-31 or 2026-01-31T12:00:00Z; a finer time than a millisecond is cut off.",
         "anyOf": [
             {"type": "string", "pattern": "^[0-9]{1,19}$"},
             {"type": "string", "format": "date"},
@@ -50,14 +46,10 @@ async def view_as_of(reads: Reads, view: View, given: str, seconds: float) -> Vi
     return await _as_of_time(reads, view, _read_time(given), seconds)
 
 
-def _read_time(given: str) -> datetime:
+def _read_time(given: str) -> int:
     try:
-        if _DAY.fullmatch(given):
-            return datetime.fromisoformat(given).replace(tzinfo=UTC)
-        if not _TIME.fullmatch(given):
-            raise ValueError(given)
-        return parse_time(given)
-    except (ValueError, OverflowError):
+        return parse_day_or_time(given)
+    except ValueError:
         raise _wrong("must be a position or a time such as 2026-01-31T12:00:00Z") from None
 
 
@@ -79,10 +71,9 @@ async def _as_of_position(reads: Reads, view: View, position: int, seconds: floa
     return _past(view, position, rows, are_upper=True)
 
 
-async def _as_of_time(reads: Reads, view: View, at: datetime, seconds: float) -> View:
-    if at > utc_now():
+async def _as_of_time(reads: Reads, view: View, at_ms: int, seconds: float) -> View:
+    if at_ms > milliseconds(utc_now()):
         raise _wrong("is in the future")
-    at_ms = milliseconds(at)
 
     def is_settled(place: Place) -> bool:
         return place.settled_ms is not None and place.settled_ms >= at_ms
@@ -90,7 +81,7 @@ async def _as_of_time(reads: Reads, view: View, at: datetime, seconds: float) ->
     if not is_settled(view.place):
         view = await reads.reached(is_settled, seconds)
     if not is_settled(view.place):
-        raise NotCaughtUp(format_time(at), view.position)
+        raise NotCaughtUp(format_time(to_moment(at_ms)), view.position)
     trails = view.place.trails
     rows = await asyncio.gather(*(_row_before(view, trail, at_ms) for trail in trails))
     position = max((row.position for row in rows if row is not None), default=0)

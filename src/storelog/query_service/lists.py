@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
-from storelog.query_service.paging import Key, Walk, to_moment, to_number
+from storelog.envelope import milliseconds, to_moment
+from storelog.query_service.paging import Key, Walk
 from storelog.query_service.parameters import MAX_LIMIT, Range
 from storelog.query_service.view import Document, Fields, View
 
@@ -34,7 +34,6 @@ _KINDS = {
     "orders": ("orderDate", ("_id",), "deleted", ORDERS_AT_ONCE),
     "product_sold": ("soldAt", ("orderId", "_id"), "cancelled", MAX_LIMIT + 1),
 }
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ async def orders(
     if walk is None:
         return Page([], None)
     found = walk.documents(after, is_up=is_up)
-    return await _page(found, limit, lambda d: [to_number(d["orderDate"]), d["_id"]], _size)
+    return await _page(found, limit, lambda d: [milliseconds(d["orderDate"]), d["_id"]], _size)
 
 
 async def orders_of_product(
@@ -103,7 +102,7 @@ async def orders_of_product(
         start = [*after, 0] if after else None
         async with aclosing(walk.documents(start)) as documents:
             async for sale in documents:
-                keys.setdefault(sale["orderId"], to_number(sale["soldAt"]))
+                keys.setdefault(sale["orderId"], milliseconds(sale["soldAt"]))
                 if len(keys) > limit:
                     break
     return await _page_of_numbers(view, keys, limit, COUNTED_FIELDS if is_counting else None)
@@ -173,8 +172,10 @@ async def sales_of_order(
     order = (await view.many("orders", [order_id])).get(order_id)
     if order is None or order["deleted"] != is_cancelled:
         return []
-    sold_at = order["orderDate"]
-    if (span.start and sold_at < span.start) or (span.end and sold_at >= span.end):
+    sold_at = milliseconds(order["orderDate"])
+    if span.start_ms is not None and sold_at < span.start_ms:
+        return []
+    if span.end_ms is not None and sold_at >= span.end_ms:
         return []
     sales = await view.many("product_sold", [item["itemId"] for item in order["orderItems"]])
     return [
@@ -229,7 +230,7 @@ def _size(order: Document) -> int:
 
 
 def _sale_key(sale: Document) -> Key:
-    return [to_number(sale["soldAt"]), sale["orderId"], sale["_id"]]
+    return [milliseconds(sale["soldAt"]), sale["orderId"], sale["_id"]]
 
 
 def _walk(
@@ -248,10 +249,11 @@ def _walk(
     """
     if view.place.oldest_order is None or view.place.newest_order is None:
         return None
-    oldest: datetime = max(view.place.oldest_order, span.start or view.place.oldest_order)
-    newest: datetime = view.place.newest_order
-    if span.end is not None:
-        newest = min(newest, to_moment(to_number(span.end - timedelta(microseconds=1))))
+    oldest, newest = milliseconds(view.place.oldest_order), milliseconds(view.place.newest_order)
+    if span.start_ms is not None:
+        oldest = max(oldest, span.start_ms)
+    if span.end_ms is not None:
+        newest = min(newest, span.end_ms - 1)
     if oldest > newest:
         return None
     time, ties, mark, at_once = _KINDS[collection]
@@ -266,4 +268,5 @@ def _walk(
     chunk = wanted if is_counting else min(wanted, at_once)
     fields = COUNTED_FIELDS if is_counting else None
     found = view.collection(collection)
-    return Walk(found, query, time, ties, oldest, newest, wanted, chunk, keep, fields)
+    bounds = (to_moment(oldest), to_moment(newest))
+    return Walk(found, query, time, ties, *bounds, wanted, chunk, keep, fields)

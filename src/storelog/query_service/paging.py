@@ -10,28 +10,28 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
 
+from storelog.envelope import milliseconds, to_moment
 from storelog.errors import InvalidFields
 
-# Six orders of a shop that takes 200 a second; a quiet one has an empty window more.
-FIRST_WINDOW = timedelta(milliseconds=32)
+# Windows are in milliseconds, as the times of documents are. The first one holds
+# six orders of a shop that takes 200 a second; a quiet one has an empty window more.
+FIRST_WINDOW = 32
 # After an empty window: so long as hardly anything was found the next one may hold a page, but not
 # days of a shop that was closed; later there is a gap, such as a night, with the next page right
 # behind it.
-WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, timedelta(minutes=1), 3
-WIDEN_GAP_BY, LEAST_GAP = 1.5, timedelta(seconds=1)
+WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, 60_000, 3
+WIDEN_GAP_BY, LEAST_GAP = 1.5, 1_000
 SPARE = 3
 # No key is near the ends of 64 bits, so that one more or less than a part still has room there.
 MAX_PART = 2**62
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 Document = dict[str, Any]
 Key = list[int]
 
@@ -60,17 +60,6 @@ def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) ->
 def _fingerprint(bound_to: Mapping[str, Any]) -> str:
     text = json.dumps(sorted(bound_to.items()), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def to_number(at: datetime) -> int:
-    """Return a moment as whole milliseconds since 1970."""
-    return (at - _EPOCH) // _MILLISECOND
-
-
-def to_moment(number: int) -> datetime:
-    """Return the moment of milliseconds since 1970, within what a datetime can hold."""
-    lowest, highest = to_number(datetime.min.replace(tzinfo=UTC)), 253_402_300_799_000
-    return _EPOCH + min(max(number, lowest), highest) * _MILLISECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,61 +93,68 @@ class Walk:
                     yield kept
 
     async def _up(self, after: Key | None) -> AsyncGenerator[Document]:
-        lower, beyond = self.oldest, self.newest + _MILLISECOND
+        lower, newest = milliseconds(self.oldest), milliseconds(self.newest)
         if after is not None:
-            at = to_moment(after[0])
-            if self.oldest <= at < beyond:
-                async for document in self._tied(at, after[1:], is_up=True):
+            if lower <= after[0] <= newest:
+                async for document in self._tied(after, is_up=True):
                     yield document
-            lower = max(at + _MILLISECOND, lower)
+            lower = max(after[0] + 1, lower)
         window, read = FIRST_WINDOW, 0
-        while lower < beyond:
-            upper = min(lower + min(window, beyond - lower), beyond)
-            condition = {self.time: {"$gte": lower, "$lt": upper}}
+        while lower <= newest:
+            upper = min(lower + window - 1, newest)
             before = read
-            async for document in self._all(condition, is_up=True):
+            async for document in self._window(lower, upper, is_up=True):
                 read += 1
                 yield document
-            lower, window = upper, self._next(window, before, read)
+            lower, window = upper + 1, self._next(window, before, read)
 
     async def _down(self, after: Key | None) -> AsyncGenerator[Document]:
-        upper = self.newest + _MILLISECOND
+        oldest, upper = milliseconds(self.oldest), milliseconds(self.newest)
         if after is not None:
-            at = min(to_moment(after[0]), upper)
-            if at >= self.oldest:
-                async for document in self._tied(at, after[1:]):
+            if oldest <= after[0] <= upper:
+                async for document in self._tied(after):
                     yield document
-            upper = min(at, upper)
+            upper = min(after[0] - 1, upper)
         window, read = FIRST_WINDOW, 0
-        while upper > self.oldest:
-            lower = max(upper - min(window, upper - self.oldest), self.oldest)
-            condition = {self.time: {"$gte": lower, "$lt": upper}}
+        while upper >= oldest:
+            lower = max(upper - window + 1, oldest)
             before = read
-            async for document in self._all(condition):
+            async for document in self._window(lower, upper):
                 read += 1
                 yield document
-            upper, window = lower, self._next(window, before, read)
+            upper, window = lower - 1, self._next(window, before, read)
 
-    def _next(self, window: timedelta, before: int, read: int) -> timedelta:
+    def _next(self, window: int, before: int, read: int) -> int:
         """Return how wide a window is that holds what is still wanted, if it is like the last."""
         if read == before and read < SPARE:
             return window * (WIDEN_BY if window < WIDE else WIDEN_WIDE_BY)
         if read == before:
-            return max(LEAST_GAP, window * WIDEN_GAP_BY)
+            return max(LEAST_GAP, int(window * WIDEN_GAP_BY))
         left = self.wanted - read if read < self.wanted else self.wanted
         # A little more than is wanted costs less than one more window.
-        return max(FIRST_WINDOW, window * min(WIDEN_BY, (left + SPARE) / (read - before)))
+        return max(FIRST_WINDOW, int(window * min(WIDEN_BY, (left + SPARE) / (read - before))))
 
-    async def _tied(
-        self, at: datetime, ties: Sequence[int], *, is_up: bool = False
-    ) -> AsyncGenerator[Document]:
+    async def _tied(self, after: Key, *, is_up: bool = False) -> AsyncGenerator[Document]:
+        """Yield the documents of the key's own time beyond it; the time is within the bounds."""
+        at, *ties = after
         beyond = "$gt" if is_up else "$lt"
         rest = [
             {**dict(zip(self.ties[:place], ties, strict=False)), tie: {beyond: ties[place]}}
             for place, tie in enumerate(self.ties)
         ]
-        condition: Document = {self.time: at, "$or": rest}
+        condition: Document = {self.time: to_moment(at), "$or": rest}
         async for document in self._all(condition, is_up=is_up):
+            yield document
+
+    async def _window(
+        self, lower: int, upper: int, *, is_up: bool = False
+    ) -> AsyncGenerator[Document]:
+        """Yield the documents from one millisecond to another, both within the bounds."""
+        condition: Document = {"$gte": to_moment(lower)}
+        # The last moment of the year 9999 has none after it, and no document is beyond.
+        if to_moment(upper + 1) > to_moment(upper):
+            condition["$lt"] = to_moment(upper + 1)
+        async for document in self._all({self.time: condition}, is_up=is_up):
             yield document
 
     async def _all(self, condition: Document, *, is_up: bool = False) -> AsyncGenerator[Document]:

@@ -6,10 +6,10 @@ Next: query_service/paging.py
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from storelog.envelope import parse_time
+from storelog.envelope import milliseconds, parse_day_or_time, to_moment
 from storelog.errors import InvalidFields
 from storelog.words import asked_words
 
@@ -18,10 +18,10 @@ DEFAULT_LIMIT = 50
 MAX_QUERY_LENGTH = 200
 MAX_QUERY_WORDS = 10
 MAX_ID = 2**63 - 1
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME: dict[str, Any] = {
-    "description": "A day (2026-01-31) or an RFC 3339 time; from is in the range, to is not.",
+    "description": "A day (2026-01-31) or an RFC 3339 time, rounded up to a millisecond; from is in"
+    " the range, to is not.",
     "oneOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],
 }
 LIMIT: dict[str, Any] = {
@@ -67,10 +67,30 @@ IN_STOCK, CANCELLED = {"inStock": {"type": "boolean"}}, {"cancelled": {"type": "
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A half-open time range; None is open."""
+    """A half-open time range; None is open.
+
+    Times of documents are whole milliseconds, so a finer bound means the next one.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
+
+    @property
+    def start_ms(self) -> int | None:
+        """The first millisecond inside."""
+        return _ceiling(self.start)
+
+    @property
+    def end_ms(self) -> int | None:
+        """The first millisecond after it."""
+        return _ceiling(self.end)
+
+
+def _ceiling(at: datetime | None) -> int | None:
+    if at is None:
+        return None
+    whole = milliseconds(at)
+    return whole + 1 if at.microsecond % 1000 else whole
 
 
 class Parameters:
@@ -133,12 +153,8 @@ class Parameters:
         if given is None:
             return None
         try:
-            if _DAY.fullmatch(given):
-                return datetime.fromisoformat(given).replace(tzinfo=UTC)
-            if not re.match(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d", given):
-                raise ValueError
-            return parse_time(given)
-        except (ValueError, OverflowError):
+            return to_moment(parse_day_or_time(given, round_up=True))
+        except ValueError:
             self._errors.append(
                 (f"?{name}", "must be a day or a time such as 2026-01-31T12:00:00Z")
             )

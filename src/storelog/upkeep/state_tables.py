@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 
 from storelog.config import Settings
+from storelog.domain.order import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
 from storelog.projector.change import (
@@ -29,6 +30,7 @@ from storelog.projector.change import (
 from storelog.relay import cursor
 from storelog.upkeep.sources import Progress
 from storelog.verify.report import Report
+from storelog.verify.times import read_exact_times
 
 SCHEMA = "storelog_rebuild"
 READ_EVENTS = 5_000
@@ -76,6 +78,7 @@ async def rebuild_state_tables(settings: Settings, progress: Progress) -> Rebuil
             server_settings={"application_name": "storelog rebuild"},
         )
         try:
+            await read_exact_times(connection)
             report = await _Tables(connection, progress).rebuild()
         finally:
             connection.terminate()
@@ -209,6 +212,7 @@ class _Tables:
 
     async def _switch(self) -> None:
         execute = self._connection.execute
+        later = await self._set_checks_aside()
         for table, (key, *_) in reversed(TABLES.items()):
             await execute(
                 f"DELETE FROM {table} t WHERE NOT EXISTS"
@@ -230,6 +234,31 @@ class _Tables:
                 f"SELECT setval(s, greatest((SELECT max({key}) FROM {table}), nextval(s)))"
                 f" FROM pg_get_serial_sequence('{table}', '{key}') s"
             )
+
+        for statement in later:
+            await execute(statement)
+
+    async def _set_checks_aside(self) -> list[str]:
+        """Drop the checks that an order of the log breaks; return what makes them again.
+
+        Earlier releases took orders of any date. The checks that came later are not validated, so
+        that the table may hold such an order; it may be written again, too.
+        """
+        has_any = await self._connection.fetchval(
+            f"SELECT EXISTS (SELECT FROM {SCHEMA}.orders"
+            " WHERE NOT is_deleted AND order_date NOT BETWEEN $1 AND $2)",
+            EARLIEST_ORDER_DATE,
+            LATEST_ORDER_DATE,
+        )
+        if not has_any:
+            return []
+        checks = await self._connection.fetch(
+            "SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint"
+            " WHERE conrelid = 'orders'::regclass AND NOT convalidated"
+        )
+        for check in checks:
+            await self._connection.execute(f"ALTER TABLE orders DROP CONSTRAINT {check['name']}")
+        return [f"ALTER TABLE orders ADD CONSTRAINT {c['name']} {c['definition']}" for c in checks]
 
     async def _end_services_connections(self) -> None:
         """End the Command Services' connections: with them goes the state that they have kept.

@@ -38,6 +38,7 @@ from storelog.verify.repair import repair_documents, repair_histories, repair_le
 from storelog.verify.report import Report
 from storelog.verify.state_tables import StateTables
 from storelog.verify.suspects import Inspection
+from storelog.verify.times import read_exact_times
 
 WAIT_SECONDS = 60.0
 Progress = Callable[[str, int, int], None]
@@ -67,6 +68,7 @@ async def verify(
             command_timeout=60,
             server_settings={"application_name": "storelog verify", "jit": "off"},
         )
+        await read_exact_times(connection)
         home = client[database_name(settings)]
         pointer = read_pointer(
             await home[POINTERS].find_one({"_id": POINTER_ID}), database_name(settings)
