@@ -19,7 +19,7 @@ $(PYTEST) -m "$(USUAL) and not alone" -n $(WORKERS) --dist loadfile $(1) $(call 
 $(PYTEST) -m "$(USUAL) and alone" $(1) $(call again,$(1)) || status=1
 endef
 
-.PHONY: help install up unit test test-all test-again test-retail test-pgadmin torture hostile siege
+.PHONY: help install up unit test test-all test-again test-retail test-pgadmin torture hostile closed siege
 .PHONY: fuzz postman generate schema docs audit check bench bench-memory
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench-memory: install ## does any process grow? full load again and again (MINUT
 
 hostile: install ## 100,000 malformed requests for each service
 	STORELOG_HOSTILE_REQUESTS=100000 $(BIN)/python -m pytest -s tests/hostile/test_rubbish.py
+
+closed: install ## 100,000 connections of each kind on each port: closed, they leave no memory taken
+	STORELOG_CLOSED_CONNECTIONS=100000 $(BIN)/python -m pytest -s tests/hostile/test_closed_connections.py
 
 siege: install ## 1,000 slow clients and rubbish for MINUTES=60: descriptors and memory stay flat
 	STORELOG_SIEGE_MINUTES=$(or $(MINUTES),60) $(BIN)/python -m pytest -s -m siege

@@ -11,6 +11,9 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 from storelog.errors import Malformed, ProtocolRefusal, StorelogError
 from storelog.web import request_metrics
 from storelog.web.connections import Connections
@@ -52,6 +55,8 @@ class LimitedProtocol(FramedProtocol):
         self._unread_since = 0.0
         self._has_drained = False
         self._unbegun = b""
+        # The request that is being worked on; `cycle` is the last one that came.
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         corked: Any = CorkedTransport(transport, self.loop)
@@ -63,9 +68,29 @@ class LimitedProtocol(FramedProtocol):
             # One too many is not heard out: a flood of them would hold descriptors.
             self.transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Let go of everything, so that counting references frees it at once.
+
+        A cycle of references would wait for a full collection, and a timer for its time.
+        """
         self.door.leave(self, self.client)
-        super().connection_lost(exc)
+        # One that was reset is no other than one that was closed.
+        super().connection_lost(None)
+        self._disconnect(self._running)
+        self._running = None
+        self.pipeline.clear()
+        self._unbegun = b""
+        self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _disconnect(self, cycle: RequestResponseCycle | None) -> None:
+        """Tell the handler of a request that its client is not there any more."""
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         if self._unbegun or not self.turns.may_begin(self.loop):
@@ -159,8 +184,7 @@ class LimitedProtocol(FramedProtocol):
             self.transport.abort()
         else:
             # Its body broke off: what its handler may still say comes too late.
-            cycle.disconnected = True
-            cycle.message_event.set()
+            self._disconnect(cycle)
             self._answer(error)
 
     def _answer(self, error: StorelogError) -> None:
