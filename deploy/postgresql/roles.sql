@@ -38,7 +38,8 @@ GRANT INSERT ON events, customers, products, orders, order_items, idempotency_ke
     TO storelog_command;
 GRANT UPDATE ON log_head, customers, products, orders TO storelog_command;
 GRANT DELETE ON idempotency_keys TO storelog_command;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO storelog_command;
+-- UPDATE raises a sequence that is behind its table, as after a restore.
+GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO storelog_command;
 
 GRANT SELECT ON log_head, events, api_keys, api_key_sets, relay_cursor TO storelog_relay;
 GRANT UPDATE ON relay_cursor TO storelog_relay;
@@ -47,5 +48,6 @@ GRANT SELECT, INSERT ON api_keys TO storelog_keys;
 GRANT UPDATE (revoked_at) ON api_keys TO storelog_keys;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO storelog_reader;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO storelog_reader;
 REVOKE SELECT ON api_keys, api_key_sets, idempotency_keys FROM storelog_reader;
 GRANT SELECT (name, role, created_at, expires_at, revoked_at) ON api_keys TO storelog_reader;

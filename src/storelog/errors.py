@@ -126,6 +126,12 @@ class ProtocolRefusal(Refusal):
 class CommandFailed(StorelogError):
     """A command failed for a reason that no rule foresees; nothing was changed."""
 
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or (
+            "The command failed and changed nothing; the log has it under this correlationId."
+        )
+        super().__init__(self.detail)
+
 
 class Unavailable(StorelogError):
     """A server behind is away or a queue is full; nothing was done; try again."""

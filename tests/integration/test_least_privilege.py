@@ -42,6 +42,18 @@ def owned(servers: EmbeddedServers) -> Iterator[Settings]:
     yield settings
 
 
+def test_a_sequence_that_is_behind_is_raised_with_the_least_privileges(owned: Settings) -> None:
+    with System(as_role(owned, "storelog_command"), ("command-service",)) as commands:
+        last = commands.new_customer()["customerId"]
+        run(
+            owned,
+            f"INSERT INTO customers SELECT {last} + n, 'x', 'a@b', NULL, 1"
+            " FROM generate_series(1, 20000) n",
+        )
+        assert commands.new_customer()["customerId"] > last + 20_000
+    run(owned, "DELETE FROM customers WHERE name = 'x'")
+
+
 def test_an_order_goes_all_the_way_with_the_least_privileges(owned: Settings) -> None:
     commands = System(as_role(owned, "storelog_command"), ("command-service",))
     relay = System(as_role(owned, "storelog_relay"), ("relay",))

@@ -48,6 +48,11 @@ class Decider:
         """Drop the state: it may not be what the log says."""
         self._state = None
 
+    def drop_ids(self) -> None:
+        """Drop the ids that are kept: some of them are in their tables already."""
+        for ids in self._ids.values():
+            ids.clear()
+
     def go_on_at(self, head: Head) -> None:
         """Keep the state only if it is the one at `head`."""
         if self._state is None or self._state.head != head:

@@ -121,6 +121,8 @@ def _fail_alone(culprit: Waiting, cause: Exception) -> None:
     measures.SERVER_ERRORS.of().add()
     measures.FAILED_ALONE.of(command).add()
     measures.count_commands([submission], None)
-    problem = render(CommandFailed(), submission.instance, submission.correlation_id)
+    problem = render(
+        CommandFailed(failures.own_detail(cause)), submission.instance, submission.correlation_id
+    )
     if not culprit.answer.done():
         culprit.answer.set_result(problem)

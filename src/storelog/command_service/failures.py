@@ -24,6 +24,10 @@ _SERVER = {
     "XX001": "PostgreSQL says that its data is damaged.",
     "XX002": "PostgreSQL says that an index is damaged.",
 }
+# Constraints of the log that only a batch breaks whose state tables do not agree with the log.
+_HEAD = "events_pkey"
+_VERSION = "events_aggregate_type_aggregate_id_version_key"
+_VERIFY = "run `storelog verify`."
 # After these, what the driver has cached of the schema may be the cause.
 _STALE_CLASSES = ("0A", "26", "XX")
 
@@ -56,8 +60,20 @@ def server_reason(error: Exception) -> str | None:
     known = _SERVER.get(state) or _SERVER.get(state[:2])
     if known is not None:
         return known
+    if getattr(error, "constraint_name", None) == _HEAD:
+        return f"The log in PostgreSQL has events beyond its head: {_VERIFY}"
     if isinstance(error, store.AWAY) and not is_timeout(error):
         return "PostgreSQL is away."
+    return None
+
+
+def own_detail(error: Exception) -> str | None:
+    """Return what the response to a command that failed alone says beyond that it failed."""
+    if getattr(error, "constraint_name", None) == _VERSION:
+        return (
+            "The command changed nothing: PostgreSQL's state tables and the log do not agree on"
+            f" the version of what it changes; {_VERIFY}"
+        )
     return None
 
 

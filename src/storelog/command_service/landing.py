@@ -10,8 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 
 import asyncpg
+import structlog
 
 from storelog.command_service import failures, measures, store
 from storelog.command_service.batch import Writes
@@ -20,11 +22,16 @@ from storelog.command_service.failures import BatchFailed
 from storelog.command_service.submission import Submission
 from storelog.domain.value import value
 from storelog.errors import OutcomeUnknown, Unavailable
+from storelog.sequences import raise_behind
 from storelog.web.http import Response
 
 RETRY_SECONDS = 0.1
 # After another service has written, for so long: lock first, decide then.
 CONTENDED_SECONDS = 0.5
+BEGIN_SECONDS = 1.0
+# How often new ids are taken because those that were given are in their tables already.
+MAX_NEW_IDS = 3
+_log = structlog.get_logger()
 
 
 @value
@@ -54,11 +61,24 @@ class Landing:
         self._alone = alone
         self._connection: asyncpg.Connection | None = None
         self._contended_until = 0.0
+        self._needs_new_ids = False
 
     @property
     def is_contended(self) -> bool:
         """Whether another service writes as well, so that deciding ahead is mostly in vain."""
         return time.monotonic() < self._contended_until
+
+    async def begin(self) -> None:
+        """Raise sequences that are behind their tables, where PostgreSQL is there already.
+
+        Where it is not, the first id that is in its table already leads to the same.
+        """
+        try:
+            async with asyncio.timeout(BEGIN_SECONDS):
+                await self._renew_ids(await self._connected())
+        except (*store.AWAY, asyncpg.PostgresError) as error:
+            _log.warning("the sequences could not be checked", error=repr(error))
+            self.disconnect()
 
     async def land(self, submissions: list[Submission], first: Try | None) -> list[Response]:
         """Write `first`, or what the commands come to by then; return their answers.
@@ -76,6 +96,8 @@ class Landing:
                 return first.answers
             except store.Conflicted:
                 self._contended_until = time.monotonic() + CONTENDED_SECONDS
+            except store.IdsTaken:
+                self._needs_new_ids = True
             except Exception as error:
                 if not failures.is_away(error, connection):
                     self._freshen(error)
@@ -102,30 +124,17 @@ class Landing:
         give_up_at: float,
         seconds: float | None = None,
     ) -> list[Response]:
+        new_ids = 0
         while time.monotonic() < give_up_at:
             try:
-                if await self.connect():
-                    # What was read over the connection before may not be so any more.
-                    self._decider.forget()
-                connection = await self._connected()
-                async with store.head_locked(connection) as head:
-                    # Under the lock, and every try: a message that was lost on its way can still
-                    # arrive, but not between this look and the next try.
-                    for lost in in_doubt:
-                        if await store.has_landed(connection, lost.writes):
-                            self._decider.forget()
-                            return lost.answers
-                    if seconds is not None:
-                        await store.limit_statements(connection, seconds)
-                    self._decider.go_on_at(head)
-                    batch = await self._decider.open(connection)
-                    answers = await self._decider.decide(connection, batch, submissions, {})
-                    in_doubt.append(Try(batch.writes, answers))
-                    await self._append(connection, in_doubt)
-                self._decider.go_on_from(batch)
-                return answers
+                return await self._decide_and_append(submissions, in_doubt, seconds)
             except store.Conflicted:
                 self._decider.forget()
+            except store.IdsTaken as error:
+                self._decider.forget()
+                self._needs_new_ids, new_ids = True, new_ids + 1
+                if new_ids > MAX_NEW_IDS:
+                    raise BatchFailed(error) from error
             except Exception as error:
                 self._decider.forget()
                 if not failures.is_away(error, self._connection):
@@ -142,6 +151,41 @@ class Landing:
         if in_doubt:
             raise OutcomeUnknown("PostgreSQL went away; repeat the command with its key.")
         raise Unavailable("PostgreSQL is too busy.", slug="overloaded")
+
+    async def _decide_and_append(
+        self, submissions: list[Submission], in_doubt: list[Try], seconds: float | None
+    ) -> list[Response]:
+        """Try once, under the head's lock; a lost try that has landed gives the responses."""
+        if await self.connect():
+            # What was read over the connection before may not be so any more.
+            self._decider.forget()
+        connection = await self._connected()
+        if self._needs_new_ids:
+            await self._renew_ids(connection)
+        async with store.head_locked(connection) as head:
+            # Under the lock, and every try: a message that was lost on its way can still
+            # arrive, but not between this look and the next try.
+            for lost in in_doubt:
+                if await store.has_landed(connection, lost.writes):
+                    self._decider.forget()
+                    return lost.answers
+            if seconds is not None:
+                await store.limit_statements(connection, seconds)
+            self._decider.go_on_at(head)
+            batch = await self._decider.open(connection)
+            answers = await self._decider.decide(connection, batch, submissions, {})
+            in_doubt.append(Try(batch.writes, answers))
+            await self._append(connection, in_doubt)
+        self._decider.go_on_from(batch)
+        return answers
+
+    async def _renew_ids(self, connection: asyncpg.Connection) -> None:
+        """Raise the sequences that are behind their tables, and drop the ids of before."""
+        behind = await raise_behind(connection)
+        for each in behind:
+            _log.warning("a sequence was behind its table, and was raised", **asdict(each))
+        self._decider.drop_ids()
+        self._needs_new_ids = False
 
     async def _append(self, connection: asyncpg.Connection, in_doubt: list[Try]) -> None:
         """Write the newest try; one that met a moved head, or failed, is in no doubt."""

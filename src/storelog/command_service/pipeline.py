@@ -68,6 +68,7 @@ class Pipeline:
 
     async def start(self) -> None:
         """Begin to take commands."""
+        await self._landing.begin()
         measures.QUEUE_LENGTH.read = lambda: len(self._queue)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
 

@@ -14,13 +14,9 @@ from storelog.command_service.submission import Command
 from storelog.domain.customer import CreateCustomer, Customer, DeleteCustomer, UpdateCustomer
 from storelog.domain.order import DeleteOrder, Order, OrderItem, PlaceOrder
 from storelog.domain.product import CreateProduct, Product
+from storelog.sequences import SEQUENCES
 
-_SEQUENCES = {
-    "customer": "customers_customer_id_seq",
-    "product": "products_product_id_seq",
-    "order": "orders_order_id_seq",
-    "item": "order_items_item_id_seq",
-}
+_SEQUENCES = dict(zip(("customer", "product", "order", "item"), SEQUENCES, strict=True))
 
 
 # Earlier releases took an order of the first moment of all; the driver writes that as -infinity.

@@ -19,6 +19,7 @@ from storelog.command_service.state import Head
 from storelog.domain.customer import Customer
 from storelog.domain.product import Product
 from storelog.envelope import Envelope
+from storelog.sequences import ID_KEYS
 
 SESSION_SETTINGS = {
     "application_name": "storelog command-service",
@@ -45,6 +46,7 @@ AWAY = (
     asyncpg.InternalClientError,
 )
 _HEAD_MOVED = "SL001"
+_KEYS = "idempotency_keys_pkey"
 
 
 async def connect(postgres_url: str) -> asyncpg.Connection:
@@ -73,6 +75,10 @@ class Conflicted(Exception):
     """Somebody else wrote meanwhile; nothing of this batch was written."""
 
 
+class IdsTaken(Exception):
+    """A new id is in its table already; nothing of this batch was written."""
+
+
 @asynccontextmanager
 async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[Head]:
     """Hold the log's head, and give it: who else wants to write waits for the transaction's end."""
@@ -84,7 +90,10 @@ async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[Head]:
 
 
 async def append(connection: asyncpg.Connection, writes: Writes) -> None:
-    """Write a whole batch in one call. Raises Conflicted, and then nothing was written."""
+    """Write a whole batch in one call.
+
+    Raises Conflicted, IdsTaken and other PostgresErrors, and then nothing was written.
+    """
     if not writes.events and not writes.answers:
         head = await read_head(connection)
         if (head.position, head.hash) != (writes.base.position, writes.base.hash):
@@ -94,12 +103,15 @@ async def append(connection: asyncpg.Connection, writes: Writes) -> None:
         await connection.execute(
             "SELECT append_batch($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)", *_arguments(writes)
         )
-    except (
-        asyncpg.UniqueViolationError,
-        asyncpg.LockNotAvailableError,
-        asyncpg.TransactionRollbackError,
-    ) as error:
+    except (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError) as error:
         raise Conflicted from error
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name in ID_KEYS:
+            raise IdsTaken from error
+        if error.constraint_name == _KEYS:
+            # Remembering a rejection moves no head.
+            raise Conflicted from error
+        raise
     except asyncpg.PostgresError as error:
         if error.sqlstate == _HEAD_MOVED:
             raise Conflicted from error

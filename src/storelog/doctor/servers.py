@@ -24,6 +24,7 @@ from storelog.lag import read_lag
 from storelog.local.servers import PROCESSES, why_not_ready
 from storelog.read_side import database_name
 from storelog.relay.topics import too_small
+from storelog.sequences import find_behind
 from storelog.setting_types import mask_url
 
 SECONDS = 5.0
@@ -73,7 +74,7 @@ def look_at(settings: Settings, versions: Mapping[str, str]) -> dict[str, Findin
 
 
 def check_postgres(settings: Settings, known_version: str = "") -> Finding:
-    """Look at PostgreSQL: reachable, new enough, a primary, in UTF-8, migrated."""
+    """Look at PostgreSQL: reachable, new enough, a primary, in UTF8, migrated, sequences."""
     where = mask_url(settings.postgres_url or "")
     try:
         row = asyncio.run(_ask_postgres(settings.postgres_url or ""))
@@ -92,6 +93,9 @@ def check_postgres(settings: Settings, known_version: str = "") -> Finding:
     missing = [name for name in migrations.names() if name not in row["applied"]]
     if missing:
         return problem("PostgreSQL", f"{found}: not migrated", "run `storelog migrate`")
+    if row["behind"]:
+        found = f"{found}: {row['behind'][0].sequence} is behind its table's largest id"
+        return problem("PostgreSQL", found, "run `storelog migrate`, which raises it")
     return replace(ok("PostgreSQL", f"{found}, migrated"), version=release)
 
 
@@ -105,10 +109,13 @@ async def _ask_postgres(url: str) -> dict[str, Any]:
             " current_setting('server_encoding') AS encoding,"
             " to_regclass('schema_migrations') IS NOT NULL AS is_migrated"
         )
-        applied = []
+        applied, behind = [], []
         if row["is_migrated"]:
             applied = await connection.fetch("SELECT name FROM schema_migrations")
-        return {**row, "applied": {entry["name"] for entry in applied}}
+        names = {entry["name"] for entry in applied}
+        if names.issuperset(migrations.names()):
+            behind = await find_behind(connection)
+        return {**row, "applied": names, "behind": behind}
     finally:
         connection.terminate()
 

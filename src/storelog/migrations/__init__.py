@@ -12,6 +12,7 @@ from importlib.resources import files
 import asyncpg
 
 from storelog.errors import CannotRun
+from storelog.sequences import raise_behind
 
 ENCODING = "UTF8"
 ENCODING_ADVICE = (
@@ -39,6 +40,7 @@ async def migrate(postgres_url: str, lanes: int) -> tuple[int, int | None]:
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
                 await _apply(connection, name, sql)
+        await raise_behind(connection)
         await connection.execute(
             "INSERT INTO relay_cursor (lanes) SELECT array_fill(0::bigint, ARRAY[$1::integer])"
             " ON CONFLICT DO NOTHING",

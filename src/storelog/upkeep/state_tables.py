@@ -28,6 +28,7 @@ from storelog.projector.change import (
     change_of_event,
 )
 from storelog.relay import cursor
+from storelog.sequences import raise_behind
 from storelog.upkeep.sources import Progress
 from storelog.verify.report import Report
 from storelog.verify.times import read_exact_times
@@ -230,10 +231,7 @@ class _Tables:
                 f"UPDATE {table} t SET ({columns}) = ROW({given}) FROM {SCHEMA}.{table} r"
                 f" WHERE t.{key} = r.{key} AND ({present}) IS DISTINCT FROM ({given})"
             )
-            await execute(
-                f"SELECT setval(s, greatest((SELECT max({key}) FROM {table}), nextval(s)))"
-                f" FROM pg_get_serial_sequence('{table}', '{key}') s"
-            )
+        await raise_behind(self._connection)
 
         for statement in later:
             await execute(statement)

@@ -18,6 +18,7 @@ from storelog.projector.change import (
     ProductPayload,
     SalePayload,
 )
+from storelog.sequences import SEQUENCES, find_behind
 from storelog.verify.report import Report
 
 Row = dict[str, Any]
@@ -96,6 +97,7 @@ class StateTables:
         await self._compare_table("products", "product_id", self._products, connection)
         await self._compare_deletions(connection)
         await self._find_strays(connection)
+        await self._compare_sequences(connection)
 
     async def _compare_table(
         self, table: str, key: str, expected: Mapping[int, Row], connection: asyncpg.Connection
@@ -129,6 +131,14 @@ class StateTables:
         )
         for row in rows:
             self._report.differ("postgresql.orders", row["order_id"], "row", None, "a row")
+
+    async def _compare_sequences(self, connection: asyncpg.Connection) -> None:
+        """Find sequences that would give ids which their tables have already."""
+        where = "postgresql.sequences"
+        self._report.count(where, len(SEQUENCES))
+        for each in await find_behind(connection):
+            expected = f"at least {each.largest}"
+            self._report.differ(where, each.sequence, "last_value", expected, each.given)
 
 
 def _customer(change: Change, payload: CustomerPayload) -> Row:

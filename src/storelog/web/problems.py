@@ -66,7 +66,7 @@ def render(error: errors.StorelogError, instance: str, correlation_id: str) -> R
         facts = dict(error.facts)
         headers = (("Retry-After", str(error.retry_after_seconds)),)
     elif isinstance(error, errors.CommandFailed):
-        detail = "The command failed and changed nothing; the log has it under this correlationId."
+        detail = error.detail
     if status == 401:
         headers = (*headers, ("WWW-Authenticate", 'Bearer realm="storelog"'))
     problem = {

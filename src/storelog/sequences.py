@@ -1,0 +1,72 @@
+"""The sequences that give ids, and how one that is behind its table is raised.
+
+After a restore or a logical copy a sequence can give ids that its table has already. Guarantees
+that a sequence is never lowered, also beside services that take ids from it meanwhile: whoever
+raises one holds a lock, and the last steps are ids taken like any others.
+Next: command_service/state_reader.py
+"""
+
+import asyncpg
+
+from storelog.domain.value import value
+
+# Which sequence gives the ids of which table's key.
+SEQUENCES = {
+    "customers_customer_id_seq": ("customers", "customer_id"),
+    "products_product_id_seq": ("products", "product_id"),
+    "orders_order_id_seq": ("orders", "order_id"),
+    "order_items_item_id_seq": ("order_items", "item_id"),
+}
+# The constraints that an id breaks which its table has already.
+ID_KEYS = frozenset(f"{table}_pkey" for table, _ in SEQUENCES.values())
+_LOCK = 0x53657175656E6365  # "Sequence"
+# Set at once to so far below the largest id, and from there taken one by one: what another service
+# takes between the look and the setting cannot be given again, since it would have to be this many.
+_TAKEN_ONE_BY_ONE = 10_000
+
+
+@value
+class Behind:
+    """A sequence that has given no id above `given`, while its table has `largest`."""
+
+    sequence: str
+    given: int
+    largest: int
+
+
+async def find_behind(connection: asyncpg.Connection) -> list[Behind]:
+    """Return the sequences that are behind their tables."""
+    found = [await _look(connection, sequence) for sequence in SEQUENCES]
+    return [each for each in found if each.given < each.largest]
+
+
+async def raise_behind(connection: asyncpg.Connection) -> list[Behind]:
+    """Raise each sequence that is behind to its table's largest id; return those that were."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        behind = await find_behind(connection)
+        for each in behind:
+            await _raise(connection, each)
+    return behind
+
+
+async def _look(connection: asyncpg.Connection, sequence: str) -> Behind:
+    table, key = SEQUENCES[sequence]
+    row = await connection.fetchrow(
+        f"SELECT (SELECT last_value - (NOT is_called)::integer FROM {sequence}) AS given,"
+        f" (SELECT coalesce(max({key}), 0) FROM {table}) AS largest"
+    )
+    return Behind(sequence, row["given"], row["largest"])
+
+
+async def _raise(connection: asyncpg.Connection, behind: Behind) -> None:
+    given = behind.given
+    if behind.largest - given > _TAKEN_ONE_BY_ONE:
+        given = behind.largest - _TAKEN_ONE_BY_ONE
+        await connection.execute("SELECT setval($1::text::regclass, $2)", behind.sequence, given)
+    while given < behind.largest:
+        given = await connection.fetchval(
+            "SELECT max(nextval($1::text::regclass)) FROM generate_series(1, $2)",
+            behind.sequence,
+            behind.largest - given,
+        )
