@@ -171,22 +171,25 @@ def test_a_change_that_is_retried_comes_to_live_readers_who_are_before_it(
 
 
 @pytest.mark.alone
-def test_a_time_that_is_not_all_here_is_503_and_says_how_far_it_is(system: System) -> None:
-    system.new_customer()
-    system.wait_projected()
-    there = system.written()
-    system.signal("projector", signal.SIGSTOP)
-    system.new_customer()
-    at = format_time(utc_now())
-    for path in ("/customers", "/customers/1", "/analytics/total-sales", "/history/customers/1"):
-        began = time.monotonic()
-        reply = system.queries.get(f"{path}?asOf={at}", {"Prefer": "wait=1"})
-        assert 0.9 < time.monotonic() - began < 10
-        assert (reply.status, reply.slug) == (503, "not-caught-up")
-        assert (reply.json["waitedFor"], reply.json["position"]) == (at, there)
-        assert int(reply.headers["retry-after"]) >= 1
-    system.signal("projector", signal.SIGCONT)
-    reply = system.queries.get(f"/customers?asOf={at}", {"Prefer": "wait=30"})
+def test_a_time_that_is_not_all_here_is_503_and_says_how_far_it_is(shop: System) -> None:
+    shop.new_customer()
+    shop.wait_projected()
+    there = shop.written()
+    shop.signal("projector", signal.SIGSTOP)
+    try:
+        shop.new_customer()
+        at = format_time(utc_now())
+        paths = ("/customers", "/customers/1", "/analytics/total-sales", "/history/customers/1")
+        for path in paths:
+            began = time.monotonic()
+            reply = shop.queries.get(f"{path}?asOf={at}", {"Prefer": "wait=1"})
+            assert 0.9 < time.monotonic() - began < 10
+            assert (reply.status, reply.slug) == (503, "not-caught-up")
+            assert (reply.json["waitedFor"], reply.json["position"]) == (at, there)
+            assert int(reply.headers["retry-after"]) >= 1
+    finally:
+        shop.signal("projector", signal.SIGCONT)
+    reply = shop.queries.get(f"/customers?asOf={at}", {"Prefer": "wait=30"})
     assert (reply.status, reply.position) == (200, there + 1)
 
 

@@ -85,32 +85,33 @@ def test_a_change_is_readable_when_it_comes(shop: System, client: Storelog) -> N
         assert reply.position >= change.position
 
 
-def test_following_goes_on_over_restarts_without_gap_or_double(system: System) -> None:
+def test_following_goes_on_over_restarts_without_gap_or_double(shop: System) -> None:
     got: list[Change] = []
+    begun = shop.written()
     stop = threading.Event()
 
     def follow() -> None:
         with Storelog(
-            system.settings.command_url, system.settings.query_url, patience_seconds=90
+            shop.settings.command_url, shop.settings.query_url, patience_seconds=90
         ) as reader:
-            for change in reader.follow(after=0):
+            for change in reader.follow(after=begun):
                 got.append(change)
                 if stop.is_set():
                     return
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
-    with Storelog(system.settings.command_url, system.settings.query_url) as writer:
+    with Storelog(shop.settings.command_url, shop.settings.query_url) as writer:
         for name, how in (("query-service", "SIGKILL"), ("projector", "SIGKILL"),
                           ("query-service", "SIGTERM")):  # fmt: skip
             trade(writer)
-            system.signal(name, signal.Signals[how])
+            shop.signal(name, signal.Signals[how])
             trade(writer)
-            system.exit_code(name)
-            system.start(name)
-            system.wait_ready(name)
+            shop.exit_code(name)
+            shop.start(name)
+            shop.wait_ready(name)
         trade(writer)
-        expected = log(system, 0)
+        expected = log(shop, begun)
         wait_for(lambda: len(got) >= len(expected), "all changes")
         stop.set()
         writer.create_customer("Last", "l@b")
@@ -119,12 +120,16 @@ def test_following_goes_on_over_restarts_without_gap_or_double(system: System) -
     assert [(change.position, change.event_type) for change in got[: len(expected)]] == expected
 
 
-def test_a_stream_ends_in_good_order_when_the_service_is_told_to_stop(system: System) -> None:
-    with LiveReader(system.queries.url) as reader:
+def test_a_stream_ends_in_good_order_when_the_service_is_told_to_stop(shop: System) -> None:
+    with LiveReader(shop.queries.url) as reader:
         wait_for(lambda: reader.last_id is not None, "the first heart-beat")
-        system.signal("query-service", signal.SIGTERM)
-        assert system.exit_code("query-service", 9) == 0
-        wait_for(lambda: reader.is_over, "the end")
+        shop.signal("query-service", signal.SIGTERM)
+        try:
+            assert shop.exit_code("query-service", 9) == 0
+            wait_for(lambda: reader.is_over, "the end")
+        finally:
+            shop.start("query-service")
+            shop.wait_ready("query-service")
 
 
 def test_an_idle_stream_has_heart_beats_that_move_the_id_on(shop: System, client: Storelog) -> None:

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -144,7 +143,6 @@ def empty_topic(settings: Settings, topic: str) -> None:
     [(delete_topic, "is gone"), (empty_topic, "was emptied or shortened")],
     ids=["deleted", "emptied"],
 )
-@pytest.mark.alone
 def test_kafka_that_has_lost_events_is_noticed_and_filled_again(
     settings: Settings, hurt: Callable[[Settings, str], None], said: str
 ) -> None:
@@ -160,9 +158,8 @@ def test_kafka_that_has_lost_events_is_noticed_and_filled_again(
         system.new_order(3, (3, 1))
         assert system.cli("resend", "--from", "1").returncode == 0
         system.start("relay")
-        began = time.monotonic()
+        # It is given a minute.
         system.wait_projected()
-        assert time.monotonic() - began < 60
         assert verified(system)["position"] == system.written()
 
 
