@@ -93,6 +93,7 @@ def is_raised(system: System) -> bool:
     return all(last[sequence] >= most for sequence, most in largest(system).items())
 
 
+@pytest.mark.alone
 def test_a_service_whose_ids_are_taken_goes_on_above_them(shop: System) -> None:
     copy_in(shop, 500)
     before = largest(shop)
@@ -191,6 +192,7 @@ def is_above(settings: Settings, rows: int) -> bool:
     return bool(found[0]["nextval"] > rows)
 
 
+@pytest.mark.alone
 def test_a_version_that_the_log_has_already_says_to_run_verify(settings: Settings) -> None:
     with System(settings, ("command-service",)) as system:
         stand = system.new_product()["productId"]
@@ -212,6 +214,7 @@ def test_a_version_that_the_log_has_already_says_to_run_verify(settings: Setting
         assert {reply.status for reply in replies} == {201}
 
 
+@pytest.mark.alone
 def test_a_head_that_is_behind_the_log_says_to_run_verify(settings: Settings) -> None:
     with System(settings, ("command-service",)) as system:
         system.new_customer()
