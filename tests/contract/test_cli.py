@@ -65,6 +65,18 @@ def test_beyond_loopback_a_key_is_needed() -> None:
         assert "STORELOG_ALLOW_ANONYMOUS" in done.stderr
 
 
+def test_a_service_without_an_openid_provider_loads_no_http_client() -> None:
+    # Loading it is a sixth of what a service takes to start.
+    program = (
+        "import sys; from storelog.command_service import app; from storelog.query_service import"
+        " app; print({'aiohttp', 'jwt'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
 def test_config_shows_values_with_their_sources_and_masks_secrets() -> None:
     secret = "postgresql://ann:secret@db/shop"
     done = run("config", "--json", STORELOG_POSTGRES_URL=secret)

@@ -5,12 +5,15 @@ Next: web/app.py
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from storelog.errors import Forbidden
 from storelog.setting_types import ROLES
 from storelog.web.http import Caller
 from storelog.web.keyring import Keyring
-from storelog.web.tokens import Tokens, looks_like_token
+
+if TYPE_CHECKING:
+    from storelog.web.tokens import Tokens
 
 ANYBODY = Caller("", "admin")
 PUBLIC = Caller("", "public")
@@ -20,7 +23,7 @@ _LEVEL = {"public": 0, **{role: level for level, role in enumerate(ROLES, 1)}}
 class Authenticator:
     """Tells who sent a request; anybody may do everything where there is no key at all."""
 
-    def __init__(self, keyring: Keyring, tokens: Tokens | None) -> None:
+    def __init__(self, keyring: Keyring, tokens: "Tokens | None") -> None:
         self._keyring = keyring
         self._tokens = tokens
 
@@ -35,7 +38,7 @@ class Authenticator:
         if scheme.lower() != "bearer":
             raise self._keyring.refusal()
         text = text.strip()
-        if self._tokens is not None and looks_like_token(text):
+        if self._tokens is not None and self._tokens.looks_like_one(text):
             return None
         key = self._keyring.find(text)
         return Caller(key.name, key.role)

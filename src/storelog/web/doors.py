@@ -16,7 +16,6 @@ from storelog.web.cors import Cors
 from storelog.web.http import Caller, Response, Route
 from storelog.web.keyring import Keyring
 from storelog.web.rate_limits import Counted, RateLimits, headers_of, refuse
-from storelog.web.tokens import Tokens
 
 # Where in a request's scope the headers are that its answer carries, whatever it is.
 EXTRA = "storelog.headers"
@@ -29,8 +28,13 @@ class Doors:
     """The doors of one service."""
 
     def __init__(self, settings: Settings, keyring: Keyring) -> None:
-        has_tokens = settings.oidc_issuer or settings.oidc_audience
-        self._auth = Authenticator(keyring, Tokens(settings) if has_tokens else None)
+        tokens = None
+        if settings.oidc_issuer or settings.oidc_audience:
+            # Its HTTP client and cryptography are a third of what a service takes to start.
+            from storelog.web.tokens import Tokens
+
+            tokens = Tokens(settings)
+        self._auth = Authenticator(keyring, tokens)
         has_rates = settings.rate_limit_per_key or settings.rate_limit_per_address
         self._rates = RateLimits(settings) if has_rates else None
         self._cors = Cors(settings.cors_origins) if settings.cors_origins else None

@@ -58,6 +58,8 @@ def looks_like_token(text: str) -> bool:
 class Tokens:
     """Checks tokens of one provider."""
 
+    looks_like_one = staticmethod(looks_like_token)
+
     def __init__(self, settings: Settings) -> None:
         if not settings.oidc_issuer or not settings.oidc_audience:
             name = "AUDIENCE" if settings.oidc_issuer else "ISSUER"
