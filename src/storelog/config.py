@@ -225,7 +225,7 @@ def load(
             values[entry.name] = entry.metadata["parse"](PREFIX + entry.name.upper(), str(raw))
     if file:
         raise BadSetting("storelog.toml", sorted(file)[0], "the settings of `storelog config`")
-    return Loaded(Settings(**values), sources, home.resolve())
+    return Loaded(Settings(**values), sources, Path(os.path.realpath(home)))
 
 
 def _home(flag: Path | None, environ: Mapping[str, str], in_file: Any) -> tuple[Path, str]:

@@ -9,7 +9,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.envelope import utc_now
-from storelog.errors import CannotRun, StorelogError
+from storelog.errors import CannotRun, StorelogError, reason
 from storelog.query_service.reads import Reads
 from storelog.query_service.view import Place
 
@@ -42,7 +42,7 @@ async def read_lag(settings: Settings) -> Lag:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return await _compare(settings.postgres_url, place)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
+        raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
 
 
 async def read_place(settings: Settings) -> Place:
@@ -51,7 +51,7 @@ async def read_place(settings: Settings) -> Place:
     try:
         return (await reads.view()).place
     except (PyMongoError, StorelogError) as error:
-        raise CannotRun(f"MongoDB does not answer: {error}") from error
+        raise CannotRun(f"MongoDB does not answer: {reason(error)}") from error
     finally:
         await reads.close()
 
@@ -62,7 +62,7 @@ async def active_database(settings: Settings) -> str:
     try:
         return (await reads.resolve()).name
     except (PyMongoError, StorelogError) as error:
-        raise CannotRun(f"MongoDB does not answer: {error}") from error
+        raise CannotRun(f"MongoDB does not answer: {reason(error)}") from error
     finally:
         await reads.close()
 

@@ -45,7 +45,7 @@ def test_readmes_example_runs_as_it_stands(
 
 def test_every_command_and_read_goes_round(client: Storelog) -> None:
     ann = client.create_customer("Ann", "ann@example.com", "+43 1")
-    assert (ann.phone_number, ann.version) == ("+43 1", 1)
+    assert (ann.phone_number, ann.version) == ("+431", 1)
     ann = client.update_customer(ann.customer_id, "Ann B", "ann@example.com", if_version=1)
     with pytest.raises(VersionIsStale) as stale:
         client.delete_customer(ann.customer_id, if_version=1)

@@ -11,7 +11,7 @@ from support.system import System, wait_for
 
 BAD_REQUESTS = 150
 MARIA = {"name": "Maria Oller", "email": "maria.oller@example.com", "phoneNumber": "0151-7654321"}
-PERSONAL = ("Maria", "Oller", "0151-7654321")
+PERSONAL = ("Maria", "Oller", "0151-7654321", "01517654321")
 
 
 def send_raw(url: str, raw: bytes) -> bytes:

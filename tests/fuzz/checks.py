@@ -35,6 +35,8 @@ UNSAID = {
     ("?sort", "must be one of -orderDate"),
     ("?q", "must have 1 to 10 words"),
     ("/delta", "would lift the stock above 2147483647"),
+    # No word of JSON Schema bounds a time; the years are in a pattern.
+    ("/orderDate", "must be from 1900-01-01 to 2999-12-31"),
 }
 
 

@@ -146,3 +146,63 @@ def test_only_json_in_utf_8_is_taken(kind: str | None) -> None:
     with pytest.raises(ProtocolRefusal) as caught:
         read_json(b"{}", kind)
     assert caught.value.status == 415
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("+44 20 7946 0958", "+442079460958"),
+        ("+44 (0)20 7946 0958", "+442079460958"),
+        ("+44(0)2079460958", "+442079460958"),
+        ("(+44) (0) 20-7946-0958", "+442079460958"),
+        ("0044 (0)20 7946 0958", "00442079460958"),
+        ("44 (0)20 7946 0958", "442079460958"),
+        ("(020) 7946 0958", "02079460958"),
+        ("(0)20 7946 0958", "02079460958"),
+        ("0151-7654321", "01517654321"),
+        ("+1 (212) 555-0100", "+12125550100"),
+        ("1.212.555.0100", "12125550100"),
+        ("+49\u00a0151\u20117654321", "+491517654321"),
+        ("[020]\t79460958 ", "02079460958"),
+        ("1" + " " * 200 + "2", "12"),
+        ("+12345678901234", "+12345678901234"),
+        ("123456789012345", "123456789012345"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_a_phone_number_is_stored_without_what_is_written_between_its_digits(
+    typed: str | None, stored: str | None
+) -> None:
+    for number in (typed, stored):
+        body = json.dumps({"name": "x", "email": "a@b", "phoneNumber": number})
+        assert requests.read_customer(parse(body)).phone_number == stored
+
+
+@pytest.mark.parametrize(
+    "phone",
+    ["1" * 16, "+" + "1" * 15, "+", "++1", "1+2", "12+", "-", " ", "()", "1a", "ext. 5", "030/123",
+     "1\n2", "1\r", "1\0", "\u0661\u0662", "\uff11", "\u00b2", "1,2", "*31#", "(" * 9_000],
+)  # fmt: skip
+def test_what_is_no_phone_number_is_refused(phone: str) -> None:
+    body = {"name": "x", "email": "a@b", "phoneNumber": phone}
+    assert pointers(body, requests.read_customer) == ["/phoneNumber"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["@example.com", "ann@", "@@@", " ann@example.com", "ann@example.com ", "ann@example.com\n",
+     "\u00a0ann@example.com", "\u3000a@b", "an\nn@example.com", "ann@exa\rmple.com", "a\tb@c.d",
+     "a\x7f@b.c", "a\x85b@c.d", "a\u2028b@c.d", "a@b\u2029c", "a\x00@b.c", "a\x1b@b.c",
+     "ab", "a@b@c", " @b", "a@ "],
+)  # fmt: skip
+def test_what_is_no_email_address_is_refused(address: str) -> None:
+    assert pointers({"name": "x", "email": address}, requests.read_customer) == ["/email"]
+
+
+@pytest.mark.parametrize(
+    "address", ["a@b", '"a b"@example.com', "s\u00f8ren@b\u00fccher.example", "a.b+c@d"]
+)
+def test_an_email_address_is_stored_as_it_was_given(address: str) -> None:
+    body = json.dumps({"name": "x", "email": address})
+    assert requests.read_customer(parse(body)).email == address

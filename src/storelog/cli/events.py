@@ -1,12 +1,15 @@
 """`storelog events`: the log, one JSON event a line."""
 
 import threading
-from typing import Annotated
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
-from storelog.cli.options import DataDir, client_of, settings_of
+from storelog.cli.options import DataDir, client_of, print_json, settings_of
+
+if TYPE_CHECKING:
+    from storelog.client import Event
 
 PAGE = 1_000
 FOLLOW_SECONDS = 0.5
@@ -31,10 +34,20 @@ def events(
             size = PAGE if left is None else min(left, PAGE)
             found = shop.list_events(aggregate=aggregate, after=after, limit=size)
             for event in found:
-                print(msgspec.json.encode(event).decode(), flush=True)
+                print_json(_facts(event))
                 after = event.position
             left = None if left is None else left - len(found)
             if not found:
                 if not follow:
                     return
                 threading.Event().wait(FOLLOW_SECONDS)
+
+
+def _facts(event: "Event") -> dict[str, Any]:
+    """Return an event as the reference shows it: times with three decimals."""
+    import msgspec
+
+    from storelog.envelope import format_time
+
+    shown = msgspec.to_builtins(event, builtin_types=(datetime,))
+    return {n: format_time(v) if isinstance(v, datetime) else v for n, v in shown.items()}

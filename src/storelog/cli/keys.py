@@ -10,7 +10,7 @@ import typer
 from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
 from storelog.config import Settings
 from storelog.envelope import format_time, parse_day_or_time, to_moment, utc_now
-from storelog.errors import BadUse, CannotRun
+from storelog.errors import BadUse, CannotRun, reason
 from storelog.setting_types import ROLES
 
 T = TypeVar("T")
@@ -68,6 +68,8 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"keys": rows})
         return
+    if not rows:
+        print("no key was ever made: see `storelog keys create --help`")
     for row in rows:
         ends = row["revoked_at"] or row["expires_at"] or "-"
         print(f"{row['name']:<24} {row['role']:<7} {row['state']:<8} {row['created_at']}  {ends}")
@@ -120,4 +122,4 @@ def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
     try:
         return run_async(run())
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotRun(f"PostgreSQL: {error}") from error
+        raise CannotRun(f"PostgreSQL: {reason(error)}") from error

@@ -1,9 +1,12 @@
 """The command line: one command a file, and one table of exit codes.
 
 0: done. 1: ran, and the answer is no. 2: bad use. 3: could not run. An error is one line on
-stderr, never a traceback of ours for something a user did.
+stderr, never a traceback of ours for something a user did: a file that cannot be used, an output
+that lacks a character or is closed by whoever reads it.
 """
 
+import io
+import os
 import sys
 
 import typer
@@ -80,17 +83,41 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    stdout = sys.stdout
+    try:
+        code = _run()
+        stdout.flush()
+        # Typer takes a closed pipe for a failure, and puts another stream in the place of this one.
+        has_reader = sys.stdout is stdout
+    except BrokenPipeError:
+        has_reader = False
+    if not has_reader:
+        # Whoever read the output has had enough; what is left of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """Return the exit code of what the arguments ask for."""
     try:
         app()
+    except SystemExit as ended:
+        return ended.code
     except BadUse as error:
-        sys.exit(_fail(error, 2))
+        return _fail(error, 2)
     except (CannotRun, HistoryMismatch) as error:
-        sys.exit(_fail(error, 3))
+        return _fail(error, 3)
     except StorelogError as error:
-        sys.exit(_fail_with(error))
-    except BrokenPipeError:
-        # Whoever read the output has had enough.
-        sys.stderr.close()
+        return _fail_with(error)
+    except OSError as error:
+        if error.filename is None or isinstance(error, BrokenPipeError):
+            raise
+        return _fail(f"{error.filename}: {error.strerror}", 3)
+    return 0
 
 
 def _fail_with(error: StorelogError) -> int:

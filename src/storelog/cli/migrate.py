@@ -10,11 +10,11 @@ def migrate(data_dir: DataDir = None) -> None:
     ).settings
     import asyncpg
 
-    from storelog.errors import CannotRun
+    from storelog.errors import CannotRun, reason
     from storelog.server_setup import set_up_servers
 
     try:
         lanes = run_async(set_up_servers(settings))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotRun(f"PostgreSQL: {error}") from error
+        raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     print(f"PostgreSQL, Kafka ({lanes} lanes) and MongoDB are set up.")

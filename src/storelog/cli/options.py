@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,5 +82,10 @@ def explained(problem: "Problem") -> StorelogError:
 
 
 def print_json(facts: Any) -> None:
-    """Print one JSON object on one line."""
-    print(json.dumps(facts, ensure_ascii=False), flush=True)
+    """Print one JSON object on one line, escaped where the output's encoding lacks a character."""
+    text = json.dumps(facts, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(facts)
+    print(text, flush=True)

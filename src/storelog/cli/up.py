@@ -83,9 +83,12 @@ def _detach(home: Path, command_port: int, query_port: int, more: list[str]) -> 
     from storelog.local import run_file
 
     logs = home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    # pgAdmin's address, which is shown here, lets in whoever has it.
-    (logs / "up.log").touch(mode=0o600)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        # pgAdmin's address, which is shown here, lets in whoever has it.
+        (logs / "up.log").touch(mode=0o600)
+    except OSError as error:
+        raise BadUse(f"--data-dir {home} cannot be used: {error.strerror}") from error
     argv = [sys.executable, "-m", "storelog", "up", "--data-dir", str(home)]
     argv += ["--command-port", str(command_port), "--query-port", str(query_port), *more]
     with (logs / "up.log").open("w+") as log:

@@ -25,6 +25,7 @@ from storelog.client.problems import (
     Problem,
     read_problem,
 )
+from storelog.errors import reason
 
 CONNECT_SECONDS = 5.0
 FIRST_ANSWER_SECONDS = 5.0
@@ -215,7 +216,7 @@ def no_answer(url: str, error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"{url} did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"{url} cannot be reached: {error.os_error.strerror or error.os_error}"
+        return f"{url} cannot be reached: {reason(error.os_error)}"
     if isinstance(error, aiohttp.ClientConnectionError | OSError):
         return f"{url} closed the connection before it answered"
     return f"{url} answered something that is not HTTP"

@@ -28,6 +28,14 @@ MAX_PRICE = Decimal(9_999_999_999)
 MAX_ID = 2**63 - 1
 _MONEY = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+(\.0+)?")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Blanks, dots and hyphens of any width.
+_BETWEEN_DIGITS = dict.fromkeys(
+    map(ord, "\t .-\u00a0\u2007\u2009\u200a\u202f\u2010\u2011\u2012\u2013\u2212"), ""
+)
+_BRACKETS = dict.fromkeys(map(ord, "()[]"), "")
+_TRUNK_ZERO = re.compile(r"^([(\[]?(?:\+|00)?[(\[]?[1-9][0-9]{0,2}[)\]]?)[(\[]0[)\]]")
+_PHONE_NUMBER = re.compile(r"\+[0-9]{1,14}|[0-9]{1,15}")
 _MISSING = object()
 Check = Callable[[Any], Any]
 Errors = list[tuple[str, str]]
@@ -107,16 +115,34 @@ def price(value: Any) -> Decimal:
 
 
 def email(value: Any) -> str:
-    """Check an e-mail address: 3 to 254 characters with one @."""
+    """Check an e-mail address: 3 to 254 characters, one @ with something on both sides of it."""
     address: str = text(3, 254)(value)
+    name, _, domain = address.partition("@")
     if address.count("@") != 1:
         raise _Wrong("must have one @")
+    if not name or not domain:
+        raise _Wrong("must have something before and after the @")
+    if address != address.strip() or _CONTROLS.search(address):
+        raise _Wrong(
+            "must not begin or end with a blank, or hold a line break or control character"
+        )
     return address
 
 
 def phone_number(value: Any) -> str | None:
-    """Check a phone number: at most 15 characters, or null."""
-    return None if value is None else str(text(0, 15)(value))
+    """Return a phone number without what people write between its digits, or None for null.
+
+    At most 15 characters are left: digits, after one + or none.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str) or isinstance(value, Number):
+        raise _Wrong("must be a string or null")
+    # The 0 in brackets is dialled inside the country only.
+    number = _TRUNK_ZERO.sub(r"\1", value.translate(_BETWEEN_DIGITS)).translate(_BRACKETS)
+    if value and not _PHONE_NUMBER.fullmatch(number):
+        raise _Wrong("must have digits only, after one + or none, and at most 15 characters")
+    return number
 
 
 def order_date(value: Any) -> datetime:

@@ -24,6 +24,17 @@ _NAME = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[^\x0
 _STOCK = {"type": "integer", "minimum": 0, "maximum": MAX_STOCK}
 _EMAIL = {"type": "string", "minLength": 3, "maxLength": 254, "pattern": r"^[^@\x00]*@[^@\x00]*$"}
 _PHONE = {"type": ["string", "null"], "maxLength": 15, "pattern": r"^[^\x00]*$"}
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_EMAIL_IN = {
+    **_EMAIL,
+    "pattern": rf"^[^@\s{_CONTROL}][^@{_CONTROL}]*@[^@{_CONTROL}]*[^@\s{_CONTROL}]$",
+}
+_PHONE_IN = {
+    "type": ["string", "null"],
+    "pattern": r"^[ .()-]*(\+([ .()-]*[0-9]){1,14}|[0-9]([ .()-]*[0-9]){0,14})[ .()-]*$",
+    "description": "Blanks, dots, hyphens, brackets and a (0) after a country code are left out.",
+    "examples": ["+44 20 7946 0958"],
+}
 
 
 def _object(required: list[str], /, *, example: Any = None, **properties: Any) -> dict[str, Any]:
@@ -77,7 +88,7 @@ _EVENT = _object(
 
 SCHEMAS: dict[str, Any] = {
     "NewCustomer": _object(
-        ["name", "email"], example=_ANN, name=_NAME, email=_EMAIL, phoneNumber=_PHONE
+        ["name", "email"], example=_ANN, name=_NAME, email=_EMAIL_IN, phoneNumber=_PHONE_IN
     ),
     "Customer": _object(
         ["customerId", "name", "email", "phoneNumber"],
@@ -115,7 +126,8 @@ SCHEMAS: dict[str, Any] = {
         orderItems={"type": "array", "minItems": 1, "maxItems": MAX_LINES, "items": _LINE_IN},
         orderDate={
             **_TIME,
-            "description": "Import only: when the order was placed, 1900-01-01 to 2999-12-31.",
+            "pattern": "^(19|2[0-9])[0-9]{2}-",
+            "description": "Import only: when the order was placed, 1900-01-01 to 2999-12-31 UTC.",
         },
     ),
     "Order": _object(

@@ -22,8 +22,12 @@ LOCK_SECONDS = 1.0
 
 
 def lock(data_dir: Path) -> IO[str]:
-    """Take the data directory for this process, until it ends. Raises BadUse."""
-    held = (data_dir / LOCK_FILE).open("w")
+    """Make the data directory, and take it for this process until it ends. Raises BadUse."""
+    try:
+        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+        held = (data_dir / LOCK_FILE).open("w")
+    except OSError as error:
+        raise BadUse(f"--data-dir {data_dir} cannot be used: {error.strerror}") from error
     give_up_at = time.monotonic() + LOCK_SECONDS
     while True:
         try:

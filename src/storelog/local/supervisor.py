@@ -57,7 +57,6 @@ class Supervisor:
         with_pgadmin: bool = False,
     ) -> None:
         """Run until SIGINT or SIGTERM; call `ready` once. Raises CannotRun and BadUse."""
-        self._data_dir.mkdir(parents=True, exist_ok=True)
         with run_file.lock(self._data_dir):
             for name, port in (("--command-port", command_port), ("--query-port", query_port)):
                 if not is_free(port):
@@ -83,7 +82,6 @@ class Supervisor:
         return self._settings
 
     def _start(self, settings: Settings, command_port: int, query_port: int) -> None:
-        (self._data_dir / "logs").mkdir(exist_ok=True)
         self._say("preparing the servers")
         planned = plan(settings, self._data_dir, command_port, query_port)
         self._settings, self._external = planned.settings, planned.external

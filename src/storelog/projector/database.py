@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import CannotRun
+from storelog.errors import CannotRun, reason
 from storelog.origin import Origin, keep_origin
 from storelog.projector.change import Change
 from storelog.projector.read_models import (
@@ -103,7 +103,7 @@ def ensure_indexes(settings: Settings, origin: Origin | None = None) -> None:
         if origin is not None:
             keep_origin(home, origin)
     except PyMongoError as error:
-        raise CannotRun(f"MongoDB: {error}") from error
+        raise CannotRun(f"MongoDB: {reason(error)}") from error
     finally:
         home.client.close()
 

@@ -25,15 +25,17 @@ SESSION_SETTINGS = {
 # What one reading of the log may have in payloads: more than its 4,000 events of small orders.
 READ_BYTES = 8 * 1024 * 1024
 # To learn how large a payload is would be to unpack it. So what is stored packed, as PostgreSQL
-# does from 2,000 bytes on, counts so many times: long orders are packed to a fifth, or far less.
-PACKED_FROM = 2_000
+# does with rows of 2,000 bytes, counts so many times: long orders are packed to a fifth or less.
+PACKED_FROM = 1_000
 PACKED_TIMES = 32
-_READ_SOME = f"""SELECT {EVENT_COLUMNS} FROM (
-    SELECT {EVENT_COLUMNS}, sum(pg_column_size(payload)
-            * CASE WHEN pg_column_size(payload) < {PACKED_FROM} THEN 1 ELSE {PACKED_TIMES} END)
+# The events above position $1, in order: at most $2, and none after $3 bytes of payload.
+READ_SOME = f"""SELECT {{columns}} FROM (
+    SELECT {{columns}}, sum(pg_column_size(payload)
+            * CASE WHEN pg_column_compression(payload) IS NULL THEN 1 ELSE {PACKED_TIMES} END)
         OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
     FROM events WHERE position > $1 ORDER BY position LIMIT $2) AS ahead
     WHERE coalesce(bytes_before, 0) < $3 ORDER BY position"""
+_READ_SOME = READ_SOME.format(columns=EVENT_COLUMNS)
 # What is raised while PostgreSQL is away, or has closed the connection.
 AWAY = (
     OSError,

@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, envelope_from_row
-from storelog.errors import BadUse, CannotRun, NotFound
+from storelog.errors import BadUse, CannotRun, NotFound, reason
 from storelog.event_codec import kafka_value
 from storelog.projector.database import DEAD_LETTERS, PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.dead_letters import (
@@ -57,7 +57,7 @@ def dead_letters(settings: Settings) -> Iterator["DeadLetters"]:
         active = sibling(home, pointer_of(home).database)
         yield DeadLetters(settings, active[DEAD_LETTERS])
     except PyMongoError as error:
-        raise CannotRun(f"MongoDB: {error}") from error
+        raise CannotRun(f"MongoDB: {reason(error)}") from error
     finally:
         home.client.close()
 
@@ -163,7 +163,7 @@ class DeadLetters:
             finally:
                 connection.terminate()
         except cursor.AWAY as error:
-            raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
+            raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
 
     async def _refresh_one(self, connection: asyncpg.Connection, aggregate: str) -> None:
         held_up = {"aggregate": aggregate, "state": {"$in": [PARKED, WAITING]}}

@@ -16,7 +16,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import CannotRun
+from storelog.errors import CannotRun, reason
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced
 from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.promotion import ABANDONED_SECONDS, freeze, switch, thaw
@@ -85,9 +85,9 @@ async def opened(
         finally:
             connection.terminate()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotRun(f"PostgreSQL: {error!r}") from error
+        raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     except PyMongoError as error:
-        raise CannotRun(f"MongoDB: {error}") from error
+        raise CannotRun(f"MongoDB: {reason(error)}") from error
     except Fenced as error:
         raise CannotRun(f"another rebuild or promotion is under way: {error}") from error
     finally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from storelog.config import Settings
-from storelog.errors import BadUse, CannotRun
+from storelog.errors import BadUse, CannotRun, reason
 from storelog.event_codec import lane_of_event
 from storelog.relay import cursor, kafka_watch
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
@@ -40,14 +40,14 @@ async def resend(settings: Settings, first: int, last: int | None, progress: Pro
     try:
         connection = await cursor.connect(settings.postgres_url)
     except cursor.AWAY as error:
-        raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
+        raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
     publisher = Publisher(settings)
     try:
         return await _resend(settings, connection, publisher, first, last, progress)
     except KAFKA_FAILURES as error:
         raise CannotRun(f"Kafka: {error}") from error
     except cursor.AWAY as error:
-        raise CannotRun(f"PostgreSQL: {error!r}") from error
+        raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     finally:
         connection.terminate()
         await asyncio.to_thread(publisher.close)

@@ -18,7 +18,7 @@ import asyncpg
 from storelog.config import Settings
 from storelog.domain.order import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE
 from storelog.envelope import Envelope
-from storelog.errors import CannotRun, PoisonRecord
+from storelog.errors import CannotRun, PoisonRecord, reason
 from storelog.projector.change import (
     Change,
     CustomerPayload,
@@ -84,7 +84,7 @@ async def rebuild_state_tables(settings: Settings, progress: Progress) -> Rebuil
         finally:
             connection.terminate()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotRun(f"PostgreSQL: {error!r}") from error
+        raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     return RebuiltTables(report.position, time.monotonic() - began, report)
 
 

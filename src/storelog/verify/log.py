@@ -9,22 +9,25 @@ from collections.abc import AsyncIterator, Iterable
 import asyncpg
 
 from storelog.envelope import EVENT_COLUMNS, GENESIS_HASH, Envelope, chain_hash, envelope_from_row
+from storelog.relay import cursor
 from storelog.verify.report import MAX_DIFFERENCES, Report
 
 CHUNK = 2_000
+_READ_CHUNK = cursor.READ_SOME.format(columns=f"{EVENT_COLUMNS}, payload_hash")
 
 
 async def read_log(
     connection: asyncpg.Connection, after: int, up_to: int
 ) -> AsyncIterator[list[tuple[Envelope, bytes]]]:
-    """Yield events with their payload hashes in (after, up_to], a chunk at a time."""
+    """Yield events with their payload hashes in (after, up_to], a chunk at a time.
+
+    A chunk has at most CHUNK events, and none after READ_BYTES of payload.
+    """
     while after < up_to:
-        rows = await connection.fetch(
-            f"SELECT {EVENT_COLUMNS}, payload_hash FROM events"
-            f" WHERE position > $1 AND position <= $2 ORDER BY position LIMIT {CHUNK}",
-            after,
-            up_to,
-        )
+        some = min(CHUNK, up_to - after)
+        read = await connection.fetch(_READ_CHUNK, after, some, cursor.READ_BYTES)
+        # Where positions are missing, there may be some beyond.
+        rows = [row for row in read if row["position"] <= up_to]
         if not rows:
             return
         yield [(envelope_from_row(tuple(row)[:-1]), row["payload_hash"]) for row in rows]

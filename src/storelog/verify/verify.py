@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.envelope import Envelope
-from storelog.errors import CannotRun, PoisonRecord
+from storelog.errors import CannotRun, PoisonRecord, reason
 from storelog.projector.change import Change, change_of_event
 from storelog.projector.database import DEAD_LETTERS
 from storelog.query_service.reads import Reads
@@ -82,9 +82,9 @@ async def verify(
         run = _Run(settings, connection, database, progress, anchor)
         return await run.run(repair=repair)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotRun(f"PostgreSQL: {error!r}") from error
+        raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     except PyMongoError as error:
-        raise CannotRun(f"MongoDB: {error}") from error
+        raise CannotRun(f"MongoDB: {reason(error)}") from error
     finally:
         await client.close()
 

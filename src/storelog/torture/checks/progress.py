@@ -12,7 +12,7 @@ import asyncpg
 
 from storelog.config import Settings
 from storelog.envelope import Envelope
-from storelog.errors import CannotRun
+from storelog.errors import CannotRun, reason
 from storelog.lag import Lag, read_lag, read_place
 from storelog.torture.report import Report
 from storelog.verify.log import read_log
@@ -46,7 +46,7 @@ def _ask(reading: Coroutine[Any, Any, Found]) -> Found:
     try:
         return asyncio.run(reading)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise CannotRun(f"PostgreSQL does not answer: {error!r}") from error
+        raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
 
 
 def lanes_of(settings: Settings) -> int:
