@@ -249,6 +249,14 @@ STORY = (
                 checks={"it says so": equal("body.items.map(s => s.cancelled)", "[true]")},
             ),
             read("Its stock is back", _PRODUCT, checks={"4": equal("body.stock", "4")}),
+            Step(
+                "A ticket, with which a browser may follow",
+                "query",
+                "POST",
+                "/live/tickets",
+                201,
+                checks={"a minute": "pm.expect(body.expiresAt).to.match(/Z$/);"},
+            ),
         ),
     ),
     Folder(

@@ -55,7 +55,8 @@ def test_each_endpoint_takes_its_role_and_higher_and_no_stranger(
             public.add(path)
             assert _status(url, method, path, None) == 200, at
             continue
-        assert ROLES.index(least) >= (method != "GET"), f"{at} changes things for a reader"
+        changes = method != "GET" and path != "/live/tickets"
+        assert ROLES.index(least) >= changes, f"{at} changes things for a reader"
         for role in ROLES:
             is_enough = ROLES.index(role) >= ROLES.index(least)
             assert (_status(url, method, path, role) != 403) == is_enough, f"{at} as {role}"

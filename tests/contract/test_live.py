@@ -141,6 +141,26 @@ def test_an_idle_stream_has_heart_beats_that_move_the_id_on(shop: System, client
         assert reader.events == []
 
 
+def test_a_reader_whose_topics_are_quiet_has_heart_beats_that_move_on_beside_the_others(
+    shop: System, client: Storelog
+) -> None:
+    ann = client.create_customer("Ann", "a@b")
+    lamp = client.create_product("Lamp", 1, 1_000)
+    shop.wait_projected()
+    with LiveReader(shop.queries.url, "/live?topics=customers") as reader:
+        wait_for(lambda: reader.heart_beats == 1, "the first heart-beat")
+        first = reader.last_id or 0
+
+        def has_beaten() -> bool:
+            client.place_order(ann.customer_id, [Line(lamp.product_id, 1)])
+            threading.Event().wait(0.2)
+            return reader.heart_beats >= 2
+
+        wait_for(has_beaten, "a heart-beat beside three orders a second", 25)
+        assert first < (reader.last_id or 0) <= shop.written()
+        assert reader.events == []
+
+
 def test_a_stream_names_the_position_that_it_began_at(shop: System, client: Storelog) -> None:
     last = trade(client)
     # Where the read model is not there yet, it is waited for.

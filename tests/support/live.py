@@ -56,7 +56,7 @@ class LiveReader:
                 elif not line and seen:
                     self.last_id = int(seen["id"])
                     if "data" in seen:
-                        self.events.append((self.last_id, seen["event"], seen["data"]))
+                        self.events.append((self.last_id, seen.get("event", ""), seen["data"]))
                     else:
                         self.heart_beats += 1
                     seen = {}

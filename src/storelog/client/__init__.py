@@ -21,7 +21,7 @@ from storelog.client.bodies import (
     TopCustomer,
     TotalSales,
 )
-from storelog.client.live import Change
+from storelog.client.live import Change, LiveTicket
 from storelog.client.problems import (
     BehindDeadLetter,
     ClientClosed,
@@ -49,6 +49,7 @@ __all__ = [
     "InsufficientStock",
     "InvalidRequest",
     "Line",
+    "LiveTicket",
     "NoAnswer",
     "Order",
     "OrderItem",

@@ -149,6 +149,7 @@ class Storelog:
     delete_product = _now(AsyncStorelog.delete_product)
     place_order = _now(AsyncStorelog.place_order)
     delete_order = _now(AsyncStorelog.delete_order)
+    live_ticket = _now(AsyncStorelog.live_ticket)
     get_customer = _now(AsyncStorelog.get_customer)
     get_product = _now(AsyncStorelog.get_product)
     get_order = _now(AsyncStorelog.get_order)

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from storelog.client.problems import ClientClosed, NoAnswer, Problem
-from storelog.client.session import Session
+from storelog.client.session import Session, read
 from storelog.client.transport import no_answer
 
 # The service sends a heart-beat every 10 s.
@@ -33,8 +33,21 @@ class Change(msgspec.Struct, frozen=True, rename="camel"):
     change: Mapping[str, Any]
 
 
+class LiveTicket(msgspec.Struct, frozen=True, rename="camel"):
+    """What a browser shows as `/live?ticket=`; it may begin with `after=position`."""
+
+    ticket: str
+    expires_at: datetime
+    position: int = 0
+
+
 class Live(Session):
     """What follows the shop."""
+
+    async def live_ticket(self) -> LiveTicket:
+        """Return a new ticket in the name of this client's key, good for a minute."""
+        answer = await self.transport.call("POST", self._query_url, "/live/tickets")
+        return msgspec.structs.replace(read(answer, LiveTicket), position=answer.position)
 
     async def follow(self, *topics: str, after: int | None = None) -> AsyncIterator[Change]:
         """Yield the changes of the topics (all without any) above a position, else from now on.

@@ -6,12 +6,14 @@ Next: query_service/live.py
 """
 
 import asyncio
+import re
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import msgspec
 
+from storelog.domain.value import value
 from storelog.query_service.view import View
 from storelog.read_side import BLOCK_POSITIONS
 
@@ -32,7 +34,7 @@ TOPICS_OF = {
     "OrderCreated": ("orders",),
     "OrderDeleted": ("orders", "product-sold"),
 }
-_PieceKey = tuple[str, int, int, frozenset[str]]
+_EVENT = re.compile(rb"^event: .*\n", re.MULTILINE)
 _read = msgspec.json.Decoder(list[tuple[int, str, msgspec.Raw]]).decode
 
 
@@ -43,6 +45,17 @@ class Frame:
     position: int
     topics: frozenset[str]
     raw: bytes
+
+
+@value
+class Asked:
+    """What a reader wants: changes of which topics, and whether events have their types' names."""
+
+    topics: frozenset[str]
+    is_named: bool = True
+
+
+_PieceKey = tuple[str, int, int, Asked]
 
 
 @dataclass(slots=True)
@@ -63,8 +76,8 @@ class Changes:
         self._blocks: OrderedDict[tuple[str, int], _Block] = OrderedDict()
         self._pieces: OrderedDict[_PieceKey, tuple[_Block, bytes, int]] = OrderedDict()
 
-    async def piece(self, view: View, after: int, topics: frozenset[str]) -> tuple[bytes, int]:
-        """Return frames of the topics above `after`, and the position they reach.
+    async def piece(self, view: View, after: int, asked: Asked) -> tuple[bytes, int]:
+        """Return frames above `after`, and the position up to which nothing is left out.
 
         At most MAX_PIECE_BYTES and one frame more, and nothing above the view's position, which is
         above `after`. Raises PyMongoError.
@@ -73,10 +86,10 @@ class Changes:
         upto = min(view.place.position, (number + 1) * BLOCK_POSITIONS)
         block = await self._block(view, number, upto)
         # Readers who are at the same place get the same bytes.
-        key = (view.database.name, after, upto, topics)
+        key = (view.database.name, after, upto, asked)
         kept = self._pieces.get(key)
         if kept is None or kept[0] is not block:
-            kept = self._pieces[key] = (block, *_join(block.frames, after, upto, topics))
+            kept = self._pieces[key] = (block, *_join(block.frames, after, upto, asked))
             if len(self._pieces) > MAX_KEPT_PIECES:
                 self._pieces.popitem(last=False)
         return kept[1], kept[2]
@@ -117,13 +130,14 @@ async def _frames(view: View, number: int, after: int, upto: int) -> list[Frame]
     return [found[position] for position in sorted(found)]
 
 
-def _join(frames: list[Frame], after: int, upto: int, topics: frozenset[str]) -> tuple[bytes, int]:
+def _join(frames: list[Frame], after: int, upto: int, asked: Asked) -> tuple[bytes, int]:
     parts: list[bytes] = []
     size = 0
     for frame in frames:
-        if after < frame.position <= upto and frame.topics & topics:
-            parts.append(frame.raw)
-            size += len(frame.raw)
+        if after < frame.position <= upto and frame.topics & asked.topics:
+            raw = frame.raw if asked.is_named else _EVENT.sub(b"", frame.raw, count=1)
+            parts.append(raw)
+            size += len(raw)
             if size > MAX_PIECE_BYTES:
                 return b"".join(parts), frame.position
     return b"".join(parts), upto

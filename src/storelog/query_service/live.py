@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncGenerator
 
 from storelog.errors import InvalidFields, Malformed, Unavailable
-from storelog.query_service.changes import Changes
+from storelog.query_service.changes import Asked, Changes
 from storelog.query_service.freshness import DEFAULT_WAIT_SECONDS, view_of
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.tail import Tail
@@ -23,6 +23,8 @@ RETRY_MILLISECONDS = 1_000
 AWAY_SECONDS = 1.0
 # A reader comes back after this long, so that a key that was revoked does not read for ever.
 STREAM_SECONDS = 3_600.0
+# Named by their types, or all the default event, which a page gets as `onmessage`.
+EVENTS = ("named", "unnamed")
 TOPICS = ("customers", "orders", "product-sold", "products")
 MAX_TOPICS_LENGTH = 100
 _POSITION = re.compile(r"\d{1,19}", re.ASCII)
@@ -39,7 +41,7 @@ class Live:
 
     async def follow(self, request: Request) -> Stream:
         """GET /live"""
-        topics, after = _topics(request), _after(request)
+        asked, after = Asked(_topics(request), _is_named(request)), _after(request)
         if self._readers >= MAX_READERS:
             raise Unavailable("Too many read /live here.", 10, slug="overloaded")
         async with answering():
@@ -49,28 +51,32 @@ class Live:
                 # Most likely a position that a command was given just now.
                 view = await view_of(self._reads, after, DEFAULT_WAIT_SECONDS)
         headers = (("Cache-Control", "no-store"), *view.place.headers())
-        return Stream(self._pieces(after, topics), headers)
+        return Stream(self._pieces(after, asked), headers)
 
-    async def _pieces(self, after: int, topics: frozenset[str]) -> AsyncGenerator[bytes]:
+    async def _pieces(self, after: int, asked: Asked) -> AsyncGenerator[bytes]:
         self._readers += 1
         now = asyncio.get_running_loop().time
         end_at = now() + STREAM_SECONDS
         try:
             yield b"retry: %d\n%b" % (RETRY_MILLISECONDS, _heart_beat(after))
+            beat_at = now() + HEART_BEAT_SECONDS
             while now() < end_at:
-                view = await self._tail.beyond(after, HEART_BEAT_SECONDS)
-                if view is None:
-                    yield _heart_beat(after)
+                piece = b""
+                view = await self._tail.beyond(after, beat_at - now())
+                if view is not None:
+                    try:
+                        async with answering():
+                            piece, after = await self._changes.piece(view, after, asked)
+                    except Unavailable:
+                        # A browser gives up on a 503 for good: the connection outlives trouble.
+                        await asyncio.sleep(AWAY_SECONDS)
+                if not piece and now() < beat_at:
+                    # Other readers have their turn, however much is passed over here.
+                    await asyncio.sleep(0)
                     continue
-                try:
-                    async with answering():
-                        piece, after = await self._changes.piece(view, after, topics)
-                except Unavailable:
-                    # A browser gives up on a 503 for good, so the connection outlives the trouble.
-                    await asyncio.sleep(AWAY_SECONDS)
-                    piece = _heart_beat(after)
-                if piece:
-                    yield piece
+                # Changes that are passed over move the id on, too.
+                yield piece or _heart_beat(after)
+                beat_at = now() + HEART_BEAT_SECONDS
         finally:
             self._readers -= 1
 
@@ -88,6 +94,13 @@ def _topics(request: Request) -> frozenset[str]:
     if not topics <= set(TOPICS) or len(named) > MAX_TOPICS_LENGTH:
         raise InvalidFields([("?topics", f"must be some of {', '.join(TOPICS)}")])
     return topics
+
+
+def _is_named(request: Request) -> bool:
+    given = request.query.get("events", "named")
+    if given not in EVENTS:
+        raise InvalidFields([("?events", f"must be {' or '.join(EVENTS)}")])
+    return given == "named"
 
 
 def _after(request: Request) -> int | None:

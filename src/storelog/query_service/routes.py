@@ -9,7 +9,7 @@ from storelog.query_service.asof import AS_OF
 from storelog.query_service.figures import FiguresApi
 from storelog.query_service.history import HistoryApi
 from storelog.query_service.listing import Listing
-from storelog.query_service.live import MAX_TOPICS_LENGTH, TOPICS, Live
+from storelog.query_service.live import EVENTS, MAX_TOPICS_LENGTH, TOPICS, Live
 from storelog.query_service.parameters import (
     CANCELLED,
     COUNT,
@@ -26,6 +26,7 @@ from storelog.query_service.parameters import (
 )
 from storelog.query_service.reads import Reads
 from storelog.query_service.singles import Singles
+from storelog.query_service.tickets import TicketOffice
 from storelog.web.http import Handler, Operation, Route
 
 _FRESH = ("Storelog-Position", "Storelog-Dead-Letters")
@@ -39,12 +40,15 @@ _TOPICS = {
     "maxLength": MAX_TOPICS_LENGTH,
     "examples": ["orders,products"],
 }
+_EVENTS = {"type": "string", "enum": list(EVENTS), "default": EVENTS[0]}
+_TICKET = {"type": "string", "description": "Of `POST /live/tickets`, in place of a key."}
+_TICKETS = Operation("Get a ticket for /live", 201, None, "Ticket", headers=_FRESH)
 _LIVE = Operation(
     "Follow the changes",
     200,
     None,
     "Changes",
-    {"topics": _TOPICS, "after": _POSITION},
+    {"topics": _TOPICS, "after": _POSITION, "events": _EVENTS, "ticket": _TICKET},
     headers=_FRESH,
     request_headers=("Last-Event-ID",),
     content_type="text/event-stream",
@@ -74,7 +78,8 @@ def routes(reads: Reads) -> list[Route]:
         _many("/analytics/sales-by-day", figures.sales_by_day, "SalesByDay", RANGE),
         _many("/analytics/product-totals", figures.product_totals, "ProductTotals", _TOP),
         _many("/analytics/top-customers", figures.top_customers, "TopCustomers", _TOP),
-        Route("GET", "/live", "read", Live(reads).follow, _LIVE),
+        Route("GET", "/live", "read", Live(reads).follow, _LIVE, takes_tickets=True),
+        Route("POST", "/live/tickets", "read", TicketOffice(reads).issue, _TICKETS),
     ]
 
 

@@ -78,6 +78,7 @@ SCHEMAS: dict[str, Any] = {
         " change}.",
         "examples": ["id: 1\nevent: CustomerDeleted\ndata: {...}\n\n"],
     },
+    "Ticket": _object(ticket=_TEXT, expiresAt=_TIME),
     "Customers": _page("Customer"),
     "Products": _page("Product"),
     "Orders": _page("Order"),

@@ -112,7 +112,7 @@ class App:
         request_metrics.count(scope.get("storelog.route"), response, time.perf_counter() - began)
         await _send(response, correlation_id, scope, send)
         if isinstance(response, Stream) and scope["method"] != "HEAD":
-            refused = self._doors.until_refused(headers)
+            refused = self._doors.until_refused(headers, scope)
             with request_metrics.streaming():
                 await send_stream(response, scope["state"], refused, receive, send)
 
@@ -125,8 +125,8 @@ class App:
         path = scope["path"]
         route, ids = self._route(scope["method"], path, scope.get("raw_path"))
         scope["storelog.route"] = route
-        doors, role = self._doors, route.role
-        caller = doors.caller(role, headers) or await doors.token_caller(headers)
+        doors = self._doors
+        caller = doors.caller(route, headers, scope) or await doors.token_caller(headers)
         doors.admit(caller, route, scope)
         raw_query = scope["query_string"]
         query = _query(raw_query, route) if raw_query else _NO_QUERY

@@ -4,13 +4,15 @@ Which role each endpoint needs is in the services' tables of routes.
 Next: web/app.py
 """
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from storelog.errors import Forbidden
+from storelog.errors import Forbidden, Unauthenticated
 from storelog.setting_types import ROLES
 from storelog.web.http import Caller
 from storelog.web.keyring import Keyring
+from storelog.web.tickets import NO_KEY, read
 
 if TYPE_CHECKING:
     from storelog.web.tokens import Tokens
@@ -26,6 +28,19 @@ class Authenticator:
     def __init__(self, keyring: Keyring, tokens: "Tokens | None") -> None:
         self._keyring = keyring
         self._tokens = tokens
+
+    def ticket_caller(self, text: str, *, may_have_ended: bool) -> Caller:
+        """Return in whose name a ticket was issued. Raises Unauthenticated, Unavailable.
+
+        `may_have_ended`: it was good when the request came; does its key hold still?
+        """
+        ticket = read(text)
+        if ticket is None or not (may_have_ended or time.time() * 1_000 < ticket.ends_at_ms):
+            raise Unauthenticated("The ticket is none, or older than a minute: ask for a new one.")
+        if self._keyring.is_empty and self._tokens is None and ticket.is_of(NO_KEY):
+            return ANYBODY
+        key = self._keyring.of_ticket(ticket)
+        return Caller(key.name, key.role)
 
     def caller(self, headers: Mapping[str, str]) -> Caller | None:
         """Return who sent the request, or None where `token_caller` must be asked.

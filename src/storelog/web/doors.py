@@ -16,10 +16,13 @@ from storelog.web.cors import Cors
 from storelog.web.http import Caller, Response, Route
 from storelog.web.keyring import Keyring
 from storelog.web.rate_limits import Counted, RateLimits, headers_of, refuse
+from storelog.web.tickets import of_query
 
 # Where in a request's scope the headers are that its answer carries, whatever it is.
 EXTRA = "storelog.headers"
 _COUNTED = "storelog.counted"
+# The ticket that a request shows in place of a key.
+_TICKET = "storelog.ticket"
 RECHECK_SECONDS = 1.0
 Scope = MutableMapping[str, Any]
 
@@ -53,20 +56,32 @@ class Doors:
             self._count(scope, self._rates.of_address(client_of(scope.get("client"))))
         return None
 
-    def caller(self, role: str, headers: Mapping[str, str]) -> Caller | None:
+    def caller(self, route: Route, headers: Mapping[str, str], scope: Scope) -> Caller | None:
         """Return who asks, or None where `token_caller` must be asked. Raises Unauthenticated."""
-        return PUBLIC if role == "public" else self._auth.caller(headers)
+        if route.role == "public":
+            return PUBLIC
+        if route.takes_tickets and "authorization" not in headers:
+            scope[_TICKET] = of_query(scope["query_string"])
+        return self._caller(headers, scope, may_have_ended=False)
+
+    def _caller(
+        self, headers: Mapping[str, str], scope: Scope, *, may_have_ended: bool
+    ) -> Caller | None:
+        ticket = scope.get(_TICKET)
+        if ticket is None:
+            return self._auth.caller(headers)
+        return self._auth.ticket_caller(ticket, may_have_ended=may_have_ended)
 
     async def token_caller(self, headers: Mapping[str, str]) -> Caller:
         """Return who was given the request's token. Raises Unauthenticated, Unavailable."""
         return await self._auth.token_caller(headers)
 
-    async def until_refused(self, headers: Mapping[str, str]) -> None:
+    async def until_refused(self, headers: Mapping[str, str], scope: Scope) -> None:
         """Wait until who was let in would no longer be: an answer without an end asks this."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
             try:
-                if self._auth.caller(headers) is None:
+                if self._caller(headers, scope, may_have_ended=True) is None:
                     await self._auth.token_caller(headers)
             except Unauthenticated:
                 return

@@ -77,6 +77,7 @@ class Route:
     """One row of a service's table: every endpoint with the least role that may call it.
 
     `path` has ids in braces; every one is a positive 64-bit integer, or the path is not found.
+    With `takes_tickets` a caller may show a ticket as the parameter `ticket` in place of a key.
     """
 
     method: str
@@ -84,6 +85,7 @@ class Route:
     role: str
     handler: Handler
     operation: Operation
+    takes_tickets: bool = False
 
     @property
     def is_probe(self) -> bool:

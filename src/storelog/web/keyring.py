@@ -18,6 +18,7 @@ import structlog
 from storelog.api_keys import KeySet
 from storelog.errors import StorelogError, Unauthenticated, Unavailable
 from storelog.setting_types import ApiKey
+from storelog.web.tickets import Ticket
 
 POLL_SECONDS = 0.5
 STOP_TRIES = 6
@@ -48,6 +49,14 @@ class Keyring:
         if found.expires_at is not None and found.expires_at <= time.time():
             raise Unauthenticated("The key has expired.")
         return found
+
+    def of_ticket(self, ticket: Ticket) -> ApiKey:
+        """Return the key that was given the ticket. Raises Unauthenticated, Unavailable."""
+        for key in self._by_start.values():
+            has_expired = key.expires_at is not None and key.expires_at <= time.time()
+            if key.name == ticket.key_name and not has_expired and ticket.is_of(key):
+                return key
+        raise self.refusal()
 
     def refusal(self) -> StorelogError:
         """Return what to say to somebody whose key is not here, or who sent none."""
