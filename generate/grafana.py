@@ -105,6 +105,7 @@ ROWS: dict[str, list[Panel]] = {
             {
                 "{{part}}": _mean("storelog_batch_part_seconds", " by (part)"),
                 "conflicts a second": f"sum (rate(storelog_batch_conflicts_total{_RATE}))",
+                "stamped again": f"sum (rate(storelog_batch_stamps_refused_total{_RATE}))",
                 "divided a second": f"sum (rate(storelog_batch_divisions_total{_RATE}))",
                 "failed alone: {{command}}": (
                     f"sum by (command) (rate(storelog_commands_failed_alone_total{_RATE}))"

@@ -84,8 +84,12 @@ def envelope_from_row(row: Sequence[Any]) -> Envelope:
 
 def utc_now() -> datetime:
     """Return the present, cut off to milliseconds, as the contract shows times."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return cut_off(datetime.now(UTC))
+
+
+def cut_off(at: datetime) -> datetime:
+    """Return a time cut off to milliseconds."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 @lru_cache(maxsize=1_024)
@@ -144,19 +148,32 @@ def chain_hash(previous: bytes, event: Envelope, payload_hash: bytes) -> bytes:
     Texts are length-prefixed, so that no two events have the same bytes; an absent text is told
     from an empty one. The payload takes part by its own SHA-256 only.
     """
+    recorded_at = pack_time(event.recorded_at)
+    return link(previous, hashed_parts(event, payload_hash), recorded_at)
+
+
+def hashed_parts(event: Envelope, payload_hash: bytes) -> tuple[bytes, bytes]:
+    """Return what is hashed before and after `recorded_at`: it is known before the event is."""
     numbers = _NUMBERS.pack(
         event.position,
         event.aggregate_id,
         event.version,
         event.schema_version,
         _microseconds(event.occurred_at),
-        _microseconds(event.recorded_at),
     )
     kind = _framed(event.aggregate_type, event.event_type)
     origin = _framed(event.correlation_id, event.causation_id, event.caller, event.traceparent)
-    return hashlib.sha256(
-        b"".join((previous, numbers, event.event_id.bytes, kind, origin, payload_hash))
-    ).digest()
+    return numbers, b"".join((event.event_id.bytes, kind, origin, payload_hash))
+
+
+def link(previous: bytes, parts: tuple[bytes, bytes], recorded_at: bytes) -> bytes:
+    """Return the hash of an event from its parts and its packed time; see `chain_hash`."""
+    return hashlib.sha256(b"".join((previous, parts[0], recorded_at, parts[1]))).digest()
+
+
+def pack_time(at: datetime) -> bytes:
+    """Return a time as it is hashed."""
+    return _RECORDED_AT.pack(_microseconds(at))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -177,7 +194,7 @@ def to_moment(number: int) -> datetime:
     return _EPOCH + min(max(number, _LOWEST), _HIGHEST) * _MILLISECOND
 
 
-_NUMBERS = struct.Struct(">QQIIqq")
+_NUMBERS, _RECORDED_AT = struct.Struct(">QQIIq"), struct.Struct(">q")
 
 
 @lru_cache(maxsize=1_024)

@@ -8,7 +8,6 @@ import asyncpg
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.envelope import utc_now
 from storelog.errors import CannotRun, StorelogError, reason
 from storelog.query_service.reads import Reads
 from storelog.query_service.view import Place
@@ -72,14 +71,15 @@ async def _compare(postgres_url: str, place: Place) -> Lag:
     try:
         row = await connection.fetchrow(
             "SELECT h.position AS written, c.position AS relayed,"
-            " (SELECT recorded_at FROM events WHERE position = $1 + 1) AS oldest"
+            " (SELECT extract(epoch FROM clock_timestamp() - occurred_at)::float8"
+            "  FROM events WHERE position = $1 + 1) AS seconds"
             " FROM log_head h, relay_cursor c",
             place.position,
         )
     finally:
         connection.terminate()
     behind = max(0, row["written"] - place.position)
-    seconds = (utc_now() - row["oldest"]).total_seconds() if behind and row["oldest"] else 0.0
+    seconds = (row["seconds"] or 0.0) if behind else 0.0
     return Lag(
         row["written"],
         row["relayed"],

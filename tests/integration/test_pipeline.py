@@ -222,7 +222,7 @@ def test_a_paused_writer_loses_the_head_and_others_go_on(settings: Settings) -> 
         async def hold_the_head() -> None:
             paused = await store.connect(settings.postgres_url or "")
             await paused.execute("BEGIN")
-            await store.read_head(paused, lock=True)
+            await paused.execute("SELECT FROM log_head FOR UPDATE")
             began = time.monotonic()
             reply = await asyncio.to_thread(system.new_customer)
             assert reply["customerId"]

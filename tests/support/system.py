@@ -28,6 +28,7 @@ from storelog.read_side import POINTER_ID, POINTERS, database_name, read_pointer
 from support.http import Client, Reply
 
 READY_SECONDS = 60.0
+WRONG_CLOCK = Path(__file__).parent / "wrong_clock.py"
 PROJECTED_SECONDS = 60.0
 CAKE_STAND = {"name": "Cake stand", "price": "12.75", "stock": 10}
 ANN = {"name": "Ann Miller", "email": "ann@example.com", "phoneNumber": None}
@@ -67,7 +68,10 @@ class System:
         environment: Mapping[str, str] | None = None,
         key: str | None = None,
         python: str = sys.executable,
+        clock_seconds: float = 0.0,
     ) -> None:
+        """`clock_seconds`: how far the processes' wall clock is ahead of this machine's."""
+        self._clock_seconds = clock_seconds
         self._python = python
         self._ports = {name: free_port() for name in PROCESSES}
         urls = {name: f"http://127.0.0.1:{port}" for name, port in self._ports.items()}
@@ -110,8 +114,14 @@ class System:
         }
         return {**os.environ, **named, "STORELOG_DATA_DIR": str(self._home), **self._extra}
 
+    @property
+    def _program(self) -> list[str]:
+        if self._clock_seconds:
+            return [self._python, str(WRONG_CLOCK), str(self._clock_seconds)]
+        return [self._python, "-m", "storelog"]
+
     def start(self, name: str) -> None:
-        argv = [self._python, "-m", "storelog", name, "--port", str(self._ports[name])]
+        argv = [*self._program, name, "--port", str(self._ports[name])]
         with (self._home / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 argv,
@@ -166,7 +176,7 @@ class System:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command of the command line against this system."""
         return subprocess.run(
-            [sys.executable, "-m", "storelog", *argv],
+            [*self._program, *argv],
             env={**self.environment, **(environment or {})},
             cwd=self._home,
             capture_output=True,

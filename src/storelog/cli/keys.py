@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
 from storelog.config import Settings
-from storelog.envelope import format_time, parse_day_or_time, to_moment, utc_now
+from storelog.envelope import cut_off, format_time, parse_day_or_time, to_moment
 from storelog.errors import BadUse, CannotRun, reason
 from storelog.setting_types import ROLES
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 _SPAN = re.compile(r"([1-9]\d{0,4})([hd])")
 _FIRST = """
 This is the first key. Within 2 s it closes both services, and the metrics of all four processes,
@@ -39,11 +40,18 @@ def create(
 
     if not _NAME.fullmatch(name) or role not in ROLES:
         raise BadUse(f"a name has letters, digits, . _ -, at most 64; a role is {', '.join(ROLES)}")
-    ends = None if expires is None else parse_expiry(expires, utc_now())
+    if expires is not None:
+        parse_expiry(expires, _BEFORE_ALL)
     settings = settings_of(data_dir, "postgres_url").settings
     if any(key.name == name for key in settings.api_keys):
         raise BadUse(f"STORELOG_API_KEYS has a key of the name {name}")
-    key, is_first = _run(settings, lambda it: api_keys.create(it, name, role, ends))
+
+    async def make(connection: Any) -> tuple[str, bool, datetime | None]:
+        now = await _now(connection)
+        ends = None if expires is None else parse_expiry(expires, now)
+        return *await api_keys.create(connection, name, role, ends), ends
+
+    key, is_first, ends = _run(settings, make)
     if as_json:
         ends_at = None if ends is None else format_time(ends)
         facts = {"name": name, "role": role, "expires_at": ends_at, "key": key}
@@ -62,9 +70,11 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Print every key there ever was, never its text. Example: storelog keys list"""
     from storelog import api_keys
 
-    now = utc_now()
-    found = _run(settings_of(data_dir, "postgres_url").settings, api_keys.issued)
-    rows = [key.facts(now) for key in found]
+    async def read(connection: Any) -> list[dict[str, Any]]:
+        now = await _now(connection)
+        return [key.facts(now) for key in await api_keys.issued(connection)]
+
+    rows = _run(settings_of(data_dir, "postgres_url").settings, read)
     if as_json:
         print_json({"keys": rows})
         return
@@ -105,6 +115,11 @@ def parse_expiry(raw: str, now: datetime) -> datetime:
     if at <= now:
         raise BadUse(f"--expires: {raw!r} is in the past")
     return at
+
+
+async def _now(connection: Any) -> datetime:
+    """Return PostgreSQL's time, by which keys expire."""
+    return cut_off(await connection.fetchval("SELECT clock_timestamp()"))
 
 
 def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:

@@ -55,11 +55,18 @@ class CommandService:
 
     async def measure(self) -> None:
         """Read for a scrape what only PostgreSQL knows."""
-        await measures.measure(self._scrapes)
+        await measures.measure(self._scrapes, self.pipeline.clock)
 
     async def ready(self) -> dict[str, Any]:
-        """Return the log's position. Raises Unavailable when PostgreSQL does not answer."""
-        return {"position": (await self._head.read(store.read_head)).position}
+        """Return the log's position, and what is wrong with the clocks.
+
+        Raises Unavailable when PostgreSQL does not answer.
+        """
+        clock = self.pipeline.clock
+        head = await self._head.read(lambda connection: store.look(connection, clock))
+        ahead = clock.seconds_ahead(head.recorded_at)
+        log_facts = {"logAheadSeconds": round(ahead, 3)} if ahead else {}
+        return {"position": head.position, **clock.facts(), **log_facts}
 
     async def key_set(self) -> KeySet:
         """Return the API keys that hold. Raises Unavailable when PostgreSQL does not answer."""
@@ -82,7 +89,7 @@ def run(settings: Settings, host: str, port: int, query_url: str | None) -> None
         service.ready,
         schemas=SCHEMAS,
         measure=service.measure,
-        keyring=Keyring(settings.api_keys, service.key_set),
+        keyring=Keyring(settings.api_keys, service.key_set, service.pipeline.clock.seconds),
         on_startup=service.start,
         on_shutdown=service.stop,
     )

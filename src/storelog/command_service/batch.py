@@ -2,6 +2,7 @@
 
 A refused command touches nothing; the ones beside it do not notice. Pure but for making event
 ids: nothing here waits, so a batch can be decided again from the start when the head has moved.
+When it was recorded, and so its hashes, are said last, just before it is sent.
 Next: command_service/store.py
 """
 
@@ -15,13 +16,13 @@ from uuid import UUID
 from asyncpg.pgproto.pgproto import UUID as FastUUID
 
 from storelog.command_service.decisions import NewIds, decide
-from storelog.command_service.state import Head, State
+from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Idempotency, Submission
 from storelog.domain.customer import Customer, CustomerCreated
 from storelog.domain.order import Order, OrderCreated, OrderDeleted
 from storelog.domain.product import Product, ProductCreated
 from storelog.domain.value import value
-from storelog.envelope import Envelope, chain_hash
+from storelog.envelope import Envelope, hashed_parts, link, pack_time
 from storelog.errors import InvalidFields, Refusal
 from storelog.event_codec import Event, aggregate_of, encode_json, payload_of
 from storelog.upcasters import CURRENT_VERSION
@@ -47,6 +48,8 @@ class Writes:
     head: Head
     events: list[Envelope] = field(default_factory=list)
     payload_hashes: list[bytes] = field(default_factory=list)
+    hashed_parts: list[tuple[bytes, bytes]] = field(default_factory=list)
+    occurred_at: datetime = BEFORE_ALL
     new_customers: dict[int, Customer] = field(default_factory=dict)
     customers: dict[int, Customer] = field(default_factory=dict)
     new_products: dict[int, Product] = field(default_factory=dict)
@@ -54,6 +57,22 @@ class Writes:
     new_orders: list[Order] = field(default_factory=list)
     deleted_orders: list[int] = field(default_factory=list)
     answers: dict[Key, tuple[Remembered, datetime | None]] = field(default_factory=dict)
+
+    def stamp(self, at: datetime) -> None:
+        """Say that the batch is recorded at a time, and chain its events on: last, and again.
+
+        Never before the event at the base; what seems to have occurred later occurred then.
+        """
+        at = max(at, self.base.recorded_at)
+        recorded_at, previous = pack_time(at), self.base.hash
+        for number, event in enumerate(self.events):
+            if event.occurred_at > at:
+                event.occurred_at = at
+                self.hashed_parts[number] = hashed_parts(event, self.payload_hashes[number])
+            event.recorded_at = at
+            event.hash = previous = link(previous, self.hashed_parts[number], recorded_at)
+        self.head.hash = previous
+        self.head.recorded_at = at if self.events else self.base.recorded_at
 
 
 class Batch:
@@ -66,20 +85,21 @@ class Batch:
         self,
         state: State,
         ids: NewIds,
-        now: datetime,
         keep_keys: timedelta,
     ) -> None:
         self._state = state
         self._ids = ids
         self.remembered: dict[Key, Remembered] = {}
-        self._now = now
+        self._now = BEFORE_ALL
         self._keep_keys = keep_keys
-        recorded_at = max(now, state.head.recorded_at)
-        head = Head(state.head.position, state.head.hash, recorded_at)
-        self.writes = Writes(state.head, head)
+        self.writes = Writes(state.head, Head(state.head.position))
 
-    def answer(self, submission: Submission) -> Response:
-        """Decide one command and return its answer, which holds once the batch is committed."""
+    def answer(self, submission: Submission, now: datetime) -> Response:
+        """Decide one command and return its answer, which holds once the batch is committed.
+
+        `now`: not before the command has come.
+        """
+        self._now = now
         if submission.key is not None:
             earlier = self._earlier(submission.key)
             if earlier is not None and submission.idempotency is not None:
@@ -121,9 +141,10 @@ class Batch:
         payload_hash = sha256(payload).digest()
         aggregate_type, aggregate_id, version = aggregate_of(event)
         event_type = type(event).__name__
-        previous = self.writes.head
+        writes = self.writes
+        writes.head.position += 1
         envelope = Envelope(
-            previous.position + 1,
+            writes.head.position,
             b"",
             new_event_id(),
             aggregate_type,
@@ -133,16 +154,16 @@ class Batch:
             CURRENT_VERSION[event_type],
             payload,
             self._now,
-            previous.recorded_at,
+            self._now,
             submission.correlation_id,
             None,
             submission.caller or None,
             submission.traceparent,
         )
-        envelope.hash = chain_hash(previous.hash, envelope, payload_hash)
-        self.writes.head = Head(envelope.position, envelope.hash, previous.recorded_at)
-        self.writes.events.append(envelope)
-        self.writes.payload_hashes.append(payload_hash)
+        writes.events.append(envelope)
+        writes.payload_hashes.append(payload_hash)
+        writes.hashed_parts.append(hashed_parts(envelope, payload_hash))
+        writes.occurred_at = max(writes.occurred_at, self._now)
         self._write_row(event)
         return payload
 

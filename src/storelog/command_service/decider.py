@@ -21,7 +21,7 @@ from storelog.command_service.submission import Submission
 from storelog.domain.customer import CreateCustomer
 from storelog.domain.order import PlaceOrder
 from storelog.domain.product import CreateProduct
-from storelog.envelope import utc_now
+from storelog.web.clock import PostgresClock
 from storelog.web.http import Response
 
 MIN_IDS, MAX_IDS = 16, 4_096
@@ -32,6 +32,7 @@ class Decider:
 
     def __init__(self, keep_keys: timedelta) -> None:
         self._keep_keys = keep_keys
+        self.clock = PostgresClock()
         self._state: State | None = None
         self._ids: dict[str, deque[int]] = {
             kind: deque() for kind in ("customer", "product", "order", "item")
@@ -67,7 +68,7 @@ class Decider:
         """Return an empty batch on the state in memory, or on the log's head of now."""
         if self._state is None:
             self._state = State(await store.read_head(connection))
-        return Batch(self._state, self._next, utc_now(), self._keep_keys)
+        return Batch(self._state, self._next, self._keep_keys)
 
     async def decide(
         self,
@@ -83,6 +84,7 @@ class Decider:
         state, self._state = self._state, None
         assert state is not None
         with measures.LOAD.timing():
+            await self.clock.keep_current(connection)
             keys = [s.key for s in submissions if s.key is not None]
             if keys:
                 batch.remembered.update(await state_reader.read_answers(connection, keys))
@@ -90,7 +92,8 @@ class Decider:
             await state_reader.load_for(connection, state, [s.command for s in submissions])
             await self._reserve_ids(connection, submissions)
         with measures.DECIDE.timing():
-            answers = [batch.answer(submission) for submission in submissions]
+            now = self.clock.now()
+            answers = [batch.answer(submission, now) for submission in submissions]
         self._state = state
         return answers
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
+from datetime import datetime
 
 import asyncpg
 import structlog
@@ -21,6 +22,7 @@ from storelog.command_service.decider import Decider
 from storelog.command_service.failures import BatchFailed
 from storelog.command_service.submission import Submission
 from storelog.domain.value import value
+from storelog.envelope import cut_off
 from storelog.errors import OutcomeUnknown, Unavailable
 from storelog.sequences import raise_behind
 from storelog.web.http import Response
@@ -58,6 +60,7 @@ class Landing:
         self._url = postgres_url
         self._deadline = deadline_seconds
         self._decider = decider
+        self._clock = decider.clock
         self._alone = alone
         self._connection: asyncpg.Connection | None = None
         self._contended_until = 0.0
@@ -92,7 +95,7 @@ class Landing:
         if first is not None and connection is not None and not connection.is_closed():
             in_doubt.append(first)
             try:
-                await self._append(connection, in_doubt)
+                await self._append_first(connection, in_doubt)
                 return first.answers
             except store.Conflicted:
                 self._contended_until = time.monotonic() + CONTENDED_SECONDS
@@ -162,7 +165,7 @@ class Landing:
         connection = await self._connected()
         if self._needs_new_ids:
             await self._renew_ids(connection)
-        async with store.head_locked(connection) as head:
+        async with store.head_locked(connection) as held:
             # Under the lock, and every try: a message that was lost on its way can still
             # arrive, but not between this look and the next try.
             for lost in in_doubt:
@@ -171,11 +174,11 @@ class Landing:
                     return lost.answers
             if seconds is not None:
                 await store.limit_statements(connection, seconds)
-            self._decider.go_on_at(head)
+            self._decider.go_on_at(held.head)
             batch = await self._decider.open(connection)
             answers = await self._decider.decide(connection, batch, submissions, {})
             in_doubt.append(Try(batch.writes, answers))
-            await self._append(connection, in_doubt)
+            await self._append(connection, in_doubt, held)
         self._decider.go_on_from(batch)
         return answers
 
@@ -187,12 +190,43 @@ class Landing:
         self._decider.drop_ids()
         self._needs_new_ids = False
 
-    async def _append(self, connection: asyncpg.Connection, in_doubt: list[Try]) -> None:
-        """Write the newest try; one that met a moved head, or failed, is in no doubt."""
-        writes = in_doubt[-1].writes
+    async def _append_first(self, connection: asyncpg.Connection, in_doubt: list[Try]) -> None:
+        """Write what was decided ahead; if it comes too late, with the time under the head's lock.
+
+        So it is never too late twice, however large it is and however long others hold the head.
+        """
+        first = in_doubt[-1]
+        try:
+            await self._append(connection, in_doubt)
+        except store.StampRefused:
+            async with store.head_locked(connection) as held:
+                if held.head != first.writes.base:
+                    raise store.Conflicted from None
+                in_doubt.append(first)
+                await self._append(connection, in_doubt, held, cut_off(held.since))
+
+    async def _append(
+        self,
+        connection: asyncpg.Connection,
+        in_doubt: list[Try],
+        held: store.HeldHead | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Stamp and write the newest try; one that was refused, or failed, is in no doubt.
+
+        `held`: the head, where this connection holds it; `at`: the time of the batch, else now.
+        """
+        writes, began = in_doubt[-1].writes, time.monotonic()
+        at = at or max(self._clock.stamp(), writes.occurred_at)
+        writes.stamp(max(at, held.settled_at) if held else at)
         try:
             with measures.APPEND.timing():
-                await store.append(connection, writes)
+                await store.append(connection, writes, held)
+        except store.StampRefused as refused:
+            measures.STAMPS_REFUSED.add()
+            self._clock.take(refused.clock, began, time.monotonic(), is_alone=True)
+            in_doubt.pop()
+            raise
         except store.Conflicted:
             measures.CONFLICTS.add()
             in_doubt.pop()
@@ -202,6 +236,7 @@ class Landing:
                 in_doubt.pop()
             raise
         measures.BATCH_EVENTS.observe(len(writes.events))
+        self._clock.seconds_ahead(writes.head.recorded_at)
 
     def _freshen(self, error: Exception) -> None:
         """Drop the connection if what the driver keeps for it may be the cause of the error."""

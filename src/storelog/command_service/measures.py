@@ -10,6 +10,7 @@ from storelog.command_service import store
 from storelog.command_service.reader import Reader
 from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
+from storelog.web.clock import PostgresClock
 from storelog.web.http import Response
 from storelog.web.metrics import SIZES, Counter, counter, gauge, histogram
 from storelog.web.request_metrics import SERVER_ERRORS as SERVER_ERRORS
@@ -42,6 +43,14 @@ FAILED_ALONE = counter(
     "Commands that failed by themselves and got 500 `internal-error`; the log has each.",
     ("command",),
 )
+STAMPS_REFUSED = counter(
+    "storelog_batch_stamps_refused_total",
+    "Batches stamped again because they came late, or PostgreSQL's clock was set.",
+).of()
+LOG_AHEAD = gauge(
+    "storelog_log_ahead_seconds",
+    "How far the time of the log's last event is ahead of PostgreSQL's clock; 0: it is not.",
+).of()
 QUEUE_LENGTH = gauge("storelog_command_queue_length", "Commands that wait for their batch.").of()
 QUEUE_WAIT = histogram(
     "storelog_command_queue_wait_seconds", "Seconds that a batch's oldest command had waited."
@@ -87,9 +96,13 @@ def who(submissions: list[Submission]) -> dict[str, Any]:
     return {"commands": len(submissions), "correlation_ids": ids}
 
 
-async def measure(reader: Reader) -> None:
-    """Read the log's head for a scrape; without PostgreSQL it is not known."""
+async def measure(reader: Reader, clock: PostgresClock) -> None:
+    """Read the log's head and the clock for a scrape; without PostgreSQL they are not known."""
     try:
-        LOG_POSITION.set((await reader.read(store.read_head)).position)
+        head = await reader.read(lambda connection: store.look(connection, clock))
     except Unavailable:
         LOG_POSITION.clear()
+        LOG_AHEAD.clear()
+        return
+    LOG_POSITION.set(head.position)
+    LOG_AHEAD.set(clock.seconds_ahead(head.recorded_at))

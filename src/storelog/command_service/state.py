@@ -11,20 +11,23 @@ from datetime import UTC, datetime
 from storelog.domain.customer import Customer
 from storelog.domain.order import Order
 from storelog.domain.product import Product
-from storelog.domain.value import value
 from storelog.envelope import GENESIS_HASH
 
 MAX_KEPT = 50_000
-_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
-@value
+@dataclass(slots=True)
 class Head:
-    """The newest event of the log: its position, its hash, and when it was recorded."""
+    """The newest event of the log: its position, its hash, and when it was recorded.
+
+    Of a batch that was not sent yet only the position is known; the rest is filled in when it is
+    sent. The batch after it goes on from the same object.
+    """
 
     position: int = 0
     hash: bytes = GENESIS_HASH
-    recorded_at: datetime = _BEFORE_ALL
+    recorded_at: datetime = BEFORE_ALL
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ Next: relay/relay.py
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -15,11 +16,13 @@ from storelog.command_service.batch import (
     Writes,
     headers_to_json,
 )
-from storelog.command_service.state import Head
+from storelog.command_service.state import BEFORE_ALL, Head
 from storelog.domain.customer import Customer
 from storelog.domain.product import Product
+from storelog.domain.value import value
 from storelog.envelope import Envelope
 from storelog.sequences import ID_KEYS
+from storelog.web.clock import PostgresClock
 
 SESSION_SETTINGS = {
     "application_name": "storelog command-service",
@@ -45,7 +48,7 @@ AWAY = (
     # What the driver says when the connection ends between two of its messages.
     asyncpg.InternalClientError,
 )
-_HEAD_MOVED = "SL001"
+_HEAD_MOVED, _NOT_NOW = "SL001", "SL002"
 _KEYS = "idempotency_keys_pkey"
 
 
@@ -61,14 +64,28 @@ async def limit_statements(connection: asyncpg.Connection, seconds: float) -> No
     await connection.execute(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
 
 
-async def read_head(connection: asyncpg.Connection, *, lock: bool = False) -> Head:
-    """Return the log's head; with `lock`, hold it until the transaction ends."""
-    tail = " FOR UPDATE" if lock else ""
-    row = await connection.fetchrow(
-        f"SELECT position, hash, nullif(recorded_at, '-infinity') AS at FROM log_head{tail}"
-    )
-    head = Head(row["position"], row["hash"])
-    return head if row["at"] is None else Head(head.position, head.hash, row["at"])
+_HEAD = "SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at FROM log_head"
+# In one query with the lock, the time would be read before it.
+_HOLD_HEAD = """WITH head AS MATERIALIZED (
+        SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at,
+            nullif(settled_at, '-infinity') AS settled_at
+        FROM log_head FOR UPDATE
+    ) SELECT *, clock_timestamp() AS held_since FROM head"""
+
+
+async def read_head(connection: asyncpg.Connection) -> Head:
+    """Return the log's head."""
+    return _head(await connection.fetchrow(_HEAD))
+
+
+def _head(row: asyncpg.Record) -> Head:
+    return Head(row["position"], row["hash"], row["recorded_at"] or BEFORE_ALL)
+
+
+async def look(connection: asyncpg.Connection, clock: PostgresClock) -> Head:
+    """Return the log's head, and see that the clock is known."""
+    await clock.keep_current(connection)
+    return await read_head(connection)
 
 
 class Conflicted(Exception):
@@ -79,18 +96,38 @@ class IdsTaken(Exception):
     """A new id is in its table already; nothing of this batch was written."""
 
 
+class StampRefused(Conflicted):
+    """The time of a batch was not PostgreSQL's, which is `clock` (seconds since 1970)."""
+
+    def __init__(self, clock: float) -> None:
+        super().__init__()
+        self.clock = clock
+
+
+@value
+class HeldHead:
+    """The log's head while it is locked: since when, and up to when the log is settled."""
+
+    head: Head
+    since: datetime
+    settled_at: datetime
+
+
 @asynccontextmanager
-async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[Head]:
+async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[HeldHead]:
     """Hold the log's head, and give it: who else wants to write waits for the transaction's end."""
     try:
         async with connection.transaction():
-            yield await read_head(connection, lock=True)
+            row = await connection.fetchrow(_HOLD_HEAD)
+            yield HeldHead(_head(row), row["held_since"], row["settled_at"] or BEFORE_ALL)
     except (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError) as error:
         raise Conflicted from error
 
 
-async def append(connection: asyncpg.Connection, writes: Writes) -> None:
-    """Write a whole batch in one call.
+async def append(
+    connection: asyncpg.Connection, writes: Writes, held: HeldHead | None = None
+) -> None:
+    """Write a whole batch in one call. `held`: the head, where the connection holds it already.
 
     Raises Conflicted, IdsTaken and other PostgresErrors, and then nothing was written.
     """
@@ -101,7 +138,9 @@ async def append(connection: asyncpg.Connection, writes: Writes) -> None:
         return
     try:
         await connection.execute(
-            "SELECT append_batch($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)", *_arguments(writes)
+            "SELECT append_batch($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)",
+            *_arguments(writes),
+            held.since if held else None,
         )
     except (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError) as error:
         raise Conflicted from error
@@ -115,6 +154,8 @@ async def append(connection: asyncpg.Connection, writes: Writes) -> None:
     except asyncpg.PostgresError as error:
         if error.sqlstate == _HEAD_MOVED:
             raise Conflicted from error
+        if error.sqlstate == _NOT_NOW:
+            raise StampRefused(float(error.detail)) from error
         raise
 
 

@@ -4,6 +4,7 @@ Next: cli/doctor.py
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,6 +27,7 @@ from storelog.read_side import database_name
 from storelog.relay.topics import too_small
 from storelog.sequences import find_behind
 from storelog.setting_types import mask_url
+from storelog.web.clock import WRONG_SECONDS
 
 SECONDS = 5.0
 LATE_SECONDS = 30.0
@@ -34,6 +36,9 @@ SLOW = (
     " batches get smaller by themselves (docs/runbook.md)"
 )
 OLDEST_POSTGRES, OLDEST_MONGODB = 14, 6
+_LOG_AHEAD = """SELECT coalesce(
+    extract(epoch FROM nullif(recorded_at, '-infinity') - clock_timestamp()), 0)::float8
+    FROM log_head"""
 
 
 def check_servers(
@@ -96,7 +101,22 @@ def check_postgres(settings: Settings, known_version: str = "") -> Finding:
     if row["behind"]:
         found = f"{found}: {row['behind'][0].sequence} is behind its table's largest id"
         return problem("PostgreSQL", found, "run `storelog migrate`, which raises it")
+    wrong = _wrong_clocks(row)
+    if wrong:
+        advice = "keep the clocks right (NTP); all times in the log are PostgreSQL's"
+        finding = warning("PostgreSQL", f"{found}, migrated; {'; '.join(wrong)}", advice)
+        return replace(finding, version=release)
     return replace(ok("PostgreSQL", f"{found}, migrated"), version=release)
+
+
+def _wrong_clocks(row: dict[str, Any]) -> list[str]:
+    wrong = []
+    if abs(row["clock_ahead"]) > WRONG_SECONDS:
+        how = "ahead of" if row["clock_ahead"] > 0 else "behind"
+        wrong.append(f"this machine's clock is {abs(row['clock_ahead']):.1f} s {how} PostgreSQL's")
+    if row["log_ahead"] > WRONG_SECONDS:
+        wrong.append(f"the log's last event is {row['log_ahead']:.1f} s ahead of that clock")
+    return wrong
 
 
 async def _ask_postgres(url: str) -> dict[str, Any]:
@@ -107,7 +127,8 @@ async def _ask_postgres(url: str) -> dict[str, Any]:
             " current_setting('server_version_num')::integer AS number,"
             " pg_is_in_recovery() AS is_replica,"
             " current_setting('server_encoding') AS encoding,"
-            " to_regclass('schema_migrations') IS NOT NULL AS is_migrated"
+            " to_regclass('schema_migrations') IS NOT NULL AS is_migrated,"
+            " to_regclass('log_head') IS NOT NULL AS has_log"
         )
         applied, behind = [], []
         if row["is_migrated"]:
@@ -115,7 +136,12 @@ async def _ask_postgres(url: str) -> dict[str, Any]:
         names = {entry["name"] for entry in applied}
         if names.issuperset(migrations.names()):
             behind = await find_behind(connection)
-        return {**row, "applied": names, "behind": behind}
+        before = time.time()
+        at = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+        # PostgreSQL read its clock at some moment of the round trip.
+        facts = {"clock_ahead": max(0.0, before - at) or min(0.0, time.time() - at)}
+        facts["log_ahead"] = await connection.fetchval(_LOG_AHEAD) if row["has_log"] else 0.0
+        return {**row, **facts, "applied": names, "behind": behind}
     finally:
         connection.terminate()
 

@@ -15,7 +15,7 @@ from pymongo.database import Database
 
 from storelog import tracing
 from storelog.errors import HistoryMismatch, PoisonRecord
-from storelog.projector import dead_letters
+from storelog.projector import dead_letters, measures
 from storelog.projector.batch import Batch
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.folding import Folding, Share
@@ -106,6 +106,7 @@ class Lane:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._keep_foreign(message, str(error))
             return
+        measures.saw(mark)
         self._history.check(mark.position, mark.hash, self._ahead)
         self._history.check_mark(message, mark.position, self._ahead)
         # Lanes only grow: one that names fewer is of a relay before.

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from storelog import tracing
-from storelog.envelope import parse_time, utc_now
-from storelog.projector.record import Record, header_of
+from storelog.envelope import parse_time
+from storelog.projector.record import Record, Watermark, header_of
+from storelog.web.clock import LogClock, LogTimes
 from storelog.web.metrics import SIZES, counter, gauge, histogram
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ LAG_SECONDS = gauge(
     "Age of the oldest announced position that the lane has not reached; 0: none.",
     ("lane",),
 )
+# The log's times may be ahead of the clock; how long ago one was, they tell all the same.
+TIMES, CLOCK = LogTimes(), LogClock()
 _MONGODB = {"db.system.name": "mongodb"}
 _BY_LANE = (POSITION, SAFE_POSITION, DEAD_LETTERS, WAITING, LAG_EVENTS, LAG_SECONDS)
 
@@ -79,12 +82,20 @@ def traceparent_of(record: Record) -> str | None:
     return text if tracing.is_traceparent(text) else None
 
 
+def saw(mark: Watermark) -> None:
+    """Take in the times of a watermark: the log's, and of PostgreSQL's clock."""
+    if mark.recordedAt is not None:
+        TIMES.saw(parse_time(mark.recordedAt))
+    if mark.readAt is not None:
+        TIMES.saw(parse_time(mark.readAt))
+        CLOCK.saw(parse_time(mark.readAt))
+
+
 def measure(lanes: "Iterable[Lane]", *, is_ready: bool) -> None:
     """Show the lanes that this process owns now, and no others."""
     READY.set(is_ready)
     for family in _BY_LANE:
         family.forget()
-    now = utc_now()
     for lane in lanes:
         name, checkpoint, behind = str(lane.number), lane.checkpoint, lane.behind
         POSITION.of(name).set(checkpoint.position)
@@ -94,6 +105,5 @@ def measure(lanes: "Iterable[Lane]", *, is_ready: bool) -> None:
         LAG_EVENTS.of(name).set(0 if behind is None else behind.newest - checkpoint.safe)
         seconds = 0.0
         if behind is not None and behind.oldest_recorded_at is not None:
-            recorded_at = parse_time(behind.oldest_recorded_at)
-            seconds = max(0.0, (now - recorded_at).total_seconds())
+            seconds = TIMES.age(parse_time(behind.oldest_recorded_at))
         LAG_SECONDS.of(name).set(seconds)

@@ -59,6 +59,7 @@ class Projector:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        measures.CLOCK.compare()
         self._home = connect(settings, ANSWER_SECONDS)
         self._pointer: Pointer | None = None
         self._watermarks = watermark_topic(settings)
@@ -81,7 +82,8 @@ class Projector:
         if trouble is not None:
             raise Unavailable(trouble)
         lanes = self._lanes or ()
-        return {"lanes": {str(lane.number): lane.checkpoint.position for lane in lanes}}
+        positions = {str(lane.number): lane.checkpoint.position for lane in lanes}
+        return {"lanes": positions, **measures.CLOCK.facts()}
 
     async def measure(self) -> None:
         """Show how far the lanes are, for a scrape."""

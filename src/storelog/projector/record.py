@@ -44,7 +44,7 @@ class Record:
 class Watermark(msgspec.Struct):
     """Where everything up to `position` ends; `lanes`: the last position of it in each lane.
 
-    `readAt`: when the relay looked for more and found nothing.
+    `readAt`: when, by PostgreSQL's clock, the log ended there; None where that is not known.
     """
 
     position: int

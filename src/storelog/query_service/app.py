@@ -17,12 +17,13 @@ def run(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     check_host(settings, host)
     reads = Reads(settings)
+    reads.clock.compare()
     keys = KeyReader(settings)
 
     async def ready() -> dict[str, Any]:
         async with answering():
             view = await reads.view()
-            return {"position": view.place.position}
+            return {"position": view.place.position, **reads.clock.facts()}
 
     async def close() -> None:
         await keys.close()
@@ -35,7 +36,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         ready,
         schemas=SCHEMAS,
         measure=lambda: measures.measure(reads),
-        keyring=Keyring(settings.api_keys, keys.read),
+        keyring=Keyring(settings.api_keys, keys.read, reads.clock.seconds),
         on_shutdown=close,
     )
     serve(app, settings, host, port)

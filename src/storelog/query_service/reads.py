@@ -20,6 +20,7 @@ from storelog.errors import Unavailable
 from storelog.query_service.positions import Condition, Positions
 from storelog.query_service.view import Document, View, place_of
 from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
+from storelog.web.clock import LogClock
 
 SELECT_SECONDS = 0.8
 CONNECT_SECONDS = 5.0
@@ -48,6 +49,7 @@ class Reads:
         self._look_at = 0.0
         self._reading: asyncio.Task[View] | None = None
         self.positions = Positions(self.view)
+        self.clock = LogClock()
 
     def _open(self, name: str) -> AsyncDatabase[Document]:
         return self._client.get_database(
@@ -90,7 +92,10 @@ class Reads:
         with pymongo.timeout(POSITION_SECONDS):
             database = await self.resolve()
             found = await database["checkpoints"].find({}).to_list()
-        return View(database, place_of(found))
+        place = place_of(found)
+        if place.clock is not None:
+            self.clock.saw(place.clock)
+        return View(database, place)
 
 
 @asynccontextmanager

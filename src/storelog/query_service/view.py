@@ -14,8 +14,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.envelope import milliseconds, parse_time
 from storelog.read_side import IDS_AT_ONCE, NUMBERED
 
-# How long a command may take from its decision to where it can be read.
-COMMIT_MS = 1_000
+# How much older than the lock on the log's head under which it is written a batch's time may be.
+MAX_STAMP_AGE_MS = 500
 Document = dict[str, Any]
 Fields = Mapping[str, int]
 
@@ -35,7 +35,8 @@ class Place:
 
     `leaves`: each lane with the number of the ledger's leaf that it is filling. `trails`: where
     the lanes' moments are. `settled_ms`: all that was recorded up to this time is here. `is_late`:
-    the bounds that moments name may be too narrow.
+    the bounds that moments name may be too narrow. `clock`: a time of PostgreSQL's clock, not long
+    ago.
     """
 
     position: int = 0
@@ -48,6 +49,7 @@ class Place:
     trails: tuple[Trail, ...] = ()
     settled_ms: int | None = None
     is_late: bool = False
+    clock: datetime | None = None
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what every answer says of its freshness."""
@@ -77,20 +79,21 @@ def place_of(checkpoints: list[Document]) -> Place:
         ),
         min((_settled_ms(lane) for lane in checkpoints), default=None) if is_whole else None,
         any(lane["isLate"] for lane in checkpoints),
+        max((parse_time(at) for lane in checkpoints if (at := lane["readAt"])), default=None),
     )
 
 
 def _settled_ms(lane: Document) -> int:
     """Return up to which time the lane has all that was recorded.
 
-    Up to before its last safe event; or to a second before the relay found nothing more, since a
-    command may be recorded a moment before it can be read.
+    Up to before its last safe event, since none is recorded before the one before it; or to half a
+    second before the relay found, with the log's head locked, that nothing came after.
     """
     settled = -(2**62)
     if lane["safeRecordedAt"] is not None:
         settled = milliseconds(parse_time(lane["safeRecordedAt"])) - 1
     if lane["readAt"] is not None:
-        settled = max(settled, milliseconds(parse_time(lane["readAt"])) - COMMIT_MS)
+        settled = max(settled, milliseconds(parse_time(lane["readAt"])) - MAX_STAMP_AGE_MS - 1)
     return settled
 
 

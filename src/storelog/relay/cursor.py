@@ -7,6 +7,7 @@ Next: relay/relay.py
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
@@ -138,6 +139,21 @@ def _without_gap(position: int, events: list[Envelope]) -> list[Envelope]:
     if events and events[-1].position != position + len(events):
         raise HistoryMismatch(f"the log has a gap after position {position}: run `storelog verify`")
     return events
+
+
+async def is_behind(connection: asyncpg.Connection, position: int) -> bool:
+    """Tell whether the log goes on after a position."""
+    return bool(await connection.fetchval("SELECT position > $1 FROM log_head", position))
+
+
+async def log_ended_at(connection: asyncpg.Connection, position: int) -> datetime | None:
+    """Return PostgreSQL's time at which the log ended with a position and nobody was writing.
+
+    None where it goes on or is being written to. Nothing that comes later is recorded more than
+    half a second before that time.
+    """
+    at: datetime | None = await connection.fetchval("SELECT log_ended_at($1)", position)
+    return at
 
 
 async def hash_at(connection: asyncpg.Connection, position: int) -> bytes | None:

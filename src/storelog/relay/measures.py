@@ -5,7 +5,6 @@ Next: relay/relay.py
 
 import asyncpg
 
-from storelog.envelope import utc_now
 from storelog.web.metrics import SIZES, counter, gauge, histogram
 
 EVENTS = counter("storelog_relay_events_total", "Events that Kafka has acknowledged.").of()
@@ -26,7 +25,8 @@ LAG_SECONDS = gauge(
 ).of()
 ACTIVE.set(0)
 _BEHIND = """SELECT c.position AS relayed, h.position - c.position AS events,
-    (SELECT recorded_at FROM events WHERE position = c.position + 1) AS oldest
+    (SELECT extract(epoch FROM clock_timestamp() - occurred_at)::float8
+     FROM events WHERE position = c.position + 1) AS seconds
     FROM log_head h, relay_cursor c"""
 
 
@@ -46,5 +46,4 @@ async def measure(postgres_url: str) -> None:
         return
     POSITION.set(row["relayed"])
     LAG_EVENTS.set(row["events"])
-    oldest = row["oldest"]
-    LAG_SECONDS.set(0.0 if oldest is None else max(0.0, (utc_now() - oldest).total_seconds()))
+    LAG_SECONDS.set(max(0.0, row["seconds"] or 0.0))

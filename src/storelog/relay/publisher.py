@@ -100,7 +100,7 @@ class Publisher:
     ) -> None:
         """Send a watermark to every lane: where in it everything up to `position` ends.
 
-        `read_at`: when the log was read and had nothing beyond it, if it was. Does not wait:
+        `read_at`: PostgreSQL's time at which the log ended there, if it did. Does not wait:
         whether it has arrived is found out by the next `publish` or `settle`. Raises Unavailable.
         """
         mark = {

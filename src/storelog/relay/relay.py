@@ -15,13 +15,14 @@ import asyncpg
 import structlog
 
 from storelog.config import Settings
-from storelog.envelope import Envelope, utc_now
+from storelog.envelope import Envelope
 from storelog.errors import CannotRun, Unavailable
 from storelog.relay import cursor as cursors
 from storelog.relay import kafka_watch, measures
 from storelog.relay.cursor import AWAY, Cursor, Reading
 from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
+from storelog.web.clock import PostgresClock
 
 BATCH_EVENTS = 4_000
 # From how many events in one reading of the log on, the next comes so many seconds later.
@@ -41,6 +42,7 @@ class Relay:
             raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
         self._settings = settings
         self._url = settings.postgres_url
+        self.clock = PostgresClock()
         self._cursor: Cursor | None = None
         self._has_led = False
         self._check_at = 0.0
@@ -51,7 +53,7 @@ class Relay:
             raise Unavailable(
                 "This relay is not active: it starts, stands by, or a server is away."
             )
-        return {"position": self._cursor.position}
+        return {"position": self._cursor.position, **self.clock.facts()}
 
     async def measure(self) -> None:
         """Read how far behind the relay is, for a scrape."""
@@ -77,6 +79,7 @@ class Relay:
         connection = await cursors.connect(self._url)
         publisher = Publisher(self._settings)
         try:
+            await self.clock.keep_current(connection)
             if not await cursors.lead(connection):
                 await asyncio.sleep(IDLE_SECONDS)
                 return
@@ -109,14 +112,14 @@ class Relay:
         if cursor.position:
             newest = (await cursors.read_after(connection, cursor.position - 1, 1))[0]
         _log.info("relay is active", position=cursor.position, epoch=cursor.epoch)
-        read_at: datetime | None = None
         while True:
             woken.clear()
             if not await cursors.is_mine(connection, cursor.epoch):
                 raise Unavailable("another relay has taken over, or the lanes are about to change")
+            await self.clock.keep_current(connection)
+            read_at = await _ended_at(connection, cursor.position)
             publisher.announce(newest, cursor.position, cursor.lanes, read_at)
             await publisher.settle()
-            read_at = utc_now()
             reading = await cursors.read_some(connection, cursor.position, BATCH_EVENTS)
             while reading.events:
                 pace_until = time.monotonic() + _pace(len(reading.events))
@@ -131,7 +134,6 @@ class Relay:
                 reading = following
                 if not reading.events:
                     await asyncio.sleep(max(0.0, pace_until - time.monotonic()))
-                    read_at = utc_now()
                     reading = await cursors.read_some(connection, cursor.position, BATCH_EVENTS)
             if time.monotonic() >= self._check_at:
                 await self._check_kafka(connection)
@@ -140,6 +142,13 @@ class Relay:
                     await woken.wait()
             except TimeoutError:
                 continue
+
+
+async def _ended_at(connection: asyncpg.Connection, position: int) -> datetime | None:
+    """Return when the log ended with a position, None where it goes on: then nothing is locked."""
+    if await cursors.is_behind(connection, position):
+        return None
+    return await cursors.log_ended_at(connection, position)
 
 
 def _pace(events: int) -> float:

@@ -28,11 +28,20 @@ Read = Callable[[], Awaitable[KeySet]]
 
 
 class Keyring:
-    """Finds keys. `read` gives the set beside the settings' keys, where there is one."""
+    """Finds keys. `read` gives the set beside the settings' keys, where there is one.
 
-    def __init__(self, keys: Sequence[ApiKey], read: Read | None = None) -> None:
+    `now`: the time by which they expire, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[ApiKey],
+        read: Read | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._settings_keys = tuple(keys)
         self._read = read
+        self._now = now
         self._is_known = read is None
         self._task: asyncio.Task[None] | None = None
         self._by_start: dict[str, ApiKey] = {}
@@ -46,7 +55,7 @@ class Keyring:
         found = self._by_start.get(digest[:16], _NOBODY)
         if not compare_digest(found.sha256, digest) or found is _NOBODY:
             raise self.refusal()
-        if found.expires_at is not None and found.expires_at <= time.time():
+        if found.expires_at is not None and found.expires_at <= self._now():
             raise Unauthenticated("The key has expired.")
         return found
 
