@@ -85,6 +85,7 @@ def test_a_refusal_is_a_typed_problem_and_is_not_repeated(
         assert raised.current_version == 9
 
 
+@pytest.mark.alone
 def test_patience_ends_with_the_last_problem_or_with_no_answer() -> None:
     script = Script(*(problem(503, "overloaded", "0") for _ in range(50)))
     with pytest.raises(Problem) as caught:
