@@ -39,6 +39,7 @@ def _setting(
 
 
 _RATE = r"[1-9]\d{0,8}/([1-9]\d{0,3} ?)?(second|minute|hour|day)"
+_ALLOWED_HOST = r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?"
 _BOOTSTRAP = r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*"
 
 
@@ -124,6 +125,11 @@ class Settings:
         "THEIRS=OURS,... beside our own roles' names", types.list_of(types.role_of_theirs), ()
     )
     allow_anonymous: bool = _setting("listen beyond loopback without any key", types.flag, False)
+    allowed_hosts: tuple[str, ...] = _setting(
+        "hosts that are served without any key, beside loopback and those of the services' URLs",
+        types.list_of(types.matching(_ALLOWED_HOST, "HOST,HOST,... without ports, or *")),
+        (),
+    )
     currency: str = _setting(
         "the shop's currency",
         types.matching(r"[A-Z]{3}", "three capital letters (ISO 4217)"),

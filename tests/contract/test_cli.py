@@ -11,6 +11,7 @@ from typing import IO
 
 import pytest
 
+from storelog.local.servers import PROCESSES
 from support.system import System, wait_for
 
 
@@ -75,6 +76,24 @@ def test_a_service_without_an_openid_provider_loads_no_http_client() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("command", [*PROCESSES, "up"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_no_process_starts_for_everyone_without_a_setting_that_names_its_hosts(
+    command: str, host: str
+) -> None:
+    urls = {
+        "STORELOG_POSTGRES_URL": "postgresql://x@127.0.0.1:1/x",
+        "STORELOG_MONGODB_URI": "mongodb://127.0.0.1:1/x",
+        "STORELOG_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "STORELOG_ALLOW_ANONYMOUS": "true",
+    }
+    listen = [] if command == "up" else ["--host", host, "--port", "1"]
+    done = run(command, *listen, **urls)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "STORELOG_ALLOWED_HOSTS" in done.stderr
+    assert "STORELOG_ALLOW_ANONYMOUS" in done.stderr
 
 
 def test_config_shows_values_with_their_sources_and_masks_secrets() -> None:

@@ -57,10 +57,13 @@ def test_paths_and_ids_that_are_none_are_404(service: Client, path: str) -> None
     ("fields", "status"),
     [
         ([], 400),
-        (["Host: a", "Host: b"], 400),
-        (["Host: a", "Authorization: Bearer a", "Authorization: Bearer b"], 400),
-        (["Host: a", "X-Correlation-Id: a", "x-correlation-id: b"], 400),
-        (["Host: a", 'If-None-Match: "a"', 'If-None-Match: "b"', "X-Own: 1", "X-Own: 2"], 200),
+        (["Host: localhost", "Host: 127.0.0.1"], 400),
+        (["Host: localhost", "Authorization: Bearer a", "Authorization: Bearer b"], 400),
+        (["Host: localhost", "X-Correlation-Id: a", "x-correlation-id: b"], 400),
+        (
+            ["Host: localhost", 'If-None-Match: "a"', 'If-None-Match: "b"', "X-Own: 1", "X-Own: 2"],
+            200,
+        ),
     ],
 )
 def test_a_field_that_two_readers_could_read_differently_is_400(
@@ -76,8 +79,8 @@ def test_lists_that_come_in_two_fields_are_one_list(service: Client) -> None:
     tag = service.get("/").etag
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as raw:
-        head = f'GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: {tag}\r\nIf-None-Match: "x"\r\n\r\n'
-        raw.sendall(head.encode())
+        tags = f'If-None-Match: {tag}\r\nIf-None-Match: "x"\r\n'
+        raw.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{tags}\r\n".encode())
         assert raw.recv(65_536).startswith(b"HTTP/1.1 304 ")
 
 

@@ -44,7 +44,7 @@ def test_a_thousand_readers_get_every_change_while_others_are_served(open_system
 
     async def read(target: int, connected: list[int]) -> list[int]:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        writer.write(b"GET /live?topics=customers HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /live?topics=customers HTTP/1.1\r\nHost: localhost\r\n\r\n")
         got: list[int] = []
         is_first = True
         while not got or got[-1] < target:
@@ -100,7 +100,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_holds_nobody_up(open_system:
         with socket.socket() as dead:
             dead.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             dead.connect((address.hostname, address.port))
-            dead.sendall(b"GET /live?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+            dead.sendall(b"GET /live?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             with LiveReader(system.queries.url, "/live?after=0") as reader:
                 wait_for(lambda: reader.last_id is not None and reader.last_id >= shop.position,
                          "the reader beside it", 180)  # fmt: skip

@@ -36,7 +36,7 @@ WORDS = [
 ]  # fmt: skip
 _COMMANDS = ["/customers", "/products", "/orders", "/products/1/stock-adjustments"]
 _GOOD = '{"name": "Ann", "email": "a@b", "phoneNumber": null}'
-_START = b"POST /customers HTTP/1.1\r\nHost: shop\r\n"
+_START = b"POST /customers HTTP/1.1\r\nHost: localhost\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 
 
@@ -93,7 +93,7 @@ def _noise(r: random.Random, most: int) -> bytes:
 def request(method: str, path: str, fields: bytes = b"", body: bytes = b"") -> bytes:
     """Return a request that is whole; `fields` are header lines."""
     length = b"Content-Length: %d\r\n" % len(body) if body or method in ("POST", "PUT") else b""
-    head = f"{method} {path} HTTP/1.1\r\nHost: shop\r\n".encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n".encode()
     return head + fields + length + b"\r\n" + body
 
 
@@ -118,7 +118,7 @@ def _request_line(r: random.Random) -> Attack:
             b"PROPFIND " + path + b" HTTP/1.1", b"PUT " + path + b" HTTP/1.0",
         ]
     )  # fmt: skip
-    ending = r.choice([b"\r\n\r\n", b"\n\n", b"\r\nHost: shop\r\n\r\n", b"\r\r", b""])
+    ending = r.choice([b"\r\n\r\n", b"\n\n", b"\r\nHost: localhost\r\n\r\n", b"\r\r", b""])
     return _of(line + ending, end="half" if not ending else r.choice(["wait", "half"]))
 
 
@@ -159,13 +159,14 @@ def _lengths(r: random.Random) -> Attack:
     )  # fmt: skip
     body = r.choice([b"5\r\nhello\r\n0\r\n\r\n", b"hello", b"0\r\n\r\nGET /evil HTTP/1.1\r\n\r\n"])
     return _of(
-        b"POST /customers HTTP/1.1\r\nHost: shop\r\n" + said + _JSON + b"\r\n" + body, end="half"
+        b"POST /customers HTTP/1.1\r\nHost: localhost\r\n" + said + _JSON + b"\r\n" + body,
+        end="half",
     )
 
 
 def _chunks(r: random.Random) -> Attack:
     head = (
-        b"POST /customers HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n"
+        b"POST /customers HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         + _JSON
         + b"\r\n"
     )
@@ -184,7 +185,7 @@ def _chunks(r: random.Random) -> Attack:
 
 def _offers(r: random.Random) -> Attack:
     """A body that is a request, behind an offer to upgrade, in pieces that end anywhere."""
-    inner = b"DELETE /customers/1 HTTP/1.1\r\nHost: shop\r\n\r\n"
+    inner = b"DELETE /customers/1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     token = r.choice([b"h2c", b"websocket", b"h2c, websocket", b"TLS/1.0", _noise(r, 9)])
     fields = (
         b"Connection: Upgrade\r\nUpgrade: " + token.translate(None, b"\r\n\0") + b"\r\n" + _JSON

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_GET = b"GET /health/live HTTP/1.1\r\nHost: shop\r\n"
-_POST = b"POST /customers HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+_GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+_POST = b"POST /customers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 # What begins each kind of slowness, and what then comes once a second.
 SLOW = {
     "head": (_GET + b"X-Slow: ", b"a"),
@@ -90,7 +90,7 @@ class Unread:
     def __init__(self, url: str, path: str, times: int) -> None:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port), timeout=10)
-        asked = f"GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode()
+        asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         self._socket.sendall(asked * times)
 
     def read_what_there_is(self) -> int:

@@ -54,6 +54,8 @@ def test_compose_runs_the_four_processes_and_what_they_need() -> None:
         assert services["migrate"]["depends_on"][name]["condition"] == "service_healthy"
     published = [port for service in services.values() for port in service.get("ports", [])]
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
+    hosts = services["query-service"]["environment"]["STORELOG_ALLOWED_HOSTS"]
+    assert set(hosts.split(",")) == set(PROCESSES)
 
 
 def test_the_settings_of_the_containers_are_settings() -> None:

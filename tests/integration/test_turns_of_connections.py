@@ -82,7 +82,9 @@ def test_a_request_that_was_put_off_is_answered_whole() -> None:
         held, bodies = Held(), list[bytes]()
         async with served(held, bodies) as (reader, writer):
             for number in range(2):
-                writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
+                writer.write(
+                    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n"
+                )
                 writer.write(b"%d" % number * 300_000)
                 while len(bodies) == number:
                     if not held:
@@ -106,7 +108,7 @@ def test_who_has_gone_when_the_turn_comes_is_passed_over() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
         held, bodies = Held(), list[bytes]()
         async with served(held, bodies) as (_, writer):
-            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await held.came.wait()
             held[0].cut_off()
             held.come()
@@ -120,7 +122,7 @@ def test_what_was_put_off_is_answered_before_the_service_stops() -> None:
     async def stops() -> None:
         held, bodies = Held(), list[bytes]()
         async with served(held, bodies) as (reader, writer):
-            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await held.came.wait()
             held[0].shutdown()
             assert (await reader.read()).startswith(b"HTTP/1.1 204 ")

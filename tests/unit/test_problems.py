@@ -57,5 +57,5 @@ def test_what_is_not_in_the_tree_shows_nothing_of_itself() -> None:
 
 def test_every_slug_has_a_page_that_says_what_to_do() -> None:
     assert problem_pages.ABOUT.keys() == problems.TITLES.keys()
-    allowed = set(problems.STATUS.values()) | {405, 408, 413, 415, 429, 431, 500}
+    allowed = set(problems.STATUS.values()) | {405, 408, 413, 415, 421, 429, 431, 500}
     assert {status for status, _ in problem_pages.ABOUT.values()} == allowed

@@ -49,9 +49,11 @@ def up(
         return
     from storelog.config import load
     from storelog.local.supervisor import Supervisor
+    from storelog.web.hosts import check_allowed_hosts
 
     began = time.monotonic()
     settings = load(data_dir=data_dir, use_running=False).settings
+    check_allowed_hosts(settings)
 
     def ready(complete: Settings) -> None:
         _say(f"Storelog is ready after {time.monotonic() - began:.1f} s\n")

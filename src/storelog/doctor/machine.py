@@ -61,6 +61,8 @@ def disk(path: Path) -> Finding:
 def _keys(loaded: Loaded) -> Finding:
     if loaded.settings.allow_anonymous and not loaded.settings.api_keys:
         advice = "set STORELOG_API_KEYS, or take STORELOG_ALLOW_ANONYMOUS back"
+        if not loaded.settings.allowed_hosts:
+            advice += "; no service starts before STORELOG_ALLOWED_HOSTS names its hosts"
         return warning("keys", "none in the settings: anybody may do everything", advice)
     number = len(loaded.settings.api_keys)
     return ok("keys", f"{number} in the settings" if number else "none: only this machine gets in")

@@ -119,6 +119,7 @@ class App:
     async def _answer(
         self, scope: Scope, headers: Mapping[str, str], correlation_id: str, receive: Receive
     ) -> Answer:
+        self._doors.check_host(scope["path"], headers)
         preflight = self._doors.preflight(scope, headers)
         if preflight is not None:
             return preflight

@@ -29,6 +29,11 @@ class Authenticator:
         self._keyring = keyring
         self._tokens = tokens
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether anybody may do everything."""
+        return self._keyring.is_empty and self._tokens is None
+
     def ticket_caller(self, text: str, *, may_have_ended: bool) -> Caller:
         """Return in whose name a ticket was issued. Raises Unauthenticated, Unavailable.
 
@@ -37,7 +42,7 @@ class Authenticator:
         ticket = read(text)
         if ticket is None or not (may_have_ended or time.time() * 1_000 < ticket.ends_at_ms):
             raise Unauthenticated("The ticket is none, or older than a minute: ask for a new one.")
-        if self._keyring.is_empty and self._tokens is None and ticket.is_of(NO_KEY):
+        if self.is_open and ticket.is_of(NO_KEY):
             return ANYBODY
         key = self._keyring.of_ticket(ticket)
         return Caller(key.name, key.role)
@@ -47,7 +52,7 @@ class Authenticator:
 
         Raises Unauthenticated, Unavailable.
         """
-        if self._keyring.is_empty and self._tokens is None:
+        if self.is_open:
             return ANYBODY
         scheme, _, text = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":

@@ -1,4 +1,4 @@
-"""What stands before every handler: origins, rate limits, keys, roles, in this order.
+"""What stands before every handler: hosts, origins, rate limits, keys, roles, in this order.
 
 Costs a request next to nothing where settings turn a door off.
 Next: web/auth.py
@@ -13,6 +13,7 @@ from storelog.errors import Unauthenticated, Unavailable
 from storelog.web.auth import PUBLIC, Authenticator, authorize
 from storelog.web.connections import client_of
 from storelog.web.cors import Cors
+from storelog.web.hosts import Hosts
 from storelog.web.http import Caller, Response, Route
 from storelog.web.keyring import Keyring
 from storelog.web.rate_limits import Counted, RateLimits, headers_of, refuse
@@ -38,9 +39,18 @@ class Doors:
 
             tokens = Tokens(settings)
         self._auth = Authenticator(keyring, tokens)
+        self._hosts = Hosts(settings)
         has_rates = settings.rate_limit_per_key or settings.rate_limit_per_address
         self._rates = RateLimits(settings) if has_rates else None
         self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
+
+    def check_host(self, path: str, headers: Mapping[str, str]) -> None:
+        """Raise ProtocolRefusal 421 for a host that is not served while anyone may do everything.
+
+        Probes come by the address of a machine or container.
+        """
+        if self._auth.is_open and not path.startswith("/health/"):
+            self._hosts.check(headers)
 
     def preflight(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         """Answer a browser's question whether it may ask; count the request of its address.

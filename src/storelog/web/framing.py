@@ -6,6 +6,7 @@ where the end of a request is not known for certain (RFC 9112, section 6.3).
 Next: web/turns.py
 """
 
+import re
 from typing import Any
 
 import httptools
@@ -70,6 +71,8 @@ class FramedProtocol(HttpToolsProtocol):
             version != "1.1" or len(codings) > 1 or codings[0].strip().lower() != b"chunked"
         ):
             self.reject(Malformed("The only Transfer-Encoding is chunked, in HTTP/1.1."))
+        if not self.url.startswith(b"/"):
+            self._take_host_of_target(version)
         super().on_headers_complete()
         # What is called a header after this is a trailer of the body: it is thrown away.
         self.headers = []
@@ -77,6 +80,21 @@ class FramedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             super().on_message_complete()
+
+    def _take_host_of_target(self, version: str) -> None:
+        """Put the host of a target such as http://shop/orders in the place of the Host field's.
+
+        RFC 9112, section 3.2.2. A field that is missing or came twice stays an error.
+        """
+        _, is_absolute, rest = self.url.partition(b"://")
+        given = sum(name == b"host" for name, _ in self.headers)
+        if is_absolute and (given == 1 or (given == 0 and version == "1.0")):
+            host = re.split(rb"[/?#]", rest, maxsplit=1)[0]
+            others = [field for field in self.headers if field[0] != b"host"]
+            self.headers[:] = [(b"host", host), *others]
+            # Without a path it is the root's.
+            path = rest.removeprefix(host)
+            self.url = path if path.startswith(b"/") else b"/" + path
 
     def _without_offer(self, method: bytes, version: str) -> bytes:
         lines = [b"%s %s HTTP/%s" % (method, self.url, version.encode())]

@@ -8,6 +8,7 @@ Next: web/doors.py
 from collections.abc import Iterable, Mapping, MutableMapping
 
 from storelog.errors import Malformed
+from storelog.web.hosts import host_of
 
 _ONCE = frozenset(
     (
@@ -44,8 +45,10 @@ def join_repeated(
 
 
 def check_head(headers: Mapping[str, str], repeated: list[str], http_version: str) -> None:
-    """Raise Malformed for a field that came twice, and for no Host (RFC 9112, 3.2)."""
+    """Raise Malformed for a field that came twice, and for no valid Host (RFC 9112, 3.2)."""
     if repeated:
         raise Malformed(f"The field {repeated[0]} came more than once.")
-    if http_version == "1.1" and "host" not in headers:
+    if "host" in headers:
+        host_of(headers)
+    elif http_version == "1.1":
         raise Malformed("A request has a Host field.")

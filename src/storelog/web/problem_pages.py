@@ -63,6 +63,11 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         "The command may have been done. Repeat it with the same `Idempotency-Key`: you get the "
         "first answer if it was, and it is done once if it was not.",
     ),
+    "misdirected-request": (
+        421,
+        "Nothing was done. Without keys a service serves only requests to hosts that it knows as "
+        "its own: use one of them, name the host in `STORELOG_ALLOWED_HOSTS`, or create a key.",
+    ),
     "too-many-requests": (429, "Repeat after `Retry-After`; this client has its limit."),
     "internal-error": (
         500,

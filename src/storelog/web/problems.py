@@ -45,6 +45,7 @@ TITLES = {
     "unavailable": "A server behind is away",
     "not-caught-up": "The read model does not hold that position yet",
     "outcome-unknown": "The outcome is not known",
+    "misdirected-request": "The request is meant for another host",
     "too-many-requests": "Too many requests in this time",
     "internal-error": "Something went wrong here",
 }

@@ -30,6 +30,8 @@ _EVERYWHERE = {400, 408, 422, 431, 503}
 def refusals(route: Route) -> dict[str, Any]:
     """Return every response of a route that is a problem, by status."""
     statuses = _EVERYWHERE | set(route.operation.refusals)
+    if not route.path.startswith("/health/"):
+        statuses |= {421}
     if route.role != "public":
         statuses |= {401, 403}
     if not route.is_probe:

@@ -6,7 +6,6 @@ Next: web/protocol.py
 
 import asyncio
 import gc
-import ipaddress
 import signal
 import socket
 from types import FrameType
@@ -18,6 +17,7 @@ from storelog import tracing
 from storelog.config import Settings
 from storelog.errors import BadSetting, CannotRun
 from storelog.web.connections import Connections
+from storelog.web.hosts import check_allowed_hosts, is_loopback
 from storelog.web.logs import set_up_logs
 from storelog.web.openapi import DOCS_POLICY
 from storelog.web.protocol import LimitedProtocol
@@ -50,16 +50,9 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def check_host(settings: Settings, host: str) -> None:
-    """Raise BadSetting where anybody on the network could do everything."""
+    """Raise BadSetting where anybody on the network, or a web page, could do everything."""
+    check_allowed_hosts(settings)
     if not (
         is_loopback(host) or settings.api_keys or settings.oidc_issuer or settings.allow_anonymous
     ):
