@@ -10,7 +10,7 @@ NEAR := tests/contract tests/integration
 FAR := tests/faults tests/fuzz tests/hostile tests/e2e
 USUAL := not retail and not pgadmin and not siege
 PYTEST := $(BIN)/python -m pytest --durations=20
-WORKERS := 2
+WORKERS := 3
 # With RETRY=1 the tests that failed, and nothing else that went wrong, have a second try.
 again = $(if $(RETRY),|| { [ $$? -eq 1 ] && $(PYTEST) -m "$(USUAL)" --last-failed --last-failed-no-failures none $(1); })
 # Tests of servers mostly wait: files run side by side. What asserts a time runs by itself (alone).

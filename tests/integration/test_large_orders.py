@@ -5,13 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
-import pytest
 
 from storelog.config import Settings
 from support.load import place_orders
 from support.system import System
-
-pytestmark = pytest.mark.alone
 
 ORDERS, LINES = 100, 2_000
 # The process itself takes about 70 MiB. It took 344 of these orders when a reading of the log had
