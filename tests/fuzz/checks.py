@@ -54,6 +54,9 @@ def what_the_schema_allows_is_accepted(ctx: Any, response: Any, case: Any) -> No
         return
     if response.status_code < 400 or _slug(response) in RULES:
         return
+    # What a ticket looks like is the services' own secret.
+    if response.status_code == 401 and "ticket" in (case.query or {}):
+        return
     # A read takes no notice of the method: HEAD, TRACE and so on are other phases' questions.
     if response.status_code == 405:
         return

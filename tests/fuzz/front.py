@@ -30,14 +30,12 @@ class Front:
         query_document = _renamed(queries.get("/openapi.json").json)
         self._command_paths = [path.split("/") for path in command_document["paths"]]
         paths = query_document["paths"]
+        self._query_paths = [path.split("/") for path in paths if _is_read(path)]
         for path, item in command_document["paths"].items():
             paths[path] = {**paths.get(path, {}), **item}
         # Two dozen pages that never change: one stands for all.
         for path in [path for path in paths if path.startswith("/problems/")][1:]:
             del paths[path]
-        self._query_paths = [
-            path.split("/") for path, item in paths.items() if "get" in item and _is_read(path)
-        ]
         parts = [command_document["components"], query_document["components"]]
         schemas = {**parts[0]["schemas"], **parts[1]["schemas"]}
         components = {**parts[0], "schemas": schemas}
