@@ -15,7 +15,7 @@ from support.up import Up, is_running, kill
 
 STATUS = {
     "data_dir", "command_url", "query_url", "postgres_url", "kafka_bootstrap_servers",
-    "mongodb_uri", "mongodb_database", "processes", "servers", "lag",
+    "mongodb_uri", "mongodb_database", "read_models", "processes", "servers", "lag",
 }  # fmt: skip
 
 
