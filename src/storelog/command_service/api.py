@@ -134,6 +134,7 @@ class CommandApi:
             request.traceparent,
             _idempotency(request),
             self._query_url,
+            request.client,
         )
         return await self._pipeline.submit(submission)
 

@@ -26,7 +26,7 @@ PARTS = 8
 ALIKE = 2
 # How long the statement of one part may take; one that is alone has what an ordinary batch has.
 PART_SECONDS, ALONE_SECONDS = 1.0, 3.0
-Land = Callable[[list[Submission], float], Awaitable[list[Response]]]
+Land = Callable[[list[Submission], float, float], Awaitable[list[Response]]]
 Part = Sequence[Waiting]
 _log = structlog.get_logger()
 
@@ -34,8 +34,8 @@ _log = structlog.get_logger()
 async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
     """Give each command of a batch that failed its response.
 
-    `land` writes some commands, with the seconds that a statement may take; raises BatchFailed or
-    Unavailable. After `give_up_at` (monotonic) what is left gets 503, and was not tried.
+    `land` writes some commands, with `give_up_at` and the seconds that a statement may take; raises
+    BatchFailed or Unavailable. What is left after `give_up_at` (monotonic) gets 503, not tried.
     """
     measures.DIVISIONS.add()
     left = deque(_split(batch))
@@ -49,7 +49,7 @@ async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
             return
         began_ns = time.time_ns()
         try:
-            answers = await land([waiting.submission for waiting in part], seconds)
+            answers = await land([waiting.submission for waiting in part], give_up_at, seconds)
         except BatchFailed as failure:
             reason = failures.server_reason(failure.cause)
             alike = 0 if reason is None else alike + 1

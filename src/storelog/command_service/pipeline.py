@@ -9,7 +9,6 @@ Next: command_service/taken.py
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -21,22 +20,23 @@ from storelog.command_service import failures, measures, store
 from storelog.command_service.decider import Decider
 from storelog.command_service.division import land_in_parts, settle
 from storelog.command_service.failures import BatchFailed
+from storelog.command_service.gathering import Gathering
 from storelog.command_service.in_flight import InFlight
 from storelog.command_service.landing import Landing, Try
 from storelog.command_service.pulse import Pulse
+from storelog.command_service.queue import CommandQueue
+from storelog.command_service.sizes import Size, Sizes
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import Taken, Waiting, fail
 from storelog.errors import OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 
-# Of the second in which what cannot be done is refused: how long a command waits to be taken, and
-# how long until it is decided. In between is time for a new connection to PostgreSQL.
+# Of the second in which what cannot be done is refused: until a command is taken, and decided. In
+# between is time for a new connection to PostgreSQL.
 TAKEN_WITHIN_SECONDS = 0.5
 DECIDED_WITHIN_SECONDS = 0.9
 # Of a command's deadline, how much it may wait at most where PostgreSQL responds, but to others.
 PATIENCE = 0.8
-GATHER_SECONDS = 0.004
-MIN_SPLIT_COMMANDS = 8
 SWEEP_SECONDS = 0.1
 _log = structlog.get_logger()
 
@@ -48,16 +48,14 @@ class Pipeline:
         self, postgres_url: str, *, max_queued: int, deadline_seconds: float, keep_keys: timedelta
     ) -> None:
         self._url = postgres_url
-        self._max_queued = max_queued
         self._deadline = deadline_seconds
-        self._queue: deque[Waiting] = deque()
+        self._queue = CommandQueue(max_queued)
+        self._order_sizes = Sizes(postgres_url)
         self._open = Taken()
         self._written: Taken | None = None
         self._writing: asyncio.Task[None] | None = None
-        self._writing_since: float | None = None
         self._pulse = Pulse(postgres_url)
-        self._sizes: deque[int] = deque([0], maxlen=2)
-        self._idle_since = 0.0
+        self._gathering = Gathering()
         self._changed = asyncio.Event()
         self._in_flight = InFlight()
         self._reader: asyncpg.Connection | None = None
@@ -78,29 +76,31 @@ class Pipeline:
         self._is_closing = True
         self._changed.set()
         await asyncio.wait(self._tasks[:1], timeout=self._deadline)
-        tasks = [*self._tasks, *([self._writing] if self._writing else [])]
+        tasks = self._tasks + ([self._writing] if self._writing else [])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._landing.disconnect()
         self._stop_reading()
         self._pulse.stop()
+        self._order_sizes.stop()
 
     async def submit(self, submission: Submission) -> Response:
         """Return the command's answer, once what it says is committed.
 
-        Raises Unavailable when the queue is full or PostgreSQL away, OutcomeUnknown when the
-        outcome cannot be learnt in time, Conflict `idempotency-in-progress`.
+        Raises Unavailable (the queue is full, PostgreSQL away), OutcomeUnknown (the outcome cannot
+        be learnt in time), Conflict `idempotency-in-progress`.
         """
+        size = await self._order_sizes.of(submission.command)
         if submission.key is None:
-            return await self._enqueue(submission)
-        return await self._in_flight.run(submission.key, lambda: self._enqueue(submission))
+            return await self._enqueue(submission, size)
+        return await self._in_flight.run(submission.key, lambda: self._enqueue(submission, size))
 
-    def _enqueue(self, submission: Submission) -> asyncio.Future[Response]:
-        if len(self._queue) >= self._max_queued or self._is_closing:
-            raise Unavailable("Too many commands are waiting.", slug="overloaded")
+    def _enqueue(self, submission: Submission, size: Size) -> asyncio.Future[Response]:
+        if self._is_closing:
+            raise Unavailable("The service stops.", slug="overloaded")
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._queue.append(Waiting(submission, answer, self._pulse.now(), time.monotonic()))
+        self._queue.put(Waiting(submission, answer, size, self._pulse.now(), time.monotonic()))
         self._changed.set()
         return answer
 
@@ -117,58 +117,46 @@ class Pipeline:
                 self._write()
 
     async def _is_worth_waiting(self) -> bool:
-        """Wait a moment for a batch that is small for this load; return whether more has come.
-
-        Clients that wait for their answers come back together. Without this they would all end up
-        in one batch, and nothing would be left to decide while it is written.
-        """
-        wanted = max(self._sizes) // 2
-        if len(self._open.waiting) >= wanted or self._is_closing:
+        if self._open.is_closed or self._is_closing:
             return False
-        left = self._idle_since + GATHER_SECONDS - time.monotonic()
-        if left <= 0:
-            return False
-        try:
-            async with asyncio.timeout(left):
-                await self._changed.wait()
-        except TimeoutError:
-            return bool(self._queue)
-        return True
+        return await self._gathering.is_worth_waiting(len(self._open.waiting), self._changed)
 
     def _may_take(self) -> bool:
-        if not self._queue or not self._open.has_room_for(self._queue[0]):
-            return False
-        if self._is_open_since(TAKEN_WITHIN_SECONDS):
+        if self._next() is None or self._is_open_since(TAKEN_WITHIN_SECONDS):
             return False
         # On what another service leaves, or on a state that is not known, nothing is decided ahead.
         is_ahead_in_vain = self._landing.is_contended or not self._decider.has_state
         return self._writing is None or not is_ahead_in_vain
 
     def _is_open_since(self, seconds: float) -> bool:
-        """Whether something in the open batch came longer ago than that."""
-        waiting = self._open.waiting
-        return bool(waiting) and waiting[0].queued_at < self._pulse.now() - seconds
+        return bool(self._open.waiting) and self._open.since < self._pulse.now() - seconds
+
+    def _next(self) -> Waiting | None:
+        """Return what the open batch takes next, None where it has no room for it."""
+        waiting = self._queue.first(with_large=not self._open.waiting)
+        return waiting if waiting is not None and self._open.has_room_for(waiting) else None
 
     async def _take(self) -> None:
         """Take what waits into the open batch, and decide it, unless others write as well."""
         async with self._decider.lock:
             # One that is late would leave no time for those that are taken with it.
             self._refuse_late()
-            if not self._may_take():
+            first = self._next() if self._may_take() else None
+            if first is None:
                 return
-            measures.QUEUE_WAIT.observe(time.monotonic() - self._queue[0].came_at)
-            taken: list[Waiting] = []
-            left = self._share()
-            while len(self._queue) > left and self._open.has_room_for(self._queue[0]):
-                taken.append(self._queue.popleft())
-                self._open.add(taken[-1])
+            now = time.monotonic()
+            measures.QUEUE_WAIT.observe(now - first.came_at)
+            if not self._open.waiting:
+                self._open.began = now
+                self._open.since = self._pulse.now() if first.size.is_large else first.queued_at
+            taken = self._pop(first)
             if self._landing.is_contended and self._open.batch is None:
                 self._write()
                 return
             try:
                 await self._decide(taken)
             except TimeoutError:
-                self._give_up(Unavailable("PostgreSQL did not answer in time."))
+                self._give_up(self._pulse.why_late())
             except Exception as error:  # noqa: BLE001  one bad command must not end the worker
                 reason = failures.server_reason(error)
                 if reason is not None:
@@ -177,16 +165,23 @@ class Pipeline:
                     self._decider.forget()
                     self._open.leave_undecided()
 
-    def _share(self) -> int:
-        """Return how many commands stay in the queue, so that the next batch is not left empty.
-
-        With nothing being written, half of many are taken: the others are decided meanwhile.
-        """
-        waiting = len(self._queue)
-        return 0 if self._writing or waiting < MIN_SPLIT_COMMANDS else waiting // 2
+    def _pop(self, first: Waiting) -> list[Waiting]:
+        """Take `first` and what there is room for beside it into the open batch."""
+        taken: list[Waiting] = []
+        # With nothing being written, half of many stay: they are decided meanwhile.
+        waiting, left = first, 0 if self._writing else self._queue.half
+        while waiting.size.is_large or self._queue.small > left:
+            self._queue.pop(waiting)
+            self._open.add(waiting)
+            taken.append(waiting)
+            following = self._next()
+            if following is None:
+                break
+            waiting = following
+        return taken
 
     async def _decide(self, taken: list[Waiting]) -> None:
-        decided_by = self._open.waiting[0].queued_at + DECIDED_WITHIN_SECONDS
+        decided_by = self._open.since + DECIDED_WITHIN_SECONDS
         async with asyncio.timeout(decided_by - self._pulse.now()):
             reader = await self._connect()
             batch = self._open.batch
@@ -194,7 +189,11 @@ class Pipeline:
                 batch = self._open.batch = await self._decider.open(reader)
             submissions = [waiting.submission for waiting in taken]
             written = self._written.remembered() if self._written and self._writing else {}
-            self._open.answers += await self._decider.decide(reader, batch, submissions, written)
+            with self._pulse.standing_still(self._open.is_large):
+                answers = await self._decider.decide(reader, batch, submissions, written)
+            self._open.answers += answers
+            self._open.count_bytes()
+            self._pulse.heard()
 
     async def _connect(self) -> asyncpg.Connection:
         """Have both connections, and return the one that reads.
@@ -213,6 +212,7 @@ class Pipeline:
 
     def _give_up(self, error: Unavailable) -> None:
         """Fail the open batch, of which nothing was sent, and whatever it was decided on."""
+        self._pulse.failed()
         self._decider.forget()
         self._stop_reading()
         failed, self._open = self._open.waiting, Taken()
@@ -230,8 +230,8 @@ class Pipeline:
         if taken.batch is not None:
             self._decider.go_on_from(taken.batch)
         self._written = taken
-        self._sizes.append(len(taken.waiting))
-        self._writing_since = time.monotonic()
+        self._gathering.begin(len(taken.waiting))
+        taken.written_at = time.monotonic()
         self._writing = asyncio.create_task(self._land(taken))
 
     async def _land(self, taken: Taken) -> None:
@@ -242,6 +242,7 @@ class Pipeline:
         except BatchFailed:
             await self._divide(taken)
         except Unavailable as error:
+            self._pulse.failed()
             measures.count_commands(submissions, None)
             fail(taken.waiting, error)
         except Exception:  # noqa: BLE001  must not end the worker
@@ -253,29 +254,29 @@ class Pipeline:
             async with self._alone():
                 self._decider.forget()
         else:
+            self._pulse.heard()
             settle(taken.waiting, answers, began_ns)
         finally:
-            self._writing, self._idle_since = None, time.monotonic()
-            self._writing_since = None
+            if taken.is_large:
+                pause = self._queue.pause_large(taken.began)
+                asyncio.get_running_loop().call_later(pause, self._changed.set)
+            self._gathering.end()
+            self._writing = None
             self._changed.set()
 
     async def _divide(self, taken: Taken) -> None:
         """Land the commands of a batch that failed in parts, so that only its culprits fail."""
         give_up_at = max(waiting.came_at for waiting in taken.waiting) + self._deadline
-
-        async def land(submissions: list[Submission], seconds: float) -> list[Response]:
-            return await self._landing.land_part(submissions, give_up_at, seconds)
-
         async with self._alone():
             self._decider.forget()
-            await land_in_parts(land, taken.waiting, give_up_at)
+            await land_in_parts(self._landing.land_part, taken.waiting, give_up_at)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         """Hold the decider; what was decided ahead goes back to the front of the queue."""
         async with self._decider.lock:
             if self._open.waiting:
-                self._queue.extendleft(reversed(self._open.waiting))
+                self._queue.put_back(self._open.waiting)
                 self._open = Taken()
                 self._decider.forget()
             yield
@@ -284,7 +285,7 @@ class Pipeline:
         """End waits that are over: 503 within a second of what was not sent, else not known."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self._pulse.tick(self._writing_since)
+            self._pulse.tick(self._written.written_at if self._written and self._writing else None)
             self._refuse_late()
             if self._is_open_since(DECIDED_WITHIN_SECONDS) and not self._decider.lock.locked():
                 self._give_up(Unavailable("Overloaded.", slug="overloaded"))
@@ -293,7 +294,7 @@ class Pipeline:
             fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))
 
     def _refuse_late(self) -> None:
-        late = self._pulse.now() - TAKEN_WITHIN_SECONDS
+        """Reject what waits for too long; a large one may wait while PostgreSQL responds."""
         too_old = time.monotonic() - PATIENCE * self._deadline
-        while self._queue and (self._queue[0].queued_at < late or self._queue[0].came_at < too_old):
-            fail([self._queue.popleft()], Unavailable("Overloaded.", slug="overloaded"))
+        late = self._pulse.now() - TAKEN_WITHIN_SECONDS
+        self._queue.expire(too_old, late, late if self._pulse.is_failing else float("-inf"))

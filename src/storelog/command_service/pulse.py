@@ -8,13 +8,17 @@ Next: command_service/store.py
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import asyncpg
 
 from storelog.command_service import store
+from storelog.errors import Unavailable
 
 # A batch that is being written for longer is slow; a response is news for so long.
 SLOW_SECONDS, FRESH_SECONDS = 0.15, 0.5
+HEARD_SECONDS = 0.8
 
 
 class Pulse:
@@ -25,12 +29,36 @@ class Pulse:
         self._excused = 0.0
         self._ticked_at = time.monotonic()
         self._answered_at = float("-inf")
+        self.is_failing = False
         self._connection: asyncpg.Connection | None = None
         self._check: asyncio.Task[None] | None = None
 
     def now(self) -> float:
         """Return the time in seconds, without the time that does not count."""
         return time.monotonic() - self._excused
+
+    def why_late(self) -> Unavailable:
+        """Return the true reason why a batch was not decided in time."""
+        if time.monotonic() - self._answered_at < HEARD_SECONDS:
+            return Unavailable("Too many commands are waiting.", slug="overloaded")
+        return Unavailable("PostgreSQL did not respond in time.")
+
+    def heard(self) -> None:
+        """Take note that PostgreSQL responds."""
+        self._answered_at = time.monotonic()
+        self.is_failing = False
+
+    def failed(self) -> None:
+        """Take note that it does not."""
+        self.is_failing = True
+
+    @contextmanager
+    def standing_still(self, is_large: bool) -> Iterator[None]:
+        """Let the clock stand still while a large command has the service for itself."""
+        began = time.monotonic()
+        yield
+        if is_large:
+            self._excused += time.monotonic() - began
 
     def tick(self, writing_since: float | None) -> None:
         """Take note of the time; `writing_since` (monotonic): of the batch being written."""
@@ -63,6 +91,7 @@ class Pulse:
             if self._connection is not None:
                 self._connection.terminate()
                 self._connection = None
+            self.failed()
         else:
-            self._answered_at = time.monotonic()
+            self.heard()
         self._check = None

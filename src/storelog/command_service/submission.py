@@ -23,6 +23,7 @@ class Idempotency:
 class Submission:
     """One command on its way. Ids that the database gives are 0 in `command`.
 
+    `client` is the address that it came from.
     `query_url` is where the Query Service can be reached, "" where only its clients know.
     """
 
@@ -33,6 +34,12 @@ class Submission:
     traceparent: str | None = None
     idempotency: Idempotency | None = None
     query_url: str = ""
+    client: str = ""
+
+    @property
+    def party(self) -> str:
+        """Who shares the service fairly with others: the key, else the address."""
+        return self.caller or self.client
 
     @property
     def key(self) -> tuple[str, str] | None:

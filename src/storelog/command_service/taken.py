@@ -8,51 +8,81 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from storelog.command_service.batch import Batch, Key, Remembered
-from storelog.command_service.submission import Command, Submission
-from storelog.domain.order import PlaceOrder
+from storelog.command_service.sizes import Size
+from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
 from storelog.web.http import Response
 
 MAX_BATCH_COMMANDS = 256
-MAX_BATCH_LINES = 4_000
+MAX_BATCH_LINES = 2_000
+MAX_BATCH_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """One command, the future of its answer, and when it came.
+    """One command, the future of its answer, how large it is, and when it came.
 
     `queued_at` is of the pulse's clock, `came_at` of the monotonic one; both in seconds.
     """
 
     submission: Submission
     answer: asyncio.Future[Response]
+    size: Size
     queued_at: float
     came_at: float
 
 
 @dataclass(slots=True)
 class Taken:
-    """Commands that share a batch, with their answers where they are decided already."""
+    """Commands that share a batch, with their answers where they are decided already.
+
+    `since` is when the first of them came, of a large one when it was taken (the pulse's clock);
+    `began`, when it was taken, and `written_at`, when its writing began (monotonic).
+    """
 
     waiting: list[Waiting] = field(default_factory=list)
     lines: int = 0
+    bytes: int = 0
+    since: float = 0.0
+    began: float = 0.0
+    written_at: float = 0.0
+    counted: int = 0
+    counted_events: int = 0
     batch: Batch | None = None
     answers: list[Response] = field(default_factory=list)
     is_closed: bool = False
 
     def has_room_for(self, waiting: Waiting) -> bool:
-        """Whether one more fits: a batch has limits in commands and in lines, but takes any one."""
-        if self.is_closed:
-            return False
-        lines = self.lines + _size(waiting.submission.command)
-        return not self.waiting or (
-            len(self.waiting) < MAX_BATCH_COMMANDS and lines <= MAX_BATCH_LINES
+        """Whether one more fits: in commands, lines and bytes; a large one is alone."""
+        if not self.waiting:
+            return True
+        size = waiting.size
+        return not self.is_closed and (
+            len(self.waiting) < MAX_BATCH_COMMANDS
+            and self.lines + size.lines <= MAX_BATCH_LINES
+            and self.bytes + size.bytes <= MAX_BATCH_BYTES
         )
 
     def add(self, waiting: Waiting) -> None:
-        """Take one more."""
+        """Take one more; none after a large one."""
         self.waiting.append(waiting)
-        self.lines += _size(waiting.submission.command)
+        self.lines += waiting.size.lines
+        self.bytes += waiting.size.bytes
+        self.is_closed = waiting.size.is_large
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is one large command."""
+        return bool(self.waiting) and self.waiting[0].size.is_large
+
+    def count_bytes(self) -> None:
+        """Count what the events that were decided have, where it is more than was expected."""
+        if self.batch is None:
+            return
+        events = self.batch.writes.events
+        self.counted += sum([len(event.payload) for event in events[self.counted_events :]])
+        self.counted_events = len(events)
+        self.bytes = max(self.bytes, self.counted)
 
     def leave_undecided(self) -> None:
         """Take no more: one of them cannot be decided, and which shows when they are landed."""
@@ -70,7 +100,3 @@ def fail(batch: Iterable[Waiting], error: Unavailable) -> None:
     for waiting in batch:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)
-
-
-def _size(command: Command) -> int:
-    return len(command.lines) if isinstance(command, PlaceOrder) else 1

@@ -28,6 +28,7 @@ from storelog.errors import (
 from storelog.web import request_metrics, traced
 from storelog.web.about import Facts, with_about
 from storelog.web.body import Bodies
+from storelog.web.connections import client_of
 from storelog.web.doors import EXTRA, Doors
 from storelog.web.heads import check_head, join_repeated
 from storelog.web.http import Answer, Request, Response, Route, Stream
@@ -137,7 +138,16 @@ class App:
         traceparent = headers.get("traceparent", "")
         parent = traceparent if tracing.is_traceparent(traceparent) else None
         request = Request(
-            scope["method"], path, ids, query, headers, body, caller, correlation_id, parent
+            scope["method"],
+            path,
+            ids,
+            query,
+            headers,
+            body,
+            caller,
+            correlation_id,
+            parent,
+            client_of(scope.get("client")),
         )
         traces = tracing.is_on() and route.role != "public"
         response = await (traced.answer(route, request) if traces else route.handler(request))

@@ -31,6 +31,7 @@ class Request:
     caller: Caller
     correlation_id: str
     traceparent: str | None = None
+    client: str = ""
 
 
 @value

@@ -1,0 +1,117 @@
+"""How much work a command is: the lines and bytes that it reads and writes.
+
+An order that is to be deleted is as large as what is stored of it, so that is counted before the
+command waits for its batch: many at once in one query, over a connection of its own.
+Next: command_service/queue.py
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+import asyncpg
+
+from storelog.command_service import failures, store
+from storelog.command_service.submission import Command
+from storelog.domain.order import DeleteOrder, PlaceOrder
+from storelog.domain.value import value
+from storelog.errors import Unavailable
+
+# What a line comes to in events and rows, without its product's name.
+LINE_BYTES = 700
+# A command of more is large: it has a batch of its own, and its turn.
+LARGE_LINES, LARGE_BYTES = 250, 300 * 1024
+COUNT_SECONDS = 0.9
+COUNT_AT_ONCE = 50
+
+
+@value
+class Size:
+    """The lines and bytes of one command."""
+
+    lines: int = 1
+    bytes: int = LINE_BYTES
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it may not share a batch."""
+        return self.lines > LARGE_LINES or self.bytes > LARGE_BYTES
+
+
+_ONE = Size()
+
+
+def size_of(command: Command) -> Size:
+    """Return the size of a command that says it by itself: any but the deletion of an order."""
+    if isinstance(command, PlaceOrder) and len(command.lines) > 1:
+        return Size(len(command.lines), len(command.lines) * LINE_BYTES)
+    return _ONE
+
+
+class Sizes:
+    """Counts what is stored of orders; one per pipeline."""
+
+    def __init__(self, postgres_url: str) -> None:
+        self._url = postgres_url
+        self._connection: asyncpg.Connection | None = None
+        self._wanted: dict[int, asyncio.Future[Size]] = {}
+        self._counting: asyncio.Task[None] | None = None
+
+    async def of(self, command: Command) -> Size:
+        """Return a command's size. Raises Unavailable where PostgreSQL does not say it."""
+        if not isinstance(command, DeleteOrder):
+            return size_of(command)
+        wanted = self._wanted.get(command.order_id)
+        if wanted is None:
+            wanted = asyncio.get_running_loop().create_future()
+            self._wanted[command.order_id] = wanted
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.create_task(self._count())
+        return await asyncio.shield(wanted)
+
+    def stop(self) -> None:
+        """Close the connection."""
+        if self._counting is not None:
+            self._counting.cancel()
+        self._disconnect()
+
+    async def _count(self) -> None:
+        while self._wanted:
+            ids = list(self._wanted)[:COUNT_AT_ONCE]
+            wanted = {order_id: self._wanted.pop(order_id) for order_id in ids}
+            try:
+                async with asyncio.timeout(COUNT_SECONDS):
+                    sizes = await self._read(ids)
+            except (*store.AWAY, asyncpg.PostgresError) as error:
+                self._disconnect()
+                _fail(wanted.values(), failures.server_reason(error) or str(error))
+            except asyncio.CancelledError:
+                _fail([*wanted.values(), *self._wanted.values()], "The service stops.")
+                raise
+            else:
+                for order_id, future in wanted.items():
+                    future.set_result(sizes.get(order_id, _ONE))
+
+    async def _read(self, ids: list[int]) -> dict[int, Size]:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await store.connect(self._url)
+        rows = await self._connection.fetch(
+            "SELECT order_id, count(*) AS lines, sum(octet_length(product_name)) AS bytes"
+            " FROM order_items WHERE order_id = ANY ($1) GROUP BY order_id",
+            ids,
+        )
+        return {
+            row["order_id"]: Size(row["lines"], row["lines"] * LINE_BYTES + row["bytes"])
+            for row in rows
+        }
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _fail(futures: Iterable[asyncio.Future[Size]], reason: str) -> None:
+    for future in futures:
+        future.set_exception(Unavailable(reason))
+        # Whoever waited for it may have gone.
+        future.exception()
