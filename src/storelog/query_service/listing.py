@@ -54,7 +54,7 @@ class Listing:
         limit, is_counted = parameters.limit(), parameters.flag("count")
         words, sort = parameters.words(), parameters.sort("id", "-id")
         parameters.done()
-        filters = {"list": collection, "q": " ".join(words), "sort": sort, **match}
+        filters = {"list": collection, "q": " ".join(map("-".join, words)), "sort": sort, **match}
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 1)
         wanted = Wanted(collection, match, words, sort == "-id")

@@ -11,7 +11,7 @@ from typing import Any
 
 from storelog.envelope import milliseconds, parse_day_or_time, to_moment
 from storelog.errors import InvalidFields
-from storelog.words import asked_words
+from storelog.words import Asked, asked_words
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
@@ -117,13 +117,13 @@ class Parameters:
         self._errors.append((f"?{name}", f"must be a whole number from 1 to {highest}"))
         return None
 
-    def words(self) -> list[str]:
-        """Take the words to look for, the longest first; none when none are asked for."""
+    def words(self) -> list[Asked]:
+        """Take the words to look for; none when none are asked for."""
         given = self._query.get("q")
         if given is None:
             return []
         words = asked_words(given) if len(given) <= MAX_QUERY_LENGTH else []
-        if not 1 <= len(words) <= MAX_QUERY_WORDS:
+        if not 1 <= sum(map(len, words)) <= MAX_QUERY_WORDS:
             self._errors.append(("?q", f"must have 1 to {MAX_QUERY_WORDS} words"))
         return words
 

@@ -14,7 +14,7 @@ from storelog.query_service.lists import Page
 from storelog.query_service.paging import Key
 from storelog.query_service.view import Document, Fields, View
 from storelog.read_side import IDS_AT_ONCE
-from storelog.words import heads_asked, is_match
+from storelog.words import Asked, heads_asked, is_match
 
 # Ids are dense; those of things with a word may be far apart.
 WIDEN_BY, WIDEN_WORDS_BY = 2, 8
@@ -26,13 +26,13 @@ MAX_LOOKED_AT = 5_000
 class Wanted:
     """Which things of a collection, and in which direction of their ids.
 
-    `words` begin words of the name, the longest first; none is all. `is_counting`: what they say
-    is not wanted.
+    `words` begin words of the name, as `asked_words` gives them; none is all. `is_counting`: what
+    they say is not wanted.
     """
 
     collection: str
     match: Mapping[str, Any]
-    words: list[str]
+    words: list[Asked]
     is_down: bool
     is_counting: bool = False
 
@@ -105,9 +105,13 @@ async def _candidates(
     heads = heads_asked(wanted.words)
     if not heads or not ids or renamed is None:
         return ids[::-1] if wanted.is_down else ids
-    query = {"words": heads[0], "_id": {"$gte": ids[0], "$lte": ids[-1]}}
-    found = view.collection(NAMES[wanted.collection]).find(query)
-    named = {name["_id"] async for name in found if set(heads) <= set(name["words"])}
+    names = view.collection(NAMES[wanted.collection])
+    named: set[int] = set()
+    for head in heads[0]:
+        found = names.find({"words": head, "_id": {"$gte": ids[0], "$lte": ids[-1]}})
+        async for name in found:
+            if all(set(some) & set(name["words"]) for some in heads):
+                named.add(name["_id"])
     return sorted(named.union(renamed.intersection(ids)), reverse=wanted.is_down)
 
 
