@@ -8,9 +8,10 @@ import asyncpg
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import CannotRun, StorelogError, reason
+from storelog.errors import CannotRun, StorelogError
 from storelog.query_service.reads import Reads
 from storelog.query_service.view import Place
+from storelog.reasons import reason
 
 TIMEOUT_SECONDS = 5.0
 

@@ -10,7 +10,8 @@ import typer
 from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
 from storelog.config import Settings
 from storelog.envelope import cut_off, format_time, parse_day_or_time, to_moment
-from storelog.errors import BadUse, CannotRun, reason
+from storelog.errors import BadUse, CannotRun
+from storelog.reasons import reason
 from storelog.setting_types import ROLES
 
 T = TypeVar("T")

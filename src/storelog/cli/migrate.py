@@ -10,7 +10,8 @@ def migrate(data_dir: DataDir = None) -> None:
     ).settings
     import asyncpg
 
-    from storelog.errors import CannotRun, reason
+    from storelog.errors import CannotRun
+    from storelog.reasons import reason
     from storelog.server_setup import set_up_servers
 
     try:

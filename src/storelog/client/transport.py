@@ -25,7 +25,7 @@ from storelog.client.problems import (
     Problem,
     read_problem,
 )
-from storelog.errors import reason
+from storelog.reasons import reason
 
 CONNECT_SECONDS = 5.0
 FIRST_ANSWER_SECONDS = 5.0

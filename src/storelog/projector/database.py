@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import CannotRun, reason
+from storelog.errors import CannotRun
 from storelog.origin import Origin, keep_origin
 from storelog.projector.change import Change
 from storelog.projector.read_models import (
@@ -33,6 +33,7 @@ from storelog.read_side import (
     mongodb_uri,
     read_pointer,
 )
+from storelog.reasons import reason
 
 
 class ReadModel(Protocol):

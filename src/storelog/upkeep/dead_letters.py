@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, envelope_from_row
-from storelog.errors import BadUse, CannotRun, NotFound, reason
+from storelog.errors import BadUse, CannotRun, NotFound
 from storelog.event_codec import kafka_value
 from storelog.projector.database import DEAD_LETTERS, PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.dead_letters import (
@@ -32,6 +32,7 @@ from storelog.projector.dead_letters import (
     WAITING,
 )
 from storelog.read_side import IDS_AT_ONCE
+from storelog.reasons import reason
 from storelog.relay import cursor
 from storelog.relay.publisher import record_headers
 from storelog.verify.report import plain

@@ -16,11 +16,12 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import CannotRun, reason
+from storelog.errors import CannotRun
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced
 from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.promotion import ABANDONED_SECONDS, freeze, switch, thaw
 from storelog.read_side import POINTERS
+from storelog.reasons import reason
 from storelog.upkeep.carry_over import (
     carry_discards,
     carry_foreign,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import asyncpg
 
 from storelog.config import Settings
-from storelog.errors import BadUse, CannotRun, reason
+from storelog.errors import BadUse, CannotRun
 from storelog.event_codec import lane_of_event
+from storelog.reasons import reason
 from storelog.relay import cursor, kafka_watch
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import ensure_topics

@@ -18,7 +18,7 @@ import asyncpg
 from storelog.config import Settings
 from storelog.domain.order import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE
 from storelog.envelope import Envelope
-from storelog.errors import CannotRun, PoisonRecord, reason
+from storelog.errors import CannotRun, PoisonRecord
 from storelog.projector.change import (
     Change,
     CustomerPayload,
@@ -27,6 +27,7 @@ from storelog.projector.change import (
     SalePayload,
     change_of_event,
 )
+from storelog.reasons import reason
 from storelog.relay import cursor
 from storelog.sequences import raise_behind
 from storelog.upkeep.sources import Progress

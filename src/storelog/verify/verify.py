@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.envelope import Envelope
-from storelog.errors import CannotRun, PoisonRecord, reason
+from storelog.errors import CannotRun, PoisonRecord
 from storelog.projector.change import Change, change_of_event
 from storelog.projector.database import DEAD_LETTERS
 from storelog.query_service.reads import Reads
@@ -28,6 +28,7 @@ from storelog.read_side import (
     mongodb_uri,
     read_pointer,
 )
+from storelog.reasons import reason
 from storelog.verify.absent import Absent
 from storelog.verify.anchor import Anchor
 from storelog.verify.history import Histories

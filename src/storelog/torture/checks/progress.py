@@ -12,8 +12,9 @@ import asyncpg
 
 from storelog.config import Settings
 from storelog.envelope import Envelope
-from storelog.errors import CannotRun, reason
+from storelog.errors import CannotRun
 from storelog.lag import Lag, read_lag, read_place
+from storelog.reasons import reason
 from storelog.torture.report import Report
 from storelog.verify.log import read_log
 
