@@ -27,7 +27,7 @@ ORDERS_AT_ONCE = 32
 # Sales that are found through their orders are looked for in so many orders at first.
 LINES_GUESSED = 8
 # Whether an order is there and where it stands: all that counting reads of one.
-COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "position", "created"), 1)
+COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "version", "position", "created"), 1)
 # What a walk goes by: the time and what follows it in the index, the mark of what is no more, and
 # how many come at once.
 _KINDS = {
