@@ -87,6 +87,15 @@ ROWS: dict[str, list[Panel]] = {
             {"{{instance}}": "storelog_command_queue_length"},
         ),
         Panel(
+            "Idempotency keys",
+            "short",
+            {
+                "remembered": "max(storelog_idempotency_keys)",
+                "bytes": "max(storelog_idempotency_keys_bytes)",
+                "removed a second": f"sum (rate(storelog_idempotency_keys_removed_total{_RATE}))",
+            },
+        ),
+        Panel(
             "Wait in the queue",
             "s",
             {"95 %": _quantile(0.95, "storelog_command_queue_wait_seconds")},

@@ -11,7 +11,7 @@ for _process in ("command_service", "relay", "projector", "query_service"):
 # Who shows a metric is the word after `storelog_`.
 ROOMS = {
     "Both services and both workers": ("http", "server", "build", "clock"),
-    "Command Service": ("commands", "command", "batch", "log"),
+    "Command Service": ("commands", "command", "batch", "log", "idempotency"),
     "Relay": ("relay",),
     "Projector": ("projector",),
     "Query Service": ("read",),

@@ -30,6 +30,8 @@ from typing import Any
 
 # Characters of a pointer that an answer repeats.
 MAX_POINTER = 200
+# How many fields or products a rejection names: it is remembered for as long as its key.
+MAX_NAMED = 100
 
 
 class StorelogError(Exception):
@@ -53,6 +55,11 @@ class Refusal(StorelogError):
         self.headers = tuple(headers)
 
 
+def omitted(found: Sequence[Any]) -> dict[str, int]:
+    """Return the member that says how many of what was found a rejection does not name."""
+    return {"omitted": len(found) - MAX_NAMED} if len(found) > MAX_NAMED else {}
+
+
 class Malformed(Refusal):
     """The request is not what its content type says it is."""
 
@@ -67,7 +74,10 @@ def _shown(pointer: str) -> str:
 
 
 class InvalidFields(Refusal):
-    """Fields of a body (JSON pointers) or parameters (`?name`) break their limits."""
+    """Fields of a body (JSON pointers) or parameters (`?name`) break their limits.
+
+    At most MAX_NAMED of them are named; `omitted` says how many more there are.
+    """
 
     def __init__(
         self,
@@ -75,9 +85,8 @@ class InvalidFields(Refusal):
         slug: str = "invalid-fields",
         detail: str = "The request has fields that are not allowed as they are.",
     ) -> None:
-        super().__init__(
-            slug, detail, {"errors": [{"pointer": _shown(at), "detail": why} for at, why in errors]}
-        )
+        named = [{"pointer": _shown(at), "detail": why} for at, why in errors[:MAX_NAMED]]
+        super().__init__(slug, detail, {"errors": named, **omitted(errors)})
 
 
 class NotFound(Refusal):

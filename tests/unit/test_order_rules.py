@@ -51,6 +51,17 @@ def test_lines_of_one_product_add_up_before_stock_is_checked() -> None:
     assert refusal.value.facts["products"] == [{"productId": 1, "asked": 11, "available": 10}]
 
 
+def test_a_rejection_names_at_most_a_hundred_products_and_how_many_more() -> None:
+    lines = [OrderLine(number, 11) for number in range(1, 151)]
+    known = {line.product_id: product(line.product_id) for line in lines}
+    command = PlaceOrder(7, 1, tuple(lines), tuple(range(150)))
+    with pytest.raises(Conflict) as refusal:
+        orders.place(command, ANN, known, NOW)
+    named = [each["productId"] for each in refusal.value.facts["products"]]
+    assert named == list(range(1, 101))
+    assert refusal.value.facts["omitted"] == 50
+
+
 def test_the_last_unit_can_be_sold() -> None:
     _, sale = place(OrderLine(1, 10))
     assert isinstance(sale, ProductSold)

@@ -8,6 +8,7 @@ from typing import Any
 
 from storelog.api_keys import KeySet, read_key_set
 from storelog.command_service import measures, store
+from storelog.command_service.forgetting import Forgetting
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.command_service.routes import routes
@@ -40,16 +41,19 @@ class CommandService:
         self._head = _reader(settings, 1)
         self._scrapes = _reader(settings, 1)
         self._keys = _reader(settings, 1, KEYS_SECONDS)
+        self._forgetting = Forgetting(settings.postgres_url)
 
     async def start(self) -> None:
         """Open nothing that could fail: PostgreSQL may be away when the service starts."""
         for reader in (self.log, self._head, self._scrapes, self._keys):
             await reader.start()
         await self.pipeline.start()
+        self._forgetting.start()
 
     async def stop(self) -> None:
         """Answer what was accepted, then close."""
         await self.pipeline.stop()
+        await self._forgetting.stop()
         for reader in (self.log, self._head, self._scrapes, self._keys):
             reader.stop()
 

@@ -34,10 +34,14 @@ Key = tuple[str, str]
 
 @value
 class Remembered:
-    """The first answer to a command that carried a key."""
+    """The first response to a command that carried a key.
+
+    `event_position`: of the event whose payload is the body, where there is one.
+    """
 
     request_hash: bytes
     response: Response
+    event_position: int | None = None
 
 
 @dataclass(slots=True)
@@ -100,6 +104,7 @@ class Batch:
         `now`: not before the command has come.
         """
         self._now = now
+        next_position = self.writes.head.position + 1
         if submission.key is not None:
             earlier = self._earlier(submission.key)
             if earlier is not None and submission.idempotency is not None:
@@ -109,7 +114,9 @@ class Batch:
         except Refusal as refusal:
             response = render(refusal, submission.instance, submission.correlation_id)
         if submission.key is not None and submission.idempotency is not None:
-            first = Remembered(submission.idempotency.request_hash, response)
+            # What is created has the body of its event, the first of the command.
+            created_at = next_position if response.status == 201 else None
+            first = Remembered(submission.idempotency.request_hash, response, created_at)
             forever = submission.idempotency.key.startswith("import/")
             expires_at = None if forever else self._now + self._keep_keys
             self.writes.answers[submission.key] = (first, expires_at)

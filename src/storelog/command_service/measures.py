@@ -43,6 +43,15 @@ FAILED_ALONE = counter(
     "Commands that failed by themselves and got 500 `internal-error`; the log has each.",
     ("command",),
 )
+KEYS_REMOVED = counter(
+    "storelog_idempotency_keys_removed_total", "Idempotency keys removed after they had expired."
+).of()
+KEYS = gauge(
+    "storelog_idempotency_keys", "Idempotency keys that are remembered, by PostgreSQL's estimate."
+).of()
+KEYS_BYTES = gauge(
+    "storelog_idempotency_keys_bytes", "Bytes of the remembered keys and responses, with indexes."
+).of()
 STAMPS_REFUSED = counter(
     "storelog_batch_stamps_refused_total",
     "Batches stamped again because they came late, or PostgreSQL's clock was set.",
@@ -100,9 +109,13 @@ async def measure(reader: Reader, clock: PostgresClock) -> None:
     """Read the log's head and the clock for a scrape; without PostgreSQL they are not known."""
     try:
         head = await reader.read(lambda connection: store.look(connection, clock))
+        keys, size = await reader.read(store.size_of_keys)
     except Unavailable:
         LOG_POSITION.clear()
-        LOG_AHEAD.clear()
+        for unknown in (LOG_AHEAD, KEYS, KEYS_BYTES):
+            unknown.clear()
         return
+    KEYS.set(keys)
+    KEYS_BYTES.set(size)
     LOG_POSITION.set(head.position)
     LOG_AHEAD.set(clock.seconds_ahead(head.recorded_at))

@@ -158,7 +158,7 @@ def order_date(value: Any) -> datetime:
 
 def _refuse(errors: Errors) -> None:
     if errors:
-        raise InvalidFields(errors[:100])
+        raise InvalidFields(errors)
 
 
 def read_customer(body: Any) -> CreateCustomer:

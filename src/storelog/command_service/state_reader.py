@@ -127,15 +127,19 @@ async def read_answers(
 ) -> dict[Key, Remembered]:
     """Return the answers that are remembered for the keys and have not expired."""
     rows = await connection.fetch(
-        "SELECT k.caller, k.key, request_hash, status, headers, body FROM idempotency_keys k"
+        "SELECT k.caller, k.key, request_hash, status, headers, body, event_position,"
+        " (SELECT payload FROM events WHERE position = k.event_position) AS payload"
+        " FROM idempotency_keys k"
         " JOIN unnest($1::text[], $2::text[]) AS a(caller, key) USING (caller, key)"
         " WHERE expires_at IS NULL OR expires_at >= now()",
         [caller for caller, _ in keys],
         [key for _, key in keys],
     )
-    return {
-        (row["caller"], row["key"]): Remembered(
-            row["request_hash"], response_from_row(row["status"], row["headers"], row["body"])
-        )
-        for row in rows
-    }
+    return {(row["caller"], row["key"]): _remembered(row) for row in rows}
+
+
+def _remembered(row: asyncpg.Record) -> Remembered:
+    position = row["event_position"]
+    body = row["body"] if position is None else row["payload"].encode()
+    response = response_from_row(row["status"], row["headers"], body)
+    return Remembered(row["request_hash"], response, position)

@@ -88,6 +88,15 @@ async def look(connection: asyncpg.Connection, clock: PostgresClock) -> Head:
     return await read_head(connection)
 
 
+async def size_of_keys(connection: asyncpg.Connection) -> tuple[int, int]:
+    """Return about how many idempotency keys there are, and the bytes that they take."""
+    row = await connection.fetchrow(
+        "SELECT pg_stat_get_live_tuples(oid), pg_total_relation_size(oid)"
+        " FROM pg_class WHERE oid = 'idempotency_keys'::regclass"
+    )
+    return row[0], row[1]
+
+
 class Conflicted(Exception):
     """Somebody else wrote meanwhile; nothing of this batch was written."""
 
@@ -185,7 +194,8 @@ def _arguments(writes: Writes) -> list[Any]:
                 first.request_hash,
                 first.response.status,
                 headers_to_json(first.response),
-                first.response.body,
+                first.response.body if first.event_position is None else None,
+                first.event_position,
                 expires_at,
             )
             for key, (first, expires_at) in writes.answers.items()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from storelog.domain.customer import check_version
 from storelog.domain.value import value
-from storelog.errors import Conflict, InvalidFields, NotFound
+from storelog.errors import MAX_NAMED, Conflict, InvalidFields, NotFound, omitted
 
 MAX_STOCK = 2_147_483_647
 
@@ -178,14 +178,15 @@ def evolve(_state: Product | None, event: ProductEvent) -> Product:
 
 
 def insufficient_stock(shortfalls: list[tuple[int, int, int]]) -> Conflict:
-    """Return the refusal that names each (product, units asked, units available)."""
+    """Return the refusal that names each (product, units asked, units available), up to 100."""
     return Conflict(
         "insufficient-stock",
         "There is not enough stock for what was asked.",
         {
             "products": [
                 {"productId": product_id, "asked": asked, "available": available}
-                for product_id, asked, available in shortfalls
-            ]
+                for product_id, asked, available in shortfalls[:MAX_NAMED]
+            ],
+            **omitted(shortfalls),
         },
     )
