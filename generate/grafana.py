@@ -82,17 +82,15 @@ ROWS: dict[str, list[Panel]] = {
     ],
     "Batches": [
         Panel(
-            "Commands waiting",
-            "short",
-            {"{{instance}}": "storelog_command_queue_length"},
-        ),
-        Panel(
-            "Idempotency keys",
+            "Commands waiting, keys remembered",
             "short",
             {
-                "remembered": "max(storelog_idempotency_keys)",
-                "bytes": "max(storelog_idempotency_keys_bytes)",
-                "removed a second": f"sum (rate(storelog_idempotency_keys_removed_total{_RATE}))",
+                "{{instance}}": "storelog_command_queue_length",
+                "keys": "max(storelog_idempotency_keys)",
+                "bytes of keys": "max(storelog_idempotency_keys_bytes)",
+                "keys removed a second": (
+                    f"sum (rate(storelog_idempotency_keys_removed_total{_RATE}))"
+                ),
             },
         ),
         Panel(

@@ -103,7 +103,7 @@ def test_a_rejection_names_at_most_a_hundred_lines_and_says_how_many_more(
     body, name = {"customerId": customer, "orderItems": items}, f"unknown-{lines}"
     first = shop.commands.post("/orders", body, key(name))
     assert (first.status, first.slug) == (422, "unknown-product")
-    assert first.pointers == [f"/orderItems/{number}/productId" for number in range(100)]
+    assert set(first.pointers) == {f"/orderItems/{number}/productId" for number in range(100)}
     assert first.json.get("omitted", 0) == lines - 100
     assert stored(shop, name)["size"] < 12_000
     assert shop.commands.post("/orders", body, key(name)).raw == first.raw

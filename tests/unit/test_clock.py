@@ -116,6 +116,7 @@ def test_times_of_a_backlog_do_not_make_the_present_the_future(machine: Machine)
         late -= 60
         clock.saw(at(machine.postgresql() - late))
         assert not clock.is_sure
+        assert clock.is_known == (late < 60)
         assert not clock.is_future(round(1000 * (machine.postgresql())))
         assert clock.facts() == {}
     assert clock.is_future(round(1000 * (machine.postgresql() + DAY)))
@@ -123,6 +124,7 @@ def test_times_of_a_backlog_do_not_make_the_present_the_future(machine: Machine)
 
 def test_before_anything_was_seen_the_wall_clock_counts(machine: Machine) -> None:
     clock = LogClock()
+    assert not clock.is_known
     assert clock.seconds() == machine.time()
     assert not clock.is_future(round(1000 * (machine.time())))
     assert clock.is_future(round(1000 * (machine.time() + 60)))

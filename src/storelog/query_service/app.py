@@ -1,5 +1,6 @@
 """Wiring of the Query Service: settings in, one process out. Next: query_service/routes.py"""
 
+import asyncio
 from typing import Any
 
 from storelog.config import Settings
@@ -25,7 +26,14 @@ def run(settings: Settings, host: str, port: int) -> None:
             view = await reads.view()
             return {"position": view.place.position, **reads.clock.facts()}
 
+    learning: list[asyncio.Task[None]] = []
+
+    async def start() -> None:
+        learning.append(asyncio.create_task(reads.learn_time()))
+
     async def close() -> None:
+        for task in learning:
+            task.cancel()
         await keys.close()
         await reads.close()
 
@@ -37,6 +45,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         schemas=SCHEMAS,
         measure=lambda: measures.measure(reads),
         keyring=Keyring(settings.api_keys, keys.read, reads.clock.seconds),
+        on_startup=start,
         on_shutdown=close,
     )
     serve(app, settings, host, port)

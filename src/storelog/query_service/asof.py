@@ -76,7 +76,7 @@ async def _as_of_time(reads: Reads, view: View, at_ms: int, seconds: float) -> V
         return place.settled_ms is not None and place.settled_ms >= at_ms
 
     # By PostgreSQL's clock, not this machine's: which of the two is right only shows with time.
-    if not is_settled(view.place) and not (reads.clock.is_sure and reads.clock.is_future(at_ms)):
+    if not is_settled(view.place) and not (reads.clock.is_known and reads.clock.is_future(at_ms)):
         view = await reads.reached(is_settled, seconds)
     if not is_settled(view.place):
         if reads.clock.is_future(at_ms):

@@ -7,7 +7,7 @@ Next: query_service/freshness.py
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -26,6 +26,7 @@ SELECT_SECONDS = 0.8
 CONNECT_SECONDS = 5.0
 POSITION_SECONDS = 0.9
 READ_SECONDS = 10.0
+LEARN_SECONDS = 0.5
 # For so long after a promotion a request may still read the model before it, which stands still.
 POINTER_SECONDS = 0.25
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
@@ -79,6 +80,13 @@ class Reads:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         return await asyncio.shield(self._reading)
+
+    async def learn_time(self) -> None:
+        """Read the watermarks' times, though nobody asks, until the clock is sure of them."""
+        while not self.clock.is_sure:
+            with suppress(PyMongoError):
+                await self.view()
+            await asyncio.sleep(LEARN_SECONDS)
 
     async def reached(self, is_reached: Condition, seconds: float) -> View:
         """Return the first view whose place meets the condition, the newest when time is over.

@@ -191,6 +191,12 @@ class LogClock(LogTimes):
         """Whether the times that were seen are known to be of the present."""
         return self._advanced_at > self._stepped_at + WRONG_SECONDS
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is sure, or the wall clock says about the same."""
+        told = self._offset + time.monotonic()
+        return self.is_sure or abs(time.time() - told) < MOST_LATE_SECONDS
+
     def seconds(self) -> float:
         """Return the time in seconds since 1970."""
         told = self._offset + time.monotonic()
