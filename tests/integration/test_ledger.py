@@ -23,6 +23,7 @@ from storelog.query_service import analytics
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import Place, View
 from storelog.read_side import database_name
+from storelog.verify import sums
 from storelog.verify.ledger import Ledger
 from storelog.verify.report import Report
 
@@ -33,7 +34,7 @@ LANES = 2
 @pytest.fixture
 def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database[Any]]:
     """A database, and leaves so small that some hundred facts make a tree of four levels."""
-    for module in (ledgers, ledger_writer):
+    for module in (ledgers, ledger_writer, sums):
         monkeypatch.setattr(module, "LEAF_LINES", 6)
         monkeypatch.setattr(module, "LEAF_FACTS", 3)
     database = connect(settings)
@@ -155,13 +156,14 @@ def test_a_leaf_that_fills_while_verify_reads_is_no_difference(
     facts = make_facts(random.Random(6), 9)
     writer, done = new_writer(database), 1
     writer.write(facts[:done])
-    database["checkpoints"].insert_one({"_id": 0})
+    database["checkpoints"].insert_one({"_id": 0, "leaf": 0})
     read = Ledger._read
 
     async def meanwhile(self: Ledger, lane: int, leaf: int) -> Any:
         nonlocal done
         writer.write(facts[done : done + 2])
         done = min(len(facts), done + 2)
+        database["checkpoints"].update_one({"_id": 0}, {"$set": {"leaf": writer.leaf}})
         return await read(self, lane, leaf)
 
     monkeypatch.setattr(Ledger, "_read", meanwhile)
@@ -170,7 +172,7 @@ def test_a_leaf_that_fills_while_verify_reads_is_no_difference(
         client: AsyncMongoClient[Any] = AsyncMongoClient(settings.mongodb_uri, tz_aware=True)
         report = Report()
         try:
-            await Ledger(client[database_name(settings)], report, 0).finish()
+            await Ledger(client[database_name(settings)], report, 0, 1).finish()
         finally:
             await client.close()
         return report

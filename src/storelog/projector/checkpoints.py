@@ -64,7 +64,7 @@ class Checkpoint:
     """One lane's place. `offsets`: for each topic, the first offset to read again.
 
     `read_at`: when the relay last looked and found nothing beyond `safe`. `session`: whose
-    transactions write this lane.
+    transactions write this lane. `repaired`: how often `storelog verify` has repaired it.
     """
 
     lane: int
@@ -78,6 +78,7 @@ class Checkpoint:
     offsets: dict[str, int] = field(default_factory=dict)
     bounds: Bounds = Bounds()
     session: bytes | None = None
+    repaired: int = 0
 
 
 class Fenced(Exception):
@@ -114,6 +115,7 @@ def _read(found: dict[str, Any]) -> Checkpoint:
             found["isLate"],
         ),
         found.get("session"),
+        int(found.get("repaired", 0)),
     )
 
 
@@ -154,6 +156,7 @@ def _move(old: Checkpoint, new: Checkpoint) -> ReplaceOne[dict[str, Any]]:
         "moments": new.bounds.rows,
         "isLate": new.bounds.is_late,
         "session": new.session,
+        "repaired": new.repaired,
         # Topic names have dots, which field names should not.
         "offsets": [{"topic": t, "offset": Int64(o)} for t, o in sorted(new.offsets.items())],
     }

@@ -55,7 +55,7 @@ class Footing:
             return
         now_there = load(self._database, list(self.places))
         for here, there in zip(self.places.values(), now_there, strict=True):
-            if (there.position, there.safe, there.hash) != (here.position, here.safe, here.hash):
+            if _standing(there) != _standing(here):
                 raise Fenced(f"lane {here.lane} is at {there.position}, not at {here.position}")
         self._sure_at = now
 
@@ -105,6 +105,10 @@ class Footing:
         now = time.monotonic()
         if now - began < SURE_SECONDS:
             self._sure_at = now
+
+
+def _standing(place: Checkpoint) -> tuple[int, int, str, int]:
+    return place.position, place.safe, place.hash, place.repaired
 
 
 def take_over(database: Database[dict[str, Any]], lanes: Sequence[int]) -> list[Checkpoint]:

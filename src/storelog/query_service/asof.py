@@ -33,7 +33,7 @@ AS_OF = {
     }
 }
 # Blocks never change, so any request of the process may use what another has read.
-_kept: OrderedDict[tuple[str, int, int], list[Moment]] = OrderedDict()
+_kept: OrderedDict[tuple[str, int, int, int], list[Moment]] = OrderedDict()
 
 
 async def view_as_of(reads: Reads, view: View, given: str, seconds: float) -> View:
@@ -147,7 +147,7 @@ async def _rows(view: View, trail: Trail, value: int, key: Key) -> tuple[int, li
 async def _block(view: View, trail: Trail, number: int) -> list[Moment]:
     if number == trail.blocks:
         return unpack_moments(trail.rows)
-    name = (view.database.name, trail.lane, number)
+    name = (view.database.name, view.place.repaired, trail.lane, number)
     rows = _kept.get(name)
     if rows is None:
         label = f"{trail.lane}/{number}"

@@ -73,7 +73,7 @@ class Changes:
     """The one store of changes in a Query Service process."""
 
     def __init__(self) -> None:
-        self._blocks: OrderedDict[tuple[str, int], _Block] = OrderedDict()
+        self._blocks: OrderedDict[tuple[str, int, int], _Block] = OrderedDict()
         self._pieces: OrderedDict[_PieceKey, tuple[_Block, bytes, int]] = OrderedDict()
 
     async def piece(self, view: View, after: int, asked: Asked) -> tuple[bytes, int]:
@@ -95,7 +95,10 @@ class Changes:
         return kept[1], kept[2]
 
     async def _block(self, view: View, number: int, upto: int) -> _Block:
-        key, now = (view.database.name, number), asyncio.get_running_loop().time()
+        key, now = (
+            (view.database.name, view.place.repaired, number),
+            asyncio.get_running_loop().time(),
+        )
         block = self._blocks.get(key)
         if block is None or now - block.begun_at > KEPT_SECONDS:
             # Read again now and then: what was a dead letter may have been projected since.
@@ -110,7 +113,7 @@ class Changes:
         self._make_room(key)
         return block
 
-    def _make_room(self, newest: tuple[str, int]) -> None:
+    def _make_room(self, newest: tuple[str, int, int]) -> None:
         total = sum(block.size for block in self._blocks.values())
         while total > MAX_KEPT_BYTES or len(self._blocks) > MAX_KEPT_BLOCKS:
             key = next(iter(self._blocks))

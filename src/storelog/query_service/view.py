@@ -36,7 +36,7 @@ class Place:
     `leaves`: each lane with the number of the ledger's leaf that it is filling. `trails`: where
     the lanes' moments are. `settled_ms`: all that was recorded up to this time is here. `is_late`:
     the bounds that moments name may be too narrow. `clock`: a time of PostgreSQL's clock, not long
-    ago.
+    ago. `repaired`: how often it was repaired, which changes even what never changes else.
     """
 
     position: int = 0
@@ -50,6 +50,7 @@ class Place:
     settled_ms: int | None = None
     is_late: bool = False
     clock: datetime | None = None
+    repaired: int = 0
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what every answer says of its freshness."""
@@ -80,6 +81,7 @@ def place_of(checkpoints: list[Document]) -> Place:
         min((_settled_ms(lane) for lane in checkpoints), default=None) if is_whole else None,
         any(lane["isLate"] for lane in checkpoints),
         max((parse_time(at) for lane in checkpoints if (at := lane["readAt"])), default=None),
+        sum(int(lane.get("repaired", 0)) for lane in checkpoints),
     )
 
 

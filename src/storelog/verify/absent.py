@@ -8,6 +8,8 @@ Next: verify/verify.py
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from pymongo.asynchronous.database import AsyncDatabase
+
 
 class Placed(Protocol):
     """What names an event: its position, its aggregate, and its version there."""
@@ -26,6 +28,20 @@ class Placed(Protocol):
 
 
 Event = TypeVar("Event", bound=Placed)
+Letters = list[dict[str, Any]]
+DEAD_LETTERS = "dead_letters"
+
+
+async def read_letters(database: AsyncDatabase[dict[str, Any]]) -> Letters:
+    """Return the dead letters with what places them in the log."""
+    fields = {"position": 1, "state": 1, "lane": 1}
+    return await database[DEAD_LETTERS].find({}, fields).to_list()
+
+
+async def read_absent(database: AsyncDatabase[dict[str, Any]]) -> set[int]:
+    """Return the positions that have dead letters now."""
+    letters = await read_letters(database)
+    return {int(letter["position"]) for letter in letters if letter["position"] is not None}
 
 
 class Absent:

@@ -1,4 +1,4 @@
-"""What the log makes of each document: the projector's own folds, and what a fold leaves as it was.
+"""What the log makes of each document: verify's own fold, and what an event leaves as it was.
 
 Kept are the products and the creation of customers and products; orders are looked up, so that
 memory does not grow with them.
@@ -12,8 +12,7 @@ import asyncpg
 from bson.int64 import Int64
 
 from storelog.projector.change import Change, OrderPayload
-from storelog.projector.database import READ_MODELS
-from storelog.projector.read_models.document import Fields, Write
+from storelog.verify.fold import Fields, Write, writes_of
 
 Key = tuple[str, int]
 
@@ -32,11 +31,10 @@ class Expected:
         orders = await self._creations(changes)
         found: list[tuple[Change, Write]] = []
         for change in changes:
-            for model in READ_MODELS:
-                for write in model.fold(change):
-                    if not write.is_mark:
-                        self._complete(write, orders)
-                    found.append((change, write))
+            for write in writes_of(change):
+                if not write.is_mark:
+                    self._complete(write, orders)
+                found.append((change, write))
         return found
 
     def _complete(self, write: Write, orders: dict[int, Fields]) -> None:

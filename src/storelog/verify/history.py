@@ -9,20 +9,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog import histories
 from storelog.histories import COLLECTION, OPEN, Bucket
 from storelog.projector.change import Change, OrderPayload
-from storelog.projector.read_models.history import entry_of
 from storelog.read_side import IDS_AT_ONCE
+from storelog.verify.fold import entry_of
 from storelog.verify.report import Report
 
 Document = dict[str, Any]
 Key = tuple[str, int]
 WHERE = f"mongodb.{COLLECTION}"
 MAX_SHOWN = 200
+_NOTHING = object()
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class Histories:
         self._stored = 0
         self.repairs: dict[str, tuple[int | None, Document]] = {}
         self.open_repairs: dict[Key, tuple[int, Bucket]] = {}
+        self.strays: list[Any] = []
 
     async def fold(self, changes: Iterable[Change]) -> None:
         """Fold a chunk, and compare the buckets that are closed."""
@@ -89,7 +92,10 @@ class Histories:
             number = histories.bucket_of(entry.version)
             bucket = _Bucket(key, number, entry.position, before, starts)
             thing = self._things[key] = _Thing(state, bucket)
-        histories.apply(thing.state, entry, histories.fields_of(change.aggregate))
+        for name in histories.fields_of(change.aggregate):
+            if name in entry.facts and entry.facts[name] != thing.state.fields.get(name, _NOTHING):
+                thing.state.fields[name] = entry.facts[name]
+                thing.state.set_by[name] = entry.position
         thing.bucket.entries[entry.version] = histories.encode_entry(entry)
         thing.bucket.position = entry.position
 
@@ -132,6 +138,8 @@ class Histories:
             async for document in self._database[collection].find(wanted, fields):
                 name = histories.name_of(collection, document["_id"])
                 own = histories.open_bucket(document)
+                if not _entries_of(own):
+                    continue
                 label = f"{name}/{histories.number_of(own)}"
                 found[label] = own, document["position"]
         return found
@@ -143,7 +151,7 @@ class Histories:
         same: list[bytes] = []
         place: tuple[str, Any, Any] | None = ("document", "a bucket", None)
         if found is not None:
-            for entry in histories.read_entries(found):
+            for entry in _entries_of(found):
                 kept = newer if entry.position > self._position else same
                 kept.append(histories.encode_entry(entry))
             place = _first(expected, same) or _beside(bucket, found, is_open=at is not None)
@@ -166,12 +174,26 @@ class Histories:
     async def _find_strays(self) -> None:
         last = {histories.name_of(*k): t.bucket.number for k, t in self._things.items()}
         async for bucket in self._database[COLLECTION].find({}):
-            name, _, number = bucket["_id"].rpartition("/")
+            name, _, number = str(bucket["_id"]).rpartition("/")
             if number.isdecimal() and int(number) <= last.get(name, -1):
                 continue
-            if all(entry.position > self._position for entry in histories.read_entries(bucket)):
+            if self._is_newer(bucket):
                 continue
-            self._report.differ(WHERE, bucket["_id"], "document", None, int(bucket["position"]))
+            self.strays.append(bucket["_id"])
+            self._report.differ(WHERE, bucket["_id"], "document", None, bucket.get("position"))
+
+    def _is_newer(self, bucket: Document) -> bool:
+        """Tell whether all of a bucket came after the position."""
+        entries = _entries_of(bucket)
+        return bool(entries) and all(entry.position > self._position for entry in entries)
+
+
+def _entries_of(bucket: Bucket) -> list[histories.Entry]:
+    """Return a bucket's entries, none where they cannot be read."""
+    try:
+        return histories.read_entries(bucket)
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return []
 
 
 def _key_of(change: Change) -> Key | None:

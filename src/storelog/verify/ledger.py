@@ -4,65 +4,50 @@ Facts are first added up by position, as the log has them and as the leaves have
 does not grow with them; only where the sums differ both are read again. A leaf may hold facts of
 newer events than this run has folded: those are left out of the comparison with the log. Which leaf
 holds a fact is the projector's affair, that it is there once is what counts.
-Next: verify/verify.py
+Next: verify/repair_ledger.py
 """
 
 import asyncio
 import hashlib
+import struct
 from collections.abc import Iterable
 from typing import Any
 
-from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
-from storelog.ledgers import (
-    FAN_OUT,
-    LEDGER,
-    MAX_LEVEL,
-    NODES,
-    Fact,
-    facts_of_leaf,
-    is_full,
-    leaf_node,
-    pack_facts,
-    parent_node,
-    unpack_facts,
-)
+from storelog.event_codec import lane_of
+from storelog.ledgers import LEDGER, NODES, Fact, facts_of_leaf, pack_facts
 from storelog.projector.change import Change
-from storelog.projector.checkpoints import CHECKPOINTS
-from storelog.projector.ledger_writer import stored
-from storelog.projector.read_models.ledger import fact_of
 from storelog.verify.digests import POSITIONS, Sums
+from storelog.verify.fold import fact_of
 from storelog.verify.report import Report
+from storelog.verify.sums import Tree, is_full
 
 Document = dict[str, Any]
-NODE_SECONDS = 1.0
-LEAVES, SUMS = f"mongodb.{LEDGER}", f"mongodb.{NODES}"
-
-
-def leaf_fields(facts: list[Fact]) -> Document:
-    """Return what a leaf with these facts has beside its name and lane."""
-    return {
-        "count": len(facts),
-        "chunks": [pack_facts(facts)],
-        "position": Int64(max((fact.position for fact in facts), default=0)),
-    }
+NODE_SECONDS, LEAF_SECONDS = 1.0, 0.2
+LEAF_TRIES = 15
+LEAVES, SUMS, PLACES = f"mongodb.{LEDGER}", f"mongodb.{NODES}", "mongodb.checkpoints"
 
 
 class Ledger:
-    """What the ledger must hold up to `position`; `suspects`: where facts are looked at closely."""
+    """What the ledger must hold up to `position`; `suspects`: where facts are looked at closely.
 
-    def __init__(self, database: AsyncDatabase[Document], report: Report, position: int) -> None:
+    `bad_lanes` are to be written again, whole.
+    """
+
+    def __init__(
+        self, database: AsyncDatabase[Document], report: Report, position: int, lanes: int
+    ) -> None:
         self._database = database
         self._leaves, self._nodes = database[LEDGER], database[NODES]
         self._report = report
         self._position = position
+        self._lanes = lanes
         self._sums = Sums()
-        self._expected: dict[int, bytes] = {}
+        self._expected: dict[int, Fact] = {}
         self._found: set[int] = set()
         self.suspects: set[int] = set()
-        self.has_differences = False
-        self.node_repairs: dict[str, Document] = {}
+        self.bad_lanes: set[int] = set()
 
     def fold(self, changes: Iterable[Change]) -> None:
         """Add up what the changes add."""
@@ -72,14 +57,11 @@ class Ledger:
                 self._sums.add(fact.position, _hash(pack_facts([fact])))
 
     async def finish(self) -> None:
-        """Add up every leaf, compare every node."""
-        for lane in await self._lanes():
+        """Add up every leaf, compare every node, and find what no lane has."""
+        for lane in range(self._lanes):
             await self._compare_lane(lane)
         self.suspects = self._sums.suspects()
-
-    async def _lanes(self) -> list[int]:
-        found = self._database[CHECKPOINTS].find({}, {"_id": 1})
-        return [int(lane["_id"]) async for lane in found]
+        await self._find_strays()
 
     def fold_closely(self, changes: Iterable[Change]) -> None:
         """Take in what the changes add where the sums differ."""
@@ -87,66 +69,91 @@ class Ledger:
             is_due = change.position <= self._position and self._is_suspect(change.position)
             fact = fact_of(change) if is_due else None
             if fact is not None:
-                self._expected[fact.position] = pack_facts([fact])
+                self._expected[fact.position] = fact
 
     async def finish_closely(self) -> None:
         """Name the facts that differ."""
-        for lane in await self._lanes() if self.suspects else ():
+        for lane in range(self._lanes) if self.suspects else ():
             leaf = 0
             while (found := await self._read(lane, leaf)) is not None:
-                self._compare_facts(facts_of_leaf(found))
+                self._compare_facts(lane, self._facts(found))
                 leaf += 1
         for position in sorted(self._expected.keys() - self._found):
-            self._differ(LEAVES, position, "fact", "a fact", None)
+            fact = self._expected[position]
+            lane = lane_of(f"customer-{fact.customer}", self._lanes)
+            self._differ(lane, LEAVES, position, "fact", _shown(fact), None)
 
     def _is_suspect(self, position: int) -> bool:
         return position // POSITIONS in self.suspects
 
     async def _compare_lane(self, lane: int) -> None:
-        leaf, nodes = 0, dict[str, Document]()
+        leaf, tree = 0, Tree(lane)
         found = await self._read(lane, leaf)
         while found is not None:
-            facts = list(facts_of_leaf(found))
+            facts = self._facts(found)
             follows = await self._read(lane, leaf + 1)
             if follows is not None and not is_full(facts):
                 # It may have been filled between the two reads.
-                facts = list(facts_of_leaf(await self._read(lane, leaf) or found))
+                found = await self._read(lane, leaf) or found
+                facts = self._facts(found)
+            self._check_leaf(lane, found, facts)
             self._add_up(facts)
             self._report.count(LEAVES)
-            if follows is None and not is_full(facts):
+            if (follows is None and not is_full(facts)) or not facts:
                 break
             found = follows
-            await self._compare_node(leaf_node(lane, leaf, facts), nodes)
+            for node in tree.add_leaf(facts):
+                await self._compare_node(lane, node)
             leaf += 1
-            for level in range(1, MAX_LEVEL + 1):
-                if leaf % FAN_OUT**level:
-                    break
-                index = leaf // FAN_OUT**level - 1
-                below = range(index * FAN_OUT, (index + 1) * FAN_OUT)
-                children = [nodes.pop(f"{lane}/{level - 1}/{number}") for number in below]
-                await self._compare_node(parent_node(lane, level, index, children), nodes)
+        await self._compare_leaf(lane, leaf)
 
     async def _read(self, lane: int, leaf: int) -> Document | None:
         return await self._leaves.find_one({"_id": f"{lane}/{leaf}"})
+
+    def _facts(self, leaf: Document) -> list[Fact]:
+        try:
+            return list(facts_of_leaf(leaf))
+        except (struct.error, KeyError, TypeError):
+            return []
+
+    def _check_leaf(self, lane: int, leaf: Document, facts: list[Fact]) -> None:
+        """Check what stands beside a leaf's facts."""
+        highest = max((fact.position for fact in facts), default=0)
+        if leaf.get("count") != len(facts):
+            self._differ(lane, LEAVES, leaf["_id"], "count", len(facts), leaf.get("count"))
+        if not isinstance(leaf.get("position"), int) or leaf["position"] < highest:
+            self._differ(lane, LEAVES, leaf["_id"], "position", highest, leaf.get("position"))
+
+    async def _compare_leaf(self, lane: int, leaf: int) -> None:
+        """Compare which leaf is being filled with what the checkpoint says, which may move on."""
+        at = None
+        for _ in range(LEAF_TRIES):
+            place = await self._database["checkpoints"].find_one({"_id": lane}, {"leaf": 1})
+            at = None if place is None else place.get("leaf")
+            if place is None or at == leaf:
+                return
+            await asyncio.sleep(LEAF_SECONDS)
+            while (found := await self._read(lane, leaf)) and is_full(self._facts(found)):
+                leaf += 1
+        self._differ(lane, PLACES, lane, "leaf", leaf, at)
 
     def _add_up(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
             if fact.position <= self._position:
                 self._sums.add(fact.position, -_hash(pack_facts([fact])))
 
-    def _compare_facts(self, facts: Iterable[Fact]) -> None:
+    def _compare_facts(self, lane: int, facts: Iterable[Fact]) -> None:
         for fact in facts:
             if fact.position > self._position or not self._is_suspect(fact.position):
                 continue
-            expected, packed = self._expected.get(fact.position), pack_facts([fact])
-            if expected != packed:
-                self._differ(LEAVES, fact.position, "fact", expected, packed)
+            expected = self._expected.get(fact.position)
+            if expected != fact:
+                self._differ(lane, LEAVES, fact.position, "fact", _shown(expected), _shown(fact))
             if fact.position in self._found:
-                self._differ(LEAVES, fact.position, "fact", "once", "twice")
+                self._differ(lane, LEAVES, fact.position, "fact", "once", "twice")
             self._found.add(fact.position)
 
-    async def _compare_node(self, expected: Document, nodes: dict[str, Document]) -> None:
-        nodes[expected["_id"]] = expected
+    async def _compare_node(self, lane: int, expected: Document) -> None:
         name = {"_id": expected["_id"]}
         found = await self._nodes.find_one(name)
         if found is None:
@@ -154,32 +161,41 @@ class Ledger:
             await asyncio.sleep(NODE_SECONDS)
             found = await self._nodes.find_one(name)
         self._report.count(SUMS)
-        if found != stored(expected):
-            self.node_repairs[expected["_id"]] = stored(expected)
+        if found != expected:
             at = None if found is None else found.get("maxPosition")
-            self._differ(SUMS, expected["_id"], "sums", expected["maxPosition"], at)
+            self._differ(lane, SUMS, expected["_id"], "sums", expected["maxPosition"], at)
 
-    def missing(self) -> list[Fact]:
-        """Return the facts that no leaf holds."""
-        missing = sorted(self._expected.keys() - self._found)
-        return [next(unpack_facts(self._expected[position])) for position in missing]
+    async def _find_strays(self) -> None:
+        """Find nodes and leaves that follow on nothing. Nodes are listed first: they come last."""
+        nodes = [node["_id"] async for node in self._nodes.find({}, {"_id": 1})]
+        leaves = {leaf["_id"] async for leaf in self._leaves.find({}, {"_id": 1})}
+        known, whole = set[str](), set[str]()
+        for lane in range(self._lanes):
+            count = 0
+            while (name := f"{lane}/{count}") in leaves:
+                known.add(name)
+                count += 1
+            size, level = 1, 0
+            while size <= count:
+                whole |= {f"{lane}/{level}/{index}" for index in range(count // size)}
+                size, level = size * 4, level + 1
+        for where, strays in ((LEAVES, leaves - known), (SUMS, set(nodes) - whole)):
+            for stray in sorted(strays, key=str):
+                number = str(stray).partition("/")[0]
+                lane = int(number) if number.isdecimal() else 0
+                self._differ(lane, where, stray, "document", None, "a document")
 
-    def mended(self, leaf: Document) -> Document | None:
-        """Return a leaf with the log's facts in place of its own, None when it has no others."""
-        kept: dict[int, Fact] = {}
-        facts = list(facts_of_leaf(leaf))
-        for fact in facts:
-            expected = self._expected.get(fact.position)
-            if fact.position > self._position or not self._is_suspect(fact.position):
-                kept[fact.position] = fact
-            elif expected is not None:
-                kept[fact.position] = next(unpack_facts(expected))
-        mended = list(kept.values())
-        return None if mended == facts else leaf | leaf_fields(mended)
-
-    def _differ(self, where: str, thing: Any, name: str, expected: Any, found: Any) -> None:
-        self.has_differences = True
+    def _differ(
+        self, lane: int, where: str, thing: Any, name: str, expected: Any, found: Any
+    ) -> None:
+        self.bad_lanes.add(lane if lane < self._lanes else 0)
         self._report.differ(where, thing, name, expected, found)
+
+
+def _shown(fact: Fact | None) -> Any:
+    if fact is None:
+        return None
+    return {"customer": fact.customer, "sign": fact.sign, "at": fact.at_ms, "lines": fact.lines}
 
 
 def _hash(packed: bytes) -> int:

@@ -14,10 +14,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.histories import OPEN
 from storelog.projector.change import Change
-from storelog.projector.database import READ_MODELS
-from storelog.projector.read_models.document import Write
 from storelog.verify.digests import Bits, Sums, digest
 from storelog.verify.expected import Expected, Key
+from storelog.verify.fold import COLLECTIONS, Write
 from storelog.verify.report import Report
 from storelog.verify.suspects import Inspection, Suspects, marks_of
 
@@ -69,16 +68,16 @@ class ReadModel:
         `head` is a position of the log that no document was beyond when the scan began.
         """
         newest = 0
-        for model in READ_MODELS:
+        for name in COLLECTIONS:
             # What is written meanwhile may be beyond the head by then; far beyond, it is no event.
             highest = 2 * head + 1_000_000
-            sums = self._collections[model.COLLECTION] = _Collection(highest)
-            cursor = self._database[model.COLLECTION].find({}, batch_size=SCAN_DOCUMENTS)
+            sums = self._collections[name] = _Collection(highest)
+            cursor = self._database[name].find({}, batch_size=SCAN_DOCUMENTS)
             async for document in cursor:
                 document.pop(OPEN, None)
                 at = document.get("position")
                 if isinstance(at, int) and 0 < at <= highest:
-                    newest = max(newest, self._found(model.COLLECTION, sums, document, at))
+                    newest = max(newest, self._found(name, sums, document, at))
                 else:
                     sums.has_strays |= at is not None or not marks_of(document)
                 self._add_marks(sums, document)

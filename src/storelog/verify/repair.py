@@ -1,29 +1,73 @@
-"""Rewrites documents of the read model that differ, from the log. Never touches PostgreSQL.
+"""Rewrites what differs in the read model, from the log. Never touches PostgreSQL.
 
 A document is replaced only while it is at the position it was compared at, so the projector may go
-on meanwhile. Next: verify/verify.py
+on meanwhile; for what it keeps in memory (ledger, checkpoints, moments) it stands still and loads
+all again. Next: verify/verify.py
 """
 
 from typing import Any
 
+import asyncpg
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import WriteError
 
+from storelog.config import Settings
 from storelog.histories import COLLECTION, OPEN
-from storelog.ledgers import LEDGER, NODES, Fact, facts_of_leaf
+from storelog.verify.checks import Checks
 from storelog.verify.history import Histories
-from storelog.verify.ledger import Ledger, leaf_fields
+from storelog.verify.repair_changes import repair_changes
+from storelog.verify.repair_ledger import LedgerRepair
+from storelog.verify.repair_places import repair_places
 from storelog.verify.report import Report
+from storelog.verify.standstill import standstill
 from storelog.verify.suspects import MARKS, Inspection, Repair
 
 Document = dict[str, Any]
 
 
-async def repair_documents(database: AsyncDatabase[Document], model: Inspection) -> int:
-    """Rewrite each document that differs; return how many."""
+async def repair_all(
+    settings: Settings,
+    database: AsyncDatabase[Document],
+    connection: asyncpg.Connection,
+    checks: Checks,
+    report: Report,
+) -> int:
+    """Rewrite all that differs; return how many documents."""
     repaired = 0
-    for key, repair in model.repairs.items():
-        repaired += await _repair(database[key[0]], key[1], repair, model.marks_of(key))
+    if checks.inspection is not None:
+        repaired += await _documents(database, checks.inspection, report)
+    repaired += await _histories(database, checks.histories)
+    changes, position = checks.changes, checks.position
+    has_changes = bool(changes.bad_blocks or changes.strays)
+    is_kept = checks.ledger.bad_lanes or checks.places.bad or checks.blocks.repairs
+    if not is_kept and not has_changes:
+        return repaired
+    lanes = checks.places.lanes
+    ledger = LedgerRepair(database, connection, checks.ledger.bad_lanes, lanes, checks.present)
+    await ledger.read(dict.fromkeys(range(lanes), position))
+    async with standstill(settings, database):
+        if has_changes:
+            repaired += await repair_changes(
+                database, connection, changes, position, checks.present
+            )
+        repaired += await checks.blocks.repair()
+        if checks.ledger.bad_lanes:
+            places = await database["checkpoints"].find({}, {"position": 1}).to_list()
+            await ledger.read({place["_id"]: int(place["position"]) for place in places})
+            repaired += await ledger.write()
+        repaired += await repair_places(database, connection, checks.places, checks.absent)
+    return repaired
+
+
+async def _documents(database: AsyncDatabase[Document], model: Inspection, report: Report) -> int:
+    """Rewrite each document that differs; return how many. One that is refused is named."""
+    repaired = 0
+    for key, one in model.repairs.items():
+        try:
+            repaired += await _repair(database[key[0]], key[1], one, model.marks_of(key))
+        except WriteError as error:
+            report.differ(f"mongodb.{key[0]}", key[1], "repair", "written", str(error)[:200])
     sales = database["product_sold"]
     for item, marks in model.mark_repairs.items():
         update = {"$set": marks} if marks else {"$unset": dict.fromkeys(MARKS, "")}
@@ -51,44 +95,11 @@ async def _repair(
     return (await documents.replace_one(same, {"_id": thing, **whole})).matched_count
 
 
-async def repair_ledger(database: AsyncDatabase[Document], ledger: Ledger) -> int:
-    """Rewrite what differs in the ledger; return how many documents.
-
-    A leaf is replaced only while it holds as many facts as were read; the sums are compared again
-    with the leaves as they are then.
-    """
-    if not ledger.has_differences:
-        return 0
-    repaired, leaves = 0, database[LEDGER]
-    async for leaf in leaves.find({}):
-        mended = ledger.mended(leaf)
-        if mended is not None:
-            same = {"_id": leaf["_id"], "count": leaf["count"]}
-            repaired += (await leaves.replace_one(same, mended)).matched_count
-    for fact in ledger.missing():
-        repaired += await _put_back(leaves, fact)
-    again = Ledger(database, Report(), 0)
-    await again.finish()
-    for name, node in again.node_repairs.items():
-        await database[NODES].replace_one({"_id": name}, node, upsert=True)
-        repaired += 1
-    return repaired
-
-
-async def _put_back(leaves: AsyncCollection[Document], fact: Fact) -> int:
-    """Add a fact that is missing to the first leaf that reaches beyond it, or to the last one."""
-    some = leaves.find({"position": {"$gte": fact.position}}).sort("position", 1).limit(1)
-    found = await some.to_list() or await leaves.find({}).sort("position", -1).limit(1).to_list()
-    if not found:
-        return 0
-    facts = [*facts_of_leaf(found[0]), fact]
-    same = {"_id": found[0]["_id"], "count": found[0]["count"]}
-    return (await leaves.update_one(same, {"$set": leaf_fields(facts)})).matched_count
-
-
-async def repair_histories(database: AsyncDatabase[Document], histories: Histories) -> int:
-    """Rewrite each bucket that differs; return how many."""
+async def _histories(database: AsyncDatabase[Document], histories: Histories) -> int:
+    """Rewrite each bucket that differs, remove what is none; return how many."""
     repaired = 0
+    for name in histories.strays:
+        repaired += (await database[COLLECTION].delete_one({"_id": name})).deleted_count
     for name, (at, bucket) in histories.repairs.items():
         same = {"_id": name} if at is None else {"_id": name, "position": at}
         done = await database[COLLECTION].replace_one(same, bucket, upsert=at is None)

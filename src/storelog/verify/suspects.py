@@ -13,9 +13,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.histories import OPEN
 from storelog.projector.change import Change
-from storelog.projector.read_models.document import Fields, Write
 from storelog.verify.digests import POSITIONS
 from storelog.verify.expected import Expected, Key
+from storelog.verify.fold import Fields, Write
 from storelog.verify.report import Place, Report, differing
 
 MARKS = ("cancelled", "cancelPosition")

@@ -5,7 +5,7 @@ Next: verify/log.py
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
@@ -19,7 +19,6 @@ from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
 from storelog.projector.change import Change, change_of_event
-from storelog.projector.database import DEAD_LETTERS
 from storelog.query_service.reads import Reads
 from storelog.read_side import (
     POINTER_ID,
@@ -29,26 +28,28 @@ from storelog.read_side import (
     read_pointer,
 )
 from storelog.reasons import reason
-from storelog.verify.absent import Absent
 from storelog.verify.anchor import Anchor
-from storelog.verify.history import Histories
-from storelog.verify.ledger import Ledger
+from storelog.verify.checks import Checks, Progress
+from storelog.verify.keys import Keys
 from storelog.verify.log import Chain, positions_above, read_log
-from storelog.verify.read_model import ReadModel
-from storelog.verify.repair import repair_documents, repair_histories, repair_ledger
+from storelog.verify.places import WHERE, is_whole
+from storelog.verify.repair import repair_all
 from storelog.verify.report import Report
 from storelog.verify.state_tables import StateTables
-from storelog.verify.suspects import Inspection
 from storelog.verify.times import read_exact_times
+from storelog.verify.totals import compare_totals
 
 WAIT_SECONDS = 60.0
-Progress = Callable[[str, int, int], None]
 Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
 async def verify(
-    settings: Settings, progress: Progress, *, repair: bool = False, anchor: Anchor | None = None
+    settings: Settings,
+    progress: Progress,
+    *,
+    repair: bool = False,
+    anchor: Anchor | None = None,
 ) -> Report:
     """Compare everything at the position written now. Raises CannotRun when a server is away.
 
@@ -80,8 +81,8 @@ async def verify(
             read_preference=ReadPreference.PRIMARY,
             write_concern=pymongo.WriteConcern(w="majority", j=True),
         )
-        run = _Run(settings, connection, database, progress, anchor)
-        return await run.run(repair=repair)
+        run = _Run(settings, connection, (home, database), progress, anchor)
+        return await run.run(has_repair=repair)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     except PyMongoError as error:
@@ -95,38 +96,61 @@ class _Run:
         self,
         settings: Settings,
         connection: asyncpg.Connection,
-        database: AsyncDatabase[Document],
+        databases: tuple[AsyncDatabase[Document], AsyncDatabase[Document]],
         progress: Progress,
         anchor: Anchor | None,
     ) -> None:
         self._anchor = anchor
         self._settings = settings
         self._connection = connection
-        self._database = database
+        self._home, self._database = databases
         self._progress = progress
         self._report = Report()
-        self._absent = Absent()
+        self._has_strays = False
+        self._lanes = 0
 
-    async def run(self, *, repair: bool) -> Report:
+    async def run(self, *, has_repair: bool) -> Report:
         try:
-            return await self._run(repair=repair)
+            return await self._run(has_repair=has_repair)
         finally:
             self._connection.terminate()
 
-    async def _run(self, *, repair: bool) -> Report:
-        written = await self._connection.fetchval("SELECT position FROM log_head")
-        is_projected = await self._wait_for(written)
+    async def _run(self, *, has_repair: bool) -> Report:
+        report, connection = self._report, self._connection
+        written = report.position = await connection.fetchval("SELECT position FROM log_head")
+        self._lanes = await connection.fetchval("SELECT cardinality(lanes) FROM relay_cursor")
+        wanted = await connection.fetchval("SELECT lanes_wanted FROM relay_cursor")
+        keys = Keys(self._home, report)
+        await keys.compare(connection)
+        places = await self._wait_for(written, wanted, has_repair=has_repair)
+        checks = None
+        if places is not None:
+            checks = Checks(
+                self._database, connection, report, written, places, self._lanes, _readable_changes
+            )
+            head = await connection.fetchval("SELECT position FROM log_head")
+            newest = await checks.model.scan(head)
+        await self._read_log(checks)
+        if checks is not None:
+            await checks.finish(newest, self._progress)
+            if not self._has_strays:
+                await self._compare_totals()
+        if has_repair:
+            report.repaired += await keys.repair()
+            if checks is not None:
+                report.repaired += await repair_all(
+                    self._settings, self._database, connection, checks, report
+                )
+        return report
+
+    async def _read_log(self, checks: Checks | None) -> None:
+        """Read the log once, with the state tables of the same moment."""
         report, connection = self._report, self._connection
         tables, chain = StateTables(report), Chain(report)
-        model = ReadModel(self._database, report, written, connection)
-        ledger = Ledger(self._database, report, written)
-        histories = Histories(self._database, report, written)
-        if is_projected:
-            newest = await model.scan(await connection.fetchval("SELECT position FROM log_head"))
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             head = await connection.fetchrow("SELECT position, hash FROM log_head")
-            report.position = written
-            await self._read_dead_letters()
+            if checks is not None:
+                await checks.read_absent()
             async for events in read_log(connection, 0, head["position"]):
                 for event, payload_hash in events:
                     chain.check(event, payload_hash)
@@ -134,28 +158,13 @@ class _Run:
                         self._anchor.check(event, report)
                 changes = self._changes(event for event, _ in events)
                 await tables.fold(changes, connection)
-                if is_projected:
-                    projected = [c for c in changes if c.position <= written]
-                    projected = self._absent.without(projected)
-                    await model.fold(projected)
-                    ledger.fold(projected)
-                    await histories.fold(projected)
+                if checks is not None:
+                    await checks.fold([event for event, _ in events], changes)
                 self._progress("events", chain.position, head["position"])
             above = await positions_above(connection, head["position"])
             chain.check_head(head["position"], head["hash"], above)
             self._check_anchor(chain)
             await tables.finish(connection)
-        if is_projected:
-            await self._compare_newer(model, written, newest)
-            await histories.finish()
-            await ledger.finish()
-            inspection = await self._inspect(model, ledger)
-            if repair:
-                if inspection is not None:
-                    report.repaired = await repair_documents(self._database, inspection)
-                report.repaired += await repair_ledger(self._database, ledger)
-                report.repaired += await repair_histories(self._database, histories)
-        return report
 
     def _check_anchor(self, chain: Chain) -> None:
         """Check the signed heads, and sign the log's head when there is nothing against it."""
@@ -167,67 +176,73 @@ class _Run:
         if chain.position and not has_wrong_log:
             self._anchor.add(chain.position, chain.hash)
 
-    async def _wait_for(self, position: int) -> bool:
-        """Wait until the read model holds the position; a difference when it does not come."""
+    async def _wait_for(
+        self, position: int, wanted: int | None, *, has_repair: bool
+    ) -> list[Document] | None:
+        """Wait until the lanes' checkpoints hold the position, and return them.
+
+        `wanted`: how many lanes there are about to be, if that is under way.
+
+        None, and a difference, where one does not come to it, or cannot be read.
+        """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + WAIT_SECONDS
+        named: set[str] = set()
+        while True:
+            found = await self._database["checkpoints"].find({}).to_list()
+            if wanted is not None and len(found) >= wanted:
+                # The read model is switched already, the relay's row is not.
+                self._lanes = wanted
+            lanes = self._lanes
+            mine = [d for d in found if d["_id"] in range(lanes) and is_whole(d)]
+            wrong = [d["_id"] for d in found if d not in mine]
+            for thing in (each for each in wrong if str(each) not in named):
+                named.add(str(thing))
+                is_lane = thing in range(lanes)
+                expected = "a checkpoint" if is_lane else None
+                self._report.differ(WHERE, thing, "document", expected, "another document")
+            if wrong and has_repair:
+                # A lane without one begins anew, and finds its documents there.
+                gone = await self._database["checkpoints"].delete_many({"_id": {"$in": wrong}})
+                self._report.repaired += gone.deleted_count
+                continue
+            self._has_strays = bool(wrong)
+            safe = min((int(d["safe"]) for d in mine), default=0)
+            reached = safe if len(mine) == lanes else 0
+            if reached >= position:
+                return mine
+            if wrong:
+                return None
+            self._progress("projected", reached, position)
+            if loop.time() > give_up_at:
+                self._report.differ(WHERE, "all lanes", "position", position, reached)
+                return None
+            await asyncio.sleep(0.25)
+
+    async def _compare_totals(self) -> None:
         reads = Reads(self._settings)
         try:
-            while (place := (await reads.view()).place).position < position:
-                self._progress("projected", place.position, position)
-                if loop.time() > give_up_at:
-                    where = "mongodb.checkpoints"
-                    self._report.differ(where, "all lanes", "position", position, place.position)
-                    return False
-                await asyncio.sleep(0.25)
+            await compare_totals(self._connection, reads, self._report)
         finally:
             await reads.close()
-        return True
 
-    async def _read_dead_letters(self) -> None:
-        """Read which events are not in the read model, and said to be so."""
-        letters = self._database[DEAD_LETTERS].find({}, {"position": 1, "state": 1})
-        self._absent.take(await letters.to_list())
-        self._report.discarded = sorted(self._absent.discarded)
-        if self._absent.positions:
-            self._report.checked["deadLetters"] = len(self._absent.positions)
-
-    def _changes(self, events: Iterable[Envelope], *, is_again: bool = False) -> list[Change]:
+    def _changes(self, events: Iterable[Envelope]) -> list[Change]:
+        """Return the events' changes; one that cannot be read is a difference."""
         changes = []
         for event in events:
             try:
                 changes.append(change_of_event(event))
             except PoisonRecord as error:
-                if is_again:
-                    continue
                 self._report.differ("log", event.position, "payload", "a readable one", str(error))
         return changes
 
-    async def _compare_newer(self, model: ReadModel, written: int, newest: int) -> None:
-        """Go on over the events that were written meanwhile, for documents that have them."""
-        await self._read_dead_letters()
-        head = await self._connection.fetchval("SELECT position FROM log_head")
-        async for events in read_log(self._connection, written, min(newest, head)):
-            changes = self._absent.without(self._changes(event for event, _ in events))
-            await model.fold_later(changes)
 
-    async def _inspect(self, model: ReadModel, ledger: Ledger) -> Inspection | None:
-        """Look closely at what does not agree, with the log read again up to its present end."""
-        inspection = model.inspection()
-        if inspection is None and not ledger.suspects:
-            return None
-        if inspection is not None:
-            await inspection.read()
-        await self._read_dead_letters()
-        head = await self._connection.fetchval("SELECT position FROM log_head")
-        async for events in read_log(self._connection, 0, head):
-            changes = self._changes((event for event, _ in events), is_again=True)
-            changes = self._absent.without(changes)
-            ledger.fold_closely(changes)
-            if inspection is not None:
-                await inspection.fold(changes)
-            self._progress("inspected", events[-1][0].position, head)
-        await ledger.finish_closely()
-        if inspection is not None:
-            inspection.finish()
-        return inspection
+def _readable_changes(events: Iterable[Envelope]) -> list[Change]:
+    """Return the changes of events that can be read; the others are named already."""
+    changes = []
+    for event in events:
+        try:
+            changes.append(change_of_event(event))
+        except PoisonRecord:
+            continue
+    return changes

@@ -1,0 +1,144 @@
+"""All that verify compares of the read model, as one: fold the log once, then finish.
+
+Next: verify/verify.py
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import asyncpg
+from pymongo.asynchronous.database import AsyncDatabase
+
+from storelog.envelope import Envelope
+from storelog.projector.change import Change
+from storelog.verify.absent import Absent, read_letters
+from storelog.verify.changes import Changes
+from storelog.verify.history import Histories
+from storelog.verify.ledger import Ledger
+from storelog.verify.log import read_log
+from storelog.verify.moments import Blocks
+from storelog.verify.places import WHERE, Places
+from storelog.verify.read_model import ReadModel
+from storelog.verify.report import Report
+from storelog.verify.suspects import Inspection
+
+BLOCKS_AT_ONCE = 17
+LETTER_LOOKS, LETTER_SECONDS = 3, 1.0
+Document = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+Read = Callable[[Iterable[Envelope]], list[Change]]
+
+
+class Checks:
+    """The read model up to `position`. `read` makes changes of events, unreadable ones left out."""
+
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        connection: asyncpg.Connection,
+        report: Report,
+        position: int,
+        places: list[Document],
+        lanes: int,
+        read: Read,
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._report = report
+        self.position = position
+        self._read = read
+        self.absent = Absent()
+        self.model = ReadModel(database, report, position, connection)
+        self.ledger = Ledger(database, report, position, lanes)
+        self.histories = Histories(database, report, position)
+        self.changes = Changes(database, report, position)
+        self.places = Places(report, places, lanes)
+        self.blocks = Blocks(database, report)
+        self.inspection: Inspection | None = None
+
+    async def read_absent(self) -> None:
+        """Read which events are not in the read model, and said to be so."""
+        self.absent.take(await read_letters(self._database))
+        self._report.discarded = sorted(self.absent.discarded)
+        if self.absent.positions:
+            self._report.checked["deadLetters"] = len(self.absent.positions)
+
+    def present(self, events: Iterable[Envelope]) -> list[Change]:
+        """Return the changes of events that the read model must hold."""
+        return self.absent.without(self._read(events))
+
+    async def fold(self, events: Sequence[Envelope], changes: Sequence[Change]) -> None:
+        """Take in the log's next events, and their changes."""
+        by_position = {event.position: event for event in events}
+        projected = []
+        for change in changes:
+            is_absent = self.absent.has(change)
+            self.places.add(by_position[change.position], change, is_absent=is_absent)
+            if not is_absent and change.position <= self.position:
+                projected.append(change)
+        await self.model.fold(projected)
+        self.ledger.fold(projected)
+        await self.histories.fold(projected)
+        await self.changes.fold(events[-1].position, projected)
+        await self.blocks.compare(self.places.full, BLOCKS_AT_ONCE)
+
+    async def finish(self, newest: int, progress: Progress) -> None:
+        """Compare what is left, and look closely at what does not agree."""
+        connection = self._connection
+        await self._compare_newer(newest)
+        await self.histories.finish()
+        await self.ledger.finish()
+        head = await connection.fetchval("SELECT position FROM log_head")
+        await self.changes.finish(head)
+        await self.blocks.compare(self.places.full, 1)
+        await self.blocks.find_strays()
+        self.places.finish(head, await connection.fetchval("SELECT now()"))
+        await self._compare_letters()
+        await self._inspect(progress)
+
+    async def _compare_newer(self, newest: int) -> None:
+        """Go on over the events that were written meanwhile, for documents that have them."""
+        await self.read_absent()
+        head = await self._connection.fetchval("SELECT position FROM log_head")
+        async for events in read_log(self._connection, self.position, min(newest, head)):
+            await self.model.fold_later(self.present(event for event, _ in events))
+
+    async def _compare_letters(self) -> None:
+        """Compare how many dead letters each lane says that it has; again, as they may move."""
+        wrong: dict[int, tuple[int, int]] = {}
+        for turn in range(LETTER_LOOKS):
+            await asyncio.sleep(LETTER_SECONDS if turn else 0)
+            letters = await read_letters(self._database)
+            counted = dict.fromkeys(self.places.states, 0)
+            for letter in letters:
+                if letter["state"] in ("parked", "waiting") and letter["lane"] in counted:
+                    counted[letter["lane"]] += 1
+            places = self._database["checkpoints"].find({}, {"deadLetters": 1})
+            said = {place["_id"]: place["deadLetters"] async for place in places}
+            now = {n: (c, said[n]) for n, c in counted.items() if n in said and c != said[n]}
+            wrong = now if not wrong else {n: w for n, w in now.items() if wrong.get(n) == w}
+            if not wrong:
+                return
+        for number, (expected, found) in wrong.items():
+            self.places.bad.add(number)
+            self._report.differ(WHERE, number, "deadLetters", expected, found)
+
+    async def _inspect(self, progress: Progress) -> None:
+        """Look closely at what does not agree, with the log read again up to its present end."""
+        inspection = self.inspection = self.model.inspection()
+        if inspection is None and not self.ledger.suspects:
+            return
+        if inspection is not None:
+            await inspection.read()
+        await self.read_absent()
+        head = await self._connection.fetchval("SELECT position FROM log_head")
+        async for events in read_log(self._connection, 0, head):
+            changes = self.present(event for event, _ in events)
+            self.ledger.fold_closely(changes)
+            if inspection is not None:
+                await inspection.fold(changes)
+            progress("inspected", events[-1][0].position, head)
+        await self.ledger.finish_closely()
+        if inspection is not None:
+            inspection.finish()

@@ -1,0 +1,92 @@
+"""Compares the API keys that the Query Service goes by with those that PostgreSQL has.
+
+Beside them stands by whom a set must be signed. Both are in the URI's database, whichever read
+model is the active one.
+Next: verify/verify.py
+"""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+from pymongo.asynchronous.database import AsyncDatabase
+
+from storelog import origin
+from storelog.api_keys import COLLECTION, DOCUMENT_ID, read_announced, read_key_set, to_facts
+from storelog.verify.report import Report, differing
+
+WHERE = f"mongodb.{COLLECTION}"
+# What was created or revoked just now is on its way.
+ON_ITS_WAY_SECONDS = 12.0
+Document = dict[str, Any]
+
+
+class Keys:
+    """The set of keys and its signer: two documents, and no other."""
+
+    def __init__(self, home: AsyncDatabase[Document], report: Report) -> None:
+        self._collection = home[COLLECTION]
+        self._report = report
+        self._repairs: dict[Any, Document | None] = {}
+
+    async def compare(self, connection: asyncpg.Connection) -> None:
+        """Compare, once what is on its way has had the time to come."""
+        give_up_at = asyncio.get_running_loop().time() + ON_ITS_WAY_SECONDS
+        while True:
+            expected = await _expected(connection)
+            documents = await self._collection.find({}).to_list()
+            found = {document.pop("_id"): document for document in documents}
+            _excuse(expected, found)
+            if found == expected or asyncio.get_running_loop().time() > give_up_at:
+                break
+            await asyncio.sleep(0.1)
+        self._report.count(WHERE, len(expected))
+        for name in sorted(expected.keys() | found.keys(), key=str):
+            self._compare(name, expected.get(name), found.get(name))
+
+    def _compare(self, name: Any, expected: Document | None, found: Document | None) -> None:
+        if expected == found:
+            return
+        self._repairs[name] = expected
+        if expected is None or found is None:
+            whole = [None if each is None else "a document" for each in (expected, found)]
+            self._report.differ(WHERE, name, "document", *whole)
+            return
+        for place in differing(expected, found):
+            self._report.differ(WHERE, name, *place)
+
+    async def repair(self) -> int:
+        """Write what must be there, and remove what must not; return how many documents."""
+        for name, document in self._repairs.items():
+            if document is None:
+                await self._collection.delete_one({"_id": name})
+            else:
+                whole = {"_id": name, **document}
+                await self._collection.replace_one({"_id": name}, whole, upsert=True)
+        return len(self._repairs)
+
+
+def _excuse(expected: dict[Any, Document], found: dict[Any, Document]) -> None:
+    """Take back what may be otherwise for a reason."""
+    if DOCUMENT_ID not in found and not expected[DOCUMENT_ID]["isUsed"]:
+        # Before there was ever a key, none may have been announced.
+        del expected[DOCUMENT_ID]
+    if origin.DOCUMENT_ID in expected and "provenFrom" in found.get(origin.DOCUMENT_ID, {}):
+        if found[origin.DOCUMENT_ID]["provenFrom"] is None:
+            # It is not known until the next `storelog migrate`.
+            expected[origin.DOCUMENT_ID]["provenFrom"] = None
+    elif origin.DOCUMENT_ID not in expected:
+        # This account may not see who signs, nor so which version is the newest.
+        found.pop(origin.DOCUMENT_ID, None)
+        if DOCUMENT_ID in expected and DOCUMENT_ID in found:
+            expected[DOCUMENT_ID]["version"] = found[DOCUMENT_ID].get("version")
+
+
+async def _expected(connection: asyncpg.Connection) -> dict[Any, Document]:
+    try:
+        known, secret = await read_announced(connection)
+    except asyncpg.InsufficientPrivilegeError:
+        return {DOCUMENT_ID: to_facts(await read_key_set(connection))}
+    proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
+    signer = {"signer": origin.public_key(secret), "provenFrom": proven_from}
+    return {DOCUMENT_ID: to_facts(known), origin.DOCUMENT_ID: signer}

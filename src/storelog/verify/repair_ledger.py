@@ -1,0 +1,137 @@
+"""Writes the ledger of a lane again from the log: every leaf, every node, and nothing else.
+
+Most of it is made while the lane goes on; what came since, and the writing itself, while it stands
+still. Packed, a line takes 24 bytes of memory.
+Next: verify/repair.py
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from bson.int64 import Int64
+from pymongo.asynchronous.database import AsyncDatabase
+
+from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
+from storelog.event_codec import lane_of
+from storelog.ledgers import LEDGER, NODES, Fact, pack_facts
+from storelog.projector.change import Change
+from storelog.verify.fold import fact_of
+from storelog.verify.sums import Tree, is_full
+
+CHUNK = 2_000
+Document = dict[str, Any]
+Present = Callable[[Iterable[Envelope]], list[Change]]
+
+
+@dataclass(slots=True)
+class _Lane:
+    number: int
+    tree: Tree
+    facts: list[Fact] = field(default_factory=list)
+    leaves: list[Document] = field(default_factory=list)
+    nodes: list[Document] = field(default_factory=list)
+
+    def add(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        if is_full(self.facts):
+            self.leaves.append(self._leaf())
+            self.nodes += self.tree.add_leaf(self.facts)
+            self.facts = []
+
+    def _leaf(self) -> Document:
+        return {
+            "_id": f"{self.number}/{self.tree.leaves}",
+            "lane": self.number,
+            "count": len(self.facts),
+            "chunks": [pack_facts(self.facts)],
+            "position": Int64(max(fact.position for fact in self.facts)),
+        }
+
+    def all_leaves(self) -> list[Document]:
+        return [*self.leaves, *([self._leaf()] if self.facts else [])]
+
+
+class LedgerRepair:
+    """The ledger of some lanes, as the log makes it."""
+
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        connection: asyncpg.Connection,
+        bad: Iterable[int],
+        lanes: int,
+        present: Present,
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._lanes = lanes
+        self._bad = {number: _Lane(number, Tree(number)) for number in bad}
+        self._present = present
+        self._done = 0
+
+    async def read(self, up_to: Mapping[int, int]) -> None:
+        """Go on to a position in each lane."""
+        last = max((up_to.get(number, 0) for number in self._bad), default=0)
+        async for events in _orders(self._connection, self._done, last):
+            for change in self._present(events):
+                fact = fact_of(change)
+                if fact is None:
+                    continue
+                number = lane_of(f"customer-{fact.customer}", self._lanes)
+                lane = self._bad.get(number)
+                if lane is not None and fact.position <= up_to.get(number, 0):
+                    lane.add(fact)
+        self._done = max(self._done, last)
+
+    async def write(self) -> int:
+        """Write the lanes' ledgers, while nobody else does; return how many documents."""
+        repaired = 0
+        for lane in self._bad.values():
+            leaves = lane.all_leaves()
+            repaired += await self._replace(LEDGER, f"{lane.number}/", leaves)
+            repaired += await self._replace(NODES, f"{lane.number}/", lane.nodes)
+            leaf = {"leaf": Int64(lane.tree.leaves)}
+            await self._database["checkpoints"].update_one({"_id": lane.number}, {"$set": leaf})
+        return repaired + await self._remove_strays()
+
+    async def _replace(self, name: str, prefix: str, wanted: list[Document]) -> int:
+        collection, changed = self._database[name], 0
+        known = {document["_id"] for document in wanted}
+        for document in wanted:
+            whole = {"_id": document["_id"]}
+            if await collection.find_one(whole) != document:
+                await collection.replace_one(whole, document, upsert=True)
+                changed += 1
+        async for found in collection.find({}, {"_id": 1}):
+            if str(found["_id"]).startswith(prefix) and found["_id"] not in known:
+                changed += (await collection.delete_one({"_id": found["_id"]})).deleted_count
+        return changed
+
+    async def _remove_strays(self) -> int:
+        """Remove what names no lane."""
+        prefixes, removed = tuple(f"{number}/" for number in range(self._lanes)), 0
+        for name in (LEDGER, NODES):
+            async for found in self._database[name].find({}, {"_id": 1}):
+                if not str(found["_id"]).startswith(prefixes):
+                    done = await self._database[name].delete_one({"_id": found["_id"]})
+                    removed += done.deleted_count
+        return removed
+
+
+async def _orders(
+    connection: asyncpg.Connection, after: int, up_to: int
+) -> AsyncIterator[list[Envelope]]:
+    while after < up_to:
+        rows = await connection.fetch(
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE position > $1 AND position <= $2"
+            f" AND aggregate_type = 'order' ORDER BY position LIMIT {CHUNK}",
+            after,
+            up_to,
+        )
+        if not rows:
+            return
+        events = [envelope_from_row(tuple(row)) for row in rows]
+        yield events
+        after = events[-1].position

@@ -1,0 +1,55 @@
+"""Lets the read model stand still for a repair of what projectors keep in memory.
+
+It is a promotion that switches to nothing: the pointer says so, projectors drop what they know of
+their lanes, and load it again afterwards. One that was abandoned is ended by the projector. Query
+Services read again what they keep of parts that never change: the checkpoints count the repairs.
+Next: verify/repair.py
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from storelog.config import Settings
+from storelog.errors import CannotRun
+from storelog.projector.checkpoints import Fenced
+from storelog.projector.database import PATIENT_SECONDS, connect
+from storelog.projector.promotion import ABANDONED_SECONDS, freeze, thaw
+
+# Projectors look at the pointer once a second.
+SETTLE_SECONDS = 1.5
+
+
+@asynccontextmanager
+async def standstill(
+    settings: Settings, database: AsyncDatabase[dict[str, Any]]
+) -> AsyncIterator[None]:
+    """Surround a repair, of less than ABANDONED_SECONDS, in which nobody else writes.
+
+    Raises CannotRun while a promotion is under way.
+    """
+    home = await asyncio.to_thread(connect, settings, look_seconds=PATIENT_SECONDS)
+    try:
+        token = await _freeze(home)
+        try:
+            await asyncio.sleep(SETTLE_SECONDS)
+            yield
+            await database["checkpoints"].update_many({}, {"$inc": {"repaired": 1}})
+        finally:
+            await asyncio.to_thread(thaw, home, token)
+    finally:
+        home.client.close()
+
+
+async def _freeze(home: Any) -> str:
+    give_up_at = asyncio.get_running_loop().time() + 2 * ABANDONED_SECONDS
+    while True:
+        try:
+            return await asyncio.to_thread(freeze, home)
+        except Fenced as error:
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise CannotRun(f"{error}: run `storelog verify --repair` again later") from error
+            await asyncio.sleep(0.5)

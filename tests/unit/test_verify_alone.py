@@ -1,0 +1,34 @@
+"""Verify adds up in its own words: what it shares with the projector is how bytes are read."""
+
+import ast
+from pathlib import Path
+
+import storelog.verify
+
+FOLDS = {
+    "storelog.ledgers": {
+        "add",
+        "add_fact",
+        "add_packed",
+        "is_full",
+        "leaf_node",
+        "parent_node",
+        "roots",
+    },
+    "storelog.histories": {"apply", "split"},
+    "storelog.projector.checkpoints": {"Bounds", "Checkpoint"},
+}
+
+
+def test_verify_imports_nothing_that_folds_or_adds_for_the_projector() -> None:
+    shared = []
+    for path in Path(storelog.verify.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in FOLDS:
+                names = {alias.name for alias in node.names}
+                shared += [(path.name, name) for name in names & FOLDS[node.module]]
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                module = f"storelog.{node.value.id}"
+                if node.attr in FOLDS.get(module, set()):
+                    shared.append((path.name, node.attr))
+    assert shared == []
