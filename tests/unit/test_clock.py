@@ -1,11 +1,15 @@
 """PostgreSQL's clock as a service bounds it, and as readers learn it from the log."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
+from storelog.errors import Unauthenticated
+from storelog.setting_types import ApiKey
 from storelog.web import clock as clocks
 from storelog.web.clock import LogClock, LogTimes, PostgresClock
+from storelog.web.keyring import Keyring
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = 1_800_000_000.0
@@ -138,3 +142,15 @@ def test_the_age_of_a_time_is_told_by_the_logs_own_times(machine: Machine) -> No
     assert times.age(at(machine.postgresql() + ahead - 7)) == pytest.approx(7, abs=0.01)
     times.saw(at(machine.postgresql() + ahead))
     assert times.age(at(machine.postgresql() + ahead - 9)) == pytest.approx(9, abs=0.01)
+
+
+def test_keys_expire_by_postgresqls_clock(machine: Machine) -> None:
+    machine.wall_is_ahead = -2 * DAY
+    clock = PostgresClock()
+    read(clock, machine, 0.001, 0.001)
+    key = ApiKey("till", "write", sha256(b"secret").hexdigest(), machine.postgresql() + 60)
+    keyring = Keyring((key,), None, clock.seconds)
+    assert keyring.find("secret") == key
+    machine.passed += 60
+    with pytest.raises(Unauthenticated):
+        keyring.find("secret")

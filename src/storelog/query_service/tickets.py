@@ -4,7 +4,6 @@ Whoever shows it may read for as long as the key holds, so it is good for a minu
 Next: query_service/live.py
 """
 
-import time
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -30,7 +29,7 @@ class TicketOffice:
         key = _key(request.caller, request.headers.get("authorization", ""))
         async with answering():
             view = await self._reads.view()
-        ticket, ends_at = issue(key, time.time())
+        ticket, ends_at = issue(key, self._reads.clock.seconds())
         expires_at = format_time(datetime.fromtimestamp(ends_at, UTC))
         headers = (("Cache-Control", "no-store"), *view.place.headers())
         return Response(201, encode_json({"ticket": ticket, "expiresAt": expires_at}), headers)

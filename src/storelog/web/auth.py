@@ -4,7 +4,6 @@ Which role each endpoint needs is in the services' tables of routes.
 Next: web/app.py
 """
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,8 @@ class Authenticator:
         `may_have_ended`: it was good when the request came; does its key hold still?
         """
         ticket = read(text)
-        if ticket is None or not (may_have_ended or time.time() * 1_000 < ticket.ends_at_ms):
+        now_ms = self._keyring.now() * 1_000
+        if ticket is None or not (may_have_ended or now_ms < ticket.ends_at_ms):
             raise Unauthenticated("The ticket is none, or older than a minute: ask for a new one.")
         if self.is_open and ticket.is_of(NO_KEY):
             return ANYBODY

@@ -41,7 +41,7 @@ class Keyring:
     ) -> None:
         self._settings_keys = tuple(keys)
         self._read = read
-        self._now = now
+        self.now = now
         self._is_known = read is None
         self._task: asyncio.Task[None] | None = None
         self._by_start: dict[str, ApiKey] = {}
@@ -55,14 +55,14 @@ class Keyring:
         found = self._by_start.get(digest[:16], _NOBODY)
         if not compare_digest(found.sha256, digest) or found is _NOBODY:
             raise self.refusal()
-        if found.expires_at is not None and found.expires_at <= self._now():
+        if found.expires_at is not None and found.expires_at <= self.now():
             raise Unauthenticated("The key has expired.")
         return found
 
     def of_ticket(self, ticket: Ticket) -> ApiKey:
         """Return the key that was given the ticket. Raises Unauthenticated, Unavailable."""
         for key in self._by_start.values():
-            has_expired = key.expires_at is not None and key.expires_at <= time.time()
+            has_expired = key.expires_at is not None and key.expires_at <= self.now()
             if key.name == ticket.key_name and not has_expired and ticket.is_of(key):
                 return key
         raise self.refusal()
