@@ -30,6 +30,7 @@ from support.http import Client, Reply
 READY_SECONDS = 60.0
 WRONG_CLOCK = Path(__file__).parent / "wrong_clock.py"
 PROJECTED_SECONDS = 60.0
+STOP_SECONDS = 20.0
 CAKE_STAND = {"name": "Cake stand", "price": "12.75", "stock": 10}
 ANN = {"name": "Ann Miller", "email": "ann@example.com", "phoneNumber": None}
 
@@ -56,6 +57,17 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("there is always a next one")
+
+
+def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Wait for the end of a process that was told to stop; kill it when that does not come."""
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+    return True
 
 
 class System:
@@ -88,10 +100,15 @@ class System:
         self._mongo: MongoClient[dict[str, Any]] | None = None
 
     def __enter__(self) -> Self:
-        for name in self._names:
-            self.start(name)
-        for name in self._names:
-            self.wait_ready(name)
+        try:
+            for name in self._names:
+                self.start(name)
+            for name in self._names:
+                self.wait_ready(name)
+        except BaseException:
+            # What does not get ready is not left running beside the tests after it.
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,10 +116,10 @@ class System:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.terminate()
-        for process in self._processes.values():
-            process.wait(20)
+        late = [name for name, process in self._processes.items() if not _has_ended(process)]
         if self._mongo is not None:
             self._mongo.close()
+        assert not late, f"{late} had to be killed: they did not end in {STOP_SECONDS} s"
 
     @property
     def environment(self) -> dict[str, str]:
