@@ -12,7 +12,7 @@ import asyncpg
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog import origin
-from storelog.api_keys import COLLECTION, DOCUMENT_ID, read_announced, read_key_set, to_facts
+from storelog.api_keys import COLLECTION, DOCUMENT_ID, read_announced, to_facts
 from storelog.verify.report import Report, differing
 
 WHERE = f"mongodb.{COLLECTION}"
@@ -28,6 +28,7 @@ class Keys:
         self._collection = home[COLLECTION]
         self._report = report
         self._repairs: dict[Any, Document | None] = {}
+        self._has_hashes = True
 
     async def compare(self, connection: asyncpg.Connection) -> None:
         """Compare, once what is on its way has had the time to come."""
@@ -36,6 +37,7 @@ class Keys:
             expected = await _expected(connection)
             documents = await self._collection.find({}).to_list()
             found = {document.pop("_id"): document for document in documents}
+            self._has_hashes = origin.DOCUMENT_ID in expected
             _excuse(expected, found)
             if found == expected or asyncio.get_running_loop().time() > give_up_at:
                 break
@@ -56,7 +58,12 @@ class Keys:
             self._report.differ(WHERE, name, *place)
 
     async def repair(self) -> int:
-        """Write what must be there, and remove what must not; return how many documents."""
+        """Write what must be there, and remove what must not; return how many documents.
+
+        Where the account may not see the hashes, nothing is written.
+        """
+        if not self._has_hashes:
+            return 0
         for name, document in self._repairs.items():
             if document is None:
                 await self._collection.delete_one({"_id": name})
@@ -76,17 +83,39 @@ def _excuse(expected: dict[Any, Document], found: dict[Any, Document]) -> None:
             # It is not known until the next `storelog migrate`.
             expected[origin.DOCUMENT_ID]["provenFrom"] = None
     elif origin.DOCUMENT_ID not in expected:
-        # This account may not see who signs, nor so which version is the newest.
+        # This account may see no hash, nor who signs what version: that is taken as it is found.
         found.pop(origin.DOCUMENT_ID, None)
         if DOCUMENT_ID in expected and DOCUMENT_ID in found:
-            expected[DOCUMENT_ID]["version"] = found[DOCUMENT_ID].get("version")
+            own = found[DOCUMENT_ID]
+            hashes = {key.get("name"): key.get("sha256") for key in own.get("keys", ())}
+            expected[DOCUMENT_ID]["version"] = own.get("version")
+            for key in expected[DOCUMENT_ID]["keys"]:
+                key["sha256"] = hashes.get(key["name"])
+
+
+async def _without_hashes(connection: asyncpg.Connection) -> Document:
+    rows = await connection.fetch(
+        "SELECT name, role, extract(epoch FROM expires_at)::float8 AS expires_at, revoked_at"
+        " FROM api_keys ORDER BY name"
+    )
+    keys = [
+        {"name": row["name"], "role": row["role"], "sha256": None, "expiresAt": row["expires_at"]}
+        for row in rows
+        if row["revoked_at"] is None
+    ]
+    # Sorted as the set is, whatever PostgreSQL's collation.
+    return {
+        "version": 0,
+        "isUsed": bool(rows),
+        "keys": sorted(keys, key=lambda key: str(key["name"])),
+    }
 
 
 async def _expected(connection: asyncpg.Connection) -> dict[Any, Document]:
     try:
         known, secret = await read_announced(connection)
     except asyncpg.InsufficientPrivilegeError:
-        return {DOCUMENT_ID: to_facts(await read_key_set(connection))}
+        return {DOCUMENT_ID: await _without_hashes(connection)}
     proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
     signer = {"signer": origin.public_key(secret), "provenFrom": proven_from}
     return {DOCUMENT_ID: to_facts(known), origin.DOCUMENT_ID: signer}
