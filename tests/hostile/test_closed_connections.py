@@ -17,7 +17,7 @@ from support.system import System, wait_for
 
 CONNECTIONS = int(os.environ.get("STORELOG_CLOSED_CONNECTIONS", "1000"))
 BEFORE = min(5_000, CONNECTIONS // 4)
-PER_CLIENT = 200
+PER_CLIENT = 60
 MAX_GROWTH = 0.1
 
 
