@@ -3,6 +3,7 @@
 Guarantees that a command fails alone: it gets 500 `internal-error`, changed nothing, and its key is
 not remembered; every other command of its batch gets its own response, in the order of arrival.
 Where parts fail alike for a reason of the server, all that is left gets 503 with that reason.
+Decision 40.
 Next: command_service/landing.py
 """
 
