@@ -31,7 +31,7 @@ _EMAIL_IN = {
 }
 _PHONE_IN = {
     "type": ["string", "null"],
-    "pattern": r"^[ .()-]*(\+([ .()-]*[0-9]){1,14}|[0-9]([ .()-]*[0-9]){0,14})[ .()-]*$",
+    "pattern": r"^([ .()-]*(\+([ .()-]*[0-9]){1,14}|[0-9]([ .()-]*[0-9]){0,14})[ .()-]*)?$",
     "description": "Blanks, dots, hyphens, brackets and a (0) after a country code are left out.",
     "examples": ["+44 20 7946 0958"],
 }
