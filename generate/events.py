@@ -12,6 +12,7 @@ from storelog.upcasters import CURRENT_VERSION
 
 Json = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_SHA256: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$", "examples": ["0" * 64]}
 _TIME: Json = {
     "type": "string",
     "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
@@ -158,14 +159,18 @@ def headers() -> Json:
         "aggregate_version": number,
         "position": number,
         "lane_previous": number,
-        "hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "hash": _SHA256,
         "schema_version": number,
         "recorded_at": _TIME,
         "correlation_id": text,
     }
     optional: Json = {
         "caller": text,
+        "causation_id": text,
         "traceparent": {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
+        "log_traceparent": {"type": "string"},
+        "previous_hash": _SHA256,
+        "proof": _SHA256,
     }
     return {
         "type": "object",
@@ -188,6 +193,8 @@ def watermark() -> Json:
         recordedAt={**_TIME, "type": ["string", "null"]},
         lanes=_list(position, minItems=1),
         readAt={**_TIME, "type": ["string", "null"]},
+        previousHash=_SHA256,
+        proof=_SHA256,
     )
 
 

@@ -29,6 +29,8 @@ EVENT_TYPES = (
 WATERMARK_TOPIC = "storelog.watermarks"
 KEYS_TOPIC = "storelog.keys"
 GENESIS_HASH = bytes(32)
+# What a proof is of.
+RECORD, MARK = "record", "watermark"
 
 
 @dataclass(slots=True)
@@ -60,9 +62,19 @@ class Envelope:
         return f"{self.aggregate_type}-{self.aggregate_id}"
 
 
+@dataclass(slots=True)
+class ChainedEvent(Envelope):
+    """An event of a log that was read in order, with the hash of the event before it."""
+
+    previous_hash: bytes = GENESIS_HASH
+
+
 EVENT_COLUMNS = """position, hash, event_id, aggregate_type, aggregate_id, version, event_type,
     schema_version, payload, occurred_at, recorded_at, correlation_id, causation_id, caller,
     traceparent"""
+
+
+_PAYLOAD = [name.strip() for name in EVENT_COLUMNS.split(",")].index("payload")
 
 
 def envelope_from_row(row: Sequence[Any]) -> Envelope:
@@ -82,6 +94,14 @@ def envelope_from_row(row: Sequence[Any]) -> Envelope:
     )
 
 
+def chained_event_from_row(row: Sequence[Any]) -> ChainedEvent:
+    """Return the event from a row of `EVENT_COLUMNS` and the hash before it, None for the first."""
+    event = ChainedEvent(*row)
+    event.payload = row[_PAYLOAD].encode()
+    event.previous_hash = row[-1] or GENESIS_HASH
+    return event
+
+
 def utc_now() -> datetime:
     """Return the present, cut off to milliseconds, as the contract shows times."""
     return cut_off(datetime.now(UTC))
@@ -96,6 +116,13 @@ def cut_off(at: datetime) -> datetime:
 def format_time(at: datetime) -> str:
     """Return RFC 3339 in UTC with `Z` and exactly three decimals."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def format_exact_time(at: datetime) -> str:
+    """Return the time like `format_time`; with six decimals where three would be another time."""
+    if at.microsecond % 1_000 == 0:
+        return format_time(at)
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:
@@ -174,6 +201,16 @@ def link(previous: bytes, parts: tuple[bytes, bytes], recorded_at: bytes) -> byt
 def pack_time(at: datetime) -> bytes:
     """Return a time as it is hashed."""
     return _RECORDED_AT.pack(_microseconds(at))
+
+
+def proof_of(kind: str, previous: str, event_hash: str, *facts: int | str | None) -> str:
+    """Return in hex what shows that a place in the log was named by who knows the log.
+
+    `previous` and `event_hash` are the hashes, in hex, of the event before the place and of the one
+    at it; `facts` are what is said about the place: numbers and times.
+    """
+    said = "\n".join((kind, previous, event_hash, *map(str, facts)))
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,6 +9,9 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun, StorelogError
+from storelog.projector.database import DEAD_LETTERS
+from storelog.projector.dead_letters import FOREIGN
+from storelog.projector.foreign import NOT_KEPT
 from storelog.query_service.reads import Reads
 from storelog.query_service.view import Place
 from storelog.reasons import reason
@@ -18,7 +21,11 @@ TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Positions, and the distance between the first and the last; seconds since the oldest."""
+    """Positions, and the distance between the first and the last; seconds since the oldest.
+
+    `dead_letters`: events that the read model lacks. `foreign`: records on the topics that are not
+    the relay's, and were not discarded.
+    """
 
     written: int
     relayed: int
@@ -26,6 +33,7 @@ class Lag:
     events_behind: int
     seconds_behind: float
     dead_letters: int
+    foreign: int = 0
 
     def facts(self) -> dict[str, Any]:
         """Return the lag as the contract shows it."""
@@ -38,9 +46,9 @@ async def read_lag(settings: Settings) -> Lag:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     try:
         # The read side first: what is written meanwhile counts as behind, never the other way.
-        place = await read_place(settings)
+        place, foreign = await _read_read_side(settings)
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            return await _compare(settings.postgres_url, place)
+            return await _compare(settings.postgres_url, place, foreign)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
 
@@ -56,6 +64,21 @@ async def read_place(settings: Settings) -> Place:
         await reads.close()
 
 
+async def _read_read_side(settings: Settings) -> tuple[Place, int]:
+    """Return how far the read model is, and how many foreign records there were."""
+    reads = Reads(settings)
+    try:
+        view = await reads.view()
+        letters = view.database[DEAD_LETTERS]
+        kept = await letters.count_documents({"state": FOREIGN})
+        beyond = await letters.find({"state": NOT_KEPT}, {"records": 1}).to_list()
+        return view.place, kept + sum(int(counted["records"]) for counted in beyond)
+    except (PyMongoError, StorelogError) as error:
+        raise CannotRun(f"MongoDB does not answer: {error}") from error
+    finally:
+        await reads.close()
+
+
 async def active_database(settings: Settings) -> str:
     """Return the name of the database that is the read model. Raises CannotRun."""
     reads = Reads(settings)
@@ -67,7 +90,7 @@ async def active_database(settings: Settings) -> str:
         await reads.close()
 
 
-async def _compare(postgres_url: str, place: Place) -> Lag:
+async def _compare(postgres_url: str, place: Place, foreign: int) -> Lag:
     connection = await asyncpg.connect(postgres_url, timeout=TIMEOUT_SECONDS)
     try:
         row = await connection.fetchrow(
@@ -88,4 +111,5 @@ async def _compare(postgres_url: str, place: Place) -> Lag:
         behind,
         round(max(0.0, seconds), 3),
         place.dead_letters,
+        foreign,
     )

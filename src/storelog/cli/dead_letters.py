@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from storelog.cli.options import AsJson, DataDir, print_json, settings_of
-from storelog.errors import NotFound
+from storelog.errors import BadUse, NotFound
 
 app = typer.Typer(help="What could not be projected, and what waits behind it.")
+SHOWN_FOREIGN = 20
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
 Ids = Annotated[
     list[str] | None,
@@ -23,15 +24,20 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from storelog.upkeep.dead_letters import dead_letters
 
     with dead_letters(settings) as letters:
-        items = letters.list_all()
+        items, not_kept = letters.list_all(), letters.not_kept()
     if as_json:
-        print_json({"items": items})
+        print_json({"items": items, "foreign_not_kept": not_kept})
         return
-    for item in items:
+    foreign = [item for item in items if item["aggregate"] is None]
+    for item in [item for item in items if item["aggregate"] is not None] + foreign[:SHOWN_FOREIGN]:
         behind = f", {item['waiting']} events wait behind it" if item["waiting"] else ""
         subject = item["aggregate"] or f"a foreign record of {item['topic']}"
         print(f"{item['id']}  {subject}: {item['cause']}{behind}")
-    if not items:
+    if more := max(0, len(foreign) - SHOWN_FOREIGN) + not_kept:
+        print(f"and {more:,} more foreign records ({not_kept:,} of them were counted only)")
+    if foreign or not_kept:
+        print("`storelog dead-letters discard --foreign` discards all foreign records")
+    if not items and not not_kept:
         print("no dead letters")
 
 
@@ -71,7 +77,16 @@ def retry(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) ->
 
 
 @app.command("discard")
-def discard(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def discard(
+    letter_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="As `list` shows it.")
+    ] = None,
+    foreign: Annotated[
+        bool, typer.Option("--foreign", help="All records that are not the relay's.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Leave one out of the read model for good, and replay what waits behind it.
 
     Exit 1 for none. Example: storelog dead-letters discard 1234
@@ -79,7 +94,16 @@ def discard(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) ->
     settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters
 
+    if (letter_id is None) != foreign:
+        raise BadUse("name one dead letter, or all foreign records with --foreign")
     with dead_letters(settings) as letters:
+        if letter_id is None:
+            number = letters.discard_foreign()
+            if as_json:
+                print_json({"discarded": number})
+            else:
+                print(f"discarded {number:,} foreign records")
+            return
         try:
             outcome = letters.discard(letter_id)
         except NotFound as unknown:

@@ -20,8 +20,8 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     findings = check_machine(loaded)
     versions = run_file.versions(loaded.data_dir)
-    is_up = is_running(loaded.data_dir)
-    findings += check_servers(loaded.settings, is_up=is_up, versions=versions)
+    is_up, logs = is_running(loaded.data_dir), loaded.data_dir / "logs"
+    findings += check_servers(loaded.settings, is_up=is_up, versions=versions, logs=logs)
     problems = sum(finding.state == PROBLEM for finding in findings)
     if as_json:
         print_json({"problems": problems, "findings": [asdict(finding) for finding in findings]})

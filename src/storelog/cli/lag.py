@@ -17,3 +17,4 @@ def lag(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     print(f"projected  {found.projected:>12,}")
     print(f"behind     {found.events_behind:>12,} events, {found.seconds_behind:.1f} s")
     print(f"dead letters {found.dead_letters:>10,}")
+    print(f"foreign    {found.foreign:>12,} records")

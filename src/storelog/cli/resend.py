@@ -12,7 +12,9 @@ def resend(
     first: Annotated[int, typer.Option("--from", min=1, help="The first position.")],
     last: Annotated[
         int | None,
-        typer.Option("--to", min=1, help="The last position (else all sent).", show_default=False),
+        typer.Option(
+            "--to", min=1, help="The last position (else the log's last).", show_default=False
+        ),
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,

@@ -128,7 +128,8 @@ def _show(facts: dict[str, Any]) -> None:
     lag = facts["lag"]
     if lag is not None:
         print(f"\nlag: {lag['events_behind']} events, {lag['seconds_behind']} s", end="")
-        print(f"; {lag['dead_letters']} dead letters" if lag["dead_letters"] else "")
+        print(f"; {lag['dead_letters']} dead letters" if lag["dead_letters"] else "", end="")
+        print(f"; {lag['foreign']:,} foreign records" if lag["foreign"] else "")
     elif any(entry["pid"] for entry in facts["servers"]):
         print("\nlag: not known while a server is away")
 

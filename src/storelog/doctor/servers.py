@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,9 @@ from storelog.config import Settings
 from storelog.doctor.check import Finding, ok, problem, warning
 from storelog.errors import CannotRun
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
-from storelog.lag import read_lag
+from storelog.lag import Lag, read_lag
+from storelog.local.program import last_error
+from storelog.local.read_side_watch import troubles
 from storelog.local.servers import PROCESSES, why_not_ready
 from storelog.read_side import database_name
 from storelog.relay.topics import too_small
@@ -42,18 +45,23 @@ _LOG_AHEAD = """SELECT coalesce(
 
 
 def check_servers(
-    settings: Settings, *, is_up: bool, versions: Mapping[str, str] | None = None
+    settings: Settings,
+    *,
+    is_up: bool,
+    versions: Mapping[str, str] | None = None,
+    logs: Path | None = None,
 ) -> list[Finding]:
     """Look at each server that is named, and at the processes where `up` runs them.
 
     `versions`: what `up` knows of the servers that it has started, by their names in SERVERS.
+    `logs`: where it keeps the logs of the processes.
     """
     findings = [
         finding for finding in look_at(settings, versions or {}).values() if finding is not None
     ]
     if not is_up:
-        return findings
-    return [*findings, *_processes(settings), check_read_side(settings)]
+        return [*findings, *_lacking(settings)]
+    return [*findings, *_processes(settings, logs), *check_read_side(settings)]
 
 
 def look_at(settings: Settings, versions: Mapping[str, str]) -> dict[str, Finding | None]:
@@ -209,12 +217,31 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
     return replace(ok("MongoDB", f"{found}, with indexes"), version=release)
 
 
-def check_read_side(settings: Settings) -> Finding:
-    """Look at how far behind the read side is, and whether it moves at all."""
+def check_read_side(settings: Settings) -> list[Finding]:
+    """Look at how far behind the read side is, and at what it lacks."""
     try:
         lag = asyncio.run(read_lag(settings))
     except CannotRun as error:
-        return warning("read side", f"not known: {error}", "mend the server that is away first")
+        advice = "mend the server that is away first"
+        return [warning("read side", f"not known: {error}", advice)]
+    return [_check_lag(settings, lag), *_as_warnings(lag)]
+
+
+def _lacking(settings: Settings) -> list[Finding]:
+    """Return what the read side lacks, where both of its ends are named and there."""
+    if settings.postgres_url is None or settings.mongodb_uri is None:
+        return []
+    try:
+        return _as_warnings(asyncio.run(read_lag(settings)))
+    except CannotRun:
+        return []
+
+
+def _as_warnings(lag: Lag) -> list[Finding]:
+    return [warning(kind, *what.split(": ", 1)) for kind, what in sorted(troubles(lag).items())]
+
+
+def _check_lag(settings: Settings, lag: Lag) -> Finding:
     found = f"{lag.events_behind} events and {lag.seconds_behind:.1f} s behind"
     standing = (why_not_ready(settings.projector_url or "") or "") if lag.events_behind else ""
     if "has not moved" in standing:
@@ -224,7 +251,7 @@ def check_read_side(settings: Settings) -> Finding:
     return ok("read side", found)
 
 
-def _processes(settings: Settings) -> list[Finding]:
+def _processes(settings: Settings, logs: Path | None) -> list[Finding]:
     urls = (settings.command_url, settings.relay_url, settings.projector_url, settings.query_url)
     findings = []
     for name, url in zip(PROCESSES, urls, strict=True):
@@ -232,6 +259,7 @@ def _processes(settings: Settings) -> list[Finding]:
         if reason is None:
             findings.append(ok(name, f"ready at {url}"))
             continue
-        advice = f"look at logs/{name}.log in the data directory"
+        said = None if logs is None else last_error(logs / f"{name}.log")
+        advice = said or f"look at logs/{name}.log in the data directory"
         findings.append(problem(name, f"not ready at {url}: {reason}", advice))
     return findings

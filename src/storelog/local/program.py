@@ -21,6 +21,8 @@ from storelog.local.files import Files
 STOP_SECONDS = 15.0
 MAX_RESTART_WAIT_SECONDS = 5.0
 MAX_LOG_BYTES = 20 * 1024 * 1024
+# How the command line begins the one line that says why it ends.
+ERROR_PREFIX = "storelog: "
 MAX_SAID_BYTES = 64 * 1024
 MAX_WORDS_BYTES = 200
 
@@ -152,6 +154,10 @@ class Program:
             return ""
         return "\n".join(f"  {line}" for line in lines[-5:])
 
+    def error(self) -> str | None:
+        """Return the error with which the last run of a process of ours ended, if it said one."""
+        return last_error(self.log_path, self.log_from)
+
     def facts(self) -> dict[str, Any]:
         """Return what `storelog status` shows."""
         return {
@@ -161,3 +167,16 @@ class Program:
             "state": self.state,
             "restarts": self.restarts,
         }
+
+
+def last_error(log_path: Path, log_from: int = 0) -> str | None:
+    """Return the last error that a process of ours ended with, from so many bytes of its log on."""
+    try:
+        with log_path.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(log_from, size - MAX_SAID_BYTES))
+            said = log.read(MAX_SAID_BYTES).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    errors = [line for line in said.splitlines() if line.startswith(ERROR_PREFIX)]
+    return errors[-1].removeprefix(ERROR_PREFIX) if errors else None

@@ -23,6 +23,7 @@ from storelog.errors import BadUse, CannotRun
 from storelog.local import run_file
 from storelog.local.ports import is_free
 from storelog.local.program import Program
+from storelog.local.read_side_watch import ReadSideWatch
 from storelog.local.servers import pgadmin_program, plan, processes
 from storelog.local.watchdog import Watchdog
 from storelog.server_setup import set_up_servers
@@ -46,6 +47,7 @@ class Supervisor:
         self._settings: Settings | None = None
         self._watchdog: Watchdog | None = None
         self._state = "starting"
+        self._said: dict[str, str] = {}
 
     def run(
         self,
@@ -71,6 +73,7 @@ class Supervisor:
                     self._state = "ready"
                     self._tell()
                     ready(self._complete)
+                    ReadSideWatch(self._complete, self._say, self._stop).start()
                 while not self._stop.wait(TICK_SECONDS):
                     self._look_after(self._programs)
             finally:
@@ -145,14 +148,24 @@ class Supervisor:
                 self._forget(pid)
                 code = program.schedule_restart()
                 self._say(f"{program.name} ended ({_ending(code)}); restart {program.restarts}")
+                self._say_error(program)
                 if mended := program.mend_files():
                     self._say(mended)
             if program.process is None and time.monotonic() >= program.start_at:
                 self._launch(program)
             if program.state != before:
                 self._tell()
+                if program.state == "ready":
+                    self._said.pop(program.name, None)
                 if program.state == "ready" and program.restarts and self._state == "ready":
                     self._say(f"{program.name} is ready again")
+
+    def _say_error(self, program: Program) -> None:
+        """Say why it ended, which says what to do; the same once until it is ready again."""
+        error = program.error()
+        if error is not None and self._said.get(program.name) != error:
+            self._said[program.name] = error
+            self._say(f"{program.name}: {error}")
 
     def _forget(self, pid: int | None) -> None:
         if pid is not None and self._watchdog is not None:

@@ -14,6 +14,8 @@ MAX_MESSAGES_BYTES = 8 * 1024 * 1024
 _CONSUMER = {
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
+    # The relay has no transactions: somebody else's, not yet ended, would hold up its records.
+    "isolation.level": "read_uncommitted",
     "partition.assignment.strategy": "range",
     # The shortest that a broker takes: so long a killed projector, or two, hold up the others.
     "session.timeout.ms": 6_000,

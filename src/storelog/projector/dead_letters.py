@@ -1,18 +1,20 @@
 """What cannot be projected is kept here with its bytes, cause and place; nothing is dropped.
 
 A parked event holds up the later events of its own aggregate only: they wait here behind it, in
-order. A record that is not the relay's is kept too, and holds up nothing. Commands only ask, by the
-field `asked`; the projector that owns the lane does it, since it alone writes the lane's documents.
+order. Records that are not the relay's are kept by `projector/foreign.py`. Commands only ask, by
+the field `asked`; the projector that owns the lane does it, since it alone writes the lane's
+documents.
 Next: projector/retries.py
 """
 
 from typing import Any
 
 from bson.int64 import Int64
-from confluent_kafka import Message
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError
 
 from storelog.envelope import utc_now
+from storelog.projector.bulk import existing
 from storelog.projector.database import DEAD_LETTERS
 from storelog.projector.left_out import LeftOut
 from storelog.projector.record import Record
@@ -47,38 +49,17 @@ def of_record(record: Record, cause: str | None, lane: int) -> Document:
     }
 
 
-def of_foreign(message: Message, cause: str) -> Document:
-    """Return the dead letter of a record that has no place in the log."""
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    key = message.key()
-    headers: Any = message.headers() or []
-    return {
-        "_id": f"{topic}/{partition}/{offset}",
-        "aggregate": None,
-        "position": None,
-        "lane": partition,
-        "topic": topic,
-        "partition": partition,
-        "offset": Int64(offset or 0),
-        "key": key.decode("utf-8", "replace") if isinstance(key, bytes) else key,
-        "value": _kept(message.value()),
-        "headers": [list(pair) for pair in headers],
-        "cause": cause,
-        "state": FOREIGN,
-        "at": utc_now(),
-    }
-
-
 def _kept(value: bytes | str | None) -> bytes | str | None:
     return None if value is None else value[:MAX_KEPT_BYTES]
 
 
 def keep(database: Database[Document], letters: list[Document]) -> None:
     """Store dead letters; one that is there already stays as it is."""
-    for letter in letters:
-        database[DEAD_LETTERS].update_one(
-            {"_id": letter["_id"]}, {"$setOnInsert": letter}, upsert=True
-        )
+    if letters:
+        try:
+            database[DEAD_LETTERS].insert_many(letters, ordered=False)
+        except BulkWriteError as error:
+            existing(error)
 
 
 def parked_aggregates(database: Database[Document], lane: int) -> dict[str, int]:

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from confluent_kafka import Message
 from pymongo.database import Database
 
 from storelog.envelope import milliseconds
@@ -115,10 +114,6 @@ class Folding:
             correlation_id=header_of(record, "correlation_id"),
             cause=cause[:300],
         )
-
-    def keep_foreign(self, message: Message, cause: str) -> None:
-        """Make a dead letter of a record that has no place in the log; it parks nothing."""
-        self._letters.append(dead_letters.of_foreign(message, cause))
 
     def take(self, *, are_late: bool = False) -> Share:
         """Return what was collected, which is to be written next; what follows is another batch's.

@@ -15,12 +15,15 @@ from pymongo.database import Database
 
 from storelog import tracing
 from storelog.errors import HistoryMismatch, PoisonRecord
+from storelog.origin import Origin
 from storelog.projector import dead_letters, measures
 from storelog.projector.batch import Batch
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.folding import Folding, Share
+from storelog.projector.foreign import Foreigners, ForeignRecords
 from storelog.projector.history import History
 from storelog.projector.merge import LaneMerge
+from storelog.projector.proof import check_mark, check_record
 from storelog.projector.record import Record, Watermark, read_record, read_watermark
 from storelog.projector.retries import Retries
 
@@ -43,6 +46,7 @@ class Part:
     events: int
     traced: list[Record]
     share: Share | None
+    foreign: Foreigners
     place: Checkpoint
     behind: Behind | None
 
@@ -59,10 +63,12 @@ class Lane:
         number: int,
         batch: Batch,
         topic_prefix: str,
+        origin: Origin | None,
     ) -> None:
         self._database = database
         self.number = number
         self._prefix = topic_prefix
+        self._origin = origin
         self._places = batch.footing.places
         self._ahead = self.checkpoint
         self.merge = LaneMerge(self._ahead.position)
@@ -73,7 +79,9 @@ class Lane:
         self._mark_places: deque[tuple[str, int]] = deque()
         self._history = History()
         self._read_at: str | None = None
-        self._foreign = 0
+        self._foreign = ForeignRecords(database, number)
+        # Up to here what is foreign was kept or discarded before: some is read again.
+        self._foreign_from = dict(self._ahead.offsets)
         # The records of a whole batch would be a third of the memory.
         self._last: Record | None = None
         self._events = 0
@@ -94,6 +102,7 @@ class Lane:
             return
         try:
             record = read_record(message)
+            check_record(record, self._origin)
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
             return
@@ -103,8 +112,12 @@ class Lane:
     def _receive_mark(self, message: Message) -> None:
         try:
             mark = read_watermark(message.value() or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._keep_foreign(message, str(error))
+            check_mark(mark, self._origin)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._keep_foreign(message, f"not a watermark of the relay: {error}")
+            return
+        except PoisonRecord as poison:
+            self._keep_foreign(message, str(poison))
             return
         measures.saw(mark)
         self._history.check(mark.position, mark.hash, self._ahead)
@@ -134,16 +147,15 @@ class Lane:
         return len(self._marks) if is_watermark else self.merge.waiting(topic)
 
     def _keep_foreign(self, message: Message, cause: str) -> None:
-        self._folding.keep_foreign(message, cause)
-        self._foreign += 1
-        self._bytes += len(message.value() or b"")
+        if (message.offset() or 0) >= self._foreign_from.get(message.topic() or "", 0):
+            self._foreign.add(message, cause)
 
     def collect(self, limit: int, max_bytes: int) -> bool:
         """Fold the next records; return whether the batch has as many, or as large ones, as it may.
 
         Nothing of it is in MongoDB before `write`.
         """
-        room = limit - self._events - self._foreign
+        room = limit - self._events
         records = self.merge.take(room, max_bytes - self._bytes)
         for record in records:
             self._folding.fold(record, record.topic.removeprefix(self._prefix))
@@ -162,24 +174,25 @@ class Lane:
 
     @property
     def _has_writes(self) -> bool:
-        return self._events > 0 or self._foreign > 0
+        return self._events > 0 or len(self._foreign) > 0
 
     def take(self) -> Part:
         """Return what was collected, which is to be written next. Raises HistoryMismatch."""
         last, share, new = self._last, None, self._ahead
-        if self._has_writes:
+        foreign = self._foreign.take()
+        if self._events:
             share = self._folding.take()
         if last is not None:
             new = replace(new, position=last.position, hash=last.hash)
         events, traced = self._events, self._traced
         self._last, self._traced = None, []
-        self._events = self._bytes = self._foreign = 0
+        self._events = self._bytes = 0
         new = self._marked(new)
-        if share is not None or new is not self._ahead:
+        if share is not None or foreign.number or new is not self._ahead:
             self._ahead = replace(new, offsets=self._resume_offsets())
         marks = self._marks
         behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
-        return Part(events, traced, share, self._ahead, behind)
+        return Part(events, traced, share, foreign, self._ahead, behind)
 
     def write(self, part: Part) -> Checkpoint:
         """Write what was taken, and return the checkpoint that says so, not yet saved.
@@ -187,6 +200,7 @@ class Lane:
         Raises PyMongoError and Fenced, after which the lane must be loaded again.
         """
         letters = self.checkpoint.dead_letters
+        self._foreign.write(part.foreign)
         if part.share is not None and self._folding.write(part.share):
             letters = dead_letters.count(self._database, self.number)
         self.behind = part.behind

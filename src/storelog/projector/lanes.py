@@ -12,6 +12,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from storelog.origin import Origin
 from storelog.projector import measures
 from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.footing import IDLE_SECONDS, take_over
@@ -27,11 +28,15 @@ class Lanes:
     """
 
     def __init__(
-        self, database: Database[dict[str, Any]], numbers: Sequence[int], topic_prefix: str
+        self,
+        database: Database[dict[str, Any]],
+        numbers: Sequence[int],
+        topic_prefix: str,
+        origin: Origin | None = None,
     ) -> None:
         self._batch = Batch(database, take_over(database, numbers))
         self._footing = self._batch.footing
-        self._lanes = {n: Lane(database, n, self._batch, topic_prefix) for n in numbers}
+        self._lanes = {n: Lane(database, n, self._batch, topic_prefix, origin) for n in numbers}
         self._writing = Writing()
         self.is_full = self.has_written = False
 

@@ -25,6 +25,7 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import event_topics, watermark_topic
+from storelog.origin import read_origin
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
 from storelog.projector.checkpoints import Checkpoint, Fenced
@@ -233,7 +234,8 @@ class Projector:
             return
         database = sibling(self._home, self._pointer.database)
         numbers = sorted({partition.partition for partition in self._owned})
-        lanes = Lanes(database, numbers, self._settings.kafka_topic_prefix)
+        origin = read_origin(self._home)
+        lanes = Lanes(database, numbers, self._settings.kafka_topic_prefix, origin)
         offsets = {lane.number: lane.checkpoint.offsets for lane in lanes}
         if any(lane.checkpoint == Checkpoint(lane.number) for lane in lanes):
             # A new read model, or one that was emptied.

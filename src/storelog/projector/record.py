@@ -1,17 +1,22 @@
 """A Kafka record on its way into a lane: its place in Kafka, its place in the log, its bytes.
 
-Only the headers are read here; the payload is read when it is the record's turn.
-Next: projector/merge.py
+Only the headers are read here; the payload is read when it is the record's turn. What the record
+proves is looked at in `projector/proof.py`.
+Next: projector/proof.py
 """
 
+import hashlib
+import re
+import struct
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from confluent_kafka import Message
 
-from storelog.envelope import parse_time
+from storelog.envelope import Envelope, chain_hash, parse_time
 from storelog.errors import PoisonRecord
 from storelog.kafka import MAX_RECORD_BYTES
 from storelog.projector.change import Change, Origin, read_change
@@ -52,6 +57,8 @@ class Watermark(msgspec.Struct):
     recordedAt: str | None
     lanes: list[int]
     readAt: str | None = None
+    previousHash: str | None = None
+    proof: str | None = None
 
 
 class _Value(msgspec.Struct):
@@ -59,6 +66,8 @@ class _Value(msgspec.Struct):
     payload: msgspec.Raw
 
 
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_HASH = re.compile(r"[0-9a-f]{64}")
 _read_value = msgspec.json.Decoder(_Value).decode
 read_watermark = msgspec.json.Decoder(Watermark).decode
 
@@ -82,17 +91,22 @@ def make_record(
 ) -> Record:
     """Return the record that these headers make of a value. Raises PoisonRecord."""
     headers = dict(pairs)
+    position, previous = _number(headers, "position"), _number(headers, "lane_previous")
+    version = _number(headers, "aggregate_version")
+    schema_version = _number(headers, "schema_version")
+    event_hash = _text(headers, "hash")
+    correlation_id = _text(headers, "correlation_id")
+    caller = _text(headers, "caller") if "caller" in headers else None
     try:
-        position, previous = int(headers["position"]), int(headers["lane_previous"])
-        version, schema_version = int(headers["aggregate_version"]), int(headers["schema_version"])
-        event_hash = headers["hash"].decode("ascii")
-        recorded_at = parse_time(headers["recorded_at"].decode("ascii"))
-        correlation_id = headers["correlation_id"].decode()
-        caller = headers["caller"].decode() if "caller" in headers else None
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise PoisonRecord(f"not a record of the relay: {error!r}") from error
-    if not 0 <= previous < position:
-        raise PoisonRecord(f"position {position} cannot follow {previous}")
+        recorded_at = parse_time(_text(headers, "recorded_at"))
+    except (ValueError, OverflowError) as error:
+        raise PoisonRecord("not a record of the relay: `recorded_at` is no time") from error
+    if previous >= position:
+        raise PoisonRecord(
+            f"not a record of the relay: position {position} cannot follow {previous}"
+        )
+    if not _HASH.fullmatch(event_hash):
+        raise PoisonRecord("not a record of the relay: the header `hash` is no SHA-256 in hex")
     subject = headers.get("ce_subject")
     aggregate = subject.decode("utf-8", "replace") if isinstance(subject, bytes) else key
     return Record(
@@ -112,6 +126,27 @@ def make_record(
         caller,
         correlation_id,
     )
+
+
+def _text(headers: dict[str, Any], name: str) -> str:
+    """Return one header's text. Raises PoisonRecord."""
+    value = headers.get(name)
+    if not isinstance(value, bytes):
+        raise PoisonRecord(f"not a record of the relay: it has no header `{name}`")
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise PoisonRecord(f"not a record of the relay: `{name}` is no text") from error
+
+
+def _number(headers: dict[str, Any], name: str) -> int:
+    """Return one header's number, which fits MongoDB's and PostgreSQL's. Raises PoisonRecord."""
+    text = _text(headers, name)
+    if not _NUMBER.fullmatch(text) or int(text) >= 2**63:
+        raise PoisonRecord(
+            f"not a record of the relay: the header `{name}` is no number: {text[:40]!r}"
+        )
+    return int(text)
 
 
 def header_of(record: Record, wanted: str) -> str | None:
@@ -138,12 +173,56 @@ def change_of(record: Record, event_type: str) -> Change:
         raise PoisonRecord(f"the value is not an event: {error}") from error
     if value.eventType != event_type:
         raise PoisonRecord(f"{value.eventType!r} came on the topic of {event_type}")
-    return read_change(
+    payload = bytes(value.payload)
+    change = read_change(
         record.position,
         event_type,
         record.aggregate,
         record.version,
         record.schema_version,
-        bytes(value.payload),
+        payload,
         Origin(record.recorded_at, record.caller, record.correlation_id),
     )
+    if not is_as_in_the_log(record, event_type, payload):
+        raise PoisonRecord(
+            f"the record is not what the log has at position {record.position}: its headers and"
+            " payload do not make its hash"
+        )
+    return change
+
+
+def is_as_in_the_log(record: Record, event_type: str, payload: bytes) -> bool:
+    """Tell whether the record's headers and payload make its hash, on the hash of the one before.
+
+    Of a record that does not name that hash, as earlier relays sent them, this is not known.
+    """
+    headers = dict(record.headers)
+    previous = headers.get("previous_hash")
+    if previous is None:
+        return True
+    kind, _, number = record.aggregate.rpartition("-")
+    try:
+        traceparent = headers.get("log_traceparent", headers.get("traceparent", b"")).decode()
+        causation_id = headers.get("causation_id")
+        event = Envelope(
+            record.position,
+            b"",
+            UUID(headers["ce_id"].decode()),
+            kind,
+            int(number),
+            record.version,
+            event_type,
+            record.schema_version,
+            payload,
+            parse_time(headers["ce_time"].decode()),
+            record.recorded_at,
+            record.correlation_id,
+            None if causation_id is None else causation_id.decode(),
+            record.caller,
+            traceparent or None,
+        )
+        before = bytes.fromhex(previous.decode())
+        made = chain_hash(before, event, hashlib.sha256(payload).digest())
+    except (KeyError, ValueError, AttributeError, OverflowError, struct.error):
+        return False
+    return made.hex() == record.hash

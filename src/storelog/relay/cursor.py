@@ -11,7 +11,13 @@ from datetime import datetime
 
 import asyncpg
 
-from storelog.envelope import EVENT_COLUMNS, GENESIS_HASH, Envelope, envelope_from_row
+from storelog.envelope import (
+    EVENT_COLUMNS,
+    GENESIS_HASH,
+    ChainedEvent,
+    Envelope,
+    chained_event_from_row,
+)
 from storelog.errors import CannotRun, HistoryMismatch, Unavailable
 
 LEADER_LOCK = 0x53746F72656C6F67  # "Storelog"
@@ -36,7 +42,10 @@ READ_SOME = f"""SELECT {{columns}} FROM (
         OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
     FROM events WHERE position > $1 ORDER BY position LIMIT $2) AS ahead
     WHERE coalesce(bytes_before, 0) < $3 ORDER BY position"""
-_READ_SOME = READ_SOME.format(columns=EVENT_COLUMNS)
+_PREVIOUS = """coalesce(lag(hash) OVER (ORDER BY position),
+    (SELECT hash FROM events WHERE position = $1)) AS previous_hash"""
+_READ_SOME = f"""SELECT taken.*, {_PREVIOUS}
+    FROM ({READ_SOME.format(columns=EVENT_COLUMNS)}) AS taken ORDER BY position"""
 # What is raised while PostgreSQL is away, or has closed the connection.
 AWAY = (
     OSError,
@@ -83,7 +92,8 @@ async def lead(connection: asyncpg.Connection) -> bool:
 async def take_over(connection: asyncpg.Connection) -> Cursor:
     """Raise the epoch, so that an earlier relay stops, and return the row. Raises CannotRun."""
     row = await connection.fetchrow(
-        "UPDATE relay_cursor SET epoch = epoch + 1 RETURNING position, epoch, lanes"
+        "UPDATE relay_cursor SET epoch = epoch + 1,"
+        " proven_from = coalesce(proven_from, position + 1) RETURNING position, epoch, lanes"
     )
     if row is None:
         raise CannotRun("the database has no relay cursor: run `storelog migrate`")
@@ -118,24 +128,25 @@ async def read_after(
 ) -> Sequence[Envelope]:
     """Return at most `limit` events above `position`, in order; none missing between them."""
     rows = await connection.fetch(
-        f"SELECT {EVENT_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2",
+        f"SELECT {EVENT_COLUMNS}, {_PREVIOUS} FROM events WHERE position > $1"
+        " ORDER BY position LIMIT $2",
         position,
         limit,
     )
-    return _without_gap(position, [envelope_from_row(row) for row in rows])
+    return _without_gap(position, [chained_event_from_row(row) for row in rows])
 
 
 async def read_some(connection: asyncpg.Connection, position: int, limit: int) -> Reading:
     """Return the next events like `read_after`, but none after so many bytes of payload."""
     rows = await connection.fetch(_READ_SOME, position, limit, READ_BYTES)
-    events = _without_gap(position, [envelope_from_row(row) for row in rows])
+    events = _without_gap(position, [chained_event_from_row(row) for row in rows])
     size = sum(len(event.payload) for event in events)
     has_large = any(len(event.payload) >= PACKED_FROM for event in events)
     may_be_cut = has_large and size >= READ_BYTES // PACKED_TIMES
     return Reading(events, len(events) == limit or may_be_cut)
 
 
-def _without_gap(position: int, events: list[Envelope]) -> list[Envelope]:
+def _without_gap(position: int, events: list[ChainedEvent]) -> list[ChainedEvent]:
     if events and events[-1].position != position + len(events):
         raise HistoryMismatch(f"the log has a gap after position {position}: run `storelog verify`")
     return events

@@ -1,7 +1,8 @@
 """Tells whether the log is the one that Kafka has seen, before anything is sent.
 
 After PostgreSQL was restored to an earlier time the log can be behind Kafka, or go on in another
-way from there: mixing two histories would be worse than stopping.
+way from there: mixing two histories would be worse than stopping. Only what proves its place in a
+log counts: records of others, transactions' markers and gaps in the offsets are passed over.
 Next: relay/relay.py
 """
 
@@ -11,14 +12,21 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from confluent_kafka import Consumer, Message, TopicPartition
+import structlog
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from storelog.config import Settings
+from storelog.envelope import MARK, RECORD, proof_of
 from storelog.errors import HistoryMismatch, Unavailable
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.relay.cursor import hash_at
 
 READ_SECONDS = 10.0
+# So many records before the end of a partition are looked at; more where none of them is ours.
+LOOK_BACK = (16, 256, 4_096, 65_536)
+Place = tuple[str, int]
+Bounds = dict[Place, tuple[int, int]]
+_log = structlog.get_logger()
 
 
 class Mark(msgspec.Struct):
@@ -28,9 +36,20 @@ class Mark(msgspec.Struct):
     hash: str
 
 
+class _Watermark(msgspec.Struct):
+    position: int
+    hash: str
+    recordedAt: str | None
+    lanes: list[int]
+    readAt: str | None = None
+    previousHash: str | None = None
+    proof: str | None = None
+
+
 async def check_history(connection: asyncpg.Connection, settings: Settings) -> None:
     """Compare Kafka's newest records with the log. Raises HistoryMismatch, and says what to do."""
-    for mark in await asyncio.to_thread(newest_marks, settings):
+    proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
+    for mark in await asyncio.to_thread(newest_marks, settings, proven_from):
         found = await hash_at(connection, mark.position)
         if found is None or found.hex() != mark.hash:
             what = "does not reach" if found is None else "has another event at"
@@ -41,10 +60,11 @@ async def check_history(connection: asyncpg.Connection, settings: Settings) -> N
             )
 
 
-def newest_marks(settings: Settings) -> list[Mark]:
+def newest_marks(settings: Settings, proven_from: int | None = None) -> list[Mark]:
     """Return what the newest watermark and the last record of each partition say, newest first.
 
-    Raises KafkaException and Unavailable.
+    From the position `proven_from` on only what has a proof counts. Raises KafkaException and
+    Unavailable.
     """
     consumer = Consumer(
         {
@@ -52,45 +72,95 @@ def newest_marks(settings: Settings) -> list[Mark]:
             "group.id": f"{settings.kafka_group_id}-history",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "isolation.level": "read_uncommitted",
         }
     )
+    marks: dict[Place, Mark] = {}
     try:
-        topics = [watermark_topic(settings), *event_topics(settings)]
-        known = consumer.list_topics(timeout=READ_SECONDS).topics
-        ends = []
-        for topic in topics:
-            for lane in known[topic].partitions if topic in known else ():
-                place = TopicPartition(topic, lane)
-                low, high = consumer.get_watermark_offsets(place, READ_SECONDS)
-                if high > low:
-                    ends.append(TopicPartition(topic, lane, high - 1))
-        consumer.assign(ends)
-        marks = [_mark_of(message) for message in _read_one_each(consumer, len(ends))]
+        left = _bounds(consumer, [watermark_topic(settings), *event_topics(settings)])
+        for back in LOOK_BACK:
+            if not left:
+                break
+            is_read = _read_back(consumer, left, back, proven_from, marks)
+            if not is_read and back == LOOK_BACK[0]:
+                raise Unavailable("Kafka does not give its newest records")
+            if not is_read:
+                break
+            left = {
+                place: (low, high)
+                for place, (low, high) in left.items()
+                if place not in marks and high - back > low
+            }
     finally:
         consumer.close()
-    return sorted((m for m in marks if m and m.position), key=lambda m: -m.position)
+    if left:
+        _log.warning("partitions end with many records that are not this log's", number=len(left))
+    return sorted((m for m in marks.values() if m.position), key=lambda m: -m.position)
 
 
-def _read_one_each(consumer: Consumer, count: int) -> list[Message]:
-    """Return the first message of each of `count` assigned partitions."""
-    found: dict[tuple[str | None, int | None], Message] = {}
+def _bounds(consumer: Consumer, topics: list[str]) -> Bounds:
+    """Return where each partition that has records begins and ends."""
+    known = consumer.list_topics(timeout=READ_SECONDS).topics
+    places = [(topic, n) for topic in topics if topic in known for n in known[topic].partitions]
+    bounds = {
+        place: consumer.get_watermark_offsets(TopicPartition(*place), READ_SECONDS)
+        for place in places
+    }
+    return {place: (low, high) for place, (low, high) in bounds.items() if high > low}
+
+
+def _read_back(
+    consumer: Consumer,
+    bounds: Bounds,
+    back: int,
+    proven_from: int | None,
+    marks: dict[Place, Mark],
+) -> bool:
+    """Note the newest mark among the last records of each partition; return whether all was read.
+
+    A marker of a transaction has an offset and is never given: so the end is what Kafka calls it.
+    """
+    consumer.assign(
+        [TopicPartition(*place, max(low, high - back)) for place, (low, high) in bounds.items()]
+    )
+    unread = set(bounds)
     give_up_at = time.monotonic() + READ_SECONDS
-    while len(found) < count:
-        message = consumer.poll(READ_SECONDS)
-        if message is None or time.monotonic() > give_up_at:
-            raise Unavailable("Kafka does not give its newest records")
-        if message.error() is None:
-            found.setdefault((message.topic(), message.partition()), message)
-    return list(found.values())
+    while unread and time.monotonic() < give_up_at:
+        for message in consumer.consume(1_000, 0.1):
+            place = (message.topic() or "", message.partition() or 0)
+            error = message.error()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    unread.discard(place)
+                continue
+            mark = _mark_of(message, proven_from)
+            if mark is not None and place in bounds:
+                marks[place] = mark
+            if (message.offset() or 0) + 1 >= bounds.get(place, (0, 0))[1]:
+                unread.discard(place)
+    return not unread
 
 
-def _mark_of(message: Message) -> Mark | None:
+def _mark_of(message: Message, proven_from: int | None) -> Mark | None:
     """Return the message's place in the log, None for one that is not the relay's."""
     pairs: Any = message.headers() or []
-    headers = dict(pairs)
     try:
-        if "position" in headers:
-            return Mark(int(headers["position"]), headers["hash"].decode("ascii"))
-        return msgspec.json.decode(message.value() or b"", type=Mark)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, KeyError, AttributeError):
+        if pairs:
+            headers = {name: value.decode() for name, value in pairs}
+            mark = Mark(int(headers["position"]), headers["hash"])
+            facts: tuple[Any, ...] = (mark.position, int(headers["lane_previous"]))
+            before, proof, kind = headers.get("previous_hash"), headers.get("proof"), RECORD
+        else:
+            said = msgspec.json.decode(message.value() or b"", type=_Watermark)
+            mark = Mark(said.position, said.hash)
+            facts = (said.position, *said.lanes, said.recordedAt, said.readAt)
+            before, proof, kind = said.previousHash, said.proof, MARK
+        if len(bytes.fromhex(mark.hash)) != 32 and mark.position:
+            return None
+    except (msgspec.MsgspecError, RecursionError, ValueError, KeyError, AttributeError):
         return None
+    if before is None or proof is None:
+        is_earlier = proven_from is None or mark.position < proven_from
+        return mark if is_earlier and 0 <= mark.position < 2**63 else None
+    return mark if proof == proof_of(kind, before, mark.hash, *facts) else None

@@ -10,12 +10,22 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from storelog import tracing
 from storelog.config import Settings
-from storelog.envelope import Envelope, format_time
+from storelog.envelope import (
+    GENESIS_HASH,
+    MARK,
+    RECORD,
+    ChainedEvent,
+    Envelope,
+    format_exact_time,
+    format_time,
+    proof_of,
+)
 from storelog.errors import Unavailable
 from storelog.event_codec import encode_json, kafka_value, lane_of_event
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, watermark_topic
@@ -103,13 +113,21 @@ class Publisher:
         `read_at`: PostgreSQL's time at which the log ended there, if it did. Does not wait:
         whether it has arrived is found out by the next `publish` or `settle`. Raises Unavailable.
         """
-        mark = {
+        recorded_at = format_time(event.recorded_at) if event else None
+        read = None if read_at is None else format_time(read_at)
+        event_hash = event.hash.hex() if event else ""
+        previous = GENESIS_HASH if event is None else _previous_of(event)
+        mark: dict[str, Any] = {
             "position": position,
-            "hash": event.hash.hex() if event else "",
-            "recordedAt": format_time(event.recorded_at) if event else None,
+            "hash": event_hash,
+            "recordedAt": recorded_at,
             "lanes": lanes,
-            "readAt": None if read_at is None else format_time(read_at),
+            "readAt": read,
         }
+        if previous is not None:
+            before = mark["previousHash"] = previous.hex()
+            facts = (position, *lanes, recorded_at, read)
+            mark["proof"] = proof_of(MARK, before, event_hash, *facts)
         value = encode_json(mark)
         for lane in range(len(lanes)):
             self._send(self._watermarks, lane, b"watermark", value, [])
@@ -175,7 +193,7 @@ def record_headers(
         ("ce_id", str(event.event_id).encode()),
         ("ce_source", b"/storelog"),
         ("ce_type", event.event_type.encode()),
-        ("ce_time", format_time(event.occurred_at).encode()),
+        ("ce_time", format_exact_time(event.occurred_at).encode()),
         ("ce_subject", aggregate.encode()),
         ("content-type", b"application/json"),
         ("aggregate_version", b"%d" % event.version),
@@ -183,15 +201,27 @@ def record_headers(
         ("lane_previous", b"%d" % lane_previous),
         ("hash", event.hash.hex().encode()),
         ("schema_version", b"%d" % event.schema_version),
-        ("recorded_at", format_time(event.recorded_at).encode()),
+        ("recorded_at", format_exact_time(event.recorded_at).encode()),
         ("correlation_id", event.correlation_id.encode()),
     ]
-    if event.caller is not None:
-        headers.append(("caller", event.caller.encode()))
     traceparent = span.traceparent if span is not None else event.traceparent
-    if traceparent is not None:
-        headers.append(("traceparent", traceparent.encode()))
-    return headers
+    optional = [
+        ("caller", event.caller),
+        ("causation_id", event.causation_id),
+        ("traceparent", traceparent),
+    ]
+    if traceparent != event.traceparent:
+        optional.append(("log_traceparent", event.traceparent or ""))
+    previous = _previous_of(event)
+    if previous is not None:
+        before, own = previous.hex(), event.hash.hex()
+        proof = proof_of(RECORD, before, own, event.position, lane_previous)
+        optional += [("previous_hash", before), ("proof", proof)]
+    return headers + [(name, text.encode()) for name, text in optional if text is not None]
+
+
+def _previous_of(event: Envelope) -> bytes | None:
+    return event.previous_hash if isinstance(event, ChainedEvent) else None
 
 
 KAFKA_FAILURES = (KafkaException, Unavailable)

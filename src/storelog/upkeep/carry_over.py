@@ -16,6 +16,7 @@ from storelog.event_codec import lane_of_event
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.database import DEAD_LETTERS
 from storelog.projector.dead_letters import DISCARD, DISCARDED, FOREIGN, PARKED, WAITING
+from storelog.projector.foreign import NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.relay import cursor
 
@@ -67,7 +68,7 @@ async def lane_in_log(connection: asyncpg.Connection, position: int, lanes: int)
 
 def carry_foreign(target: Database[Document], live: Database[Document]) -> None:
     """Bring the records that are not the relay's, as they are in the live read model now."""
-    of_no_event = {"position": None, "state": {"$in": [FOREIGN, DISCARDED]}}
+    of_no_event = {"position": None, "state": {"$in": [FOREIGN, NOT_KEPT, DISCARDED]}}
     some: list[ReplaceOne[Document]] = []
     for letter in live[DEAD_LETTERS].find(of_no_event, batch_size=IDS_AT_ONCE):
         some.append(ReplaceOne({"_id": letter["_id"]}, letter, upsert=True))

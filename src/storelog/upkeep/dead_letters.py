@@ -31,6 +31,7 @@ from storelog.projector.dead_letters import (
     RETRY,
     WAITING,
 )
+from storelog.projector.foreign import NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.reasons import reason
 from storelog.relay import cursor
@@ -118,15 +119,29 @@ class DeadLetters:
             letters = list(self._letters.find({"state": PARKED}))
         for letter in letters:
             if letter["state"] not in (PARKED, WAITING):
-                raise BadUse(f"dead letter {letter['_id']} is {letter['state']}: discard it only")
+                raise BadUse(
+                    f"dead letter {letter['_id']} is {letter['state']}: it is in no log, and can"
+                    " only be discarded (`storelog dead-letters discard --foreign`: all such)"
+                )
         asyncio.run(self._refresh({letter["aggregate"] for letter in letters}))
         return self._ask(letters, RETRY)
+
+    def not_kept(self) -> int:
+        """Return how many foreign records there were beyond those that are kept."""
+        found = self._letters.find({"state": NOT_KEPT}, {"records": 1})
+        return sum(int(counted["records"]) for counted in found)
+
+    def discard_foreign(self) -> int:
+        """Delete everything that is kept of foreign records; return how many they were."""
+        beyond = self.not_kept()
+        self._letters.delete_many({"state": NOT_KEPT})
+        return self._letters.delete_many({"state": FOREIGN}).deleted_count + beyond
 
     def discard(self, letter_id: str) -> Outcome:
         """Have one left out for good; what waits behind it is replayed."""
         letter = self._find(letter_id)
         if letter["state"] == FOREIGN:
-            self._letters.update_one({"_id": letter_id}, {"$set": {"state": DISCARDED}})
+            self._letters.delete_one({"_id": letter_id})
             return Outcome([letter_id])
         if letter["state"] == DISCARDED:
             return Outcome([letter_id])

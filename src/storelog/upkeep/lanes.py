@@ -118,7 +118,8 @@ class _Change:
     async def _drain(self) -> int:
         """Send again what a relay may have sent without its row; return the last position sent."""
         await check_history(self._connection, self._settings)
-        marks = await asyncio.to_thread(newest_marks, self._settings)
+        proven_from = await self._connection.fetchval("SELECT proven_from FROM relay_cursor")
+        marks = await asyncio.to_thread(newest_marks, self._settings, proven_from)
         now = await cursor.take_over(self._connection)
         last = max([now.position, *(mark.position for mark in marks)])
         publisher = Publisher(self._settings)

@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
+from storelog.origin import read_origin
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced
 from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.promotion import ABANDONED_SECONDS, freeze, switch, thaw
@@ -126,7 +127,8 @@ class Builder:
         fill = await self.fill(target, lanes)
         done, began, start = Rebuilt(name), time.monotonic(), fill.position
         if source == "kafka":
-            kafka = KafkaSource(self._settings, self._connection, lanes)
+            origin = read_origin(self._home)
+            kafka = KafkaSource(self._settings, self._connection, lanes, origin)
             await asyncio.to_thread(kafka.fill, fill, sent, self._progress)
         await fill_from_log(self._connection, fill, sent, self._progress)
         done.position, done.events = fill.position, fill.position - start

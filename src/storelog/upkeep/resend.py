@@ -1,6 +1,7 @@
 """Sends events of the log to Kafka again, as the relay sent them; readers drop what they have.
 
-Only what the relay has sent before: it alone sends an event first, so order is kept.
+Events that the relay has not sent yet are sent from the first of them on, so that order is kept;
+the relay sends them once more.
 Next: relay/publisher.py
 """
 
@@ -24,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """What was sent again: positions `first` to `last`, both included."""
+    """What was sent: positions `first` to `last`, both included."""
 
     first: int
     last: int
@@ -32,9 +33,9 @@ class Resent:
 
 
 async def resend(settings: Settings, first: int, last: int | None, progress: Progress) -> Resent:
-    """Send the events from `first` to `last` (default: all that the relay has sent) again.
+    """Send the events from `first` to `last` (default: the log's last) again.
 
-    Raises BadUse where the relay has not been there yet, CannotRun when a server is away.
+    Raises BadUse for positions that the log does not have, CannotRun when a server is away.
     """
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
@@ -62,11 +63,15 @@ async def _resend(
     last: int | None,
     progress: Progress,
 ) -> Resent:
-    row = await connection.fetchrow("SELECT position, lanes FROM relay_cursor")
-    sent, count = row["position"], len(row["lanes"])
-    last = sent if last is None else last
-    if not first <= last <= sent:
-        raise BadUse(f"--from {first} --to {last}: the relay has sent positions 1 to {sent}")
+    row = await connection.fetchrow(
+        "SELECT c.position AS sent, c.lanes, h.position AS written FROM relay_cursor c, log_head h"
+    )
+    written, count = row["written"], len(row["lanes"])
+    last = written if last is None else last
+    if not first <= last <= written:
+        raise BadUse(f"--from {first} --to {last}: the log has positions 1 to {written}")
+    if last > row["sent"]:
+        first = min(first, row["sent"] + 1)
     await asyncio.to_thread(ensure_topics, settings, count)
     lanes = await lane_ends(connection, first - 1, count)
     at = first - 1

@@ -16,7 +16,9 @@ from storelog.envelope import format_time
 from storelog.errors import CannotRun, PoisonRecord
 from storelog.event_codec import lane_of
 from storelog.kafka import FETCHES, client_settings, event_topics
+from storelog.origin import Origin
 from storelog.projector.change import OrderPayload
+from storelog.projector.proof import check_record
 from storelog.projector.record import Record, change_of, read_record
 from storelog.relay import cursor
 from storelog.upkeep.carry_over import lane_in_log
@@ -27,7 +29,7 @@ PAUSE_ABOVE = 20_000
 READ_SECONDS = 10.0
 LOG_SECONDS = 30.0
 Progress = Callable[[str, int, int], None]
-_CONSUMER = {"enable.auto.commit": False, **FETCHES}
+_CONSUMER = {"enable.auto.commit": False, "isolation.level": "read_uncommitted", **FETCHES}
 
 
 async def fill_from_log(
@@ -56,11 +58,18 @@ class KafkaSource:
     so that an order's events are in one lane even if the number of lanes has changed between them.
     """
 
-    def __init__(self, settings: Settings, connection: asyncpg.Connection, lanes: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connection: asyncpg.Connection,
+        lanes: int,
+        origin: Origin | None = None,
+    ) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._prefix = settings.kafka_topic_prefix
         self._lanes = lanes
+        self._origin = origin
         group = f"{settings.kafka_group_id}-rebuild"
         self._consumer = Consumer({**client_settings(settings), **_CONSUMER, "group.id": group})
         self._places = [
@@ -107,6 +116,7 @@ class KafkaSource:
             return
         try:
             record = read_record(message)
+            check_record(record, self._origin)
         except PoisonRecord:
             return  # Not the relay's; the live read model keeps it as a dead letter.
         if record.position <= done or record.position in self._waiting:

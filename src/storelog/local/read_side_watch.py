@@ -1,0 +1,66 @@
+"""Says in the terminal of `storelog up` what the read side lacks, and the command that fixes it.
+
+It looks now and then, in a thread of its own, and says each trouble once, until it is over.
+Next: lag.py
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from storelog.config import Settings
+from storelog.errors import CannotRun
+from storelog.lag import Lag, read_lag
+
+LOOK_SECONDS = 10.0
+DEAD_LETTERS = "`storelog dead-letters list` shows why, `retry` and `discard` settle them"
+FOREIGN = (
+    "`storelog dead-letters list` shows them, `storelog dead-letters discard --foreign` discards"
+    " them; stop who writes to these topics, or use another STORELOG_KAFKA_TOPIC_PREFIX"
+)
+
+
+def troubles(lag: Lag) -> dict[str, str]:
+    """Return what the read side lacks, by kind: what it is, and what to do."""
+    found = {}
+    if lag.dead_letters:
+        found["dead letters"] = (
+            f"{lag.dead_letters:,} events are not in the read model: {DEAD_LETTERS}"
+        )
+    if lag.foreign:
+        found["foreign records"] = (
+            f"{lag.foreign:,} records on Kafka's topics are not this log's: {FOREIGN}"
+        )
+    return found
+
+
+class ReadSideWatch:
+    """Looks until `stop` is set."""
+
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None], stop: threading.Event
+    ) -> None:
+        self._settings = settings
+        self._say = say
+        self._stop = stop
+        self._said: set[str] = set()
+
+    def start(self) -> None:
+        """Look in the background; it does not hold up the end of the process."""
+        threading.Thread(target=self._run, name="read side watch", daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            try:
+                lag = asyncio.run(read_lag(self._settings))
+            except CannotRun:
+                # A server that is away is said by whoever looks after it.
+                continue
+            self.look(lag)
+
+    def look(self, lag: Lag) -> None:
+        """Say what is new."""
+        found = troubles(lag)
+        for kind in sorted(found.keys() - self._said):
+            self._say(found[kind])
+        self._said = set(found)
