@@ -12,12 +12,14 @@ from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
+from pymongo.errors import PyMongoError
 
 from storelog.ledgers import to_decimal
 from storelog.query_service import analytics
 from storelog.query_service.parameters import Range
 from storelog.query_service.past import PastView
 from storelog.query_service.reads import Reads
+from storelog.query_service.view import View
 from storelog.verify.absent import read_absent
 from storelog.verify.report import Report
 
@@ -52,7 +54,7 @@ WHERE aggregate_type = 'order' AND position = ANY ($1) AND position <= $2
 async def compare_totals(connection: asyncpg.Connection, reads: Reads, report: Report) -> None:
     """Compare the totals of every product, customer and day."""
     for _ in range(TRIES):
-        database = (await reads.view()).database
+        database = (await _view(reads)).database
         absent = await read_absent(database)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             head = await connection.fetchval("SELECT position FROM log_head")
@@ -65,6 +67,18 @@ async def compare_totals(connection: asyncpg.Connection, reads: Reads, report: R
         if {p for p in absent if p <= head} == {p for p in again if p <= head}:
             _compare(expected, found, report)
             return
+
+
+async def _view(reads: Reads) -> View:
+    """Open a view; a server that is busy is asked again for a while. Raises PyMongoError."""
+    give_up_at = asyncio.get_running_loop().time() + WAIT_SECONDS
+    while True:
+        try:
+            return await reads.view()
+        except PyMongoError:
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise
+            await asyncio.sleep(0.25)
 
 
 async def _summed(connection: asyncpg.Connection, absent: list[int], head: int) -> Sums:
@@ -81,8 +95,10 @@ async def _summed(connection: asyncpg.Connection, absent: list[int], head: int) 
 
 async def _answered(reads: Reads, position: int) -> Sums | None:
     """Return the totals as of a position, None where the read model does not come to it."""
-    give_up_at = asyncio.get_running_loop().time() + WAIT_SECONDS
-    while (view := await reads.view()).position < position:
+    give_up_at, best = asyncio.get_running_loop().time() + WAIT_SECONDS, 0
+    while (view := await _view(reads)).position < position:
+        if view.position > best:
+            best, give_up_at = view.position, asyncio.get_running_loop().time() + WAIT_SECONDS
         if asyncio.get_running_loop().time() > give_up_at:
             return None
         await asyncio.sleep(0.25)

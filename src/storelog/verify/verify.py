@@ -181,6 +181,8 @@ class _Run:
     ) -> list[Document] | None:
         """Wait until the lanes' checkpoints hold the position, and return them.
 
+        One that goes on is waited for, WAIT_SECONDS from step to step.
+
         `wanted`: how many lanes there are about to be, if that is under way.
 
         None, and a difference, where one does not come to it, or cannot be read.
@@ -188,6 +190,7 @@ class _Run:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + WAIT_SECONDS
         named: set[str] = set()
+        best = 0
         while True:
             found = await self._database["checkpoints"].find({}).to_list()
             if wanted is not None and len(found) >= wanted:
@@ -214,6 +217,8 @@ class _Run:
             if wrong:
                 return None
             self._progress("projected", reached, position)
+            if reached > best:
+                best, give_up_at = reached, loop.time() + WAIT_SECONDS
             if loop.time() > give_up_at:
                 self._report.differ(WHERE, "all lanes", "position", position, reached)
                 return None
