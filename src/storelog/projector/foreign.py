@@ -59,6 +59,11 @@ class ForeignRecords:
     def __len__(self) -> int:
         return len(self._collected) + self._not_kept
 
+    @property
+    def number_to_keep(self) -> int:
+        """How many dead letters were collected; what is only counted costs a batch nothing."""
+        return len(self._collected)
+
     def add(self, message: Message, cause: str) -> None:
         """Collect a record: as a dead letter while there is room. Raises PyMongoError."""
         letter = _letter_of(message, cause)

@@ -164,7 +164,8 @@ class Lane:
         self._last = records[-1] if records else self._last
         if tracing.is_on():
             self._traced += records
-        return len(records) >= room or self._bytes >= max_bytes
+        has_most = len(records) >= room or self._bytes >= max_bytes
+        return has_most or self._foreign.number_to_keep >= limit
 
     def has_news(self) -> bool:
         """Tell whether something was collected since the last `take`, or a watermark reached."""
