@@ -1,8 +1,8 @@
 """How fast are reads, and are they as fast with fifty times the orders?
 
-The orders are put into MongoDB as the projector would write them, without their sales: only orders
-make these reads larger. Relay and projector stand still then, since they would write over the
-bounds that say where orders begin.
+The orders are put into MongoDB as the projector would write them, each with one sale, all of one
+product; each fourth order is deleted, and its sale cancelled. Relay and projector stand still
+then, since they would write over the bounds that say where orders begin.
 """
 
 import time
@@ -27,17 +27,31 @@ THREADS = 4
 # A Spring Boot service of the same domain: a list of 201 customers 114 times a second.
 REFERENCE = 114
 # So few that each has more than a page of the fewest orders.
-BUYERS = 10
+BUYERS = 5
+DELETED_EVERY = 4
 # Name, path, and how many items an answer has.
 READS = {
-    "GET an order by id": ("/orders/1000400", 0),
+    "GET an order by id": ("/orders/1000401", 0),
     "GET a customer by id": ("/customers/7", 0),
     "a page of 50 customers": ("/customers?limit=50", 50),
     "a page of 201 customers": ("/customers?limit=201", 201),
     "a page of 50 products": ("/products?limit=50", 50),
     "the newest 50 orders": ("/orders?limit=50", 50),
-    "the newest 50 orders of one customer": ("/orders?customerId=7&limit=50", 50),
+    "the newest 50 orders of one customer": ("/orders?customerId=3&limit=50", 50),
+    "the newest 50 orders of one product": ("/orders?productId=1&limit=50", 50),
+    "the newest 50 of both": ("/orders?customerId=3&productId=1&limit=50", 50),
+    "the oldest 50 orders": ("/orders?sort=orderDate&limit=50", 50),
+    "50 sales": ("/product-sold?limit=50", 50),
+    "50 sales of one product": ("/product-sold?productId=1&limit=50", 50),
+    "50 sales of one customer": ("/product-sold?customerId=3&limit=50", 50),
+    "50 cancelled sales": ("/product-sold?cancelled=true&limit=50", 50),
+    "50 cancelled sales of one product": ("/product-sold?productId=1&cancelled=true&limit=50", 50),
+    "50 cancelled sales of one customer": (
+        "/product-sold?customerId=3&cancelled=true&limit=50",
+        50,
+    ),
 }
+FIRST_ID = 1_000_000
 Document = dict[str, Any]
 
 
@@ -49,13 +63,15 @@ def measure(report: Report, stage: Stage, seconds: float, sizes: tuple[int, int]
         system.wait_projected()
         model = system.mongo["orders"].find_one({"_id": made["orderId"]})
         assert model is not None
+        sale = system.mongo["product_sold"].find_one({"productId": 1})
+        assert sale is not None
         reads = {**READS, "50 orders of a range": (_range(model["orderDate"]), 50)}
         found: dict[str, list[Outcome]] = {name: [] for name in reads}
         filled = 1
         with stage.paused(system, "relay", "projector"):
             with stage.using(system) as use:
                 for size in sizes:
-                    _fill(system.mongo, model, filled, size)
+                    _fill(system.mongo, model, sale, filled, size)
                     filled = size
                     if not stage.wait_idle("mongodb"):
                         report.notes.append(f"the MongoDB server was still busy, {size:,} orders")
@@ -76,8 +92,8 @@ def measure(report: Report, stage: Stage, seconds: float, sizes: tuple[int, int]
 
 def _finds(model: Document) -> Iterator[tuple[str, tuple[str, Document]]]:
     """Yield what the server is asked for at least, for two of the pages."""
-    oldest = model["orderDate"] - timedelta(minutes=49)
-    yield "the newest 50 orders", ("orders", {"orderDate": {"$gte": oldest}})
+    oldest = model["orderDate"] - timedelta(minutes=65)
+    yield "the newest 50 orders", ("orders", {"deleted": False, "orderDate": {"$gte": oldest}})
     yield "50 products", ("products", {"_id": {"$in": list(range(1, 51))}})
 
 
@@ -117,19 +133,38 @@ def _answers(system: System, path: str, items: int, seconds: float) -> Outcome:
     return sorted(outcomes, key=lambda outcome: outcome.rate)[1]
 
 
-def _fill(database: Database[Document], model: Document, first: int, last: int) -> None:
-    """Insert copies of an order, one a minute before it, until there are `last` of them."""
+def _fill(
+    database: Database[Document], model: Document, sale: Document, first: int, last: int
+) -> None:
+    """Insert copies of an order and its sale, one a minute before it, until there are `last`."""
     for start in range(first, last, 2_000):
-        documents = [
-            {
-                **model,
-                "_id": Int64(1_000_000 + number),
-                "order_id": Int64(1_000_000 + number),
-                "customerId": Int64(1 + number % BUYERS),
-                "orderDate": model["orderDate"] - timedelta(minutes=number),
-            }
-            for number in range(start, min(start + 2_000, last))
-        ]
-        database["orders"].insert_many(documents, ordered=False)
+        numbers = range(start, min(start + 2_000, last))
+        database["orders"].insert_many([_order(model, n) for n in numbers], ordered=False)
+        database["product_sold"].insert_many([_sale(sale, n) for n in numbers], ordered=False)
     bounds = {"oldestOrder": model["orderDate"] - timedelta(minutes=last)}
     database[CHECKPOINTS].update_many({"oldestOrder": {"$ne": None}}, {"$set": bounds})
+
+
+def _order(model: Document, number: int) -> Document:
+    items = [{**model["orderItems"][0], "itemId": Int64(FIRST_ID + number)}]
+    return {
+        **model,
+        "_id": Int64(FIRST_ID + number),
+        "order_id": Int64(FIRST_ID + number),
+        "customerId": Int64(1 + number % BUYERS),
+        "orderDate": model["orderDate"] - timedelta(minutes=number),
+        "orderItems": items,
+        "deleted": number % DELETED_EVERY == 0,
+    }
+
+
+def _sale(model: Document, number: int) -> Document:
+    mark = {"cancelled": True, "cancelPosition": model["position"]}
+    return {
+        **model,
+        "_id": Int64(FIRST_ID + number),
+        "orderId": Int64(FIRST_ID + number),
+        "customerId": Int64(1 + number % BUYERS),
+        "soldAt": model["soldAt"] - timedelta(minutes=number),
+        **({} if number % DELETED_EVERY else mark),
+    }

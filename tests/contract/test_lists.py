@@ -158,10 +158,8 @@ def test_a_page_that_gets_too_large_ends_early_and_nothing_is_left_out(
         try:
             view = await reads.view()
             while not found or after is not None:
-                if kind == "product":
-                    page = await lists.orders_of_product(view, {"productId": 1}, Range(), after, 5)
-                else:
-                    page = await lists.orders(view, {}, Range(), after, 5, is_up=kind == "up")
+                match = {lists.PRODUCT: 1} if kind == "product" else {}
+                page = await lists.orders(view, match, Range(), after, 5, is_up=kind == "up")
                 found.append([int(order["_id"]) for order in page.documents])
                 after = page.next_key
         finally:

@@ -3,11 +3,12 @@
 Every write waits for a majority and the journal. Next: projector/writer.py
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, WriteConcern
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
@@ -110,13 +111,28 @@ def ensure_indexes(settings: Settings, origin: Origin | None = None) -> None:
 
 
 def make_indexes(database: Database[Document]) -> None:
-    """Make the collections and indexes that are missing. Raises PyMongoError."""
+    """Make the collections and indexes that are missing, and drop those of earlier versions.
+
+    Raises PyMongoError.
+    """
     make_validators(database)
     for model in (customers, orders, product_sold, changes):
         for keys in model.INDEXES:
             database[model.COLLECTION].create_index(keys)
+    for model in (orders, product_sold):
+        _drop_others(database[model.COLLECTION], model.INDEXES)
     for kind in names.MODELS:
         for keys in names.INDEXES:
             database[kind.COLLECTION].create_index(keys)
     for name in ("aggregate", "asked"):
         database[DEAD_LETTERS].create_index([(name, 1)])
+
+
+def _drop_others(
+    collection: Collection[Document], wanted: Sequence[Sequence[tuple[str, int]]]
+) -> None:
+    """Drop the indexes that no list goes by any more: each costs every insert."""
+    kept = [list(keys) for keys in wanted]
+    for name, index in collection.index_information().items():
+        if name != "_id_" and [(key, int(way)) for key, way in index["key"]] not in kept:
+            collection.drop_index(name)

@@ -95,12 +95,9 @@ class Listing:
             if named is not None and await view.one("customers", named) is None:
                 raise unknown("customer", named)
 
-            if product is None:
-                is_up = sort == "orderDate"
-                find = partial(lists.orders, view, match, span, is_up=is_up)
-            else:
-                both = {"productId": product, **match}
-                find = partial(lists.orders_of_product, view, both, span)
+            if product is not None:
+                match = {lists.PRODUCT: product, **match}
+            find = partial(lists.orders, view, match, span, is_up=sort == "orderDate")
             page = await find(after, limit)
             more = await lists.count(partial(find, is_counting=True)) if is_counted else {}
             items = await orders_with_names(view, page.documents)

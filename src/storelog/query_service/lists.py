@@ -7,7 +7,7 @@ Next: query_service/paging.py
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from storelog.envelope import milliseconds, to_moment
 from storelog.query_service.paging import Key, Walk
 from storelog.query_service.parameters import MAX_LIMIT, Range
-from storelog.query_service.view import Document, Fields, View
+from storelog.query_service.view import Document, View
 
 MAX_COUNTED = 10_000
 COUNT_CHUNK = 500
@@ -24,15 +24,17 @@ COUNT_SECONDS = 3.0
 MAX_PAGE_BYTES = 2 * 1_048_576
 LINE_BYTES = 90
 ORDERS_AT_ONCE = 32
+# How an order names the products of its lines.
+PRODUCT = "orderItems.productId"
 # Sales that are found through their orders are looked for in so many orders at first.
 LINES_GUESSED = 8
 # Whether an order is there and where it stands: all that counting reads of one.
-COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "version", "position", "created"), 1)
-# What a walk goes by: the time and what follows it in the index, the mark of what is no more, and
-# how many come at once.
-_KINDS = {
-    "orders": ("orderDate", ("_id",), "deleted", ORDERS_AT_ONCE),
-    "product_sold": ("soldAt", ("orderId", "_id"), "cancelled", MAX_LIMIT + 1),
+COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "position", "created", "version"), 1)
+# What a walk goes by: the time and what follows it in the index, the mark of what is deleted and
+# what all others have in its place, and how many come at once.
+_KINDS: dict[str, tuple[str, tuple[str, ...], str, bool | None, int]] = {
+    "orders": ("orderDate", ("_id",), "deleted", False, ORDERS_AT_ONCE),
+    "product_sold": ("soldAt", ("orderId", "_id"), "cancelled", None, MAX_LIMIT + 1),
 }
 
 
@@ -71,62 +73,37 @@ async def orders(
     is_up: bool = False,
     is_counting: bool = False,
 ) -> Page:
-    """Return orders, newest first or oldest first; `match` is on customerId, or nothing.
+    """Return orders, newest first or oldest first; `match` is on a customer, a product, or both.
 
     `is_counting`: without their items.
     """
-    walk = _walk(view, "orders", match, span, limit + 1, is_counting=is_counting)
-    if walk is None:
-        return Page([], None)
-    found = walk.documents(after, is_up=is_up)
-    return await _page(found, limit, lambda d: [milliseconds(d["orderDate"]), d["_id"]], _size)
+
+    async def find(one: Mapping[str, Any]) -> Page:
+        others = {name: value for name, value in match.items() if name not in one}
+        walk = _walk(view, "orders", one, span, limit + 1, also=others, is_counting=is_counting)
+        if walk is None:
+            return Page([], None)
+        found = walk.documents(after, is_up=is_up)
+        return await _page(found, limit, lambda d: [milliseconds(d["orderDate"]), d["_id"]], _size)
+
+    if len(match) < 2:
+        return await find(match)
+    return await _first_of([find({name: value}) for name, value in match.items()])
 
 
-async def orders_of_product(
-    view: View,
-    match: Mapping[str, Any],
-    span: Range,
-    after: Key | None,
-    limit: int,
-    *,
-    is_counting: bool = False,
-) -> Page:
-    """Return orders that have the product, newest first; found through its sales.
+async def _first_of(finds: list[Coroutine[Any, Any, Page]]) -> Page:
+    """Return the page that is found first: which index is the narrow one nobody knows before.
 
-    `is_counting`: without their items.
+    The embedded server reads the whole collection for two equalities that no index has together.
     """
-    keys: dict[int, int] = {}
-    walk = _walk(view, "product_sold", match, span, limit + 1)
-    if walk is not None:
-        # Below (time, order) come all lines of earlier orders, whatever their item ids.
-        start = [*after, 0] if after else None
-        async with aclosing(walk.documents(start)) as documents:
-            async for sale in documents:
-                keys.setdefault(sale["orderId"], milliseconds(sale["soldAt"]))
-                if len(keys) > limit:
-                    break
-    return await _page_of_numbers(view, keys, limit, COUNTED_FIELDS if is_counting else None)
-
-
-async def _page_of_numbers(
-    view: View, keys: Mapping[int, int], limit: int, fields: Fields | None
-) -> Page:
-    """Return the orders of these numbers that are there, the numbers' times being the values."""
-    numbers = list(keys)[:limit]
-    page: list[Document] = []
-    taken = size = 0
-    while taken < len(numbers) and size < MAX_PAGE_BYTES:
-        some = numbers[taken : taken + ORDERS_AT_ONCE]
-        known = await view.many("orders", some, fields)
-        for number in some:
-            taken += 1
-            if number in known and not known[number]["deleted"]:
-                page.append(known[number])
-                size += _size(known[number])
-            if size >= MAX_PAGE_BYTES:
-                break
-    last = numbers[taken - 1] if taken else None
-    return Page(page, None if last is None or taken == len(keys) else [keys[last], last])
+    tasks = [asyncio.create_task(find) for find in finds]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def sales_of_product(
@@ -240,12 +217,14 @@ def _walk(
     span: Range,
     wanted: int,
     *,
+    also: Mapping[str, Any] | None = None,
     is_marked: bool = False,
     is_counting: bool = False,
 ) -> Walk | None:
     """Return a walk over orders or sales in the range, or None where there can be none.
 
-    `is_marked`: over those that are deleted or cancelled, instead of the others.
+    `also`: what is looked for in each order here. `is_marked`: over those that are deleted or
+    cancelled, instead of the others.
     """
     if view.place.oldest_order is None or view.place.newest_order is None:
         return None
@@ -256,17 +235,26 @@ def _walk(
         newest = min(newest, span.end_ms - 1)
     if oldest > newest:
         return None
-    time, ties, mark, at_once = _KINDS[collection]
+    time, ties, mark, others, at_once = _KINDS[collection]
 
     def keep(found: Document) -> Document | None:
         was = view.as_was(collection, found)
-        return was if was and bool(was.get(mark)) == is_marked else None
+        if not was or bool(was.get(mark)) != is_marked:
+            return None
+        return was if all(_has(was, name, value) for name, value in (also or {}).items()) else None
 
-    # No index has the mark, and beside another field the embedded server would use none for the
-    # time. Nor is the mark of now the one of then. So only the few, among all, are asked for by it.
-    query = {**match, mark: True} if is_marked and not match and not view.is_past else match
+    # What was deleted then is deleted now; what was not may have been deleted since.
+    marked: tuple[bool | None, ...] = (True,)
+    if not is_marked:
+        marked = (others, True) if view.is_past else (others,)
     chunk = wanted if is_counting else min(wanted, at_once)
-    fields = COUNTED_FIELDS if is_counting else None
+    fields = {**COUNTED_FIELDS, **dict.fromkeys(also or (), 1)} if is_counting else None
     found = view.collection(collection)
     bounds = (to_moment(oldest), to_moment(newest))
-    return Walk(found, query, time, ties, *bounds, wanted, chunk, keep, fields)
+    return Walk(found, match, time, ties, *bounds, wanted, chunk, mark, marked, keep, fields)
+
+
+def _has(order: Document, name: str, value: Any) -> bool:
+    if name == PRODUCT:
+        return any(item["productId"] == value for item in order["orderItems"])
+    return bool(order[name] == value)

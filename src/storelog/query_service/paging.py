@@ -66,7 +66,9 @@ def _fingerprint(bound_to: Mapping[str, Any]) -> str:
 class Walk:
     """Documents of a collection by (time, *ties): from the newest down, or from the oldest up.
 
-    `match` is equality on the index's first fields; `newest` and `oldest` (inclusive) bound it.
+    `match` is equality on the index's first fields, `mark` the field after them, which has one of
+    `marked` (what is deleted has another mark than what is not); `newest` and `oldest` (inclusive)
+    bound it.
     A window aims at as many documents as are still `wanted`; they come `chunk` at a time. `keep`
     turns one into what is yielded, or into nothing; it gets only `fields`, or all.
     """
@@ -79,6 +81,8 @@ class Walk:
     newest: datetime
     wanted: int
     chunk: int
+    mark: str
+    marked: tuple[bool | None, ...]
     keep: Callable[[Document], Document | None] = lambda found: found
     fields: Mapping[str, int] | None = None
 
@@ -158,10 +162,42 @@ class Walk:
             yield document
 
     async def _all(self, condition: Document, *, is_up: bool = False) -> AsyncGenerator[Document]:
-        """Yield a window's documents, a chunk at a time, each chunk after the last one's key."""
+        """Yield a window's documents in their order, a chunk at a time.
+
+        One find for each mark: a server that reads a range of an index for one value may read the
+        whole collection for two.
+        """
+        found = [self._find({**condition, self.mark: value}, is_up) for value in self.marked]
+        merged = found[0] if len(found) == 1 else self._merged(found[0], found[1], is_up)
+        async with aclosing(merged) as documents:
+            async for document in documents:
+                yield document
+
+    async def _find(self, condition: Document, is_up: bool) -> AsyncGenerator[Document]:
         order = [(name, 1 if is_up else -1) for name in (self.time, *self.ties)]
         query = {**self.match, **condition}
         found = self.collection.find(query, self.fields, sort=order, batch_size=self.chunk)
         async with found:
             async for document in found:
                 yield document
+
+    async def _merged(
+        self, one: AsyncGenerator[Document], other: AsyncGenerator[Document], is_up: bool
+    ) -> AsyncGenerator[Document]:
+        async with aclosing(one), aclosing(other):
+            first, second = await anext(one, None), await anext(other, None)
+            while first is not None or second is not None:
+                if second is None or (
+                    first is not None and self._comes_before(first, second, is_up)
+                ):
+                    assert first is not None
+                    yield first
+                    first = await anext(one, None)
+                else:
+                    yield second
+                    second = await anext(other, None)
+
+    def _comes_before(self, one: Document, other: Document, is_up: bool) -> bool:
+        names = (self.time, *self.ties)
+        keys = [tuple(each[name] for name in names) for each in (one, other)]
+        return (keys[0] < keys[1]) is is_up

@@ -14,10 +14,13 @@ from storelog.projector.change import Change, ItemPayload, OrderPayload
 from storelog.projector.read_models.document import Write, money, owned
 
 COLLECTION = "orders"
-# The newest orders, of all and of one customer; also the edges of a range that cuts a day.
+# The newest orders, of all, of one customer, and with one product (one entry for each product of
+# an order, however many lines it has); also the edges of a range that cuts a day. What is deleted
+# stands apart, so that a page costs the same however many others there are.
 INDEXES = [
-    [("orderDate", 1), ("_id", 1)],
-    [("customerId", 1), ("orderDate", 1), ("_id", 1)],
+    [("deleted", 1), ("orderDate", 1), ("_id", 1)],
+    [("customerId", 1), ("deleted", 1), ("orderDate", 1), ("_id", 1)],
+    [("orderItems.productId", 1), ("deleted", 1), ("orderDate", 1), ("_id", 1)],
 ]
 
 

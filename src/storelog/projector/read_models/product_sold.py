@@ -11,8 +11,8 @@ from storelog.projector.change import Change, OrderPayload, SalePayload
 from storelog.projector.read_models.document import Write, money
 
 COLLECTION = "product_sold"
-# Sales of one product by time; those of an order are found by its items' ids.
-INDEXES = [[("productId", 1), ("soldAt", 1), ("orderId", 1), ("_id", 1)]]
+# Sales of one product by time, cancelled ones apart; those of an order are found by its items' ids.
+INDEXES = [[("productId", 1), ("cancelled", 1), ("soldAt", 1), ("orderId", 1), ("_id", 1)]]
 
 
 def fold(change: Change) -> list[Write]:

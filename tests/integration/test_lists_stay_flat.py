@@ -1,0 +1,163 @@
+"""A page reads about a page, however many sales a product has and whatever is filtered out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+
+from storelog.config import Settings
+from storelog.projector.database import ensure_indexes
+from storelog.projector.read_models import orders, product_sold
+from storelog.query_service import lists
+from storelog.query_service.lists import Page
+from storelog.query_service.parameters import Range
+from storelog.query_service.past import PastView
+from storelog.query_service.view import Place, View
+from storelog.read_side import database_name
+from support.embedded import EmbeddedServers, new_settings
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+PRODUCT, CUSTOMER, LINES, ORDERS, LIMIT = 1, 7, 250, 8, 20
+Read = Callable[[View], Awaitable[Page]]
+
+
+class _Returned(CommandListener):
+    """Counts the documents that the server returns."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        pass
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        cursor = event.reply.get("cursor", {})
+        self.documents += len(cursor.get("firstBatch", ())) + len(cursor.get("nextBatch", ()))
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def shop_of_one_product(servers: EmbeddedServers) -> Settings:
+    """A few orders with hundreds of lines of one product each; all but one are deleted."""
+    settings = new_settings(servers)
+    ensure_indexes(settings)
+    sold: list[dict[str, Any]] = []
+    placed: list[dict[str, Any]] = []
+    for order in range(1, ORDERS + 1):
+        at, is_deleted = BEGIN + timedelta(minutes=order), order != ORDERS // 2
+        items = [Int64(order * LINES + line) for line in range(LINES)]
+        mark = {"cancelled": True, "cancelPosition": Int64(1_000)} if is_deleted else {}
+        sold += [
+            {
+                "_id": item,
+                "productId": Int64(PRODUCT),
+                "orderId": Int64(order),
+                "customerId": Int64(CUSTOMER),
+                "soldAt": at,
+                "position": Int64(order),
+                **mark,
+            }
+            for item in items
+        ]
+        placed.append(
+            {
+                "_id": Int64(order),
+                "order_id": Int64(order),
+                "orderDate": at,
+                "customerId": Int64(CUSTOMER),
+                "customer": DBRef("customers", Int64(CUSTOMER)),
+                "orderItems": [
+                    {"itemId": item, "productId": Int64(PRODUCT), "productName": "Lamp"}
+                    for item in items
+                ],
+                "totalPrice": Decimal128("0.00"),
+                "deleted": is_deleted,
+                "position": Int64(1_000 if is_deleted else order),
+                "created": {"position": Int64(order)},
+                "version": 2 if is_deleted else 1,
+            }
+        )
+    with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
+        database = client[database_name(settings)]
+        for name in (orders.COLLECTION, product_sold.COLLECTION):
+            if name in database.list_collection_names():
+                database.command("collMod", name, validator={})
+        database[orders.COLLECTION].insert_many(placed)
+        database[product_sold.COLLECTION].insert_many(sold)
+    return settings
+
+
+@asynccontextmanager
+async def opened(settings: Settings, kind: type[View]) -> AsyncIterator[tuple[View, _Returned]]:
+    returned = _Returned()
+    async with AsyncMongoClient[dict[str, Any]](
+        settings.mongodb_uri, event_listeners=[returned], tz_aware=True
+    ) as client:
+        place = Place(500, oldest_order=BEGIN, newest_order=BEGIN + timedelta(minutes=ORDERS))
+        yield kind(client[database_name(settings)], place), returned
+
+
+def _sales(view: View, *, is_cancelled: bool) -> Awaitable[Page]:
+    match = {"productId": PRODUCT}
+    return lists.sales_of_product(view, match, Range(), None, LIMIT, is_cancelled=is_cancelled)
+
+
+BOTH = {"customerId": CUSTOMER, lists.PRODUCT: PRODUCT}
+# What is read, how many items its page has now, and how many it had before the deletions.
+LISTS: dict[str, tuple[Read, int, int]] = {
+    "a product's orders": (
+        lambda view: lists.orders(view, {lists.PRODUCT: PRODUCT}, Range(), None, LIMIT), 1, ORDERS,
+    ),
+    "a customer's orders": (
+        lambda view: lists.orders(view, {"customerId": CUSTOMER}, Range(), None, LIMIT), 1, ORDERS,
+    ),
+    "a customer's orders of a product": (
+        lambda view: lists.orders(view, BOTH, Range(), None, LIMIT), 1, ORDERS,
+    ),
+    "all orders": (lambda view: lists.orders(view, {}, Range(), None, LIMIT), 1, ORDERS),
+    "a product's sales": (lambda view: _sales(view, is_cancelled=False), LIMIT, LIMIT),
+    "a product's cancelled sales": (lambda view: _sales(view, is_cancelled=True), LIMIT, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_page_reads_no_more_than_a_page_of_a_product_that_was_sold_often(
+    shop_of_one_product: Settings, name: str
+) -> None:
+    read, now, before = LISTS[name]
+
+    async def go(kind: type[View]) -> tuple[int, int]:
+        async with opened(shop_of_one_product, kind) as (view, returned):
+            page = await read(view)
+            return len(page.documents), returned.documents
+
+    items, returned = asyncio.run(go(View))
+    assert items == now
+    assert returned <= 4 * LIMIT, returned
+    was, _ = asyncio.run(go(PastView))
+    assert was == before
+
+
+def test_indexes_of_earlier_versions_are_dropped(settings: Settings) -> None:
+    with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
+        database = client[database_name(settings)]
+        database[orders.COLLECTION].create_index([("orderDate", 1), ("_id", 1)])
+        ensure_indexes(settings)
+        made = database[orders.COLLECTION].index_information()
+    keys = [index["key"] for index in made.values()]
+    assert sorted(keys) == sorted([[("_id", 1)], *orders.INDEXES])
