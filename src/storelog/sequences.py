@@ -20,8 +20,8 @@ SEQUENCES = {
 # The constraints that an id breaks which its table has already.
 ID_KEYS = frozenset(f"{table}_pkey" for table, _ in SEQUENCES.values())
 _LOCK = 0x53657175656E6365  # "Sequence"
-# Set at once to so far below the largest id, and from there taken one by one: what another service
-# takes between the look and the setting cannot be given again, since it would have to be this many.
+# Set at once to so far below the largest id, and from there taken one by one. The step is longer
+# than this too: to be set back, a sequence would have to give this many between look and setting.
 _TAKEN_ONE_BY_ONE = 10_000
 
 
@@ -61,7 +61,7 @@ async def _look(connection: asyncpg.Connection, sequence: str) -> Behind:
 
 async def _raise(connection: asyncpg.Connection, behind: Behind) -> None:
     given = behind.given
-    if behind.largest - given > _TAKEN_ONE_BY_ONE:
+    if behind.largest - given > 2 * _TAKEN_ONE_BY_ONE:
         given = behind.largest - _TAKEN_ONE_BY_ONE
         await connection.execute("SELECT setval($1::text::regclass, $2)", behind.sequence, given)
     while given < behind.largest:
