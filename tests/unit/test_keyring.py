@@ -3,8 +3,11 @@
 import asyncio
 from contextlib import suppress
 
+import pytest
+
 from storelog.api_keys import KeySet
 from storelog.setting_types import ApiKey
+from storelog.web import keyring
 from storelog.web.keyring import Keyring
 
 
@@ -48,5 +51,36 @@ def test_a_server_that_comes_back_empty_or_older_brings_no_key_back_and_opens_no
             await ring._refresh(read)
             assert not ring.is_empty
             assert not ring._by_start
+
+    asyncio.run(run())
+
+
+def test_a_set_that_cannot_be_read_at_all_does_not_end_the_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a document that somebody damaged would keep a revoked key for as long as we run."""
+    monkeypatch.setattr(keyring, "POLL_SECONDS", 0.01)
+    till = ApiKey("till", "admin", "a" * 64)
+    damaged, last = KeyError("keys"), KeySet((), is_used=True, version=2)
+    sets = [damaged, KeySet((till,), is_used=True, version=1), damaged, last]
+
+    async def run() -> None:
+        left, are_read = iter(sets), asyncio.Event()
+
+        async def read() -> KeySet:
+            found = next(left, None)
+            if found is None:
+                are_read.set()
+                return last
+            if isinstance(found, KeyError):
+                raise found
+            return found
+
+        ring = Keyring((), read)
+        await ring.start()
+        assert not ring.is_empty
+        await asyncio.wait_for(are_read.wait(), 10)
+        assert not ring._by_start
+        await ring.stop()
 
     asyncio.run(run())

@@ -81,7 +81,7 @@ class Keyring:
     async def start(self) -> None:
         """Read the set once, if its server is there, and from then on all the time."""
         if self._read is not None:
-            with suppress(Unavailable):
+            with suppress(Exception):
                 await self._refresh(self._read)
             self._task = asyncio.create_task(self._watch(self._read))
 
@@ -101,9 +101,9 @@ class Keyring:
             try:
                 await self._refresh(read)
                 is_away = False
-            except Unavailable as error:
+            except Exception as error:  # noqa: BLE001  without this task no key is ever revoked again
                 if not is_away:
-                    _log.warning("keys cannot be read; the last ones hold", error=error.detail)
+                    _log.warning("keys cannot be read; the last ones hold", error=repr(error))
                 is_away = True
 
     async def _refresh(self, read: Read) -> None:
