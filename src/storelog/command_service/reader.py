@@ -70,7 +70,7 @@ class Reader:
             if not use.done():
                 raise Unavailable("PostgreSQL did not respond in time.")
             return use.result()
-        except asyncpg.LockNotAvailableError as error:
+        except (TimeoutError, asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
             raise Unavailable("PostgreSQL did not respond in time.") from error
         except (*store.AWAY, asyncpg.PostgresError) as error:
             raise Unavailable("PostgreSQL is away or not migrated.") from error

@@ -83,7 +83,10 @@ class Sizes:
                     sizes = await self._read(ids)
             except (*store.AWAY, asyncpg.PostgresError) as error:
                 self._disconnect()
-                _fail(wanted.values(), failures.server_reason(error) or str(error))
+                # Those behind them would wait as long again, one after the other.
+                behind, self._wanted = self._wanted, {}
+                reason = failures.server_reason(error) or str(error)
+                _fail([*wanted.values(), *behind.values()], reason)
             except asyncio.CancelledError:
                 _fail([*wanted.values(), *self._wanted.values()], "The service stops.")
                 raise
