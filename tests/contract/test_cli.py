@@ -115,6 +115,7 @@ def test_lag_is_zero_once_everything_is_projected(shop: System) -> None:
     lag = json.loads(shop.cli("lag", "--json").stdout)
     assert lag.keys() == {
         "written", "relayed", "projected", "events_behind", "seconds_behind", "dead_letters",
+        "foreign",
     }  # fmt: skip
     assert lag["written"] == lag["relayed"] == lag["projected"] == shop.written()
     assert (lag["events_behind"], lag["seconds_behind"], lag["dead_letters"]) == (0, 0, 0)
