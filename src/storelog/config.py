@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from storelog import setting_types as types
-from storelog.errors import BadSetting
+from storelog.errors import BadSetting, BadUse
 from storelog.setting_types import ApiKey, mask_url
 
 PREFIX = "STORELOG_"
@@ -102,7 +102,7 @@ class Settings:
         "keys: name:role:sha256hex, separated by commas", types.keys, (), is_secret=True
     )
     api_key: str | None = _setting(
-        "the key that `storelog` itself sends", types.text, is_secret=True
+        "the key that `storelog` itself sends", types.secret_text, is_secret=True
     )
     oidc_issuer: str | None = _setting(
         "OpenID provider whose tokens are accepted beside keys", types.provider_url
@@ -231,7 +231,10 @@ def load(
             values[entry.name] = entry.metadata["parse"](PREFIX + entry.name.upper(), str(raw))
     if file:
         raise BadSetting("storelog.toml", sorted(file)[0], "the settings of `storelog config`")
-    return Loaded(Settings(**values), sources, Path(os.path.realpath(home)))
+    try:
+        return Loaded(Settings(**values), sources, Path(os.path.realpath(home)))
+    except FileNotFoundError as error:
+        raise BadUse("the working directory is not there any more") from error
 
 
 def _home(flag: Path | None, environ: Mapping[str, str], in_file: Any) -> tuple[Path, str]:
@@ -241,7 +244,11 @@ def _home(flag: Path | None, environ: Mapping[str, str], in_file: Any) -> tuple[
         return flag, "flag"
     if named:
         return Path(named), "environment"
-    return (Path(in_file), "file") if in_file is not None else (Path(".storelog"), "default")
+    if in_file is None:
+        return Path(".storelog"), "default"
+    if not isinstance(in_file, str) or not in_file or "\0" in in_file:
+        raise BadSetting("storelog.toml: data_dir", in_file, "a path")
+    return Path(in_file), "file"
 
 
 def _read_file(path: Path) -> dict[str, Any]:

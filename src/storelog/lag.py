@@ -74,7 +74,7 @@ async def _read_read_side(settings: Settings) -> tuple[Place, int]:
         beyond = await letters.find({"state": NOT_KEPT}, {"records": 1}).to_list()
         return view.place, kept + sum(int(counted["records"]) for counted in beyond)
     except (PyMongoError, StorelogError) as error:
-        raise CannotRun(f"MongoDB does not answer: {error}") from error
+        raise CannotRun(f"MongoDB does not answer: {reason(error)}") from error
     finally:
         await reads.close()
 

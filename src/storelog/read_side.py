@@ -56,13 +56,20 @@ def mongodb_uri(settings: Settings) -> str:
     """Return the server's address. Raises CannotRun when none is named."""
     if settings.mongodb_uri is None:
         raise CannotRun("STORELOG_MONGODB_URI names no server, and no `storelog up` runs here")
+    if settings.mongodb_uri.startswith("mongodb://"):
+        _parse(settings.mongodb_uri)
     return settings.mongodb_uri
 
 
 def database_name(settings: Settings) -> str:
     """Return the database that the address names, else `storelog`. Raises CannotRun."""
-    try:
-        named = parse_uri(mongodb_uri(settings))["database"]
-    except PyMongoError as error:
-        raise CannotRun(f"STORELOG_MONGODB_URI: {error}") from error
+    named: str | None = _parse(mongodb_uri(settings))["database"]
     return named or DEFAULT_DATABASE
+
+
+def _parse(uri: str) -> Mapping[str, Any]:
+    """Return the parts of an address; one with `+srv` asks the DNS for them. Raises CannotRun."""
+    try:
+        return parse_uri(uri)
+    except (PyMongoError, ValueError) as error:
+        raise CannotRun(f"STORELOG_MONGODB_URI: {error}") from error

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from storelog.errors import BadSetting
 
 ROLES = ("read", "write", "import", "admin")
+# A line break at the end of a variable would get into a header.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,25 @@ def text(_name: str, raw: str) -> str:
     return raw
 
 
+def secret_text(name: str, raw: str) -> str:
+    """Take what can be sent in a header; what is wrong is not shown."""
+    if not re.fullmatch(r"[\x21-\x7e]+", raw):
+        raise BadSetting(name, "(not shown)", "visible ASCII characters, without a line break")
+    return raw
+
+
 def url(*schemes: str) -> Callable[[str, str], str]:
     """Check an address with one of the schemes."""
 
     def parse(name: str, raw: str) -> str:
         try:
             parts = urlsplit(raw)
-            if parts.scheme in schemes and parts.hostname:
+            # What the driver of a server makes of several hosts is its own matter.
+            has_port = "," in parts.netloc or parts.port != 0
+            host = parts.hostname or ""
+            # A percent sign: the path of a socket. Other names must be such that can be asked for.
+            is_host = "%" in host or bool(host.encode("idna"))
+            if parts.scheme in schemes and is_host and has_port and not _CONTROLS.search(raw):
                 return raw
         except ValueError:
             pass

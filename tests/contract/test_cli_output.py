@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,39 @@ def test_a_server_that_is_away_is_named_without_a_driver_s_words(command: str) -
     done = run(*command.split(), **AWAY)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert not [word for word in DRIVERS_WORDS if word in done.stderr], done.stderr
+
+
+def test_doctor_names_a_server_that_is_away_in_its_own_words() -> None:
+    said = run("doctor", **AWAY).stdout
+    assert "Connection refused" in said
+    assert not [word for word in DRIVERS_WORDS if word in said], said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_an_output_without_room_is_one_line() -> None:
+    for argv in (["config"], ["--version"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "storelog", *argv],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (3, "storelog: No space left on device\n")
+
+
+def test_an_output_that_is_closed_from_the_start_is_none() -> None:
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m storelog config --json >&-",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_empty_list_of_keys_says_so(settings: Settings) -> None:

@@ -39,6 +39,9 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ("STORELOG_ALLOW_ANONYMOUS", "perhaps"),
         ("STORELOG_LOG_LEVEL", "loud"),
         ("STORELOG_COMMAND_URL", "ftp://x"),
+        ("STORELOG_COMMAND_URL", "http://127.0.0.1:99999"),
+        ("STORELOG_POSTGRES_URL", "postgresql://127.0.0.1:five/x"),
+        ("STORELOG_POSTGRES_URL", "postgresql://a..b/x"),
     ],
 )
 def test_a_bad_value_names_the_setting_the_value_and_what_is_allowed(
@@ -51,6 +54,33 @@ def test_a_bad_value_names_the_setting_the_value_and_what_is_allowed(
     assert name in message
     assert value in message
     assert "allowed: " in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("QUERY_URL", "http://h:1\n"), ("API_KEY", "slk_x\r"), ("API_KEY", "\u20ac")],
+)
+def test_what_would_break_a_header_is_no_value(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=f"STORELOG_{name}"):
+        load(None, {f"STORELOG_{name}": value}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["mongodb://%2Ftmp%2Fmongodb-27017.sock/x", "mongodb://a:1,b:2/x", "mongodb+srv://c.net/x"],
+)
+def test_addresses_of_sockets_and_of_several_hosts_are_taken(uri: str, tmp_path: Path) -> None:
+    assert load(None, {"STORELOG_MONGODB_URI": uri}, tmp_path).settings.mongodb_uri == uri
+
+
+@pytest.mark.parametrize("given", ["5", '""', '"a\\u0000b"'])
+def test_a_data_directory_in_the_file_that_is_no_path_is_refused(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "storelog.toml").write_text(f"data_dir = {given}\n")
+    with pytest.raises(BadSetting, match="data_dir"):
+        load(environ={})
 
 
 def test_an_unknown_setting_in_the_file_is_refused(

@@ -5,9 +5,11 @@ stderr, never a traceback of ours for something a user did: a file that cannot b
 that lacks a character or is closed by whoever reads it.
 """
 
+import errno
 import io
 import os
 import sys
+from typing import TextIO
 
 import typer
 
@@ -34,6 +36,9 @@ from storelog.cli import (
     verify,
 )
 from storelog.errors import BadUse, CannotRun, HistoryMismatch, StorelogError
+
+# Where a full disk, or a quota, takes no more of the output.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     name="storelog",
@@ -83,6 +88,9 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # A stream that was closed before the start is none: what goes there goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -91,14 +99,22 @@ def main() -> None:
         code = _run()
         stdout.flush()
         # Typer takes a closed pipe for a failure, and puts another stream in the place of this one.
-        has_reader = sys.stdout is stdout
+        if sys.stdout is not stdout:
+            code = _give_up(stdout, 0)
     except BrokenPipeError:
-        has_reader = False
-    if not has_reader:
-        # Whoever read the output has had enough; what is left of it goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
-        code = 0
+        # Whoever read the output has had enough.
+        code = _give_up(stdout, 0)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        code = _give_up(stdout, _fail(error.strerror, 3))
     sys.exit(code)
+
+
+def _give_up(stdout: TextIO, code: int) -> int:
+    """Let what is left of the output go nowhere; return the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+    return code
 
 
 def _run() -> int | str | None:

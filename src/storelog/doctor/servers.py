@@ -26,7 +26,8 @@ from storelog.lag import Lag, read_lag
 from storelog.local.program import last_error
 from storelog.local.read_side_watch import troubles
 from storelog.local.servers import PROCESSES, why_not_ready
-from storelog.read_side import database_name
+from storelog.read_side import database_name, mongodb_uri
+from storelog.reasons import reason
 from storelog.relay.topics import too_small
 from storelog.sequences import find_behind
 from storelog.setting_types import mask_url
@@ -93,7 +94,7 @@ def check_postgres(settings: Settings, known_version: str = "") -> Finding:
         row = asyncio.run(_ask_postgres(settings.postgres_url or ""))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         advice = "start it, or mend STORELOG_POSTGRES_URL (host, port, user, password, database)"
-        return problem("PostgreSQL", f"{where}: {error or type(error).__name__}", advice)
+        return problem("PostgreSQL", f"{where}: {reason(error)}", advice)
     release = known_version or str(row["version"]).partition(" ")[0]
     found = f"{release} at {where}"
     if row["number"] // 10_000 < OLDEST_POSTGRES:
@@ -195,7 +196,7 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
     milliseconds = int(SECONDS * 1000)
     try:
         client: MongoClient[dict[str, Any]] = MongoClient(
-            settings.mongodb_uri,
+            mongodb_uri(settings),
             serverSelectionTimeoutMS=milliseconds,
             connectTimeoutMS=milliseconds,
             socketTimeoutMS=milliseconds,
@@ -205,9 +206,9 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
             indexes = client[database_name(settings)]["orders"].index_information()
         finally:
             client.close()
-    except PyMongoError as error:
+    except (PyMongoError, CannotRun) as error:
         advice = "start it, or mend STORELOG_MONGODB_URI (host, user, password, TLS, allowed hosts)"
-        return problem("MongoDB", f"{where}: {str(error).split(',')[0][:200]}", advice)
+        return problem("MongoDB", f"{where}: {reason(error)}", advice)
     release = known_version or version
     found = f"{release} at {where}"
     if int(version.split(".")[0]) < OLDEST_MONGODB:

@@ -19,6 +19,7 @@ from storelog.config import Settings
 from storelog.local import kafka, mongodb, pgadmin, postgres
 from storelog.local.ports import HOST, kept_ports
 from storelog.local.program import Program
+from storelog.reasons import reason
 
 PROCESSES = ("command-service", "relay", "projector", "query-service")
 ASK_SECONDS, MAX_PROBLEM_BYTES = 2.0, 65_536
@@ -118,8 +119,10 @@ def _ask(address: str) -> str | None:
         with error:
             return _detail(error)
     except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        return "it does not respond in time" if isinstance(reason, TimeoutError) else str(reason)
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, TimeoutError):
+            return "it does not respond in time"
+        return reason(cause) if isinstance(cause, Exception) else str(cause)
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
