@@ -46,7 +46,8 @@ async def raise_behind(connection: asyncpg.Connection) -> list[Behind]:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         behind = await find_behind(connection)
         for each in behind:
-            await _raise(connection, each)
+            # Looked at anew: to raise those before it has taken its time.
+            await _raise(connection, await _look(connection, each.sequence))
     return behind
 
 
