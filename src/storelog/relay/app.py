@@ -13,6 +13,14 @@ def run(settings: Settings, host: str, port: int) -> None:
     """Relay until SIGTERM or SIGINT. Raises HistoryMismatch."""
     relay = Relay(settings)
     keys = KeyAnnouncer(settings)
-    facts, measure = relay.facts, relay.measure
-    loops = [relay.run, keys.run]
-    serve_worker("storelog relay", settings, host, port, loops, facts, measure, keys.key_set)
+    serve_worker(
+        "storelog relay",
+        settings,
+        host,
+        port,
+        [relay.run, keys.run],
+        relay.facts,
+        relay.measure,
+        keys.key_set,
+        relay.clock.seconds,
+    )

@@ -58,9 +58,12 @@ class KeyAnnouncer:
         """Announce for ever."""
         back_off = POLL_SECONDS
         while True:
+            began = time.monotonic()
             try:
                 await self._announce_changes()
             except _FAILURES as error:
+                if time.monotonic() - began > MAX_BACK_OFF_SECONDS:
+                    back_off = POLL_SECONDS
                 _log.warning("keys wait for a server", error=str(error), seconds=back_off)
                 await asyncio.sleep(back_off)
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)

@@ -27,10 +27,12 @@ def serve_worker(
     facts: Callable[[], Mapping[str, Any]],
     measure: Callable[[], Awaitable[None]],
     key_set: Callable[[], Awaitable[KeySet]],
+    now: Callable[[], float],
 ) -> None:
     """Run `loops` until SIGTERM or SIGINT, or until one raises, which is raised here again.
 
-    `key_set` gives the keys beside those of the settings; its metrics need one of them.
+    `key_set` gives the keys beside those of the settings; its metrics need one of them. `now`: the
+    time by which they expire, in seconds since 1970.
     """
     failures: list[BaseException] = []
     tasks: list[asyncio.Task[None]] = []
@@ -53,7 +55,7 @@ def serve_worker(
         settings,
         ready,
         measure=measure,
-        keyring=Keyring(settings.api_keys, key_set),
+        keyring=Keyring(settings.api_keys, key_set, now),
         on_startup=start,
         on_shutdown=stop,
     )
