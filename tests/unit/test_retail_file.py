@@ -141,6 +141,27 @@ def test_a_workbook_that_is_none_is_refused(tmp_path: Path) -> None:
             read_retail_file(path)
 
 
+def test_a_file_with_damage_in_what_is_packed_is_refused(tmp_path: Path) -> None:
+    plain = write_stand_in(tmp_path / "plain.csv", seed=7)
+    # Behind the ten bytes of its head: a block of a kind that there is not.
+    packed = bytearray(gzip.compress(plain.read_bytes()))
+    packed[10] = 0x07
+    (tmp_path / "a.csv.gz").write_bytes(packed)
+    workbook = bytearray(write_workbook(plain, tmp_path / "a.xlsx").read_bytes())
+    for at in range(len(workbook) // 3, len(workbook) // 3 + 64):
+        workbook[at] ^= 0x5A
+    (tmp_path / "a.xlsx").write_bytes(workbook)
+    for name in ("a.csv.gz", "a.xlsx"):
+        with pytest.raises(BadUse, match="damaged"):
+            read_retail_file(tmp_path / name)
+
+
+def test_a_plain_file_in_a_wrong_encoding_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", f"{HEADER}\n{ROWS}")
+    with pytest.raises(BadUse, match="not utf-32"):
+        read_retail_file(path, encoding="utf-32")
+
+
 def test_a_bad_cell_is_refused_by_its_line_number(tmp_path: Path) -> None:
     bad = f"{HEADER}\n{ROWS}1,A,x,six,2010-12-01 08:26:00,2.55,1,UK\n"
     path = write_workbook(write(tmp_path / "a.csv", bad), tmp_path / "a.xlsx")

@@ -19,9 +19,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 from storelog.errors import BadUse, CannotRun
+from storelog.reasons import reason
 
 VERSION = "8.0.17"
 OFFICIAL = "https://fastdl.mongodb.org"
@@ -132,8 +134,8 @@ def _published_sum(url: str) -> str:
     try:
         with urllib.request.urlopen(f"{url}.sha256", timeout=TIMEOUT_SECONDS) as answer:
             said = answer.read(1_000).decode("ascii", "replace")
-    except (urllib.error.URLError, OSError) as error:
-        raise CannotRun(f"{url}.sha256 cannot be fetched: {error}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise CannotRun(f"{url}.sha256 cannot be fetched: {_why(error)}") from error
     found = re.match(r"[0-9a-fA-F]{64}\b", said)
     if found is None:
         raise CannotRun(f"{url}.sha256 is not a SHA-256: {said[:80]!r}")
@@ -161,10 +163,19 @@ def _download(url: str, partial: Path, show: Show) -> None:
             # All of it is there already; the SHA-256 says whether it is right.
             return
         raise CannotRun(f"{url}: {error.code} {error.reason}") from error
-    except (urllib.error.URLError, OSError) as error:
-        raise CannotRun(f"{url} broke off after {have} bytes, run it again: {error}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        why = _why(error)
+        raise CannotRun(f"{url} broke off after {have} bytes, run it again: {why}") from error
     if have < total:
         raise CannotRun(f"{url} broke off after {have} of {total} bytes: run it again to go on")
+
+
+def _why(error: Exception) -> str:
+    """Return why nothing came, in words that are no library's."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"{error.code} {error.reason}"
+    cause = getattr(error, "reason", error)
+    return reason(cause) if isinstance(cause, Exception) else str(cause)
 
 
 def _sum_of(path: Path) -> str:

@@ -31,7 +31,8 @@ def seems_to_be(text: IO[str]) -> str | None:
     if best is None:
         return None
     # Where several give the same text, the most common one is the likeliest.
-    return min({best.encoding, *best.could_be_from_charset} & set(LIKELY), key=LIKELY.index)
+    fitting = {best.encoding, *best.could_be_from_charset} & set(LIKELY)
+    return min(fitting, key=LIKELY.index, default=None)
 
 
 def check_encoding(name: str) -> None:

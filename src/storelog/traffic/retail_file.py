@@ -11,6 +11,7 @@ import hashlib
 import io
 import lzma
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -156,7 +157,7 @@ def _csv_rows(path: Path, encoding: str | None) -> Iterator[tuple[int, list[str]
             raise BadUse(f"{path}: line {line} or soon after: {_not_in(path, encoding)}") from error
         except csv.Error as error:
             raise BadUse(f"{path}: line {line}: {error}") from error
-        except (EOFError, lzma.LZMAError, gzip.BadGzipFile, OSError) as error:
+        except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
             raise BadUse(f"{path}: line {line}: the file is cut off or damaged") from error
 
 

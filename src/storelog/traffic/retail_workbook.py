@@ -5,6 +5,7 @@ cell is an empty text. Every sheet is read; one without any cell is passed over.
 Next: traffic/retail_file.py
 """
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from zipfile import BadZipFile
 
 from storelog.errors import BadUse
 
-_DAMAGED = (BadZipFile, ParseError, KeyError, ValueError, EOFError, OSError)
+_DAMAGED = (BadZipFile, ParseError, KeyError, ValueError, EOFError, OSError, zlib.error)
 
 
 def workbook_rows(
