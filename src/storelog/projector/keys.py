@@ -10,6 +10,7 @@ Next: query_service/keys.py
 import asyncio
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -157,8 +158,15 @@ def read_set(message: Message, origin: Origin | None) -> tuple[KeySet, str]:
 
 def kept_set(home: Database[dict[str, Any]]) -> KeySet:
     """Return the set that is kept; none was ever made where there is none. Raises PyMongoError."""
-    found = home[COLLECTION].find_one({"_id": DOCUMENT_ID})
-    return KeySet() if found is None else from_facts(found)
+    return _as_set(home[COLLECTION].find_one({"_id": DOCUMENT_ID}))
+
+
+def _as_set(found: Mapping[str, Any] | None) -> KeySet:
+    """Return what a document says; one that is damaged says nothing, and gives way to any set."""
+    try:
+        return KeySet() if found is None else from_facts(found)
+    except (KeyError, TypeError, ValueError):
+        return KeySet()
 
 
 def keep_set(home: Database[dict[str, Any]], known: KeySet) -> bool:
@@ -168,7 +176,7 @@ def keep_set(home: Database[dict[str, Any]], known: KeySet) -> bool:
     """
     document = {"_id": DOCUMENT_ID, **to_facts(known)}
     while True:
-        found = home[COLLECTION].find_one({"_id": DOCUMENT_ID}, {"version": 1})
+        found = home[COLLECTION].find_one({"_id": DOCUMENT_ID})
         if found is None:
             try:
                 home[COLLECTION].insert_one(document)
@@ -176,7 +184,7 @@ def keep_set(home: Database[dict[str, Any]], known: KeySet) -> bool:
                 continue
             return True
         # The sets of earlier relays have no version.
-        if found.get("version", 0) >= known.version:
+        if _as_set(found).version >= known.version:
             return False
         as_found = {"_id": DOCUMENT_ID, "version": found.get("version")}
         if home[COLLECTION].replace_one(as_found, document).matched_count:
