@@ -62,7 +62,8 @@ def test_a_set_that_cannot_be_read_at_all_does_not_end_the_reading(
     monkeypatch.setattr(keyring, "POLL_SECONDS", 0.01)
     till = ApiKey("till", "admin", "a" * 64)
     damaged, last = KeyError("keys"), KeySet((), is_used=True, version=2)
-    sets = [damaged, KeySet((till,), is_used=True, version=1), damaged, last]
+    known = KeySet((till,), is_used=True, version=1)
+    sets: list[KeyError | KeySet] = [damaged, known, damaged, last]
 
     async def run() -> None:
         left, are_read = iter(sets), asyncio.Event()
