@@ -64,6 +64,15 @@ def test_a_command_that_postgresql_refuses_fails_alone(
     assert (again.status, "idempotency-replayed" in again.headers) == (201, False)
 
 
+def test_a_command_that_postgresql_refuses_at_the_commit_fails_alone(hurt: System) -> None:
+    requests = [customer(f"Ann {n}") for n in range(INNOCENTS)]
+    requests.insert(INNOCENTS // 2, customer(f"{MARK} at the commit"))
+    with trigger(hurt, "customers", REASONS["raises"], is_deferred=True):
+        replies = all_at_once(hurt, requests)
+    assert_failed(replies.pop(INNOCENTS // 2))
+    assert Counter(reply.status for reply in replies) == {201: INNOCENTS}
+
+
 def test_several_culprits_among_many_fail_alone_and_are_logged_and_counted_once(
     hurt: System,
 ) -> None:

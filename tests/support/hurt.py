@@ -25,12 +25,19 @@ REASONS = {
 
 
 @contextmanager
-def trigger(system: System, table: str, action: str) -> Iterator[None]:
-    """Let PostgreSQL do that at each new or changed row of the table that has the mark in it."""
+def trigger(
+    system: System, table: str, action: str, *, is_deferred: bool = False
+) -> Iterator[None]:
+    """Let PostgreSQL do that at each new or changed row of the table that has the mark in it.
+
+    `is_deferred`: at the commit.
+    """
     system.sql(RAISE.replace("%s", action))
+    kind, deferred = "TRIGGER hurt BEFORE", ""
+    if is_deferred:
+        kind, deferred = "CONSTRAINT TRIGGER hurt AFTER", " DEFERRABLE INITIALLY DEFERRED"
     system.sql(
-        f"CREATE TRIGGER hurt BEFORE INSERT OR UPDATE ON {table}"
-        " FOR EACH ROW EXECUTE FUNCTION hurt()"
+        f"CREATE {kind} INSERT OR UPDATE ON {table}{deferred} FOR EACH ROW EXECUTE FUNCTION hurt()"
     )
     try:
         yield

@@ -17,7 +17,7 @@ from storelog.command_service import failures, measures
 from storelog.command_service.failures import BatchFailed
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import Waiting, fail
-from storelog.errors import CommandFailed, Unavailable
+from storelog.errors import CommandFailed, OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 from storelog.web.problems import render
 
@@ -65,7 +65,9 @@ async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
                 _fail_alone(part[0], failure.cause)
         except Unavailable as error:
             _fail([part], error)
-            _fail(left, Unavailable("PostgreSQL is away."))
+            # Of what is left nothing was sent.
+            is_sent = isinstance(error, OutcomeUnknown)
+            _fail(left, Unavailable("PostgreSQL is away.") if is_sent else error)
             return
         else:
             alike = 0

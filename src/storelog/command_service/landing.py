@@ -165,20 +165,27 @@ class Landing:
         connection = await self._connected()
         if self._needs_new_ids:
             await self._renew_ids(connection)
-        async with store.head_locked(connection) as held:
-            # Under the lock, and every try: a message that was lost on its way can still
-            # arrive, but not between this look and the next try.
-            for lost in in_doubt:
-                if await store.has_landed(connection, lost.writes):
-                    self._decider.forget()
-                    return lost.answers
-            if seconds is not None:
-                await store.limit_statements(connection, seconds)
-            self._decider.go_on_at(held.head)
-            batch = await self._decider.open(connection)
-            answers = await self._decider.decide(connection, batch, submissions, {})
-            in_doubt.append(Try(batch.writes, answers))
-            await self._append(connection, in_doubt, held)
+        before = len(in_doubt)
+        try:
+            async with store.head_locked(connection) as held:
+                # Under the lock, and every try: a message that was lost on its way can still
+                # arrive, but not between this look and the next try.
+                for lost in in_doubt:
+                    if await store.has_landed(connection, lost.writes):
+                        self._decider.forget()
+                        return lost.answers
+                if seconds is not None:
+                    await store.limit_statements(connection, seconds)
+                self._decider.go_on_at(held.head)
+                batch = await self._decider.open(connection)
+                answers = await self._decider.decide(connection, batch, submissions, {})
+                in_doubt.append(Try(batch.writes, answers))
+                await self._append(connection, in_doubt, held)
+        except Exception as error:
+            # What PostgreSQL refuses at the commit (a deferred constraint) is in no doubt either.
+            if not failures.is_away(error, connection):
+                del in_doubt[before:]
+            raise
         self._decider.go_on_from(batch)
         return answers
 
