@@ -9,6 +9,9 @@
 --
 -- The owner is for `storelog migrate` alone. The projector and the Query Service need no account.
 
+-- In one transaction: no role lacks a privilege in between, while its process works.
+BEGIN;
+
 DO $$
 DECLARE
     role_name text;
@@ -38,11 +41,15 @@ GRANT INSERT ON events, customers, products, orders, order_items, idempotency_ke
     TO storelog_command;
 GRANT UPDATE ON log_head, customers, products, orders TO storelog_command;
 GRANT DELETE ON idempotency_keys TO storelog_command;
+-- These two run as their owner: who may call them could hold the log's head, or remove keys.
+REVOKE EXECUTE ON FUNCTION log_ended_at(bigint), forget_expired_keys(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION forget_expired_keys(integer) TO storelog_command;
 -- UPDATE raises a sequence that is behind its table, as after a restore.
 GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO storelog_command;
 
 GRANT SELECT ON log_head, events, api_keys, api_key_sets, relay_cursor TO storelog_relay;
 GRANT UPDATE ON relay_cursor TO storelog_relay;
+GRANT EXECUTE ON FUNCTION log_ended_at(bigint) TO storelog_relay;
 
 GRANT SELECT, INSERT ON api_keys TO storelog_keys;
 GRANT UPDATE (revoked_at) ON api_keys TO storelog_keys;
@@ -56,3 +63,5 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO storelog_reader;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO storelog_reader;
 REVOKE SELECT ON api_keys, api_key_sets, idempotency_keys FROM storelog_reader;
 GRANT SELECT (name, role, created_at, expires_at, revoked_at) ON api_keys TO storelog_reader;
+
+COMMIT;
