@@ -250,13 +250,13 @@ class Pipeline:
             measures.count_commands(submissions, None)
             measures.SERVER_ERRORS.of().add()
             self._landing.disconnect()
-            fail(taken.waiting, OutcomeUnknown("The command failed; repeat it with its key."))
             async with self._alone():
                 self._decider.forget()
         else:
             self._pulse.heard()
             settle(taken.waiting, answers, began_ns)
         finally:
+            fail(taken.waiting, OutcomeUnknown("The command failed; repeat it with its key."))
             if taken.is_large:
                 pause = self._queue.pause_large(taken.began)
                 asyncio.get_running_loop().call_later(pause, self._changed.set)

@@ -22,6 +22,7 @@ LINE_BYTES = 700
 LARGE_LINES, LARGE_BYTES = 250, 300 * 1024
 COUNT_SECONDS = 0.9
 COUNT_AT_ONCE = 50
+_LATE = "PostgreSQL did not respond in time."
 
 
 @value
@@ -83,10 +84,10 @@ class Sizes:
                     sizes = await self._read(ids)
             except (*store.AWAY, asyncpg.PostgresError) as error:
                 self._disconnect()
-                # Those behind them would wait as long again, one after the other.
-                behind, self._wanted = self._wanted, {}
-                reason = failures.server_reason(error) or str(error)
-                _fail([*wanted.values(), *behind.values()], reason)
+                # Those behind would wait as long again, some after others.
+                wanted |= self._wanted
+                self._wanted.clear()
+                _fail(wanted.values(), failures.server_reason(error) or _LATE)
             except asyncio.CancelledError:
                 _fail([*wanted.values(), *self._wanted.values()], "The service stops.")
                 raise
