@@ -134,12 +134,19 @@ def test_what_has_waited_for_too_long_is_told_why(loop: asyncio.AbstractEventLoo
     large = waiting(loop, "b", LARGE, came_at=now - 1)
     for each in (old, young, large):
         queue.put(each)
-    queue.expire(now - 8, now - 0.5, float("-inf"))
+    busy = Unavailable("Too many.", slug="overloaded")
+    queue.expire(now - 8, now - 0.5, float("-inf"), busy)
     assert (old.answer.done(), young.answer.done(), large.answer.done()) == (True, False, False)
-    queue.expire(now - 0.9, now - 0.9, float("-inf"))
+    queue.expire(now - 0.9, now - 0.9, float("-inf"), busy)
     assert "large" in str(large.answer.exception())
     assert len(queue) == 1
     assert queue.first(with_large=True) is young
+    away = Unavailable("PostgreSQL did not respond in time.")
+    paused = waiting(loop, "b", LARGE, came_at=now)
+    queue.put(paused)
+    queue.expire(now + 1, now + 1, float("-inf"), away)
+    assert young.answer.exception() is away
+    assert "large" in str(paused.answer.exception())
 
 
 def test_a_batch_is_bounded_by_lines_and_by_bytes(loop: asyncio.AbstractEventLoop) -> None:

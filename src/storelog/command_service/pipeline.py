@@ -193,7 +193,6 @@ class Pipeline:
                 answers = await self._decider.decide(reader, batch, submissions, written)
             self._open.answers += answers
             self._open.count_bytes()
-            self._pulse.heard()
 
     async def _connect(self) -> asyncpg.Connection:
         """Have both connections, and return the one that reads.
@@ -288,7 +287,7 @@ class Pipeline:
             self._pulse.tick(self._written.written_at if self._written and self._writing else None)
             self._refuse_late()
             if self._is_open_since(DECIDED_WITHIN_SECONDS) and not self._decider.lock.locked():
-                self._give_up(Unavailable("Overloaded.", slug="overloaded"))
+                self._give_up(self._pulse.why_late())
             written = self._written.waiting if self._written and self._writing else []
             late = [w for w in written if w.came_at < time.monotonic() - self._deadline]
             fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))
@@ -297,4 +296,5 @@ class Pipeline:
         """Reject what waits for too long; a large one may wait while PostgreSQL responds."""
         too_old = time.monotonic() - PATIENCE * self._deadline
         late = self._pulse.now() - TAKEN_WITHIN_SECONDS
-        self._queue.expire(too_old, late, late if self._pulse.is_failing else float("-inf"))
+        large = late if self._pulse.is_failing else float("-inf")
+        self._queue.expire(too_old, late, large, self._pulse.why_waiting())

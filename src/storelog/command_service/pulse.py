@@ -39,7 +39,14 @@ class Pulse:
 
     def why_late(self) -> Unavailable:
         """Return the true reason why a batch was not decided in time."""
-        if time.monotonic() - self._answered_at < HEARD_SECONDS:
+        return self._why(HEARD_SECONDS)
+
+    def why_waiting(self) -> Unavailable:
+        """Return the true reason why a command was not taken in time."""
+        return self._why(FRESH_SECONDS)
+
+    def _why(self, seconds: float) -> Unavailable:
+        if time.monotonic() - self._answered_at < seconds:
             return Unavailable("Too many commands are waiting.", slug="overloaded")
         return Unavailable("PostgreSQL did not respond in time.")
 

@@ -160,11 +160,18 @@ class CommandQueue:
         self._large_from = now + pause
         return pause
 
-    def expire(self, came_before: float, queued_before: float, large_before: float) -> None:
-        """Reject what came before a time (monotonic), or was queued before one (pulse's clock)."""
+    def expire(
+        self, came_before: float, queued_before: float, large_before: float, why: Unavailable
+    ) -> None:
+        """Reject what came before a time (monotonic), or was queued before one (pulse's clock).
+
+        `why`: that PostgreSQL does not respond, or else that there is too much of the kind.
+        """
         for lanes, before, detail in (
             (self._small, queued_before, TOO_MANY),
             (self._large, large_before, TOO_MANY_LARGE),
         ):
-            late = lanes.expire(came_before, before)
-            fail(late, Unavailable(detail, slug="overloaded"))
+            # Large ones that pause ask nothing of PostgreSQL.
+            is_away = why.slug != "overloaded" and before > float("-inf")
+            error = why if is_away else Unavailable(detail, slug="overloaded")
+            fail(lanes.expire(came_before, before), error)
