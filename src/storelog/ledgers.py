@@ -11,7 +11,7 @@ Next: projector/ledger_writer.py
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 LEDGER, NODES = "ledger", "figures"
@@ -29,6 +29,8 @@ _NARROW, _WIDE = struct.Struct("<qqq"), struct.Struct("<qqqq")
 # A wide amount is stored as two halves of this many.
 _HALF = 10**15
 _FITS = 2**63
+# The default context's 28 digits need not hold a sum of many years.
+_EXACT = Context(prec=60)
 Document = dict[str, Any]
 Sums = dict[int, list[int]]
 
@@ -152,7 +154,7 @@ def add_packed(sums: Sums, packed: bytes) -> None:
 
 def to_decimal(amount: int) -> Decimal:
     """Return whole ten-thousandths as an exact amount."""
-    return Decimal(amount).scaleb(-PLACES)
+    return Decimal(amount).scaleb(-PLACES, _EXACT)
 
 
 def is_full(facts: Iterable[Fact]) -> bool:

@@ -61,7 +61,8 @@ async def _of_versions(
     view: View, found: Document, name: str, below: int | None, count: int
 ) -> tuple[list[Event], dict[str, int]]:
     newest = int(found["version"])
-    highest = newest if below is None else below - 1
+    # A cursor is whatever a client sends: nothing later than the view's moment is shown.
+    highest = newest if below is None else min(below - 1, newest)
     events = await events_down_from(view, name, found, highest, count)
     state = await state_at(view, name, found, newest)
     set_by = dict(state.set_by)
