@@ -1,8 +1,9 @@
 """PostgreSQL's schema, in plain SQL, one change a file, applied in the order of the names.
 
 Each file runs in a transaction of its own and is remembered with its SHA-256, so a kill at any
-statement leaves whole files only; a file that was changed afterwards is refused. Safe to repeat
-and to run twice at once: an advisory lock makes the second wait. Then `make schema`.
+statement leaves whole files only; a file that was changed afterwards is refused. Numbers may have
+gaps: only their order counts. Safe to repeat and to run twice at once: an advisory lock makes the
+second wait. Then `make schema`.
 Next: relay/topics.py
 """
 
