@@ -9,7 +9,7 @@
     │   ├── Conflict           a business rule refuses (409)
     │   ├── Unauthenticated    no key, or a wrong one (401)
     │   ├── Forbidden          the key's role is too low (403)
-    │   └── ProtocolRefusal    405, 413, 415, 429: `status` is part of what happened
+    │   └── ProtocolRefusal    405, 413, 421, 429...: `status` is part of what happened
     ├── CommandFailed          a command failed unexpectedly and changed nothing (500)
     ├── Unavailable            a server behind is away, or the queue is full; try again (503)
     │   ├── NotCaughtUp        the read model does not hold the position that was waited for (503)
@@ -123,7 +123,7 @@ class Forbidden(Refusal):
 
 
 class ProtocolRefusal(Refusal):
-    """HTTP itself refuses: the status says what happened (405, 413, 415, 429)."""
+    """HTTP itself refuses: the status says what happened (405, 413, 421, 429...)."""
 
     def __init__(
         self, status: int, slug: str, detail: str, headers: Sequence[tuple[str, str]] = ()

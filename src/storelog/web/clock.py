@@ -1,4 +1,4 @@
-"""PostgreSQL's clock, as a process without a right to its own opinion knows it.
+"""PostgreSQL's clock, as each process knows it.
 
 Every time in the log is PostgreSQL's. A process measures how far that clock is from its own
 monotonic one, by round trips; its wall clock is only compared, and may be years off. The readers
