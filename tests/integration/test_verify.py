@@ -155,3 +155,10 @@ def test_an_anchor_finds_a_log_that_ends_before_a_signed_head(
     (found,) = [d for d in report["differences"] if d["where"] == "log"]
     assert (found["id"], found["field"], found["found"]) == (3, "anchor", None)
     assert len(anchor.read_text().splitlines()) == 1
+
+
+def test_a_relay_that_is_down_is_named_and_is_no_difference(traded: System) -> None:
+    done = traded.cli("verify")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"the relay has sent 0 of {traded.written()} events" in done.stderr
+    assert "DIFFERS" not in done.stdout + done.stderr

@@ -40,6 +40,8 @@ from storelog.verify.times import read_exact_times
 from storelog.verify.totals import compare_totals
 
 WAIT_SECONDS = 60.0
+# A relay that has sent nothing for so long, although there is something to send, is down.
+RELAY_SECONDS = 10.0
 Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
@@ -185,9 +187,11 @@ class _Run:
 
         `wanted`: how many lanes there are about to be, if that is under way.
 
-        None, and a difference, where one does not come to it, or cannot be read.
+        None, and a difference, where one does not come to it, or cannot be read. Raises CannotRun
+        where the relay does not send what they wait for.
         """
         loop = asyncio.get_running_loop()
+        relay = _Relay(self._connection)
         give_up_at = loop.time() + WAIT_SECONDS
         named: set[str] = set()
         best = 0
@@ -219,6 +223,7 @@ class _Run:
             self._progress("projected", reached, position)
             if reached > best:
                 best, give_up_at = reached, loop.time() + WAIT_SECONDS
+            await relay.look(position)
             if loop.time() > give_up_at:
                 self._report.differ(WHERE, "all lanes", "position", position, reached)
                 return None
@@ -240,6 +245,27 @@ class _Run:
             except PoisonRecord as error:
                 self._report.differ("log", event.position, "payload", "a readable one", str(error))
         return changes
+
+
+class _Relay:
+    """Whether the relay still sends what the log holds: what it has not sent is no difference."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self._sent = -1
+        self._since = 0.0
+
+    async def look(self, position: int) -> None:
+        """Raise CannotRun if the relay stands still below the position."""
+        now = asyncio.get_running_loop().time()
+        sent = await self._connection.fetchval("SELECT position FROM relay_cursor")
+        if sent != self._sent:
+            self._sent, self._since = sent, now
+        elif sent < position and now - self._since > RELAY_SECONDS:
+            raise CannotRun(
+                f"the relay has sent {sent} of {position} events and does not go on: start it or see"
+                " why it waits (`storelog status`), then run verify again; nothing was compared"
+            )
 
 
 def _readable_changes(events: Iterable[Envelope]) -> list[Change]:
