@@ -45,7 +45,7 @@ async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
         part = left.popleft()
         seconds = min(ALONE_SECONDS if len(part) == 1 else PART_SECONDS, _left(give_up_at))
         if seconds <= 0:
-            detail = "Another command took the time that there was; nothing was done."
+            detail = "Another command used up the time; nothing was done."
             _fail([part, *left], Unavailable(detail, slug="overloaded"))
             return
         began_ns = time.time_ns()

@@ -15,6 +15,7 @@ from storelog.errors import CannotRun
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.database import DEAD_LETTERS, READ_MODELS, connect, pointer_of, sibling
 from storelog.projector.read_models import changes
+from storelog.reasons import reason
 
 Document = dict[str, Any]
 # Checkpoints first: who comes back to half of a read model finds that it holds nothing.
@@ -72,7 +73,7 @@ def sizes(settings: Settings) -> list[Document]:
                 found.append({"database": name, "role": role, "bytes": size})
         return found
     except PyMongoError as error:
-        raise CannotRun(f"MongoDB: {error}") from error
+        raise CannotRun(f"MongoDB: {reason(error)}") from error
     finally:
         home.client.close()
 

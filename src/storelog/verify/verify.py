@@ -263,8 +263,8 @@ class _Relay:
             self._sent, self._since = sent, now
         elif sent < position and now - self._since > RELAY_SECONDS:
             raise CannotRun(
-                f"the relay has sent {sent} of {position} events and does not go on: start it or see"
-                " why it waits (`storelog status`), then run verify again; nothing was compared"
+                f"the relay has sent {sent} of {position} events and does not go on: start it, or"
+                " see why it waits (`storelog status`), then run verify again; nothing was compared"
             )
 
 

@@ -41,7 +41,7 @@ class Authenticator:
         ticket = read(text)
         now_ms = self._keyring.now() * 1_000
         if ticket is None or not (may_have_ended or now_ms < ticket.ends_at_ms):
-            raise Unauthenticated("The ticket is none, or older than a minute: ask for a new one.")
+            raise Unauthenticated("The ticket is invalid or over a minute old: ask for a new one.")
         if self.is_open and ticket.is_of(NO_KEY):
             return ANYBODY
         key = self._keyring.of_ticket(ticket)
