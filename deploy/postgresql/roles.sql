@@ -51,11 +51,6 @@ GRANT SELECT ON log_head, events, api_keys, api_key_sets, relay_cursor TO storel
 GRANT UPDATE ON relay_cursor TO storelog_relay;
 GRANT EXECUTE ON FUNCTION log_ended_at(bigint) TO storelog_relay;
 
--- These two run as their owner: whoever may call them can hold the log's head, or remove old keys.
-REVOKE EXECUTE ON FUNCTION log_ended_at(bigint), forget_expired_keys(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION log_ended_at(bigint) TO storelog_relay;
-GRANT EXECUTE ON FUNCTION forget_expired_keys(integer) TO storelog_command;
-
 GRANT SELECT, INSERT ON api_keys TO storelog_keys;
 GRANT UPDATE (revoked_at) ON api_keys TO storelog_keys;
 
