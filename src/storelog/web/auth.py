@@ -56,7 +56,7 @@ class Authenticator:
             return ANYBODY
         scheme, _, text = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            raise self._keyring.refusal()
+            raise self._keyring.refusal_without_key()
         text = text.strip()
         if self._tokens is not None and self._tokens.looks_like_one(text):
             return None

@@ -21,6 +21,7 @@ from storelog.setting_types import ApiKey
 from storelog.web.tickets import Ticket
 
 POLL_SECONDS = 0.5
+FIRST_POLL_SECONDS = 0.05
 STOP_TRIES = 6
 _log = structlog.get_logger()
 _NOBODY = ApiKey("", "public", "0" * 64)
@@ -68,10 +69,19 @@ class Keyring:
         raise self.refusal()
 
     def refusal(self) -> StorelogError:
-        """Return what to say to somebody whose key is not here, or who sent none."""
+        """Return what to say to somebody whose key is not here."""
         if self._is_known:
             return Unauthenticated()
         return Unavailable("The keys are not known yet.")
+
+    def refusal_without_key(self) -> StorelogError:
+        """Return what to say to somebody who sent no key: where there is any key, nobody may."""
+        return Unauthenticated() if self._settings_keys else self.refusal()
+
+    def check_known(self) -> None:
+        """Raise Unavailable before it is known which keys there are beside the settings'."""
+        if not self._is_known:
+            raise Unavailable("The keys are not known yet.")
 
     def _hold(self, known: KeySet) -> None:
         # The first characters of a hash that nobody can choose tell nothing by their timing.
@@ -97,7 +107,7 @@ class Keyring:
     async def _watch(self, read: Read) -> None:
         is_away = False
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS if self._is_known else FIRST_POLL_SECONDS)
             try:
                 await self._refresh(read)
                 is_away = False

@@ -45,7 +45,10 @@ def serve_worker(
             task.cancel()
         await asyncio.wait(tasks)
 
+    keyring = Keyring(settings.api_keys, key_set, now)
+
     async def ready() -> Mapping[str, Any]:
+        keyring.check_known()
         return facts()
 
     check_host(settings, host)
@@ -55,7 +58,7 @@ def serve_worker(
         settings,
         ready,
         measure=measure,
-        keyring=Keyring(settings.api_keys, key_set, now),
+        keyring=keyring,
         on_startup=start,
         on_shutdown=stop,
     )
