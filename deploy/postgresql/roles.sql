@@ -54,11 +54,6 @@ GRANT EXECUTE ON FUNCTION log_ended_at(bigint) TO storelog_relay;
 GRANT SELECT, INSERT ON api_keys TO storelog_keys;
 GRANT UPDATE (revoked_at) ON api_keys TO storelog_keys;
 
--- What runs as its owner is for the process that needs it: one locks the head of the log.
-REVOKE ALL ON FUNCTION log_ended_at(bigint), forget_expired_keys(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION log_ended_at(bigint) TO storelog_relay;
-GRANT EXECUTE ON FUNCTION forget_expired_keys(integer) TO storelog_command;
-
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO storelog_reader;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO storelog_reader;
 REVOKE SELECT ON api_keys, api_key_sets, idempotency_keys FROM storelog_reader;

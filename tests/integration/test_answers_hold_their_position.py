@@ -5,6 +5,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+import pytest
+
 from support.http import Reply
 from support.kafka import HostileRelay
 from support.log import Log
@@ -72,6 +74,7 @@ def observe(load: Load, paths: list[str]) -> dict[str, list[Seen]]:
     return seen
 
 
+@pytest.mark.alone
 def test_an_answer_that_says_p_holds_every_event_up_to_p(system: System) -> None:
     load = Load(system)
     system.wait_projected()

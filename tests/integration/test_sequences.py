@@ -111,6 +111,7 @@ def test_a_service_whose_ids_are_taken_goes_on_above_them(shop: System) -> None:
 def test_the_start_of_a_service_and_migrate_raise_sequences_and_never_lower_them(
     shop: System,
 ) -> None:
+    place_order(shop)
     for raise_them in (_migrate, _start):
         lower(shop)
         assert not is_raised(shop)
