@@ -62,7 +62,7 @@ def create(
     print(
         f"{name} ({role}), valid {until}. The key is kept nowhere and not shown again:\n\n  {key}"
     )
-    if is_first:
+    if is_first and not (settings.api_keys or settings.oidc_issuer):
         print(_FIRST)
 
 

@@ -52,14 +52,22 @@ def up(
     from storelog.web.hosts import check_allowed_hosts
 
     began = time.monotonic()
-    settings = load(data_dir=data_dir, use_running=False).settings
+    loaded = load(data_dir=data_dir, use_running=False)
+    settings = loaded.settings
     check_allowed_hosts(settings)
+    # Where clients reach the services, which may be another address than they listen on.
+    public = {
+        f"STORELOG_{name.upper()}": url
+        for name in ("command_url", "query_url")
+        if (url := loaded.named(name)) is not None
+    }
 
     def ready(complete: Settings) -> None:
         _say(f"Storelog is ready after {time.monotonic() - began:.1f} s\n")
         print(_addresses(complete), flush=True)
 
-    Supervisor(home, _say).run(settings, command_port, query_port, ready, with_pgadmin=pgadmin)
+    supervisor = Supervisor(home, _say, public)
+    supervisor.run(settings, command_port, query_port, ready, with_pgadmin=pgadmin)
     _say("stopped")
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -35,11 +35,15 @@ Say = Callable[[str], None]
 
 
 class Supervisor:
-    """One `storelog up` on one data directory."""
+    """One `storelog up` on one data directory.
 
-    def __init__(self, data_dir: Path, say: Say) -> None:
+    `public`: environment variables that name where clients reach the services, where any do.
+    """
+
+    def __init__(self, data_dir: Path, say: Say, public: Mapping[str, str] | None = None) -> None:
         self._data_dir = data_dir
         self._say = say
+        self._public = public or {}
         self._stop = threading.Event()
         self._programs: list[Program] = []
         self._servers: list[Program] = []
@@ -95,7 +99,7 @@ class Supervisor:
             return
         self._say("migrating")
         asyncio.run(self._migrate())
-        environment = run_file.as_environment(self._complete)
+        environment = {**run_file.as_environment(self._complete), **self._public}
         self._bring_up(processes(self._complete, self._data_dir, environment))
 
     def _start_pgadmin(self) -> None:

@@ -20,6 +20,8 @@ from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import ensure_topics
 
 BATCH_EVENTS = 2_000
+# Looked at backwards for the lanes they are of: few at once, since each may be large.
+LOOK_EVENTS = 200
 Progress = Callable[[str, int, int], None]
 
 
@@ -90,7 +92,7 @@ async def lane_ends(connection: asyncpg.Connection, position: int, count: int) -
     ends = [0] * count
     left = count
     while position and left:
-        start = max(0, position - BATCH_EVENTS)
+        start = max(0, position - LOOK_EVENTS)
         for event in reversed(await cursor.read_after(connection, start, position - start)):
             lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, count)
             if not ends[lane]:
