@@ -59,5 +59,6 @@ def test_schemathesis_finds_nothing_in_either_document(shop: System, tmp_path: P
         print(f"{front.found} reads of a single thing that a command had made")
         assert done.returncode == 0, said[-30_000:]
         assert front.requests > 500
-        assert front.found > 20
+        # A minute finds some 15 of them, `make fuzz` as many more as it is longer.
+        assert front.found > 5
         assert front.busy < front.requests / 5
