@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from storelog.config import Settings
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
+from support.provider import Provider
 from support.pure import watched
 from support.system import System, trade
 
@@ -105,3 +106,12 @@ def traded(settings: Settings) -> Iterator[System]:
     with System(settings, ("command-service", "projector", "query-service")) as system:
         trade(system)
         yield system
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """An OpenID provider with a key of each kind."""
+    with Provider() as provider:
+        provider.add_rsa("one")
+        provider.add_ec("two")
+        yield provider

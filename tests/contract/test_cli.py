@@ -1,7 +1,6 @@
 """The command line: exit codes, one-line errors, facts as JSON."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,20 +11,8 @@ from typing import IO
 import pytest
 
 from storelog.local.servers import PROCESSES
+from support.cli import run
 from support.system import System, wait_for
-
-
-def run(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("STORELOG_")}
-    return subprocess.run(
-        [sys.executable, "-m", "storelog", *argv],
-        env={**clean, "STORELOG_DATA_DIR": "/nonexistent/storelog", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd="/",
-    )
 
 
 @pytest.mark.parametrize("argv", [["nothing"], ["up", "--nothing"], ["events", "--limit", "x"], []])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from storelog.config import Settings
+from support.cli import run
 from support.system import System
 
 AWAY = {
@@ -21,19 +22,6 @@ AWAY = {
     "STORELOG_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
 }
 DRIVERS_WORDS = ("Errno", "Connect call", "Error(", "Topology", "aiohttp", "asyncpg", "timeouts")
-
-
-def run(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("STORELOG_")}
-    return subprocess.run(
-        [sys.executable, "-m", "storelog", *argv],
-        env={**clean, "STORELOG_DATA_DIR": "/nonexistent/storelog", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd="/",
-    )
 
 
 def run_with(shop: System, *argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":

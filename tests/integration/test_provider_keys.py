@@ -3,35 +3,16 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from storelog.config import Settings
 from storelog.errors import Unauthenticated
 from storelog.web import tokens
 from storelog.web.tokens import Tokens
-from support.provider import AUDIENCE, Provider
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    with Provider() as provider:
-        provider.add_rsa("one")
-        provider.add_ec("two")
-        yield provider
-
-
-def settings(provider: Provider, **changes: Any) -> Settings:
-    return Settings(oidc_issuer=provider.issuer, oidc_audience=AUDIENCE, **changes)
-
-
-def role_of(checked: Tokens, token: str) -> tuple[str, str]:
-    caller = asyncio.run(checked.caller(token))
-    return caller.name, caller.role
+from support.provider import Provider, role_of, settings
 
 
 @pytest.mark.alone

@@ -5,7 +5,6 @@ import base64
 import hmac
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jwt
@@ -16,24 +15,7 @@ from storelog.config import Settings
 from storelog.errors import BadSetting, Unauthenticated, Unavailable
 from storelog.web import tokens
 from storelog.web.tokens import Tokens
-from support.provider import AUDIENCE, Provider
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    with Provider() as provider:
-        provider.add_rsa("one")
-        provider.add_ec("two")
-        yield provider
-
-
-def settings(provider: Provider, **changes: Any) -> Settings:
-    return Settings(oidc_issuer=provider.issuer, oidc_audience=AUDIENCE, **changes)
-
-
-def role_of(checked: Tokens, token: str) -> tuple[str, str]:
-    caller = asyncio.run(checked.caller(token))
-    return caller.name, caller.role
+from support.provider import Provider, role_of, settings
 
 
 @pytest.mark.parametrize(("kid", "algorithm"), [("one", "RS256"), ("two", "ES256")])

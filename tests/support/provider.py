@@ -1,5 +1,6 @@
 """An OpenID provider on loopback: its configuration, its key set, and tokens that it signs."""
 
+import asyncio
 import json
 import threading
 import time
@@ -9,6 +10,9 @@ from typing import Any, Self
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from storelog.config import Settings
+from storelog.web.tokens import Tokens
 
 AUDIENCE = "storelog"
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -91,3 +95,14 @@ def _public(kid: str, key: PrivateKey) -> dict[str, Any]:
     else:
         facts = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
     return {**facts, "kid": kid}
+
+
+def settings(provider: Provider, **changes: Any) -> Settings:
+    """Return settings that accept the provider's tokens."""
+    return Settings(oidc_issuer=provider.issuer, oidc_audience=AUDIENCE, **changes)
+
+
+def role_of(checked: Tokens, token: str) -> tuple[str, str]:
+    """Return whose token it is, and the role it gives."""
+    caller = asyncio.run(checked.caller(token))
+    return caller.name, caller.role
