@@ -5,7 +5,7 @@
     │   ├── Malformed          the request could not be read (400)
     │   ├── InvalidFields      fields or parameters break their limits (422)
     │   ├── NotFound           no such thing, or it is deleted (404)
-    │   ├── StaleVersion       If-Match named another version (412)
+    │   ├── StaleVersion       If-Match or If-None-Match does not allow the version (412)
     │   ├── Conflict           a business rule refuses (409)
     │   ├── Unauthenticated    no key, or a wrong one (401)
     │   ├── Forbidden          the key's role is too low (403)
@@ -97,7 +97,7 @@ class NotFound(Refusal):
 
 
 class StaleVersion(Refusal):
-    """`If-Match` named a version that is not the current one."""
+    """`If-Match` or `If-None-Match` does not allow the current version."""
 
     def __init__(self, current_version: int) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""`If-Match` on every command about an existing entity, as RFC 9110 (13.1.1) has it."""
+"""`If-Match` and `If-None-Match` on every command about an existing entity (RFC 9110, 13.1)."""
 
 import http.client
 import itertools
@@ -101,6 +101,7 @@ def test_what_does_not_exist_is_404_before_412(shop: System, command: Command) -
     missing = Command(command.method, "/".join(parts), command.body)
     for tags in ("*", '"1"', 'W/"1"'):
         assert missing.send(shop, If_Match=tags).status == 404
+        assert missing.send(shop, If_None_Match=tags).status == 404
 
 
 def test_a_key_belongs_to_its_if_match(shop: System, command: Command) -> None:
@@ -113,9 +114,32 @@ def test_a_key_belongs_to_its_if_match(shop: System, command: Command) -> None:
     assert (other.status, other.slug) == (422, "idempotency-key-reused")
 
 
-def test_commands_that_create_ignore_it(shop: System) -> None:
+def test_commands_that_create_ignore_them(shop: System) -> None:
     for tags in ('"nonsense"', "*"):
-        assert shop.commands.post("/customers", ANN, {"If-Match": tags}).status == 201
+        for field in ("If-Match", "If-None-Match"):
+            assert shop.commands.post("/customers", ANN, {field: tags}).status == 201
+
+
+def test_if_none_match_stops_a_command_about_what_the_client_has(
+    shop: System, command: Command
+) -> None:
+    before = shop.commands.get("/events").position
+    for tags in ("*", '"1"', 'W/"1"', '"7", "1-gzip"', '"x" ,, W/"1"'):
+        reply = command.send(shop, If_None_Match=tags)
+        assert (reply.status, reply.slug) == (412, "stale-version"), tags
+        assert reply.json["currentVersion"] == 1
+    both = command.send(shop, If_Match='"1", "2"', If_None_Match='"1"')
+    assert (both.status, both.slug) == (412, "stale-version")
+    for tags in ("1", '"1', '*, "1"', ""):
+        assert command.send(shop, If_None_Match=tags).status == 400, tags
+    assert shop.commands.get("/events").position == before
+    key = f"if-none-match-{next(_keys)}"
+    named = {"If_Match": '"1"', "If_None_Match": '"2", "nonsense"', "Idempotency_Key": key}
+    first = command.send(shop, **named)
+    assert first.status in (200, 204)
+    assert command.send(shop, **named).headers["idempotency-replayed"] == "true"
+    other = command.send(shop, **(named | {"If_None_Match": '"2"'}))
+    assert (other.status, other.slug) == (422, "idempotency-key-reused")
 
 
 def test_an_orders_tag_matches_by_its_version_also_after_its_customer_was_renamed(

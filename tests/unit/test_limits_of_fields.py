@@ -49,7 +49,9 @@ def edges(*numbers: int) -> st.SearchStrategy[int]:
 
 
 lengths = st.sampled_from([0, 1, 2, 3, 14, 15, 16, 199, 200, 201, 253, 254, 255])
-characters = st.sampled_from(["a", "é", "\U0001f600", "\u202e", " ", "@", "\n", "\0"])
+characters = st.sampled_from(
+    ["a", "é", "\U0001f600", "\u202e", "\u200b", "\xa0", " ", "@", "\n", "\0"]
+)
 texts = st.builds(lambda n, c: c * n, lengths, characters)
 emails = st.builds(lambda n, at: ("x" * n + "@" * at)[-300:], lengths, st.integers(0, 2))
 whole = edges(0, 1, 15, 1_000_000, MAX_STOCK, -MAX_STOCK, 2**31, 2**63 - 1, 2**64)

@@ -164,6 +164,9 @@ def test_only_json_in_utf_8_is_taken(kind: str | None) -> None:
         ("1.212.555.0100", "12125550100"),
         ("+49\u00a0151\u20117654321", "+491517654321"),
         ("[020]\t79460958 ", "02079460958"),
+        ("+49\u2002(0)\u3000151\u205f76\u168054321", "+491517654321"),
+        ("\u2010".join("1234567890"), "1234567890"),
+        ("1\u20122\u20133\u20144\u20155\u22126\xad7\uff0d8", "12345678"),
         ("1" + " " * 200 + "2", "12"),
         ("+12345678901234", "+12345678901234"),
         ("123456789012345", "123456789012345"),
@@ -182,7 +185,8 @@ def test_a_phone_number_is_stored_without_what_is_written_between_its_digits(
 @pytest.mark.parametrize(
     "phone",
     ["1" * 16, "+" + "1" * 15, "+", "++1", "1+2", "12+", "-", " ", "()", "1a", "ext. 5", "030/123",
-     "1\n2", "1\r", "1\0", "\u0661\u0662", "\uff11", "\u00b2", "1,2", "*31#", "(" * 9_000],
+     "1\n2", "1\r", "1\0", "\u0661\u0662", "\uff11", "\u00b2", "1,2", "*31#", "(" * 9_000,
+     "\u202a+1", "1\u200b2", "1\u20282"],
 )  # fmt: skip
 def test_what_is_no_phone_number_is_refused(phone: str) -> None:
     body = {"name": "x", "email": "a@b", "phoneNumber": phone}
@@ -194,7 +198,8 @@ def test_what_is_no_phone_number_is_refused(phone: str) -> None:
     ["@example.com", "ann@", "@@@", " ann@example.com", "ann@example.com ", "ann@example.com\n",
      "\u00a0ann@example.com", "\u3000a@b", "an\nn@example.com", "ann@exa\rmple.com", "a\tb@c.d",
      "a\x7f@b.c", "a\x85b@c.d", "a\u2028b@c.d", "a@b\u2029c", "a\x00@b.c", "a\x1b@b.c",
-     "ab", "a@b@c", " @b", "a@ "],
+     "ab", "a@b@c", " @b", "a@ ", "\u200b@b.c", "a@\u2060", "an\u200dn@b.c", "\ufeffa@b.c",
+     "a\u202e@b", "a\xad@b.c", "\u2002a@b.c"],
 )  # fmt: skip
 def test_what_is_no_email_address_is_refused(address: str) -> None:
     assert pointers({"name": "x", "email": address}, requests.read_customer) == ["/email"]

@@ -5,6 +5,7 @@ Next: domain/order.py
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -15,7 +16,7 @@ from storelog.command_service import log_reader, requests
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.command_service.submission import Command, Idempotency, Submission
-from storelog.domain.customer import DeleteCustomer, UpdateCustomer
+from storelog.domain.customer import AllBut, DeleteCustomer, UpdateCustomer, Versions
 from storelog.domain.order import DeleteOrder
 from storelog.domain.product import CreateProduct, DeleteProduct
 from storelog.envelope import Envelope
@@ -53,14 +54,14 @@ class CommandApi:
         """PUT /customers/{customerId}"""
         new = requests.read_customer(_json(request))
         command = UpdateCustomer(
-            request.ids["customerId"], new.name, new.email, new.phone_number, _if_match(request)
+            request.ids["customerId"], new.name, new.email, new.phone_number, _expected(request)
         )
         return await self._submit(request, command)
 
     async def delete_customer(self, request: Request) -> Response:
         """DELETE /customers/{customerId}"""
         _no_body(request)
-        command = DeleteCustomer(request.ids["customerId"], _if_match(request))
+        command = DeleteCustomer(request.ids["customerId"], _expected(request))
         return await self._submit(request, command)
 
     async def create_product(self, request: Request) -> Response:
@@ -72,7 +73,7 @@ class CommandApi:
         """PUT /products/{productId}"""
         changed = requests.read_product(_json(request), needs_stock=False)
         command = replace(
-            changed, product_id=request.ids["productId"], expected_versions=_if_match(request)
+            changed, product_id=request.ids["productId"], expected_versions=_expected(request)
         )
         return await self._submit(request, command)
 
@@ -80,14 +81,14 @@ class CommandApi:
         """POST /products/{productId}/stock-adjustments"""
         adjustment = requests.read_adjustment(_json(request))
         command = replace(
-            adjustment, product_id=request.ids["productId"], expected_versions=_if_match(request)
+            adjustment, product_id=request.ids["productId"], expected_versions=_expected(request)
         )
         return await self._submit(request, command)
 
     async def delete_product(self, request: Request) -> Response:
         """DELETE /products/{productId}"""
         _no_body(request)
-        command = DeleteProduct(request.ids["productId"], _if_match(request))
+        command = DeleteProduct(request.ids["productId"], _expected(request))
         return await self._submit(request, command)
 
     async def place_order(self, request: Request) -> Response:
@@ -100,7 +101,7 @@ class CommandApi:
     async def delete_order(self, request: Request) -> Response:
         """DELETE /orders/{orderId}"""
         _no_body(request)
-        versions = _if_match(request, _TAG_OF_AN_ORDER)
+        versions = _expected(request, _TAG_OF_AN_ORDER)
         return await self._submit(request, DeleteOrder(request.ids["orderId"], versions))
 
     async def list_events(self, request: Request) -> Response:
@@ -148,18 +149,25 @@ def _no_body(request: Request) -> None:
         raise Malformed("This request has no body.")
 
 
-def _if_match(
-    request: Request, tag_of_ours: re.Pattern[str] = _TAG_OF_OURS
-) -> frozenset[int] | None:
-    """Return the versions that the client's tags name; None: any version will do.
+def _expected(request: Request, tag_of_ours: re.Pattern[str] = _TAG_OF_OURS) -> Versions | None:
+    """Return the versions that the client's tags allow; None: any version will do.
 
-    A weak tag, and one that no service made, names no version and so matches none (RFC 9110,
-    13.1.1).
+    In `If-Match` a weak tag, and one that no service made, names no version and so matches none
+    (RFC 9110, 13.1.1); `If-None-Match` compares weakly (13.1.2).
     """
-    given = request.headers.get("if-match")
-    tags = None if given is None else read_tags("If-Match", given)
+    wanted, unwanted = (request.headers.get(name) for name in ("if-match", "if-none-match"))
+    tags = None if wanted is None else read_tags("If-Match", wanted)
+    versions = None if tags is None else _versions(tags, tag_of_ours)
+    if unwanted is None:
+        return versions
+    tags = read_tags("If-None-Match", unwanted)
     if tags is None:
-        return None
+        return frozenset()
+    others = _versions([tag.removeprefix("W/") for tag in tags], tag_of_ours)
+    return AllBut(others) if versions is None else versions - others
+
+
+def _versions(tags: Iterable[str], tag_of_ours: re.Pattern[str]) -> frozenset[int]:
     ours = (tag_of_ours.fullmatch(tag) for tag in tags)
     return frozenset(int(tag[1]) for tag in ours if tag is not None)
 
@@ -173,7 +181,10 @@ def _idempotency(request: Request) -> Idempotency | None:
     if key.startswith("import/"):
         _require_import(request)
     digest = sha256()
-    for part in (request.method, request.path, request.headers.get("if-match", "")):
+    conditions = request.headers.get("if-match", "")
+    if "if-none-match" in request.headers:
+        conditions += f"\0{request.headers['if-none-match']}"
+    for part in (request.method, request.path, conditions):
         digest.update(part.encode() + b"\n")
     digest.update(request.body)
     return Idempotency(key, digest.digest())

@@ -28,11 +28,16 @@ MAX_PRICE = Decimal(9_999_999_999)
 MAX_ID = 2**63 - 1
 _MONEY = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+(\.0+)?")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# Blanks, dots and hyphens of any width.
-_BETWEEN_DIGITS = dict.fromkeys(
-    map(ord, "\t .-\u00a0\u2007\u2009\u200a\u202f\u2010\u2011\u2012\u2013\u2212"), ""
+# Of a class of characters: controls, ends of lines, and what has no width, such as U+200B.
+UNSEEN = (
+    r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 )
+# The same: the blanks, dots and hyphens of every width that people write or paste between digits.
+BETWEEN_DIGITS = (
+    r"- \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000.\xad\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
+)
+_UNSEEN = re.compile(f"[{UNSEEN}]")
+_BETWEEN_DIGITS = re.compile(f"[{BETWEEN_DIGITS}]")
 _BRACKETS = dict.fromkeys(map(ord, "()[]"), "")
 _TRUNK_ZERO = re.compile(r"^([(\[]?(?:\+|00)?[(\[]?[1-9][0-9]{0,2}[)\]]?)[(\[]0[)\]]")
 _PHONE_NUMBER = re.compile(r"\+[0-9]{1,14}|[0-9]{1,15}")
@@ -122,9 +127,9 @@ def email(value: Any) -> str:
         raise _Wrong("must have one @")
     if not name or not domain:
         raise _Wrong("must have something before and after the @")
-    if address != address.strip() or _CONTROLS.search(address):
+    if address != address.strip() or _UNSEEN.search(address):
         raise _Wrong(
-            "must not begin or end with a blank, or hold a line break or control character"
+            "must not begin or end with a blank, or hold a line break or an invisible character"
         )
     return address
 
@@ -139,7 +144,7 @@ def phone_number(value: Any) -> str | None:
     if not isinstance(value, str) or isinstance(value, Number):
         raise _Wrong("must be a string or null")
     # The 0 in brackets is dialled inside the country only.
-    number = _TRUNK_ZERO.sub(r"\1", value.translate(_BETWEEN_DIGITS)).translate(_BRACKETS)
+    number = _TRUNK_ZERO.sub(r"\1", _BETWEEN_DIGITS.sub("", value)).translate(_BRACKETS)
     if value and not _PHONE_NUMBER.fullmatch(number):
         raise _Wrong("must have digits only, after one + or none, and at most 15 characters")
     return number

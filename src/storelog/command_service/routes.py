@@ -22,7 +22,7 @@ _EVENTS_QUERY: dict[str, dict[str, Any]] = {
         "description": "At most so many; a page also ends at 2 MiB of payloads, or after 0.4 s.",
     },
 }
-_CONDITIONAL = ("Idempotency-Key", "If-Match")
+_CONDITIONAL = ("Idempotency-Key", "If-Match", "If-None-Match")
 _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 
 CUSTOMER, PRODUCT, ORDER = "/customers/{customerId}", "/products/{productId}", "/orders/{orderId}"

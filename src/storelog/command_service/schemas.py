@@ -5,7 +5,7 @@ Next: command_service/api.py
 
 from typing import Any
 
-from storelog.command_service.requests import MAX_ID, MAX_QUANTITY
+from storelog.command_service.requests import BETWEEN_DIGITS, MAX_ID, MAX_QUANTITY, UNSEEN
 from storelog.domain.order import MAX_LINES
 from storelog.domain.product import MAX_STOCK
 from storelog.envelope import EVENT_TYPES
@@ -24,14 +24,15 @@ _NAME = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[^\x0
 _STOCK = {"type": "integer", "minimum": 0, "maximum": MAX_STOCK}
 _EMAIL = {"type": "string", "minLength": 3, "maxLength": 254, "pattern": r"^[^@\x00]*@[^@\x00]*$"}
 _PHONE = {"type": ["string", "null"], "maxLength": 15, "pattern": r"^[^\x00]*$"}
-_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _EMAIL_IN = {
     **_EMAIL,
-    "pattern": rf"^[^@\s{_CONTROL}][^@{_CONTROL}]*@[^@{_CONTROL}]*[^@\s{_CONTROL}]$",
+    "pattern": rf"^[^@\s{UNSEEN}][^@{UNSEEN}]*@[^@{UNSEEN}]*[^@\s{UNSEEN}]$",
 }
+_BETWEEN = rf"[{BETWEEN_DIGITS}()\[\]]*"
 _PHONE_IN = {
     "type": ["string", "null"],
-    "pattern": r"^([ .()-]*(\+([ .()-]*[0-9]){1,14}|[0-9]([ .()-]*[0-9]){0,14})[ .()-]*)?$",
+    "pattern": rf"^({_BETWEEN}(\+({_BETWEEN}[0-9]){{1,14}}|[0-9]({_BETWEEN}[0-9]){{0,14}})"
+    rf"{_BETWEEN})?$",
     "description": "Blanks, dots, hyphens, brackets and a (0) after a country code are left out.",
     "examples": ["+44 20 7946 0958"],
 }

@@ -13,7 +13,7 @@ Command = CustomerCommand | ProductCommand | PlaceOrder | DeleteOrder
 
 @value
 class Idempotency:
-    """An `Idempotency-Key`, and the SHA-256 over method, path, If-Match and body bytes."""
+    """An `Idempotency-Key`, and the SHA-256 over method, path, conditions and body bytes."""
 
     key: str
     request_hash: bytes

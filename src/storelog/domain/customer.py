@@ -1,10 +1,23 @@
 """The customer aggregate: who buys. Next: domain/product.py"""
 
+from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime
 
 from storelog.domain.value import value
 from storelog.errors import NotFound, StaleVersion
+
+Versions = Container[int]
+
+
+@value
+class AllBut:
+    """Every version but some."""
+
+    versions: frozenset[int]
+
+    def __contains__(self, version: object) -> bool:
+        return version not in self.versions
 
 
 @value
@@ -37,7 +50,7 @@ class UpdateCustomer:
     name: str
     email: str
     phone_number: str | None
-    expected_versions: frozenset[int] | None = None
+    expected_versions: Versions | None = None
 
 
 @value
@@ -45,7 +58,7 @@ class DeleteCustomer:
     """Take a customer away; orders stay."""
 
     customer_id: int
-    expected_versions: frozenset[int] | None = None
+    expected_versions: Versions | None = None
 
 
 @value
@@ -102,7 +115,7 @@ def evolve(_state: Customer | None, event: CustomerEvent) -> Customer:
     return event.customer
 
 
-def check_version(current: int, expected: frozenset[int] | None) -> None:
+def check_version(current: int, expected: Versions | None) -> None:
     """Raise StaleVersion unless the current version is among the expected ones; None: any is."""
     if expected is not None and current not in expected:
         raise StaleVersion(current)

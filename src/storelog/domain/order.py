@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from storelog.domain.customer import Customer, check_version
+from storelog.domain.customer import Customer, Versions, check_version
 from storelog.domain.money import exact_sum, line_amount, round_to_cents
 from storelog.domain.product import (
     MAX_STOCK,
@@ -77,7 +77,7 @@ class DeleteOrder:
     """Undo an order: its stock goes back, its figures go away."""
 
     order_id: int
-    expected_versions: frozenset[int] | None = None
+    expected_versions: Versions | None = None
 
 
 @value

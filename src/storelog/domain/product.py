@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from storelog.domain.customer import check_version
+from storelog.domain.customer import Versions, check_version
 from storelog.domain.value import value
 from storelog.errors import MAX_NAMED, Conflict, InvalidFields, NotFound, omitted
 
@@ -57,7 +57,7 @@ class UpdateProduct:
     name: str
     price: Decimal
     stock: int | None
-    expected_versions: frozenset[int] | None = None
+    expected_versions: Versions | None = None
 
 
 @value
@@ -67,7 +67,7 @@ class AdjustStock:
     product_id: int
     delta: int
     note: str
-    expected_versions: frozenset[int] | None = None
+    expected_versions: Versions | None = None
 
 
 @value
@@ -75,7 +75,7 @@ class DeleteProduct:
     """Take a product out of the shop; orders of it stay."""
 
     product_id: int
-    expected_versions: frozenset[int] | None = None
+    expected_versions: Versions | None = None
 
 
 @value

@@ -79,7 +79,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "If-None-Match": {
         "schema": {"type": "string", "pattern": f"^([*]|{_TAG}(, {_TAG})*)$", "examples": ['"3"']},
-        "description": "Tags the client has: 304 without a body when one is still right.",
+        "description": "Tags that must not be right any more: else a GET is 304, a command 412.",
     },
     "If-Match": {
         "schema": {

@@ -41,15 +41,16 @@ ABOUT: Mapping[str, tuple[int, str]] = {
     ),
     "stale-version": (
         412,
-        "Somebody changed it meanwhile. Read it again and decide again; `currentVersion` is its "
-        "version now.",
+        "`If-Match` or `If-None-Match` does not allow its version (`currentVersion`). Read "
+        "it again and decide again.",
     ),
     "invalid-fields": (422, "`errors` names every field and parameter that is not allowed so."),
     "unknown-customer": (422, "The order's customer does not exist or was deleted."),
     "unknown-product": (422, "A product of the order does not exist or was deleted."),
     "idempotency-key-reused": (
         422,
-        "A key belongs to one request: method, path, body and `If-Match`. Take a new one.",
+        "A key belongs to one request: method, path, body, `If-Match` and `If-None-Match`. Take a "
+        "new one.",
     ),
     "overloaded": (503, "Nothing was done. Repeat after `Retry-After`, with growing pauses."),
     "unavailable": (503, "Nothing was done. Repeat after `Retry-After`."),
