@@ -5,6 +5,7 @@ Next: migrations/__init__.py
 """
 
 import asyncio
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -12,18 +13,28 @@ from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.migrations import migrate
 from storelog.origin import Origin, public_key
+from storelog.projector import shapes
 from storelog.projector.database import ensure_indexes
 from storelog.relay.topics import ensure_topics
 
 
-async def set_up_servers(settings: Settings) -> int:
-    """Set everything up; return the number of lanes. Raises CannotRun, asyncpg errors, OSError."""
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """`lanes`: how many there are. `advice`: what is left to do, by the command that does it."""
+
+    lanes: int
+    advice: list[str]
+
+
+async def set_up_servers(settings: Settings) -> SetUp:
+    """Set everything up. Raises CannotRun, asyncpg errors, OSError."""
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     lanes, wanted = await migrate(settings.postgres_url, settings.kafka_lanes)
     await asyncio.to_thread(ensure_topics, settings, lanes, wanted)
-    await asyncio.to_thread(ensure_indexes, settings, await _read_origin(settings.postgres_url))
-    return lanes
+    origin = await _read_origin(settings.postgres_url)
+    is_current = await asyncio.to_thread(ensure_indexes, settings, origin)
+    return SetUp(lanes, [] if is_current else [shapes.ADVICE])
 
 
 async def _read_origin(postgres_url: str) -> Origin:

@@ -3,8 +3,9 @@
 A text is decomposed (NFKD), invisible characters and marks that readers leave out (accents, Arabic
 and Hebrew points) are dropped, case is folded, Latin, Greek and Cyrillic letters lose their strokes
 and tails, and it is composed again. Letters, marks and digits make words, and signs after them
-(c++). Hyphens and apostrophes join words into a compound, which is found joined and split; so are
-words of different scripts that touch. Scripts without spaces have a word begin at every character.
+(c++); emoji are words, and so are numbers with their dots. Hyphens and apostrophes join words into
+a compound, which is found joined and split; so are words of different scripts that touch. Scripts
+without spaces have a word begin at every character. What changes here changes RULES.
 Next: projector/read_models/names.py
 """
 
@@ -16,14 +17,19 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
+# Stored with a read model, whose names are indexed by these rules. Raise it with each change.
+RULES = 2
 # What is looked for is found by its first so many characters, and then compared whole.
 HEAD_LENGTH = 3
 MAX_WORDS = 200
 # The words of one compound that is looked for: together they begin one word, or each its own.
 Asked = tuple[str, ...]
+_EMOJI = "\u2600-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff"
+_IS_EMOJI = re.compile(f"[{_EMOJI}]")
 # Han, kana, Thai, Lao, Tibetan, Myanmar and Khmer are written without spaces between words.
 _RUNS = re.compile(
-    "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    f"[{_EMOJI}"
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 # Unicode's Default_Ignorable_Code_Point: the soft hyphen, zero widths, marks of direction,
@@ -34,22 +40,37 @@ _INVISIBLE = re.compile(
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # One hyphen and one apostrophe for all that people and programs write in their places.
-_JOINERS = str.maketrans(
-    "\u2010\u2011\u2012\u2013\u2212\u2019\u2018\u201b\u02bc\u02bb\u02b9\u2032\u00b4`",
-    "-" * 5 + "'" * 9,
+_HYPHENS = "\u2010\u2011\u2012\u2013\u2043\u2212\u00b7\u0387\u2027\u30fb\uff65\u30a0\u05be\u1806"
+_APOSTROPHES = (
+    "\u2019\u2018\u201b\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c0\u02c1\u02c8\u2032\u2035\u00b4`"
+    "\u055a\u05f3\ua78b\ua78c"
 )
+_JOINERS = str.maketrans(
+    dict.fromkeys(_HYPHENS, "-")
+    | dict.fromkeys(_APOSTROPHES, "'")
+    # Signs that compatibility would make letters of the word beside them.
+    | {"\u2116": "No ", "\u2122": " ", "\u2120": " "}
+)
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:[.,]\d{3})+(?!\d)")
+_DECIMAL = re.compile(r"(?<=\d),(?=\d)")
 _SCRIPTS = ("LATIN", "GREEK", "CYRILLIC")
 
 
 def normal(text: str) -> str:
     """Return a text as it is compared."""
     if text.isascii():
-        return text.lower().translate(_JOINERS)
+        return _with_numbers(text.lower().translate(_JOINERS))
     # An accent that stands alone would be decomposed into a space.
     folded = unicodedata.normalize("NFKD", text.translate(_JOINERS)).casefold()
     decomposed = _INVISIBLE.sub("", unicodedata.normalize("NFKD", folded))
     kept = "".join(_typed(c) for c in decomposed if not _is_left_out(c))
-    return unicodedata.normalize("NFC", kept).translate(_JOINERS)
+    return _with_numbers(unicodedata.normalize("NFC", kept).translate(_JOINERS))
+
+
+def _with_numbers(text: str) -> str:
+    """Return a text with each number in one form: 1,000 as 1000, and 2,5 as 2.5."""
+    whole = _THOUSANDS.sub(lambda found: re.sub("[.,]", "", found[0]), text)
+    return _DECIMAL.sub(".", whole)
 
 
 def _is_left_out(character: str) -> bool:
@@ -67,6 +88,9 @@ def _typed(character: str) -> str:
     """Return a letter as people type it who do not have it on their keyboard."""
     if character.isascii():
         return character
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
     name = unicodedata.name(character, "")
     if not name.startswith(_SCRIPTS):
         return character
@@ -83,7 +107,9 @@ def words_of(text: str) -> tuple[str, ...]:
     words: list[str] = []
     for parts in _groups(text):
         joined = "".join(parts)
-        starts = {i for i in range(1, len(joined)) if _RUNS.match(joined[i])}
+        starts = {
+            i for i in range(1, len(joined)) if _RUNS.match(joined[i]) or joined[i - 1] == "."
+        }
         at = 0
         for part in parts:
             starts.add(at)
@@ -99,28 +125,26 @@ def asked_words(text: str) -> list[Asked]:
 
 
 def heads_of(text: str) -> list[str]:
-    """Return what a name is found by: the first HEAD_LENGTH characters of its words."""
-    return sorted({word[:HEAD_LENGTH] for word in words_of(text)})
+    """Return what a name is found by: the first character of its words, the first two, three."""
+    words = words_of(text)
+    return sorted({word[:end] for word in words for end in range(1, HEAD_LENGTH + 1)})
 
 
 def heads_asked(asked: list[Asked]) -> list[Asked]:
-    """Return of what is asked for the heads of which a name must have one, where there are any."""
-    return [heads for parts in asked if (heads := _heads(parts))]
+    """Return for each of what is asked for the heads of which a name must have one."""
+    return [tuple(sorted(_heads(parts))) for parts in asked]
 
 
-def _heads(parts: Asked) -> tuple[str, ...]:
-    """Return the heads of which each name that has the parts has one; none: it may have any."""
+def _heads(parts: Asked) -> set[str]:
+    """Return the heads of which each name that has the parts has one."""
     heads: set[str] = set()
-    for end in range(1, len(parts) + 1):
+    for end in range(1, len(parts)):
         begun = "".join(parts[:end])
         if len(begun) >= HEAD_LENGTH:
-            return tuple(sorted(heads | {begun[:HEAD_LENGTH]}))
+            return heads | {begun[:HEAD_LENGTH]}
         # As a word of its own it begins too many; what follows it has to be there as well.
-        others = _heads(parts[end:])
-        if not others:
-            return ()
-        heads.update(others)
-    return ()
+        heads |= _heads(parts[end:])
+    return heads | {"".join(parts)[:HEAD_LENGTH]}
 
 
 def is_match(name: str, asked: list[Asked]) -> bool:
@@ -143,11 +167,11 @@ def _has(words: tuple[str, ...], parts: Asked) -> bool:
 
 
 def _groups(text: str) -> Iterator[list[str]]:
-    """Yield the compounds of a text; after a short word one goes on in the next: `t shirt`."""
+    """Yield the compounds of a text; one goes on after a short word or a number: `100 cm`."""
     group: list[str] = []
     for parts in _compounds(normal(text)):
         group += parts
-        if len(parts[-1]) >= HEAD_LENGTH:
+        if len(parts[-1]) >= HEAD_LENGTH and not parts[-1].replace(".", "").isdigit():
             yield group
             group = []
     if group:
@@ -158,21 +182,22 @@ def _compounds(text: str) -> Iterator[list[str]]:
     """Yield the words of a normal text, those together that nothing but a joiner separates."""
     parts: list[str] = []
     part, kind = "", ""
-    for character in f"{text} ":
-        if part and character in "+#":
+    for at, character in enumerate(f"{text} "):
+        is_point = character == "." and part[-1:].isdigit() and text[at + 1 : at + 2].isdigit()
+        if part and (character in "+#" or is_point):
             part += character
             continue
         if part and character in "-'":
             parts.append(part)
             part = ""
             continue
-        if unicodedata.category(character)[0] not in "LMN":
+        if unicodedata.category(character)[0] not in "LMN" and not _IS_EMOJI.match(character):
             if parts or part:
                 yield [*parts, part] if part else parts
             parts, part = [], ""
             continue
         before, kind = kind, _kind(character) or kind
-        if part and (part[-1] in "+#" or _is_border(before, kind)):
+        if part and (part[-1] in "+#" or (part[-1] != "." and _is_border(before, kind))):
             parts.append(part)
             part = ""
         part += character

@@ -21,17 +21,19 @@ from pymongo.monitoring import (
 from storelog.config import Settings
 from storelog.projector.database import ensure_indexes
 from storelog.projector.read_models import orders, product_sold
-from storelog.query_service import lists
+from storelog.query_service import lists, things
 from storelog.query_service.lists import Page
 from storelog.query_service.parameters import Range
 from storelog.query_service.past import PastView
 from storelog.query_service.view import Place, View
 from storelog.read_side import database_name
+from storelog.words import asked_words, heads_of
 from support.embedded import EmbeddedServers, new_settings
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 PRODUCT, CUSTOMER, LINES, ORDERS, LIMIT = 1, 7, 250, 8, 20
 Read = Callable[[View], Awaitable[Page]]
+PLACE = Place(500, oldest_order=BEGIN, newest_order=BEGIN + timedelta(minutes=ORDERS))
 
 
 class _Returned(CommandListener):
@@ -103,12 +105,13 @@ def shop_of_one_product(servers: EmbeddedServers) -> Settings:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, kind: type[View]) -> AsyncIterator[tuple[View, _Returned]]:
+async def opened(
+    settings: Settings, kind: type[View], place: Place = PLACE
+) -> AsyncIterator[tuple[View, _Returned]]:
     returned = _Returned()
     async with AsyncMongoClient[dict[str, Any]](
         settings.mongodb_uri, event_listeners=[returned], tz_aware=True
     ) as client:
-        place = Place(500, oldest_order=BEGIN, newest_order=BEGIN + timedelta(minutes=ORDERS))
         yield kind(client[database_name(settings)], place), returned
 
 
@@ -151,6 +154,34 @@ def test_a_page_reads_no_more_than_a_page_of_a_product_that_was_sold_often(
     assert returned <= 4 * LIMIT, returned
     was, _ = asyncio.run(go(PastView))
     assert was == before
+
+
+@pytest.mark.parametrize(("asked", "items"), [("z", 3), ("zz", 3), ("5", 3), ("q", 0), ("l", 21)])
+def test_a_short_word_reads_no_more_than_a_page(settings: Settings, asked: str, items: int) -> None:
+    rare = {1_999: "Zz lamp", 2_000: "Lamp zz 5", 3_999: "5 zzz", 3_998: "Lamp 50"}
+    names = {number: rare.get(number, "Lamp large") for number in range(1, 4_001)}
+    made = {"position": Int64(1), "version": 1, "deleted": False, "created": {"position": 1}}
+    with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
+        database = client[database_name(settings)]
+        if "products" in database.list_collection_names():
+            database.command("collMod", "products", validator={})
+        database.products.insert_many(
+            [{"_id": Int64(n), "name": name, **made} for n, name in names.items()]
+        )
+        database.product_names.insert_many(
+            [{"_id": Int64(n), "words": heads_of(name)} for n, name in names.items()]
+        )
+    wanted = things.Wanted("products", {}, asked_words(asked), is_down=False)
+
+    async def go() -> tuple[int, int]:
+        place = Place(500, highest_product=4_000)
+        async with opened(settings, View, place) as (view, returned):
+            page = await things.page(view, wanted, None, LIMIT + 1)
+            return len(page.documents), returned.documents
+
+    found, returned = asyncio.run(go())
+    assert found == items
+    assert returned <= 4 * LIMIT, returned
 
 
 def test_indexes_of_earlier_versions_are_dropped(settings: Settings) -> None:

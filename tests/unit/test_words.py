@@ -142,3 +142,46 @@ def test_every_name_is_found_by_itself_in_any_case_and_form(name: str) -> None:
 @given(st.text(max_size=60))
 def test_normal_form_is_the_same_twice(text: str) -> None:
     assert words_of(normal(text)) == words_of(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "is_found"),
+    [("Bottle 2.5l", "2.5", True), ("Bottle 2.5l", "2,5l", True), ("Bottle 2.5l", "2.5 l", True),
+     ("Bottle 2.5l", "25", False), ("Plate 25cm", "2.5", False), ("2,5 l", "2.5l", True),
+     ("1,000 pins", "1000", True), ("1000 pins", "1,000", True), ("1.000.000", "1000000", True),
+     ("24.12.2025", "2025", True), ("0.125", "0,125", True), ("Rule 100cm", "100 cm", True),
+     ("Rule 100 cm", "100cm", True), ("\u21165", "no5", True), ("\u21165", "5", True),
+     ("\u2116 5", "\u21165", True), ("No. 5", "\u21165", True),
+     ("\u0663 \u0661\u0665", "3 15", True),     ("Size 3", "\u0663", True)],
+)  # fmt: skip
+def test_numbers_are_found_as_they_are_written(name: str, asked: str, *, is_found: bool) -> None:
+    words = asked_words(asked)
+    assert is_match(name, words) is is_found
+    if is_found:
+        assert_indexed(name, words)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("\U0001f381", "\U0001f381"), ("Gift \U0001f381 box", "\U0001f381"),
+     ("\u2764\ufe0f love", "\u2764"),
+     ("Gift\U0001f381box", "gift box"), ("\U0001f44d\U0001f3fd", "\U0001f44d"),
+     ("\U0001f468\u200d\U0001f469", "\U0001f469"), ("\u2122Brand\u2122", "brand"),
+     ("Brand", "brand\u2122"), ("Ba\u02bfal", "baal"), ("O\u02c8Brien", "obrien"),
+     ("O\ua78cBrien", "o'brien"), ("paral\u00b7lel", "parallel"),
+     ("スーパー・マン", "スーパーマン")],
+)  # fmt: skip
+def test_emoji_are_words_and_other_signs_join_or_separate(name: str, asked: str) -> None:
+    words = asked_words(asked)
+    assert words
+    assert is_match(name, words)
+    assert_indexed(name, words)
+
+
+@pytest.mark.parametrize("asked", ["c", "c++", "c#", "17", ".NET", "f#", "f"])
+def test_the_shortest_words_have_heads_too(asked: str) -> None:
+    words = asked_words(asked)
+    name = "C++17, C# and F# for .NET"
+    assert is_match(name, words)
+    assert len(heads_asked(words)) == len(words)
+    assert_indexed(name, words)

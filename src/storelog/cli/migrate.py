@@ -15,7 +15,9 @@ def migrate(data_dir: DataDir = None) -> None:
     from storelog.server_setup import set_up_servers
 
     try:
-        lanes = run_async(set_up_servers(settings))
+        done = run_async(set_up_servers(settings))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
-    print(f"PostgreSQL, Kafka ({lanes} lanes) and MongoDB are set up.")
+    print(f"PostgreSQL, Kafka ({done.lanes} lanes) and MongoDB are set up.")
+    for advice in done.advice:
+        print(f"To do: {advice}.")

@@ -52,7 +52,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     except StorelogError:
         lag = None
     try:
-        read_models = sizes(settings) if running else []
+        read_models = sizes(settings) if settings.mongodb_uri else []
     except StorelogError:
         read_models = []
     return {
@@ -115,6 +115,8 @@ def _show(facts: dict[str, Any]) -> None:
     for model in facts["read_models"]:
         size = "-" if model["bytes"] is None else f"{model['bytes'] / 2**20:,.1f} MiB"
         print(f"{'read model':<24} {model['database']} {model['role']} {size}")
+        if "advice" in model:
+            print(f"{'':<24} -> {model['advice']}")
     print()
     for entry in facts["servers"]:
         print(

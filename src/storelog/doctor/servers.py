@@ -26,6 +26,8 @@ from storelog.lag import Lag, read_lag
 from storelog.local.program import last_error
 from storelog.local.read_side_watch import troubles
 from storelog.local.servers import PROCESSES, why_not_ready
+from storelog.projector.database import pointer_of
+from storelog.projector.shapes import ADVICE, is_search_current
 from storelog.read_side import database_name, mongodb_uri
 from storelog.reasons import reason
 from storelog.relay.topics import too_small
@@ -203,7 +205,10 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
         )
         try:
             version = str(client.admin.command("buildInfo")["version"])
-            indexes = client[database_name(settings)]["orders"].index_information()
+            home = client[database_name(settings)]
+            active = client[pointer_of(home).database]
+            indexes = active["orders"].index_information()
+            is_current = is_search_current(active)
         finally:
             client.close()
     except (PyMongoError, CannotRun) as error:
@@ -215,6 +220,9 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
         return problem("MongoDB", found, f"use MongoDB {OLDEST_MONGODB} or newer")
     if len(indexes) < 2:
         return problem("MongoDB", f"{found}: no indexes", "run `storelog migrate`")
+    if not is_current:
+        finding = warning("MongoDB", f"{found}, with indexes", ADVICE)
+        return replace(finding, version=release)
     return replace(ok("MongoDB", f"{found}, with indexes"), version=release)
 
 

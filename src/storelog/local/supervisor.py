@@ -114,7 +114,8 @@ class Supervisor:
         give_up_at = time.monotonic() + READY_SECONDS
         while True:
             try:
-                await set_up_servers(self._complete)
+                for advice in (await set_up_servers(self._complete)).advice:
+                    self._say(advice)
                 return
             except (CannotRun, OSError, asyncpg.PostgresError) as error:
                 if time.monotonic() > give_up_at or self._external:

@@ -25,6 +25,7 @@ from storelog.projector.read_models import (
     products,
 )
 from storelog.projector.read_models.document import Write
+from storelog.projector.shapes import is_search_current, stamp
 from storelog.projector.validators import make_validators
 from storelog.read_side import (
     POINTER_ID,
@@ -97,13 +98,18 @@ def sibling(home: Database[Document], name: str) -> Database[Document]:
     )
 
 
-def ensure_indexes(settings: Settings, origin: Origin | None = None) -> None:
-    """Make the read model's indexes that are missing, and keep whose it is. Raises CannotRun."""
+def ensure_indexes(settings: Settings, origin: Origin | None = None) -> bool:
+    """Make the read model's indexes that are missing, and keep whose it is.
+
+    Returns whether its names are indexed by the present word rules. Raises CannotRun.
+    """
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
-        make_indexes(sibling(home, pointer_of(home).database))
+        active = sibling(home, pointer_of(home).database)
+        make_indexes(active)
         if origin is not None:
             keep_origin(home, origin)
+        return is_search_current(active)
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error
     finally:
@@ -113,9 +119,10 @@ def ensure_indexes(settings: Settings, origin: Origin | None = None) -> None:
 def make_indexes(database: Database[Document]) -> None:
     """Make the collections and indexes that are missing, and drop those of earlier versions.
 
-    Raises PyMongoError.
+    An empty read model is stamped with the versions of this code. Raises PyMongoError.
     """
     make_validators(database)
+    stamp(database)
     for model in (customers, orders, product_sold, changes):
         for keys in model.INDEXES:
             database[model.COLLECTION].create_index(keys)

@@ -55,7 +55,7 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
     place = view.place
     highest = place.highest_customer if wanted.collection == "customers" else place.highest_product
     found: list[Document] = []
-    widen_by = WIDEN_WORDS_BY if heads_asked(wanted.words) else WIDEN_BY
+    widen_by = WIDEN_WORDS_BY if wanted.words else WIDEN_BY
     looked_at, window = 0, max(limit + 1, IDS_AT_ONCE)
     renamed = await _renamed(view, wanted)
     # A cursor is whatever a client sends: it begins at an end of the ids at the latest.
@@ -90,7 +90,7 @@ async def _look(
 
 async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
     """Return whose names may have been others at the view's moment; None: that may be anybody."""
-    if not view.is_past or not heads_asked(wanted.words):
+    if not view.is_past or not wanted.words:
         return set()
     names = view.collection(NAMES[wanted.collection])
     found = names.find({"position": {"$gt": view.position}}).limit(MAX_LOOKED_AT + 1)

@@ -15,6 +15,7 @@ from storelog.errors import CannotRun
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.database import DEAD_LETTERS, READ_MODELS, connect, pointer_of, sibling
 from storelog.projector.read_models import changes
+from storelog.projector.shapes import ADVICE, SHAPES, is_search_current
 from storelog.reasons import reason
 
 Document = dict[str, Any]
@@ -28,6 +29,7 @@ COLLECTIONS = (
     moments.COLLECTION,
     changes.COLLECTION,
     DEAD_LETTERS,
+    SHAPES,
 )
 
 
@@ -60,7 +62,8 @@ def drop_all_but(home: Database[Document], kept: set[str]) -> None:
 def sizes(settings: Settings) -> list[Document]:
     """Return each read model: `{database, role, bytes}`; bytes None where the server tells none.
 
-    The role is active, previous, or building. Raises CannotRun when MongoDB is away.
+    The role is active, previous, or building. `advice` is there for an active one whose names are
+    indexed by the word rules of another release. Raises CannotRun when MongoDB is away.
     """
     home = connect(settings)
     try:
@@ -69,8 +72,11 @@ def sizes(settings: Settings) -> list[Document]:
         for name in all_of(home):
             if name != home.name or name in roles:
                 role = roles.get(name, "building")
-                size = _bytes_of(sibling(home, name))
-                found.append({"database": name, "role": role, "bytes": size})
+                database = sibling(home, name)
+                about: Document = {"database": name, "role": role, "bytes": _bytes_of(database)}
+                if role == "active" and not is_search_current(database):
+                    about["advice"] = ADVICE
+                found.append(about)
         return found
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error

@@ -21,6 +21,7 @@ from storelog.verify.moments import Blocks
 from storelog.verify.places import WHERE, Places
 from storelog.verify.read_model import ReadModel
 from storelog.verify.report import Report
+from storelog.verify.shapes import Shapes
 from storelog.verify.suspects import Inspection
 
 BLOCKS_AT_ONCE = 17
@@ -55,6 +56,7 @@ class Checks:
         self.changes = Changes(database, report, position)
         self.places = Places(report, places, lanes)
         self.blocks = Blocks(database, report)
+        self.shapes = Shapes(database, report)
         self.inspection: Inspection | None = None
 
     async def read_absent(self) -> None:
@@ -94,6 +96,7 @@ class Checks:
         await self.blocks.compare(self.places.full, 1)
         await self.blocks.find_strays()
         self.places.finish(head, await connection.fetchval("SELECT now()"))
+        await self.shapes.compare()
         await self._compare_letters()
         await self._inspect(progress)
 

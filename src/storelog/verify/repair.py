@@ -37,6 +37,7 @@ async def repair_all(
     repaired = 0
     if checks.inspection is not None:
         repaired += await _documents(database, checks.inspection, report)
+    repaired += await checks.shapes.repair()
     repaired += await _histories(database, checks.histories)
     changes, position = checks.changes, checks.position
     has_changes = bool(changes.bad_blocks or changes.strays)

@@ -13,7 +13,7 @@ from storelog.projector.change import Change, CustomerPayload, ProductPayload
 from storelog.projector.read_models.document import Write
 from storelog.words import heads_of
 
-# A word's head, and ids on from the last page's. Each head of a name is an entry, so they are few.
+# A word's head, and ids on from the last page's. Each head of a name is an entry: three a word.
 # And whose names may have been others at an earlier position.
 INDEXES = [[("words", 1), ("_id", 1)], [("position", 1)]]
 _ABOUT_STOCK = ("StockAdjusted", "OrderDeleted")
