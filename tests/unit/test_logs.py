@@ -50,6 +50,34 @@ def test_a_flood_of_one_event_is_cut_and_counted(
     assert f"{1000 - logs.MAX_LINES} more like this" in library["event"]
 
 
+def fail(depth: int) -> None:
+    if depth:
+        raise ValueError(ROW)
+    raise KeyError(depth)
+
+
+def test_each_failure_that_a_client_is_told_of_has_its_line_and_a_repeated_traceback_is_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.set_up_logs(Settings(log_format="json"))
+    for number in range(100):
+        for depth in (0, 1):
+            try:
+                fail(depth)
+            except (ValueError, KeyError) as error:
+                cause = error if number % 2 else True
+                structlog.get_logger().error(
+                    "a command failed", exc_info=cause, correlation_id=f"{number}", is_always=True
+                )
+    lines = [json.loads(line) for line in lines_of(capsys)]
+    assert [line["correlation_id"] for line in lines] == [f"{n // 2}" for n in range(200)]
+    assert all("Traceback" in line["exception"] for line in lines[: 2 * logs.MAX_LINES])
+    for line in lines[2 * logs.MAX_LINES :]:
+        assert "exception" not in line
+        assert line["error"] in ("ValueError: new row violates check\\nHINT:  none", "KeyError: 0")
+    assert not any("is_always" in line or "Ann" in str(line) for line in lines)
+
+
 @pytest.mark.parametrize("log_format", ["json", "human"])
 def test_what_servers_quote_of_the_data_is_cut_out(
     log_format: str, capsys: pytest.CaptureFixture[str]

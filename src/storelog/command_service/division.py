@@ -121,6 +121,7 @@ def _fail_alone(culprit: Waiting, cause: Exception) -> None:
         exc_info=cause,
         command=command,
         correlation_id=submission.correlation_id,
+        is_always=True,
     )
     measures.SERVER_ERRORS.of().add()
     measures.FAILED_ALONE.of(command).add()

@@ -103,10 +103,11 @@ class App:
             response = render(error, scope["path"], correlation_id)
             if response.status == 500:
                 request_metrics.SERVER_ERRORS.of().add()
-                _log.error("request failed", correlation_id=correlation_id, error=repr(error))
+                said = {"correlation_id": correlation_id, "error": repr(error)}
+                _log.error("request failed", **said, is_always=True)
         except Exception:  # noqa: BLE001  the last door: the client gets a problem, the log the cause
             request_metrics.SERVER_ERRORS.of().add()
-            _log.exception("request failed", correlation_id=correlation_id)
+            _log.exception("request failed", correlation_id=correlation_id, is_always=True)
             response = render(StorelogError(), scope["path"], correlation_id)
         finally:
             self._in_flight -= 1

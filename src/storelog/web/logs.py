@@ -2,7 +2,8 @@
 
 Guarantees that bad input cannot flood them (MAX_LINES of one event in WINDOW_SECONDS, then a
 count), that no text from outside begins a line of its own, and that what servers quote of rows and
-documents in their errors (names, addresses) is cut out. Libraries' logs go the same way.
+documents in their errors (names, addresses) is cut out. What a client was told of (`is_always`) has
+its line every time, with the traceback as often. Libraries' logs go the same way.
 Next: web/server.py
 """
 
@@ -10,6 +11,7 @@ import logging
 import re
 import sys
 import time
+import traceback
 from typing import Any
 
 import structlog
@@ -20,6 +22,7 @@ from storelog.config import Settings
 MAX_LINES = 20
 WINDOW_SECONDS = 10.0
 MAX_EVENTS = 1_000
+MAX_ERROR_CHARACTERS = 500
 # PostgreSQL's DETAIL quotes the row, MongoDB's "full error" the document.
 _QUOTED = re.compile(r", full error: .*|\n(?:DETAIL|CONTEXT):.*")
 
@@ -101,6 +104,8 @@ def _limited() -> Processor:
     flood = Flood()
 
     def limit(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        if event.pop("is_always", False):
+            return _folded(flood, event)
         dropped = flood.passes(str(event["event"])[:200])
         if dropped is None:
             raise structlog.DropEvent
@@ -109,6 +114,19 @@ def _limited() -> Processor:
         return event
 
     return limit
+
+
+def _folded(flood: Flood, event: EventDict) -> EventDict:
+    """Leave out the traceback of an error where many of its kind, from its place, went before."""
+    cause = event.get("exc_info")
+    if cause is True:
+        cause = sys.exception()
+    if cause is not None:
+        *_, place = "", *traceback.extract_tb(cause.__traceback__)
+        if flood.passes(f"{event['event']} {type(cause).__name__} {place}") is None:
+            del event["exc_info"]
+            event["error"] = f"{type(cause).__name__}: {cause}"[:MAX_ERROR_CHARACTERS]
+    return event
 
 
 def without_quotes(_logger: Any, _method: str, event: EventDict) -> EventDict:
