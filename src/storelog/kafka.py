@@ -4,7 +4,10 @@ Next: relay/relay.py
 """
 
 import logging
+import re
 from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
 
 from storelog.config import Settings
 from storelog.envelope import EVENT_TYPES, KEYS_TOPIC, WATERMARK_TOPIC
@@ -23,6 +26,28 @@ FETCHES = {
     "fetch.wait.max.ms": 200,
     "enable.partition.eof": False,
 }
+
+_AWAY = "no broker can be reached: look at kafka_bootstrap_servers and kafka_security_protocol"
+_LATE = "it did not answer in time"
+_NOT_LET_IN = "it does not accept kafka_sasl_username and kafka_sasl_password"
+_NOT_ALLOWED = "it does not allow this account to do that"
+_REASONS = {
+    KafkaError._TRANSPORT: _AWAY,
+    KafkaError._ALL_BROKERS_DOWN: _AWAY,
+    KafkaError._RESOLVE: "no broker's name is known",
+    KafkaError._TIMED_OUT: _LATE,
+    KafkaError._TIMED_OUT_QUEUE: _LATE,
+    KafkaError._MSG_TIMED_OUT: _LATE,
+    KafkaError.REQUEST_TIMED_OUT: _LATE,
+    KafkaError._AUTHENTICATION: _NOT_LET_IN,
+    KafkaError.SASL_AUTHENTICATION_FAILED: _NOT_LET_IN,
+    KafkaError._SSL: "no TLS connection: look at kafka_security_protocol and kafka_ssl_ca",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: _NOT_ALLOWED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED: _NOT_ALLOWED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: _NOT_ALLOWED,
+}
+# The connection, the state of the library, and who says it, around what is said.
+_LIBRARY_WORDS = re.compile(r"^\S+:\d+/\S+: | \(after [^)]*\)$|\b(?:Local|Broker): ")
 
 # Without logs of its own, a command of the command line shows nothing of what the library says.
 _LIBRARY_LOG = logging.getLogger("kafka")
@@ -51,6 +76,18 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         "logger": _LIBRARY_LOG,
     }
     return {name: value for name, value in wanted.items() if value is not None}
+
+
+def kafka_reason(error: KafkaException | KafkaError) -> str:
+    """Return one line on what Kafka or its library raised, without the library's own details."""
+    cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
+    said = " ".join(cause.str().split())
+    return _REASONS.get(cause.code()) or _LIBRARY_WORDS.sub("", said)
+
+
+def kafka_failure(error: Exception) -> str:
+    """Return the line with Kafka's name in it; an error of our own has a line already."""
+    return f"Kafka: {kafka_reason(error)}" if isinstance(error, KafkaException) else str(error)
 
 
 def event_topics(settings: Settings) -> list[str]:

@@ -76,4 +76,6 @@ def test_wrong_settings_are_said_on_one_line(
     assert done.returncode == 3, done.stderr
     assert done.stderr.startswith("storelog: Kafka: ")
     assert done.stderr.count("\n") == 1
+    assert "look at kafka_" in done.stderr or "kafka_sasl_password" in done.stderr
+    assert not any(detail in done.stderr for detail in ("://", "/bootstrap", "(after", "Local:"))
     assert PASSWORD not in done.stderr

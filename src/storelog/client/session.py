@@ -108,11 +108,11 @@ class Listing(Generic[T]):
 
 
 def read(answer: Answer, kind: type[T]) -> T:
-    """Return the answer's body, checked. Raises NoAnswer for one that is no such thing."""
+    """Return the answer's body, checked. Raises NoAnswer for one that is no service's."""
     try:
         return msgspec.json.decode(answer.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NoAnswer(f"what was answered is no {kind!r}: {error}") from error
+        raise NoAnswer(f"the answer is not one of a Storelog service: {error}") from error
 
 
 def versioned(answer: Answer, kind: type[V]) -> V:

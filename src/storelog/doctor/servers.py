@@ -21,7 +21,13 @@ from storelog import migrations
 from storelog.config import Settings
 from storelog.doctor.check import Finding, ok, problem, warning
 from storelog.errors import CannotRun
-from storelog.kafka import MAX_RECORD_BYTES, client_settings, event_topics, watermark_topic
+from storelog.kafka import (
+    MAX_RECORD_BYTES,
+    client_settings,
+    event_topics,
+    kafka_reason,
+    watermark_topic,
+)
 from storelog.lag import Lag, read_lag
 from storelog.local.program import last_error
 from storelog.local.read_side_watch import troubles
@@ -165,7 +171,7 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
         known = admin.list_topics(timeout=SECONDS)
     except KafkaException as error:
         advice = "start it, or mend STORELOG_KAFKA_BOOTSTRAP_SERVERS and the SASL and SSL settings"
-        return problem("Kafka", f"{where}: {error.args[0].str()}", advice)
+        return problem("Kafka", f"{where}: {kafka_reason(error)}", advice)
     brokers, copies = len(known.brokers), settings.kafka_replication_factor
     found = f"{brokers} broker{'s' if brokers > 1 else ''} at {where}"
     found = f"{known_version}, {found}" if known_version else found
@@ -181,7 +187,7 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
     try:
         small = too_small(admin, event_topics(settings))
     except KafkaException as error:
-        return problem("Kafka", f"{found}: {error.args[0].str()}", "look at the broker")
+        return problem("Kafka", f"{found}: {kafka_reason(error)}", "look at the broker")
     if small:
         advice = f"set max.message.bytes={MAX_RECORD_BYTES} on {', '.join(small)}"
         return problem("Kafka", f"{found}: large orders do not fit on {small[0]}", advice)

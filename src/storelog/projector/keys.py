@@ -22,7 +22,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from storelog.api_keys import COLLECTION, DOCUMENT_ID, KeySet, from_facts, to_facts
 from storelog.config import Settings
 from storelog.errors import PoisonRecord, Unavailable
-from storelog.kafka import client_settings, keys_topic
+from storelog.kafka import client_settings, kafka_failure, keys_topic
 from storelog.origin import Origin, is_signed, keep_origin, read_origin
 from storelog.projector.database import connect
 
@@ -70,7 +70,7 @@ class KeyKeeper:
                 self._follow()
                 back_off = 0.1
             except (PyMongoError, KafkaException) as error:
-                _log.warning("keys wait for a server", error=str(error), seconds=back_off)
+                _log.warning("keys wait for a server", error=kafka_failure(error), seconds=back_off)
                 self._stop.wait(back_off)
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
         self._home.client.close()

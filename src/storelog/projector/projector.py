@@ -24,7 +24,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
-from storelog.kafka import event_topics, watermark_topic
+from storelog.kafka import event_topics, kafka_failure, kafka_reason, watermark_topic
 from storelog.origin import read_origin
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
@@ -189,9 +189,9 @@ class Projector:
         error = message.error()
         if error is not None:
             if error.fatal():
-                raise CannotRun(f"Kafka: {error.str()}")
+                raise CannotRun(f"Kafka: {kafka_reason(error)}")
             # librdkafka goes on by itself; what it could not read, it reads again.
-            _log.warning("kafka", error=error.str())
+            _log.warning("kafka", error=kafka_reason(error))
             return
         lane = self._lanes.get(message.partition() or 0) if self._lanes is not None else None
         if lane is not None:
@@ -262,7 +262,7 @@ class Projector:
         measures.RETRIES.add()
         self._pace.failed(error)
         if not isinstance(error, Repeated):
-            cause, seconds = explain(error), self._pace.next_back_off()
+            cause, seconds = _why(error), self._pace.next_back_off()
             self._trouble = f"MongoDB or Kafka is away, or this lane was taken: {cause}"
             events = self._pace.batch_events
             _log.warning("projector waits", error=cause, seconds=seconds, batch_events=events)
@@ -271,7 +271,7 @@ class Projector:
             try:
                 self._load(consumer)
             except (PyMongoError, Fenced, KafkaException) as again:
-                _log.warning("projector still waits", error=explain(again))
+                _log.warning("projector still waits", error=_why(again))
 
     def _sound_alarm(self, lanes: Lanes) -> None:
         """Say so when a lane waits for a record that does not come, and look for it again.
@@ -294,3 +294,7 @@ class Projector:
         for lane in lanes:
             if lane.number in stuck:
                 lane.merge.search()
+
+
+def _why(error: Exception) -> str:
+    return kafka_failure(error) if isinstance(error, KafkaException) else explain(error)

@@ -17,7 +17,7 @@ from storelog.api_keys import KeySet, read_announced, to_facts
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
 from storelog.event_codec import encode_json
-from storelog.kafka import client_settings, keys_topic
+from storelog.kafka import client_settings, kafka_failure, kafka_reason, keys_topic
 from storelog.origin import public_key, sign
 from storelog.relay import cursor as cursors
 from storelog.relay.publisher import KAFKA_FAILURES
@@ -64,7 +64,7 @@ class KeyAnnouncer:
             except _FAILURES as error:
                 if time.monotonic() - began > MAX_BACK_OFF_SECONDS:
                     back_off = POLL_SECONDS
-                _log.warning("keys wait for a server", error=str(error), seconds=back_off)
+                _log.warning("keys wait for a server", error=kafka_failure(error), seconds=back_off)
                 await asyncio.sleep(back_off)
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
 
@@ -88,7 +88,7 @@ class KeyAnnouncer:
 
         def delivered(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
-                failures.append(error.str())
+                failures.append(kafka_reason(error))
 
         producer.produce(
             keys_topic(self._settings),

@@ -28,7 +28,7 @@ from storelog.envelope import (
 )
 from storelog.errors import Unavailable
 from storelog.event_codec import encode_json, kafka_value, lane_of_event
-from storelog.kafka import MAX_RECORD_BYTES, client_settings, watermark_topic
+from storelog.kafka import MAX_RECORD_BYTES, client_settings, kafka_reason, watermark_topic
 
 FLUSH_SECONDS = 60.0
 PRODUCER = {
@@ -166,7 +166,7 @@ class Publisher:
         left = self._producer.flush(FLUSH_SECONDS)
         failures, self._failures = self._failures, []
         if failures:
-            raise Unavailable(f"Kafka refused {len(failures)} records: {failures[0].str()}")
+            raise Unavailable(f"Kafka refused {len(failures)} records: {kafka_reason(failures[0])}")
         if left:
             raise Unavailable(f"Kafka has not acknowledged {left} records")
 

@@ -17,6 +17,7 @@ import structlog
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, Unavailable
+from storelog.kafka import kafka_failure
 from storelog.relay import cursor as cursors
 from storelog.relay import kafka_watch, measures
 from storelog.relay.cursor import AWAY, Cursor, Reading
@@ -71,7 +72,8 @@ class Relay:
                 measures.RETRIES.add()
                 if self._has_led:
                     back_off, self._has_led = FIRST_BACK_OFF_SECONDS, False
-                _log.warning("relay waits for a server", error=str(error), seconds=back_off)
+                said = kafka_failure(error)
+                _log.warning("relay waits for a server", error=said, seconds=back_off)
                 await asyncio.sleep(back_off)
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
 

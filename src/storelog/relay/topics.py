@@ -22,6 +22,8 @@ from storelog.kafka import (
     MAX_RECORD_BYTES,
     client_settings,
     event_topics,
+    kafka_failure,
+    kafka_reason,
     keys_topic,
     watermark_topic,
 )
@@ -69,7 +71,7 @@ def ensure_topics(settings: Settings, lanes: int, wanted_lanes: int | None = Non
         known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
         small = too_small(admin, [name for name in event_topics(settings) if name in there])
     except KafkaException as error:
-        raise CannotRun(f"Kafka: {error.args[0].str()}") from error
+        raise CannotRun(kafka_failure(error)) from error
     if small:
         raise CannotRun(
             f"topic {small[0]} takes small records only; a large order would never leave the log:"
@@ -118,7 +120,7 @@ def _reach(settings: Settings) -> AdminClient:
             hopeless = [e for e in said if e.code() in _HOPELESS]
             if hopeless or time.monotonic() > give_up_at:
                 told = hopeless or said or [error.args[0]]
-                raise CannotRun(f"Kafka: {told[-1].str()}") from error
+                raise CannotRun(f"Kafka: {kafka_reason(told[-1])}") from error
 
 
 def add_partitions(settings: Settings, lanes: int) -> None:
@@ -134,7 +136,7 @@ def add_partitions(settings: Settings, lanes: int) -> None:
         for result in admin.create_partitions(fewer).values() if fewer else ():
             result.result(timeout=TIMEOUT_SECONDS)
     except KafkaException as error:
-        raise CannotRun(f"Kafka: {error.args[0].str()}") from error
+        raise CannotRun(kafka_failure(error)) from error
 
 
 def _is_made(result: object) -> bool:

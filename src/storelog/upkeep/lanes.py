@@ -16,6 +16,7 @@ from pymongo.database import Database
 
 from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
+from storelog.kafka import kafka_failure
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced
 from storelog.projector.database import pointer_of, sibling
 from storelog.projector.promotion import switch, thaw
@@ -63,7 +64,7 @@ async def set_lanes(settings: Settings, wanted: int, progress: Progress) -> Lane
             try:
                 await _Change(settings, connection, home, progress, wanted).run()
             except (*KAFKA_FAILURES, KafkaException) as error:
-                raise CannotRun(f"Kafka: {error}; the same command goes on") from error
+                raise CannotRun(f"{kafka_failure(error)}; the same command goes on") from error
         elif now.wanted is not None:
             raise BadUse(f"a change to {now.wanted} lanes waits: `storelog lanes set {now.wanted}`")
         return await _read(connection)

@@ -14,6 +14,7 @@ import asyncpg
 from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
 from storelog.event_codec import lane_of_event
+from storelog.kafka import kafka_failure
 from storelog.reasons import reason
 from storelog.relay import cursor, kafka_watch
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
@@ -49,7 +50,7 @@ async def resend(settings: Settings, first: int, last: int | None, progress: Pro
     try:
         return await _resend(settings, connection, publisher, first, last, progress)
     except KAFKA_FAILURES as error:
-        raise CannotRun(f"Kafka: {error}") from error
+        raise CannotRun(kafka_failure(error)) from error
     except cursor.AWAY as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     finally:

@@ -15,7 +15,7 @@ from storelog.config import Settings
 from storelog.envelope import format_time
 from storelog.errors import CannotRun, PoisonRecord
 from storelog.event_codec import lane_of
-from storelog.kafka import FETCHES, client_settings, event_topics
+from storelog.kafka import FETCHES, client_settings, event_topics, kafka_failure, kafka_reason
 from storelog.origin import Origin
 from storelog.projector.change import OrderPayload
 from storelog.projector.proof import check_record
@@ -101,7 +101,7 @@ class KafkaSource:
                         f" `storelog resend --from {fill.position + 1}` fills Kafka again"
                     )
         except KafkaException as error:
-            raise CannotRun(f"Kafka: {error.args[0].str()}") from error
+            raise CannotRun(kafka_failure(error)) from error
         finally:
             try:
                 self._consumer.close()
@@ -112,7 +112,7 @@ class KafkaSource:
         error = message.error()
         if error is not None:
             if error.fatal():
-                raise CannotRun(f"Kafka: {error.str()}")
+                raise CannotRun(f"Kafka: {kafka_reason(error)}")
             return
         try:
             record = read_record(message)
