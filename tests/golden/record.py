@@ -1,0 +1,70 @@
+"""`python -m golden.record NAME...` writes files of the corpus anew, from its inputs and the code.
+
+Only for a change that is meant to be seen: README.md says when, and lists what was changed so.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from support.golden import Shop
+from support.golden_forms import abridged, line_of
+from support.golden_shapes import older_forms, shapes
+
+HERE = Path(__file__).parent
+INPUTS = ("requests.jsonl", "changed.jsonl", "older.jsonl")
+
+
+def stored_lines(name: str) -> list[str]:
+    """Return the lines of a file; some hold characters at which `splitlines` would break them."""
+    return (HERE / name).read_text("utf-8").removesuffix("\n").split("\n")
+
+
+def read_lines(name: str) -> list[Any]:
+    """Return the values of a file of inputs, one a line."""
+    return [json.loads(line) for line in stored_lines(name)]
+
+
+def lines() -> Iterator[tuple[str, str]]:
+    """Yield each line that the inputs and the code make, with the file that it belongs to."""
+    shop = Shop()
+    for number, request in enumerate(read_lines("requests.jsonl"), 1):
+        command, events = shop.send(request)
+        yield "commands.jsonl", line_of({"request": number, **command})
+        for line in abridged([line_of(forms) for forms in events]):
+            yield "events.jsonl", line
+    for collection in sorted({collection for collection, _ in shop.documents}):
+        documents = [line_of(forms) for forms in shop.document_forms(collection)]
+        for line in abridged(documents, 100):
+            yield "documents.jsonl", line
+    for form in shop.history_forms():
+        yield "histories.jsonl", line_of(form)
+    for form in shop.ledger_forms():
+        yield "ledger.jsonl", line_of(form)
+    for name, words in shop.words.items():
+        yield "words.jsonl", line_of({"name": name, "words": words})
+    for number, request in enumerate(read_lines("changed.jsonl"), 1):
+        command, events = shop.send(request)
+        for form in ({"request": number, **command}, *events):
+            yield "changed-since.jsonl", line_of(form)
+    for older in read_lines("older.jsonl"):
+        yield "upcast.jsonl", line_of(older_forms(older))
+    for shape in shapes():
+        yield "shapes.jsonl", json.dumps(shape, ensure_ascii=False, separators=(",", ":"))
+
+
+def files() -> dict[str, list[str]]:
+    """Return the lines of each recorded file."""
+    found: dict[str, list[str]] = {}
+    for name, line in lines():
+        found.setdefault(name, []).append(line)
+    return found
+
+
+if __name__ == "__main__":
+    made = files()
+    for wanted in sys.argv[1:] or sorted(made):
+        text = "".join(f"{line}\n" for line in made[wanted])
+        (HERE / wanted).write_text(text, "utf-8", newline="\n")
