@@ -30,12 +30,14 @@ COLLECTION, DOCUMENT_ID = "api_keys", "keys"
 class KeySet:
     """Every key that was not revoked; `is_used` once there has ever been one.
 
-    `version`: a later set has a higher one; 0 where it is not asked for.
+    `version`: a later set of the same signer has a higher one; 0 where it is not asked for.
+    `signer`: who has signed it (a public key in hex), where that was checked.
     """
 
     keys: tuple[ApiKey, ...] = ()
     is_used: bool = False
     version: int = 0
+    signer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """How what comes over Kafka proves that it is this shop's, kept in MongoDB for who reads it.
 
 `storelog migrate` takes the proof from PostgreSQL to MongoDB itself, so that nobody who may only
-write to Kafka can bring another. Where that copy was lost, the first set of keys that is signed by
-its own signer is believed, until the next `storelog migrate`.
-Next: api_keys.py
+write to Kafka can bring another. Where that copy was lost, nothing is taken on trust: a projector
+that knows it puts it back, and else the next `storelog migrate` does.
+Next: key_sets.py
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from bson.int64 import Int64
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 COLLECTION, DOCUMENT_ID = "api_keys", "origin"
 
@@ -47,17 +50,30 @@ def is_signed(signer: str, signature: bytes, content: bytes) -> bool:
     return True
 
 
+def origin_of(found: Mapping[str, Any] | None) -> Origin | None:
+    """Return what the document says; None where there is none, or it is damaged."""
+    if found is None or not isinstance(found.get("signer"), str):
+        return None
+    proven_from = found.get("provenFrom")
+    return Origin(found["signer"], None if proven_from is None else int(proven_from))
+
+
 def read_origin(home: Database[dict[str, Any]]) -> Origin | None:
     """Return what is kept in the database that the URI names. Raises PyMongoError."""
-    found = home[COLLECTION].find_one({"_id": DOCUMENT_ID})
-    if found is None:
-        return None
-    proven_from = found["provenFrom"]
-    return Origin(found["signer"], None if proven_from is None else int(proven_from))
+    return origin_of(home[COLLECTION].find_one({"_id": DOCUMENT_ID}))
 
 
 def keep_origin(home: Database[dict[str, Any]], origin: Origin) -> None:
     """Keep it in the database that the URI names. Raises PyMongoError."""
+    home[COLLECTION].replace_one({"_id": DOCUMENT_ID}, _document(origin), upsert=True)
+
+
+def restore_origin(home: Database[dict[str, Any]], origin: Origin) -> None:
+    """Keep it where there is none. Raises PyMongoError."""
+    with suppress(DuplicateKeyError):
+        home[COLLECTION].insert_one(_document(origin))
+
+
+def _document(origin: Origin) -> dict[str, Any]:
     proven_from = None if origin.proven_from is None else Int64(origin.proven_from)
-    document = {"_id": DOCUMENT_ID, "signer": origin.signer, "provenFrom": proven_from}
-    home[COLLECTION].replace_one({"_id": DOCUMENT_ID}, document, upsert=True)
+    return {"_id": DOCUMENT_ID, "signer": origin.signer, "provenFrom": proven_from}

@@ -1,4 +1,4 @@
-"""Makes the three servers ready: PostgreSQL's schema, Kafka's topics, MongoDB's indexes.
+"""Makes the three servers ready: PostgreSQL's schema, Kafka's topics, MongoDB's indexes and keys.
 
 Safe to repeat, and safe to run twice at once.
 Next: migrations/__init__.py
@@ -8,13 +8,17 @@ import asyncio
 from dataclasses import dataclass
 
 import asyncpg
+from pymongo.errors import PyMongoError
 
+from storelog.api_keys import read_announced
 from storelog.config import Settings
 from storelog.errors import CannotRun
+from storelog.key_sets import SignedSet, keep_set, sign_set
 from storelog.migrations import migrate
-from storelog.origin import Origin, public_key
+from storelog.origin import Origin, keep_origin, public_key
 from storelog.projector import shapes
-from storelog.projector.database import ensure_indexes
+from storelog.projector.database import PATIENT_SECONDS, connect, ensure_indexes
+from storelog.reasons import reason
 from storelog.relay.topics import ensure_topics
 
 
@@ -32,18 +36,29 @@ async def set_up_servers(settings: Settings) -> SetUp:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     lanes, wanted = await migrate(settings.postgres_url, settings.kafka_lanes)
     await asyncio.to_thread(ensure_topics, settings, lanes, wanted)
-    origin = await _read_origin(settings.postgres_url)
-    is_current = await asyncio.to_thread(ensure_indexes, settings, origin)
+    is_current = await asyncio.to_thread(ensure_indexes, settings)
+    await asyncio.to_thread(_bring_keys, settings, *await _read_keys(settings.postgres_url))
     return SetUp(lanes, [] if is_current else [shapes.ADVICE])
 
 
-async def _read_origin(postgres_url: str) -> Origin:
-    """Return by what the read side tells this shop's records and sets of keys."""
+async def _read_keys(postgres_url: str) -> tuple[Origin, SignedSet]:
+    """Return by what the read side tells this shop's records and sets of keys, and the set."""
     connection = await asyncpg.connect(postgres_url, timeout=10, command_timeout=60)
     try:
-        row = await connection.fetchrow(
-            "SELECT signer, proven_from FROM api_key_sets, relay_cursor"
-        )
-        return Origin(public_key(row["signer"]), row["proven_from"])
+        known, secret = await read_announced(connection)
+        proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
+        return Origin(public_key(secret), proven_from), sign_set(known, secret)
     finally:
         await connection.close()
+
+
+def _bring_keys(settings: Settings, origin: Origin, signed: SignedSet) -> None:
+    """Bring both to MongoDB; a newer set that is there stays. Raises CannotRun."""
+    home = connect(settings, look_seconds=PATIENT_SECONDS)
+    try:
+        keep_origin(home, origin)
+        keep_set(home, signed, origin)
+    except PyMongoError as error:
+        raise CannotRun(f"MongoDB: {reason(error)}") from error
+    finally:
+        home.client.close()

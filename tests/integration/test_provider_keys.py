@@ -9,7 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from storelog.errors import Unauthenticated
+from storelog.errors import Unauthenticated, Unavailable
 from storelog.web import tokens
 from storelog.web.tokens import Tokens
 from support.provider import Provider, role_of, settings
@@ -52,8 +52,78 @@ def test_an_unknown_key_id_makes_only_itself_wait_and_not_for_long(provider: Pro
         await checked.caller(provider.token("one"))
         assert time.monotonic() - began < tokens.READ_SECONDS / 2
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        assert all(isinstance(outcome, Unauthenticated) for outcome in outcomes)
+        assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
         assert time.monotonic() - began < tokens.READ_SECONDS + 5
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "is away", "sends rubbish"])
+def test_a_rotated_key_that_cannot_be_had_is_503_and_an_unknown_one_401(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setattr(tokens, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(tokens, "MIN_SECONDS_BETWEEN_READS", 0.0)
+    checked = Tokens(settings(provider))
+    answer = provider.answer
+
+    async def run() -> None:
+        await checked.caller(provider.token("one"))
+        made_up = provider.token("one", kid="none")
+        with pytest.raises(Unauthenticated):
+            await checked.caller(made_up)
+        provider.add_rsa("new")
+        if trouble == "hangs":
+            provider.answers.clear()
+        elif trouble == "is away":
+            provider.is_away = True
+        else:
+            monkeypatch.setattr(provider, "answer", lambda _path: b"[]")
+        for _ in range(2):
+            with pytest.raises(Unavailable) as refused:
+                await checked.caller(provider.token("new"))
+            assert refused.value.retry_after_seconds
+        monkeypatch.setattr(tokens, "MIN_SECONDS_BETWEEN_READS", 60.0)
+        with pytest.raises(Unavailable):
+            await checked.caller(provider.token("new"))
+        await checked.caller(provider.token("one"))
+        monkeypatch.setattr(tokens, "MIN_SECONDS_BETWEEN_READS", 0.0)
+        provider.answers.set()
+        provider.is_away = False
+        monkeypatch.setattr(provider, "answer", answer)
+        await until_accepted(checked, provider.token("new"))
+        with pytest.raises(Unauthenticated):
+            await checked.caller(made_up)
+
+    asyncio.run(run())
+
+
+async def until_accepted(checked: Tokens, token: str) -> None:
+    """Wait until a reading that hung is over and the next has brought the key."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await checked.caller(token)
+                return
+            except Unavailable:
+                await asyncio.sleep(0.02)
+
+
+def test_unknown_key_ids_do_not_fill_a_service_while_the_provider_hangs(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "MIN_SECONDS_BETWEEN_READS", 0.0)
+    checked = Tokens(settings(provider))
+
+    async def run() -> None:
+        await checked.caller(provider.token("one"))
+        provider.answers.clear()
+        unknown = provider.token("one", kid="none")
+        tasks = [asyncio.create_task(checked.caller(unknown)) for _ in range(500)]
+        await asyncio.wait(tasks, timeout=tokens.READ_SECONDS / 2)
+        assert sum(task.done() for task in tasks) == len(tasks) - tokens.MAX_WAITING
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
 
     asyncio.run(run())
 

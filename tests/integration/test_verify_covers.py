@@ -262,8 +262,11 @@ def test_damage_to_the_api_keys_is_named_and_repaired(
 
     assert asyncio.run(check()) == []
     asyncio.run(make_key())
-    assert asyncio.run(check(repair=True)) == [("keys", "document")]
+    changed = ("content", "isUsed", "keys", "signature", "version")
+    assert asyncio.run(check(repair=True)) == [("keys", name) for name in changed]
     assert asyncio.run(check()) == []
+    keys.delete_one({"_id": "keys"})
+    assert asyncio.run(check(repair=True)) == [("keys", "document")]
     keys.update_one({"_id": "keys"}, {"$set": {"keys.0.role": "admin"}})
     assert asyncio.run(check(repair=True)) == [("keys", "keys[0].role")]
     keys.insert_one({"_id": "more", "isUsed": False, "keys": []})

@@ -84,9 +84,12 @@ class Provider:
             **changes,
         }
 
-    def token(self, kid: str, algorithm: str = "RS256", **changes: Any) -> str:
+    def token(
+        self, name: str, algorithm: str = "RS256", *, kid: str | None = None, **changes: Any
+    ) -> str:
+        """Return a token signed by a key; `kid`: the id that it names instead of the key's own."""
         claims = {k: v for k, v in self.claims(**changes).items() if v is not None}
-        return jwt.encode(claims, self.keys[kid], algorithm, {"kid": kid})
+        return jwt.encode(claims, self.keys[name], algorithm, {"kid": kid or name})
 
 
 def _public(kid: str, key: PrivateKey) -> dict[str, Any]:

@@ -55,6 +55,28 @@ def test_a_server_that_comes_back_empty_or_older_brings_no_key_back_and_opens_no
     asyncio.run(run())
 
 
+def test_a_set_of_the_right_signer_takes_the_place_of_a_later_one_of_another() -> None:
+    """Else a set that was believed by mistake would hold for as long as the service runs."""
+    till = ApiKey("till", "admin", "a" * 64)
+    forged = KeySet((till,), is_used=True, version=2**60, signer="stranger")
+    right = KeySet((), is_used=True, version=1, signer="shop")
+
+    async def run() -> None:
+        left = iter([forged, right, KeySet((till,), is_used=True, signer="shop")])
+
+        async def read() -> KeySet:
+            return next(left)
+
+        ring = Keyring((), read)
+        await ring._refresh(read)
+        assert ring._by_start
+        for _ in range(2):
+            await ring._refresh(read)
+            assert not ring._by_start
+
+    asyncio.run(run())
+
+
 def test_a_set_that_cannot_be_read_at_all_does_not_end_the_reading(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -18,6 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from storelog import migrations
+from storelog.api_keys import COLLECTION as KEYS
 from storelog.config import Settings
 from storelog.doctor.check import Finding, ok, problem, warning
 from storelog.errors import CannotRun
@@ -28,6 +29,7 @@ from storelog.kafka import (
     kafka_reason,
     watermark_topic,
 )
+from storelog.key_sets import BOTH, of_documents
 from storelog.lag import Lag, read_lag
 from storelog.local.program import last_error
 from storelog.local.read_side_watch import troubles
@@ -215,6 +217,7 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
             active = client[pointer_of(home).database]
             indexes = active["orders"].index_information()
             is_current = is_search_current(active)
+            has_keys = of_documents(home[KEYS].find(BOTH)) is not None
         finally:
             client.close()
     except (PyMongoError, CannotRun) as error:
@@ -226,6 +229,9 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
         return problem("MongoDB", found, f"use MongoDB {OLDEST_MONGODB} or newer")
     if len(indexes) < 2:
         return problem("MongoDB", f"{found}: no indexes", "run `storelog migrate`")
+    if not has_keys:
+        lacking = f"{found}: no set of API keys that proves whose it is"
+        return problem("MongoDB", lacking, "run `storelog migrate`")
     if not is_current:
         finding = warning("MongoDB", f"{found}, with indexes", ADVICE)
         return replace(finding, version=release)

@@ -14,7 +14,6 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
-from storelog.origin import Origin, keep_origin
 from storelog.projector.change import Change
 from storelog.projector.read_models import (
     changes,
@@ -98,8 +97,8 @@ def sibling(home: Database[Document], name: str) -> Database[Document]:
     )
 
 
-def ensure_indexes(settings: Settings, origin: Origin | None = None) -> bool:
-    """Make the read model's indexes that are missing, and keep whose it is.
+def ensure_indexes(settings: Settings) -> bool:
+    """Make the read model's indexes that are missing.
 
     Returns whether its names are indexed by the present word rules. Raises CannotRun.
     """
@@ -107,8 +106,6 @@ def ensure_indexes(settings: Settings, origin: Origin | None = None) -> bool:
     try:
         active = sibling(home, pointer_of(home).database)
         make_indexes(active)
-        if origin is not None:
-            keep_origin(home, origin)
         return is_search_current(active)
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error

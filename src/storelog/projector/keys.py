@@ -2,28 +2,27 @@
 
 Every projector process does so, in the database that the URI names, whichever read model is the
 active one. Taken is only a set that this shop's relay has signed and that is newer than the one
-there: what comes late, twice or from somebody else changes nothing. The newest records are read
-again every ANEW_SECONDS, which restores what became of the topic or of MongoDB.
+there: what comes late, twice or from somebody else changes nothing. Whose signature counts is what
+`storelog migrate` has brought; as long as that is not known, nothing is taken. The newest records
+are read again every ANEW_SECONDS, which restores what became of the topic or of MongoDB.
 Next: query_service/keys.py
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
-from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import PyMongoError
 
-from storelog.api_keys import COLLECTION, DOCUMENT_ID, KeySet, from_facts, to_facts
+from storelog.api_keys import KeySet
 from storelog.config import Settings
 from storelog.errors import PoisonRecord, Unavailable
 from storelog.kafka import client_settings, kafka_failure, keys_topic
-from storelog.origin import Origin, is_signed, keep_origin, read_origin
+from storelog.key_sets import SignedSet, keep_set, kept_set, prove
+from storelog.origin import Origin, read_origin, restore_origin
 from storelog.projector.database import connect
 
 POLL_SECONDS = 0.5
@@ -32,6 +31,8 @@ ANEW_SECONDS = 10.0
 ANEW_RECORDS = 200
 OFFSETS_SECONDS = 5.0
 MAX_BACK_OFF_SECONDS = 5.0
+# While it is not known whose sets to take.
+LOST_SECONDS = 1.0
 _log = structlog.get_logger()
 
 
@@ -43,15 +44,16 @@ class KeyKeeper:
         self._topic = keys_topic(settings)
         self._home = connect(settings)
         self._origin: Origin | None = None
-        self._known: KeySet | None = None
+        self._kept: SignedSet | None = None
+        self._is_lost = False
         self._complained_of = -1
         self._stop = threading.Event()
 
     async def key_set(self) -> KeySet:
-        """Return the set that is kept. Raises Unavailable before MongoDB was read."""
-        if self._known is None:
-            raise Unavailable("MongoDB is away or too busy.")
-        return self._known
+        """Return the set that is kept. Raises Unavailable before one was proven."""
+        if self._kept is None:
+            raise Unavailable("The keys are not known yet.")
+        return self._kept.known
 
     async def run(self) -> None:
         """Keep the newest set for ever."""
@@ -66,8 +68,10 @@ class KeyKeeper:
         back_off = 0.1
         while not self._stop.is_set():
             try:
-                self._look()
-                self._follow()
+                if self._look():
+                    self._follow()
+                else:
+                    self._stop.wait(LOST_SECONDS)
                 back_off = 0.1
             except (PyMongoError, KafkaException) as error:
                 _log.warning("keys wait for a server", error=kafka_failure(error), seconds=back_off)
@@ -75,17 +79,34 @@ class KeyKeeper:
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
         self._home.client.close()
 
-    def _look(self) -> None:
-        """Read whose sets are taken, and the one that is kept; bring back what MongoDB has lost."""
+    def _look(self) -> bool:
+        """Read whose sets are taken, and the one that is kept; bring back what MongoDB has lost.
+
+        Tell whether it is known whose sets are taken.
+        """
         there = read_origin(self._home)
         if there is None and self._origin is not None:
-            keep_origin(self._home, self._origin)
-        self._origin = there or self._origin
-        kept = kept_set(self._home)
-        if self._known is not None and kept.version < self._known.version:
-            keep_set(self._home, self._known)
-        else:
-            self._known = kept
+            restore_origin(self._home, self._origin)
+        origin = self._origin = there or self._origin
+        if origin is None:
+            self._say_lost()
+            return False
+        self._is_lost = False
+        if self._kept is not None and self._kept.known.signer != origin.signer:
+            self._kept = None
+        if self._kept is not None:
+            keep_set(self._home, self._kept, origin)
+        self._kept = kept_set(self._home, origin) or self._kept
+        return True
+
+    def _say_lost(self) -> None:
+        """Say once that no set is taken, until it is known again whose are."""
+        if not self._is_lost:
+            _log.error(
+                "MongoDB does not say whose sets of keys to take, so none is taken:"
+                " run `storelog migrate`"
+            )
+        self._is_lost = True
 
     def _follow(self) -> None:
         """Keep the newest set, and what comes after it, for ANEW_SECONDS; with a new consumer.
@@ -109,22 +130,21 @@ class KeyKeeper:
 
     def _take(self, messages: list[Message]) -> None:
         """Keep the newest set among the records, if it is newer than the one that is kept."""
-        newest = self._known or KeySet()
+        assert self._origin is not None
+        newest = self._kept
         for message in messages:
             if (error := message.error()) is not None:
                 raise KafkaException(error)
             try:
-                known, signer = read_set(message, self._origin)
+                signed = read_set(message, self._origin)
             except PoisonRecord as foreign:
                 self._complain(message, str(foreign))
                 continue
-            if self._origin is None:
-                self._origin = Origin(signer)
-                keep_origin(self._home, self._origin)
-            if known.version > newest.version:
-                newest = known
-        if newest is not self._known and keep_set(self._home, newest):
-            self._known = newest
+            if newest is None or signed.known.version > newest.known.version:
+                newest = signed
+        if newest is not None and newest is not self._kept:
+            keep_set(self._home, newest, self._origin)
+            self._kept = kept_set(self._home, self._origin) or newest
 
     def _complain(self, message: Message, cause: str) -> None:
         """Say of a record once that the set which holds stays, however often it is read again."""
@@ -138,57 +158,15 @@ class KeyKeeper:
             )
 
 
-def read_set(message: Message, origin: Origin | None) -> tuple[KeySet, str]:
-    """Return the set that a record carries and who signed it. Raises PoisonRecord."""
+def read_set(message: Message, origin: Origin) -> SignedSet:
+    """Return the set that a record carries, which the shop's relay signed. Raises PoisonRecord."""
     pairs: Any = message.headers() or []
-    headers, content = dict(pairs), message.value() or b""
-    signer, signature = headers.get("signer") or b"", headers.get("signature") or b""
-    name = signer.decode("ascii", "replace")
-    if origin is not None and name != origin.signer:
+    headers = dict(pairs)
+    if (headers.get("signer") or b"") != origin.signer.encode():
         raise PoisonRecord(
             "it is not signed by this shop's relay (`storelog migrate` brings its signer here)"
         )
-    if not is_signed(name, signature, content):
-        raise PoisonRecord("its signature is not the content's")
-    try:
-        return from_facts(msgspec.json.decode(content)), name
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PoisonRecord(f"it is no set of keys: {error!r}") from error
-
-
-def kept_set(home: Database[dict[str, Any]]) -> KeySet:
-    """Return the set that is kept; none was ever made where there is none. Raises PyMongoError."""
-    return _as_set(home[COLLECTION].find_one({"_id": DOCUMENT_ID}))
-
-
-def _as_set(found: Mapping[str, Any] | None) -> KeySet:
-    """Return what a document says; one that is damaged says nothing, and gives way to any set."""
-    try:
-        return KeySet() if found is None else from_facts(found)
-    except (KeyError, TypeError, ValueError):
-        return KeySet()
-
-
-def keep_set(home: Database[dict[str, Any]], known: KeySet) -> bool:
-    """Keep a set that is newer than the one there; tell whether it was. Raises PyMongoError.
-
-    Of two projectors that keep two sets at once, the one with the newer set wins.
-    """
-    document = {"_id": DOCUMENT_ID, **to_facts(known)}
-    while True:
-        found = home[COLLECTION].find_one({"_id": DOCUMENT_ID})
-        if found is None:
-            try:
-                home[COLLECTION].insert_one(document)
-            except DuplicateKeyError:
-                continue
-            return True
-        # The sets of earlier relays have no version.
-        if _as_set(found).version >= known.version:
-            return False
-        as_found = {"_id": DOCUMENT_ID, "version": found.get("version")}
-        if home[COLLECTION].replace_one(as_found, document).matched_count:
-            return True
+    return prove(message.value() or b"", headers.get("signature") or b"", origin)
 
 
 _FROM_START = {

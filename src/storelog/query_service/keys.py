@@ -1,6 +1,7 @@
 """Reads the API keys' newest set from MongoDB, where the projector keeps it.
 
-It is in the database that the URI names, whichever read model is the active one.
+It is in the database that the URI names, whichever read model is the active one. A set that is
+missing, or that this shop's relay has not signed, is not known: it opens nothing.
 Next: web/keyring.py
 """
 
@@ -10,9 +11,10 @@ import pymongo
 from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 
-from storelog.api_keys import COLLECTION, DOCUMENT_ID, KeySet, from_facts
+from storelog.api_keys import COLLECTION, KeySet
 from storelog.config import Settings
 from storelog.errors import Unavailable
+from storelog.key_sets import BOTH, of_documents
 from storelog.read_side import database_name, mongodb_uri
 
 READ_SECONDS = 0.9
@@ -30,13 +32,16 @@ class KeyReader:
         )[COLLECTION]
 
     async def read(self) -> KeySet:
-        """Return the set that holds; none was ever made where there is none. Raises Unavailable."""
+        """Return the set that holds. Raises Unavailable, also where none is proven."""
         try:
             with pymongo.timeout(READ_SECONDS):
-                found = await self._collection.find_one({"_id": DOCUMENT_ID})
+                found = await self._collection.find(BOTH).to_list()
         except PyMongoError as error:
             raise Unavailable("MongoDB is away or too busy.") from error
-        return KeySet() if found is None else from_facts(found)
+        signed = of_documents(found)
+        if signed is None:
+            raise Unavailable("MongoDB has no set of keys that proves whose it is.")
+        return signed.known
 
     async def close(self) -> None:
         """Close the connection."""

@@ -1,8 +1,9 @@
 """Announces the API keys' newest set on `storelog.keys`, for readers without a PostgreSQL account.
 
 Every relay process does so, the standby too: a set is whole and has a version, and readers keep the
-newest. A change is announced within a quarter of a second, the newest set again every minute. Each
-is signed, so that nobody else who may write to the topic can make keys.
+newest. The empty set is announced as well, since readers let nobody in before they know a set. A
+change is announced within a quarter of a second, the newest set again every minute. Each is signed,
+so that nobody else who may write to the topic can make keys.
 Next: projector/keys.py
 """
 
@@ -13,12 +14,11 @@ import asyncpg
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
-from storelog.api_keys import KeySet, read_announced, to_facts
+from storelog.api_keys import KeySet, read_announced
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
-from storelog.event_codec import encode_json
 from storelog.kafka import client_settings, kafka_failure, kafka_reason, keys_topic
-from storelog.origin import public_key, sign
+from storelog.key_sets import SignedSet, sign_set
 from storelog.relay import cursor as cursors
 from storelog.relay.publisher import KAFKA_FAILURES
 
@@ -76,14 +76,13 @@ class KeyAnnouncer:
             while True:
                 self._known, secret = await read_announced(connection)
                 if self._known != announced or time.monotonic() >= again_at:
-                    content = encode_json(to_facts(self._known))
-                    await asyncio.to_thread(self._send, producer, content, secret)
+                    await asyncio.to_thread(self._send, producer, sign_set(self._known, secret))
                     announced, again_at = self._known, time.monotonic() + AGAIN_SECONDS
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             connection.terminate()
 
-    def _send(self, producer: Producer, content: bytes, secret: bytes) -> None:
+    def _send(self, producer: Producer, signed: SignedSet) -> None:
         failures: list[str] = []
 
         def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -92,10 +91,10 @@ class KeyAnnouncer:
 
         producer.produce(
             keys_topic(self._settings),
-            content,
+            signed.content,
             b"keys",
             partition=0,
-            headers=[(SIGNER, public_key(secret)), (SIGNATURE, sign(secret, content))],
+            headers=[(SIGNER, signed.known.signer), (SIGNATURE, signed.signature)],
             on_delivery=delivered,
         )
         if producer.flush(SEND_SECONDS) or failures:

@@ -12,7 +12,8 @@ import asyncpg
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog import origin
-from storelog.api_keys import COLLECTION, DOCUMENT_ID, read_announced, to_facts
+from storelog.api_keys import COLLECTION, DOCUMENT_ID, read_announced
+from storelog.key_sets import of_document, sign_set, to_document
 from storelog.verify.report import Report, differing
 
 WHERE = f"mongodb.{COLLECTION}"
@@ -75,20 +76,18 @@ class Keys:
 
 def _excuse(expected: dict[Any, Document], found: dict[Any, Document]) -> None:
     """Take back what may be otherwise for a reason."""
-    if DOCUMENT_ID not in found and not expected[DOCUMENT_ID]["isUsed"]:
-        # Before there was ever a key, none may have been announced.
-        del expected[DOCUMENT_ID]
     if origin.DOCUMENT_ID in expected and "provenFrom" in found.get(origin.DOCUMENT_ID, {}):
         if found[origin.DOCUMENT_ID]["provenFrom"] is None:
             # It is not known until the next `storelog migrate`.
             expected[origin.DOCUMENT_ID]["provenFrom"] = None
     elif origin.DOCUMENT_ID not in expected:
-        # This account may see no hash, nor who signs what version: that is taken as it is found.
-        found.pop(origin.DOCUMENT_ID, None)
-        if DOCUMENT_ID in expected and DOCUMENT_ID in found:
-            own = found[DOCUMENT_ID]
+        # This account may see no hash, nor who signs what version: that is taken as it is found,
+        # where it is signed.
+        signer = origin.origin_of(found.pop(origin.DOCUMENT_ID, None))
+        own = found.get(DOCUMENT_ID)
+        if own is not None and signer is not None and of_document(own, signer) is not None:
             hashes = {key.get("name"): key.get("sha256") for key in own.get("keys", ())}
-            expected[DOCUMENT_ID]["version"] = own.get("version")
+            expected[DOCUMENT_ID] |= {n: own.get(n) for n in ("version", "content", "signature")}
             for key in expected[DOCUMENT_ID]["keys"]:
                 key["sha256"] = hashes.get(key["name"])
 
@@ -107,6 +106,7 @@ async def _without_hashes(connection: asyncpg.Connection) -> Document:
     return {
         "version": 0,
         "isUsed": bool(rows),
+        "signature": "of this shop's relay",
         "keys": sorted(keys, key=lambda key: str(key["name"])),
     }
 
@@ -118,4 +118,4 @@ async def _expected(connection: asyncpg.Connection) -> dict[Any, Document]:
         return {DOCUMENT_ID: await _without_hashes(connection)}
     proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
     signer = {"signer": origin.public_key(secret), "provenFrom": proven_from}
-    return {DOCUMENT_ID: to_facts(known), origin.DOCUMENT_ID: signer}
+    return {DOCUMENT_ID: to_document(sign_set(known, secret)), origin.DOCUMENT_ID: signer}

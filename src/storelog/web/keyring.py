@@ -47,7 +47,7 @@ class Keyring:
         self._task: asyncio.Task[None] | None = None
         self._by_start: dict[str, ApiKey] = {}
         self.is_empty = False
-        self._version = 0
+        self._version, self._signer = 0, ""
         self._hold(KeySet())
 
     def find(self, text: str) -> ApiKey:
@@ -113,13 +113,18 @@ class Keyring:
                 is_away = False
             except Exception as error:  # noqa: BLE001  without this task no key is ever revoked again
                 if not is_away:
-                    _log.warning("keys cannot be read; the last ones hold", error=repr(error))
+                    _log.warning(self._trouble(), error=repr(error))
                 is_away = True
+
+    def _trouble(self) -> str:
+        if self._is_known:
+            return "keys cannot be read; the last ones hold"
+        return "keys are not known yet: is the system migrated (`storelog migrate`)?"
 
     async def _refresh(self, read: Read) -> None:
         known = await read()
         self._is_known = True
-        # A server that came back empty or older brings no key back and opens nothing.
-        if known.version >= self._version:
-            self._version = known.version
+        # A server that came back older brings no key back. Versions of another signer say nothing.
+        if known.signer != self._signer or known.version >= self._version:
+            self._version, self._signer = known.version, known.signer
             self._hold(known)

@@ -4,7 +4,8 @@ A token is accepted if a key of the provider's set signed it with an allowed asy
 for this audience, by this issuer, and it has not expired; nothing in a token chooses how it is
 checked. A provider that is slow or away makes nobody wait whose key is cached: the set is read
 again beside the requests, when it is old or a key id is unknown, and forgotten when that has failed
-for an hour. OpenID Connect Core 1.0, RFC 7517 to 7519, RFC 8725.
+for an hour. A key id that cannot be looked up is the provider's fault (503), and not the token's
+(401). OpenID Connect Core 1.0, RFC 7517 to 7519, RFC 8725.
 Next: web/auth.py
 """
 
@@ -28,8 +29,9 @@ READ_SECONDS = 3.0
 MAX_DOCUMENT_BYTES = 262_144
 FRESH_SECONDS = 300.0
 STALE_SECONDS = 3_600.0
-# Tokens with made-up key ids do not make the provider's load.
+# Tokens with made-up key ids do not make the provider's load, nor fill the service while it hangs.
 MIN_SECONDS_BETWEEN_READS = 5.0
+MAX_WAITING = 200
 # What a key must be for an algorithm: its type, and its curve where the type has several.
 _FITTING: dict[str, tuple[str, tuple[str, ...]]] = {
     "RS256": ("RSA", ()),
@@ -129,6 +131,8 @@ class ProviderKeys:
         self._ready: dict[tuple[str, str], jwt.PyJWK] = {}
         self._read_at = self._tried_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self._has_failed = False
+        self._waiting = 0
 
     async def find(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
         """Return the key with this id that fits the algorithm, None where there is none.
@@ -138,11 +142,27 @@ class ProviderKeys:
         age = time.monotonic() - self._read_at
         if kid not in self._keys or age > FRESH_SECONDS:
             self._begin_to_read()
-        if (kid not in self._keys or age > STALE_SECONDS) and self._reading is not None:
-            await asyncio.wait([self._reading], timeout=READ_SECONDS)
-        if time.monotonic() - self._read_at > STALE_SECONDS:
+        if kid not in self._keys or age > STALE_SECONDS:
+            await self._wait()
+        is_stale = time.monotonic() - self._read_at > STALE_SECONDS
+        if is_stale or (kid not in self._keys and self._is_away):
             raise Unavailable("The OpenID provider is away.", retry_after_seconds=5)
         return self._fitting(kid, algorithm)
+
+    @property
+    def _is_away(self) -> bool:
+        """Whether the last reading has failed, or has not come to an end."""
+        return self._has_failed or (self._reading is not None and not self._reading.done())
+
+    async def _wait(self) -> None:
+        """Wait for the reading that is under way, if there is one and few wait for it."""
+        if self._reading is None or self._waiting >= MAX_WAITING:
+            return
+        self._waiting += 1
+        try:
+            await asyncio.wait([self._reading], timeout=READ_SECONDS)
+        finally:
+            self._waiting -= 1
 
     def _fitting(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
         found = self._ready.get((kid, algorithm))
@@ -168,8 +188,10 @@ class ProviderKeys:
                 url = self._url or await self._discover(session)
                 keys = _by_id(await _read(session, url))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            self._has_failed = True
             _log.warning("the OpenID provider's keys cannot be read", error=repr(error)[:300])
             return
+        self._has_failed = False
         self._keys, self._ready, self._read_at = keys, {}, time.monotonic()
 
     async def _discover(self, session: aiohttp.ClientSession) -> str:
