@@ -14,6 +14,7 @@ import pytest
 
 from storelog.command_service import log_reader
 from storelog.command_service.reader import MAX_WAITING
+from storelog.config import Settings
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Reply
 from support.system import System, wait_for
@@ -24,6 +25,7 @@ MAX_BLOCKS_OF_A_PAGE = 120
 # Some fifteen halvings, each a descent through the index and one row.
 MAX_BLOCKS_OF_A_SEARCH = 150
 NAME = "product-2"
+CAKE = "\U0001f370"
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def test_a_page_costs_the_same_wherever_it_begins(long_log: System, has_statisti
         ]
         assert max(found) <= MAX_BLOCKS_OF_A_SEARCH, found
         pages = [
-            await _blocks(connection, log_reader.BY_VERSION, "product", 2, version, 50)
+            await _blocks(connection, log_reader.BY_VERSION, 50, 2**21, version, "product", 2)
             for version in (0, EVENTS // 2, EVENTS - 50)
         ]
         await connection.close()
@@ -104,6 +106,43 @@ def test_a_page_costs_the_same_wherever_it_begins(long_log: System, has_statisti
 
     pages = asyncio.run(costs())
     assert max(pages) <= MAX_BLOCKS_OF_A_PAGE, pages
+
+
+@pytest.mark.parametrize("storage", ["EXTENDED", "EXTERNAL"], ids=["packed", "as it is"])
+def test_no_more_than_a_page_of_payloads_is_read_at_once_however_well_they_are_packed(
+    settings: Settings, storage: str
+) -> None:
+    payload = json.dumps({"name": CAKE * 50_000}, ensure_ascii=False)
+    each, number = len(payload.encode()), 60
+
+    async def read() -> tuple[list[int], list[int]]:
+        connection = await asyncpg.connect(settings.postgres_url)
+        await connection.execute(f"ALTER TABLE events ALTER payload SET STORAGE {storage}")
+        await connection.execute(
+            "INSERT INTO events SELECT n, decode(repeat('00', 32), 'hex'), gen_random_uuid(),"
+            " 'product', 2, n, 'ProductUpdated', 2, $1::text::json,"
+            " decode(repeat('00', 32), 'hex'), now(), now(), 'x' FROM generate_series(1, $2) AS n",
+            payload,
+            number,
+        )
+        room = log_reader.MAX_PAGE_BYTES
+        at_once = [
+            len(await connection.fetch(log_reader.BY_POSITION, 50, room, 0)),
+            len(await connection.fetch(log_reader.BY_VERSION, 50, room, 0, "product", 2)),
+        ]
+        pages: list[int] = []
+        after: int | None = 0
+        while after is not None:
+            events, after = await log_reader.read_page(connection, NAME, after, 1_000)
+            pages.append(len(events))
+        await connection.close()
+        return at_once, pages
+
+    at_once, pages = asyncio.run(read())
+    full = -(-log_reader.MAX_PAGE_BYTES // each)
+    assert all(1 <= read <= full for read in at_once), at_once
+    assert sum(pages) == number
+    assert max(pages) <= full
 
 
 async def _blocks(connection: asyncpg.Connection, statement: str, *arguments: Any) -> int:

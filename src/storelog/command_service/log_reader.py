@@ -15,10 +15,20 @@ READ_AT_ONCE = 50
 # A page that takes longer ends with what there is.
 PAGE_SECONDS = 0.4
 
-BY_POSITION = f"SELECT {EVENT_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2"
-BY_VERSION = (
-    f"SELECT {EVENT_COLUMNS} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2"
-    " AND version > $3 ORDER BY version LIMIT $4"
+# At least what a payload has when it is unpacked, which its true size would take: pglz packs 273
+# bytes into 3 bytes and a bit, lz4 255 into one.
+_BYTES = """pg_column_size(payload)::bigint
+    * CASE pg_column_compression(payload) WHEN 'pglz' THEN 91 WHEN 'lz4' THEN 255 ELSE 1 END"""
+# The first $1 events of what comes next, in order, and none after $2 bytes of payload; with each
+# the position of the event that follows, NULL behind the last of all.
+_SOME = f"""SELECT {EVENT_COLUMNS}, following FROM (
+    SELECT {EVENT_COLUMNS}, lead(position) OVER page AS following,
+        sum({_BYTES}) OVER (page ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+    FROM events WHERE {{what}} WINDOW page AS (ORDER BY {{order}}) ORDER BY {{order}} LIMIT $1
+) AS next WHERE coalesce(bytes_before, 0) < $2::bigint ORDER BY {{order}}"""
+BY_POSITION = _SOME.format(what="position > $3", order="position")
+BY_VERSION = _SOME.format(
+    what="aggregate_type = $4 AND aggregate_id = $5 AND version > $3", order="version"
 )
 _VERSION_AT = (
     "SELECT version FROM events WHERE position = $3 AND aggregate_type = $1 AND aggregate_id = $2"
@@ -56,28 +66,27 @@ async def read_page(
     """Return a page of events above position `after`, and the position to go on after.
 
     It ends at `limit` events, with the one that makes the payloads MAX_PAGE_BYTES, or after
-    PAGE_SECONDS; the position is None where the log ended before.
+    PAGE_SECONDS; the position is None where the log ended before. No more than that is read.
     """
     give_up_at = time.monotonic() + PAGE_SECONDS
-    cursor = after
-    if aggregate is not None:
-        cursor = await _version_after(connection, _named(aggregate), after)
+    named = None if aggregate is None else _named(aggregate)
+    cursor = after if named is None else await _version_after(connection, named, after)
     page: list[Envelope] = []
-    size = 0
-    while len(page) < limit:
-        wanted = min(READ_AT_ONCE, limit - len(page))
-        found = await _read_events(connection, aggregate, cursor, wanted)
-        for event in found:
-            page.append(event)
-            size += len(event.payload)
-            if size >= MAX_PAGE_BYTES:
-                return page, event.position
-        if len(found) < wanted:
+    left = MAX_PAGE_BYTES
+    while True:
+        some = min(READ_AT_ONCE, limit - len(page))
+        if named is None:
+            rows = await connection.fetch(BY_POSITION, some, left, cursor)
+        else:
+            rows = await connection.fetch(BY_VERSION, some, left, cursor, *named)
+        found = [envelope_from_row(row[:-1]) for row in rows]
+        page += found
+        left -= sum(len(event.payload) for event in found)
+        if not rows or rows[-1]["following"] is None:
             return page, None
-        if time.monotonic() > give_up_at:
-            break
-        cursor = page[-1].position if aggregate is None else page[-1].version
-    return page, page[-1].position
+        if len(page) == limit or left <= 0 or time.monotonic() > give_up_at:
+            return page, page[-1].position
+        cursor = page[-1].position if named is None else page[-1].version
 
 
 async def _version_after(
@@ -88,16 +97,6 @@ async def _version_after(
         return 0
     version = await connection.fetchval(_VERSION_AT, *aggregate, position)
     return int(version or await connection.fetchval(BISECT, *aggregate, position))
-
-
-async def _read_events(
-    connection: asyncpg.Connection, aggregate: str | None, cursor: int, limit: int
-) -> list[Envelope]:
-    if aggregate is None:
-        rows = await connection.fetch(BY_POSITION, cursor, limit)
-    else:
-        rows = await connection.fetch(BY_VERSION, *_named(aggregate), cursor, limit)
-    return [envelope_from_row(row) for row in rows]
 
 
 def _named(aggregate: str) -> tuple[str, int]:
