@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from bson.int64 import Int64
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -23,6 +25,7 @@ from storelog.kafka import client_settings
 from storelog.projector import history
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.history import History
+from storelog.projector.projector import Projector
 from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
 from support.embedded import EmbeddedServers, another_postgres
@@ -113,22 +116,38 @@ def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [1_000.0]
-    clock = SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0])
-    monkeypatch.setattr(history, "time", clock)
+    monkeypatch.setattr(history, "time", SimpleNamespace(monotonic=lambda: now[0]))
     lane = Checkpoint(0, position=100, hash="aa")
     seen = History()
-    mark: Any = SimpleNamespace(timestamp=lambda: (1, now[0] * 1000))
-    seen.check_mark(mark, 90, lane)
+    seen.end = 50
+    seen.check_mark(50, 90, lane)
     now[0] += 29
-    seen.check_mark(mark, 90, lane)
-    seen.check_mark(mark, 100, lane)  # The relay had only been slow.
+    seen.check_mark(51, 90, lane)
+    seen.check_mark(52, 100, lane)  # The relay had only been slow.
     now[0] += 29
-    seen.check_mark(mark, 90, lane)
+    seen.check_mark(53, 90, lane)
     now[0] += 31
-    old: Any = SimpleNamespace(timestamp=lambda: (1, 5))
-    seen.check_mark(old, 90, lane)  # Read again from the topic's beginning.
+    seen.check_mark(49, 90, lane)  # Read again from the topic's beginning.
     with pytest.raises(HistoryMismatch, match="ends at 90"):
-        seen.check_mark(mark, 90, lane)
+        seen.check_mark(54, 90, lane)
+
+
+def test_a_shorter_log_is_noticed_whatever_the_clocks_of_kafka_and_the_projector_say(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with System(settings, RELAYED) as system:
+        trade(system)
+        system.wait_projected()
+        system.signal("projector", signal.SIGTERM)
+        system.exit_code("projector")
+        # As if the log had been longer when it was projected.
+        more = {name: Int64(1_000) for name in ("position", "safe")}
+        system.mongo.checkpoints.update_many({}, {"$inc": more})
+        monkeypatch.setattr(history, "BEHIND_SECONDS", 0.5)
+        wall_clock = time.time
+        monkeypatch.setattr(time, "time", lambda: wall_clock() + 86_400)
+        with pytest.raises(HistoryMismatch, match="the relay's log ends at"):
+            asyncio.run(asyncio.wait_for(Projector(system.settings).run(), 60))
 
 
 def empty_topic(settings: Settings, topic: str) -> None:

@@ -3,14 +3,17 @@
 Next: projector/lanes.py
 """
 
-from confluent_kafka import Consumer, Message
+import structlog
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from storelog.config import Settings
-from storelog.kafka import FETCHES, client_settings
+from storelog.errors import CannotRun
+from storelog.kafka import FETCHES, client_settings, kafka_reason
 
 CONSUME_MESSAGES = 250
 MAX_MESSAGES = 500
 MAX_MESSAGES_BYTES = 8 * 1024 * 1024
+_log = structlog.get_logger()
 _CONSUMER = {
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
@@ -48,3 +51,22 @@ def poll(consumer: Consumer, seconds: float, gather: float = 0.0) -> list[Messag
         messages += more
         size += sum(map(len, more))
     return messages
+
+
+def is_record(message: Message) -> bool:
+    """Tell a record from the news of an error, which is logged. Raises CannotRun for a fatal one."""
+    error = message.error()
+    if error is None:
+        return True
+    if error.fatal():
+        raise CannotRun(f"Kafka: {kafka_reason(error)}")
+    # librdkafka goes on by itself; what it could not read, it reads again.
+    _log.warning("kafka", error=kafka_reason(error))
+    return False
+
+
+def end_of(consumer: Consumer, message: Message) -> int:
+    """Return where the message's partition ended when it was fetched; asks no broker."""
+    place = TopicPartition(message.topic() or "", message.partition() or 0)
+    _, end = consumer.get_watermark_offsets(place, cached=True)
+    return max(end, (message.offset() or 0) + 1)

@@ -8,8 +8,6 @@ Next: projector/lane.py
 
 import time
 
-from confluent_kafka import Message
-
 from storelog.errors import HistoryMismatch
 from storelog.projector.checkpoints import Checkpoint
 
@@ -23,10 +21,14 @@ WHAT_TO_DO = (
 
 
 class History:
-    """What one lane has seen since it was loaded."""
+    """What one lane has seen since it was loaded.
+
+    `end`: the offset at which its watermarks ended then, None while that is not known. Those before
+    it are read again, and may announce less; no clock tells, since Kafka's is another machine's.
+    """
 
     def __init__(self) -> None:
-        self._loaded_at_ms = time.time() * 1000
+        self.end: int | None = None
         self._behind_since: float | None = None
 
     def check(self, position: int, event_hash: str, checkpoint: Checkpoint) -> None:
@@ -39,12 +41,12 @@ class History:
                 f"Kafka has another event at position {position} than was projected: {WHAT_TO_DO}"
             )
 
-    def check_mark(self, message: Message, position: int, checkpoint: Checkpoint) -> None:
+    def check_mark(self, offset: int, position: int, checkpoint: Checkpoint) -> None:
         """Look whether the relay's log goes on being shorter than what was projected.
 
         Raises HistoryMismatch.
         """
-        if message.timestamp()[1] < self._loaded_at_ms:
+        if self.end is None or offset < self.end:
             return
         if position >= checkpoint.position:
             self._behind_since = None

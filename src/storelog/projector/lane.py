@@ -77,7 +77,7 @@ class Lane:
         self._next_offsets = dict(self._ahead.offsets)
         self._marks: deque[Watermark] = deque()
         self._mark_places: deque[tuple[str, int]] = deque()
-        self._history = History()
+        self.history = History()
         self._read_at: str | None = None
         self._foreign = ForeignRecords(database, number)
         # Up to here what is foreign was kept or discarded before: some is read again.
@@ -106,7 +106,7 @@ class Lane:
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
             return
-        self._history.check(record.position, record.hash, self._ahead)
+        self.history.check(record.position, record.hash, self._ahead)
         self.merge.add(record)
 
     def _receive_mark(self, message: Message) -> None:
@@ -120,8 +120,8 @@ class Lane:
             self._keep_foreign(message, str(poison))
             return
         measures.saw(mark)
-        self._history.check(mark.position, mark.hash, self._ahead)
-        self._history.check_mark(message, mark.position, self._ahead)
+        self.history.check(mark.position, mark.hash, self._ahead)
+        self.history.check_mark(message.offset() or 0, mark.position, self._ahead)
         # Lanes only grow: one that names fewer is of a relay before.
         has_lane = len(mark.lanes) >= max(self.number + 1, self._ahead.lanes)
         if mark.position > self._ahead.safe and has_lane:

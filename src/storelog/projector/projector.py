@@ -23,13 +23,13 @@ from confluent_kafka import (
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import CannotRun, Unavailable
-from storelog.kafka import event_topics, kafka_failure, kafka_reason, watermark_topic
+from storelog.errors import Unavailable
+from storelog.kafka import event_topics, kafka_failure, watermark_topic
 from storelog.origin import read_origin
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
 from storelog.projector.checkpoints import Checkpoint, Fenced
-from storelog.projector.consumer import new_consumer, poll
+from storelog.projector.consumer import end_of, is_record, new_consumer, poll
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
 from storelog.projector.lanes import Lanes
@@ -135,7 +135,7 @@ class Projector:
         if is_polled:
             seconds, gather = (0.0, 0.0) if is_writing else (POLL_SECONDS, GATHER_SECONDS)
             for message in poll(consumer, seconds, gather):
-                self._receive(message)
+                self._receive(consumer, message)
         # Partitions may have come or gone meanwhile.
         if self._lanes is None:
             return
@@ -185,17 +185,15 @@ class Projector:
     def _is_frozen(self) -> bool:
         return self._pointer is not None and self._pointer.promoting is not None
 
-    def _receive(self, message: Message) -> None:
-        error = message.error()
-        if error is not None:
-            if error.fatal():
-                raise CannotRun(f"Kafka: {kafka_reason(error)}")
-            # librdkafka goes on by itself; what it could not read, it reads again.
-            _log.warning("kafka", error=kafka_reason(error))
+    def _receive(self, consumer: Consumer, message: Message) -> None:
+        if not is_record(message):
             return
         lane = self._lanes.get(message.partition() or 0) if self._lanes is not None else None
         if lane is not None:
-            lane.receive(message, is_watermark=message.topic() == self._watermarks)
+            is_watermark = message.topic() == self._watermarks
+            if is_watermark and lane.history.end is None:
+                lane.history.end = end_of(consumer, message)
+            lane.receive(message, is_watermark=is_watermark)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._owned = partitions

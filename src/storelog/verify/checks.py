@@ -95,7 +95,7 @@ class Checks:
         await self.changes.finish(head)
         await self.blocks.compare(self.places.full, 1)
         await self.blocks.find_strays()
-        self.places.finish(head, await connection.fetchval("SELECT now()"))
+        self.places.finish(head, await connection.fetchval("SELECT clock_timestamp()"))
         await self.shapes.compare()
         await self._compare_letters()
         await self._inspect(progress)

@@ -8,7 +8,7 @@ Next: verify/repair_places.py
 
 import struct
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from storelog.envelope import Envelope, format_time, milliseconds
@@ -19,8 +19,6 @@ from storelog.verify.report import Report
 
 WHERE, MOMENTS = "mongodb.checkpoints", "mongodb.moments"
 Document = dict[str, Any]
-# How far the relay's clock may be ahead of PostgreSQL's.
-CLOCKS_APART = timedelta(minutes=1)
 # What the checkpoint calls each bound.
 BOUNDS = {
     "highestCustomer": "customers",
@@ -141,7 +139,7 @@ class Places:
                 expected = None if at is None else format_time(at)
                 self._compare(number, "safeRecordedAt", expected, place["safeRecordedAt"])
             read_at = place["readAt"]
-            if read_at is not None and read_at > format_time(now + CLOCKS_APART):
+            if read_at is not None and read_at > format_time(now):
                 self._compare(number, "readAt", "no later than now", read_at)
             for name, bound in BOUNDS.items():
                 self._compare(number, name, getattr(state, bound), place[name])
