@@ -54,7 +54,7 @@ def poll(consumer: Consumer, seconds: float, gather: float = 0.0) -> list[Messag
 
 
 def is_record(message: Message) -> bool:
-    """Tell a record from the news of an error, which is logged. Raises CannotRun for a fatal one."""
+    """Tell a record from an error, which is logged. Raises CannotRun for a fatal one."""
     error = message.error()
     if error is None:
         return True
