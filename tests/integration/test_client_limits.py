@@ -156,3 +156,11 @@ def test_closing_a_client_ends_the_calls_of_other_threads() -> None:
 
     asyncio.run(go())
     assert len(raised) == 1
+
+
+@pytest.mark.parametrize("client", [AsyncStorelog, Storelog])
+@pytest.mark.parametrize("addresses", [(), ("http://127.0.0.1:8080",)])
+def test_a_client_guesses_no_address(client: Any, addresses: tuple[str, ...]) -> None:
+    """Else a program that names no shop writes into whichever happens to run on this machine."""
+    with pytest.raises(TypeError, match="query_url"):
+        client(*addresses)

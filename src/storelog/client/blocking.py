@@ -68,8 +68,8 @@ class Storelog:
 
     def __init__(
         self,
-        command_url: str = "http://127.0.0.1:8080",
-        query_url: str = "http://127.0.0.1:8081",
+        command_url: str,
+        query_url: str,
         api_key: str | None = None,
         *,
         patience_seconds: float = 30.0,

@@ -23,6 +23,8 @@ PAGE = 200
 class Session:
     """One shop, by its two services' addresses; use it as an async context.
 
+    Neither address has a default: who listens there may be a stranger's shop.
+
     `position` is the newest that this client's commands were given. Reads ask for everything up to
     it, so it may be handed on to another client, whose reads then hold the same. A method raises
     Problem for a refusal, NoAnswer when nothing has answered for `patience_seconds`, and
@@ -31,8 +33,8 @@ class Session:
 
     def __init__(
         self,
-        command_url: str = "http://127.0.0.1:8080",
-        query_url: str = "http://127.0.0.1:8081",
+        command_url: str,
+        query_url: str,
         api_key: str | None = None,
         *,
         patience_seconds: float = 30.0,

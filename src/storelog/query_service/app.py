@@ -19,11 +19,13 @@ def run(settings: Settings, host: str, port: int) -> None:
     check_host(settings, host)
     reads = Reads(settings)
     reads.clock.compare()
+    # Readiness and metrics wait for no request's connection.
+    probes = Reads(settings, 1, reads.clock)
     keys = KeyReader(settings)
 
     async def ready() -> dict[str, Any]:
         async with answering():
-            view = await reads.view()
+            view = await probes.view()
             return {"position": view.place.position, **reads.clock.facts()}
 
     learning: list[asyncio.Task[None]] = []
@@ -34,8 +36,8 @@ def run(settings: Settings, host: str, port: int) -> None:
     async def close() -> None:
         for task in learning:
             task.cancel()
-        await keys.close()
-        await reads.close()
+        for opened in (keys, probes, reads):
+            await opened.close()
 
     app = App(
         "storelog query-service",
@@ -43,7 +45,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         settings,
         ready,
         schemas=SCHEMAS,
-        measure=lambda: measures.measure(reads),
+        measure=lambda: measures.measure(probes),
         keyring=Keyring(settings.api_keys, keys.read, reads.clock.seconds),
         on_startup=start,
         on_shutdown=close,

@@ -22,6 +22,7 @@ from storelog.query_service.view import Document, View, place_of
 from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
 from storelog.web.clock import LogClock
 
+CONNECTIONS = 50
 SELECT_SECONDS = 0.8
 CONNECT_SECONDS = 5.0
 POSITION_SECONDS = 0.9
@@ -33,16 +34,24 @@ _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
 class Reads:
-    """The one client of a Query Service process; `positions` is what waits stand on."""
+    """One client of a Query Service process; `positions` is what waits stand on.
 
-    def __init__(self, settings: Settings) -> None:
+    `clock`: what its readings tell of the time, its own unless another's is given.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        connections: int = CONNECTIONS,
+        clock: LogClock | None = None,
+    ) -> None:
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(
             mongodb_uri(settings),
             appname="storelog query-service",
             serverSelectionTimeoutMS=int(SELECT_SECONDS * 1000),
             # Also how long the driver lets a busy server take to say that it is there.
             connectTimeoutMS=int(CONNECT_SECONDS * 1000),
-            maxPoolSize=50,
+            maxPoolSize=connections,
             waitQueueTimeoutMS=1_000,
         )
         self._home = self._open(database_name(settings))
@@ -50,7 +59,7 @@ class Reads:
         self._look_at = 0.0
         self._reading: asyncio.Task[View] | None = None
         self.positions = Positions(self.view)
-        self.clock = LogClock()
+        self.clock = clock or LogClock()
 
     def _open(self, name: str) -> AsyncDatabase[Document]:
         return self._client.get_database(
