@@ -14,9 +14,10 @@ import uvloop
 
 from benchmarks.shop import order
 from storelog.command_service.pipeline import Pipeline
-from storelog.command_service.requests import read_order
+from storelog.command_service.requests import read
 from storelog.command_service.submission import Submission
 from storelog.config import load
+from storelog.shop.order import NewOrder, PlaceOrder
 from storelog.web.json_body import read_json
 from storelog.web.server import spare_the_collector
 
@@ -32,7 +33,10 @@ async def run(seconds: float, orders: int, in_flight: int) -> dict[str, float]:
         keep_keys=timedelta(hours=24),
     )
     dice = random.Random(3)
-    commands = [read_order(read_json(order(dice), "application/json"))[0] for _ in range(5_000)]
+    commands = [
+        PlaceOrder(0, read(NewOrder, read_json(order(dice), "application/json")))
+        for _ in range(5_000)
+    ]
     await pipeline.start()
     # As a service does before it answers.
     spare_the_collector()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from storelog import __version__
-from storelog.envelope import EVENT_TYPES, WATERMARK_TOPIC
-from storelog.upcasters import CURRENT_VERSION
+from storelog.envelope import WATERMARK_TOPIC
+from storelog.shop.events import EVENT_TYPES, KINDS
 
 Json = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -240,7 +240,7 @@ def _channel(address: str, message: str) -> Json:
 
 def _message(kind: str) -> Json:
     versions = [version for name, version in PAYLOADS if name == kind]
-    current = value_schema(kind, CURRENT_VERSION[kind])
+    current = value_schema(kind, KINDS[kind].version)
     older = [value_schema(kind, version) for version in versions if version < max(versions)]
     return {
         "name": kind,

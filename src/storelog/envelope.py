@@ -2,7 +2,7 @@
 
 Guarantees that an event's hash covers every field, the payload by its own SHA-256, so that an
 altered, missing or added event breaks the chain. Does no I/O.
-Next: domain/order.py
+Next: shop/order.py
 """
 
 import hashlib
@@ -15,17 +15,6 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-EVENT_TYPES = (
-    "ProductCreated",
-    "ProductUpdated",
-    "ProductSold",
-    "ProductDeleted",
-    "CustomerCreated",
-    "CustomerUpdated",
-    "CustomerDeleted",
-    "OrderCreated",
-    "OrderDeleted",
-)
 WATERMARK_TOPIC = "storelog.watermarks"
 KEYS_TOPIC = "storelog.keys"
 GENESIS_HASH = bytes(32)

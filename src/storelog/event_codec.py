@@ -1,7 +1,7 @@
-"""Domain events to the contract's payloads, and Kafka's value around them.
+"""Events as bytes: the payload in the log, Kafka's value around it, and back.
 
 The bytes made here are what is stored in the log, hashed, and published unparsed: an event is
-encoded once in its life.
+encoded once in its life. A payload of any release is read: what an older one lacks is added first.
 Next: command_service/store.py
 """
 
@@ -10,142 +10,53 @@ from zlib import crc32
 
 import msgspec
 
-from storelog.domain.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
-from storelog.domain.money import format_money
-from storelog.domain.order import Order, OrderCreated, OrderDeleted
-from storelog.domain.product import (
-    Product,
-    ProductCreated,
-    ProductDeleted,
-    ProductSold,
-    ProductUpdated,
-)
 from storelog.envelope import Envelope, format_time
 from storelog.errors import PoisonRecord
-from storelog.upcasters import upcast
+from storelog.shop.event_kinds import EntityKind, EventKind
+from storelog.shop.events import ENTITIES, EVENTS, KINDS, Event, kind_of
+from storelog.shop.kinds import Money, Time
+from storelog.shop.money import format_money
 
 Json = dict[str, Any]
-Event = (
-    CustomerCreated
-    | CustomerUpdated
-    | CustomerDeleted
-    | ProductCreated
-    | ProductUpdated
-    | ProductSold
-    | ProductDeleted
-    | OrderCreated
-    | OrderDeleted
-)
 
 
-def customer_body(customer: Customer) -> Json:
-    """Return the customer as the contract shows it."""
-    return {
-        "customerId": customer.customer_id,
-        "name": customer.name,
-        "email": customer.email,
-        "phoneNumber": customer.phone_number,
-    }
+def shown(value: Any) -> Any:
+    """Return a value of an event as JSON shows it."""
+    return _to_json(value) if isinstance(value, Money | Time) else value
 
 
-def product_body(product: Product) -> Json:
-    """Return the product as the contract shows it."""
-    return {
-        "productId": product.product_id,
-        "name": product.name,
-        "price": format_money(product.price),
-        "stock": product.stock,
-        "stockStatus": product.stock_status,
-    }
+def _to_json(value: Any) -> str:
+    if type(value) is Money:
+        return format_money(value)
+    if type(value) is Time:
+        return format_time(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def order_body(order: Order) -> Json:
-    """Return the order as the contract shows it."""
-    return {
-        "orderId": order.order_id,
-        "orderDate": format_time(order.order_date),
-        "customerId": order.customer_id,
-        "orderItems": [
-            {
-                "itemId": item.item_id,
-                "productId": item.product_id,
-                "productName": item.product_name,
-                "quantity": item.quantity,
-                "price": format_money(item.price),
-            }
-            for item in order.items
-        ],
-        "totalPrice": format_money(order.total_price),
-    }
+def _from_json(wanted: type[Any], value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a string")
+    if wanted is Money:
+        try:
+            amount = Money(value)
+        except ArithmeticError as error:
+            raise ValueError(f"{value!r} is no amount") from error
+        if not amount.is_finite():
+            raise ValueError(f"{value!r} is no number")
+        return amount
+    at = Time.fromisoformat(value)
+    if at.tzinfo is None:
+        raise ValueError(f"no time zone in {value!r}")
+    return at
 
 
-def payload_of(event: Event) -> Json:
-    """Return the event's payload, in the current schema version."""
-    match event:
-        case CustomerCreated() | CustomerUpdated():
-            return customer_body(event.customer)
-        case CustomerDeleted():
-            return {**customer_body(event.customer), "deletedAt": format_time(event.deleted_at)}
-        case ProductCreated():
-            return product_body(event.product)
-        case ProductUpdated():
-            return product_body(event.product) | _reason_of(event)
-        case ProductSold():
-            return _sale(event)
-        case ProductDeleted():
-            return {**product_body(event.product), "deletedAt": format_time(event.deleted_at)}
-        case OrderCreated():
-            return order_body(event.order)
-        case OrderDeleted():
-            return {**order_body(event.order), "deletedAt": format_time(event.deleted_at)}
-
-
-def _reason_of(event: ProductUpdated) -> Json:
-    extra: Json = {"reason": event.reason}
-    if event.reason == "StockAdjusted":
-        extra |= {"delta": event.delta, "note": event.note}
-    if event.reason == "OrderDeleted":
-        extra["orderId"] = event.order_id
-        extra["returned"] = [
-            {
-                "itemId": line.item_id,
-                "quantity": line.quantity,
-                "productTotalPrice": format_money(line.amount),
-                "soldAt": format_time(line.sold_at),
-            }
-            for line in event.returned
-        ]
-    return extra
-
-
-def _sale(event: ProductSold) -> Json:
-    return {
-        "itemId": event.item_id,
-        "productId": event.product.product_id,
-        "productName": event.product.name,
-        "productPrice": format_money(event.price),
-        "quantitySold": event.quantity,
-        "remainingStock": event.product.stock,
-        "stockStatus": event.product.stock_status,
-        "orderId": event.order_id,
-        "customerId": event.customer_id,
-        "productTotalPrice": format_money(event.amount),
-        "soldAt": format_time(event.sold_at),
-    }
-
-
-def aggregate_of(event: Event) -> tuple[str, int, int]:
-    """Return the event's aggregate type, id and version."""
-    match event:
-        case CustomerCreated() | CustomerUpdated() | CustomerDeleted():
-            return "customer", event.customer.customer_id, event.customer.version
-        case OrderCreated() | OrderDeleted():
-            return "order", event.order.order_id, event.order.version
-        case _:
-            return "product", event.product.product_id, event.product.version
-
-
-encode_json = msgspec.json.Encoder().encode
+encode_json = msgspec.json.Encoder(enc_hook=_to_json).encode
+_DECODERS = {kind.name: msgspec.json.Decoder(kind.payload, dec_hook=_from_json) for kind in EVENTS}
+_OWNERS = {
+    entity.name: (entity.owner[0], msgspec.json.Decoder(entity.owner[1]).decode)
+    for entity in ENTITIES
+    if entity.owner is not None
+}
 
 
 def kafka_value(event_type: str, payload: bytes) -> bytes:
@@ -153,15 +64,31 @@ def kafka_value(event_type: str, payload: bytes) -> bytes:
     return b'{"eventType":"%b","payload":%b}' % (event_type.encode(), payload)
 
 
-def read_payload(event_type: str, schema_version: int, payload: bytes) -> Json:
-    """Return the payload as JSON in its current version. Raises PoisonRecord."""
+def read_event(event_type: str, schema_version: int, payload: bytes) -> Event:
+    """Return the event that payload bytes of any schema version say. Raises PoisonRecord."""
+    kind = KINDS.get(event_type)
+    if kind is None:
+        raise PoisonRecord(f"unknown event type {event_type!r}")
+    if not 1 <= schema_version <= kind.version:
+        raise PoisonRecord(f"unknown schema version {schema_version} of {event_type}")
     try:
-        parsed = msgspec.json.decode(payload)
+        if schema_version == kind.version:
+            event: Event = _DECODERS[event_type].decode(payload)
+        else:
+            event = _read_older(kind, schema_version, payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PoisonRecord(f"the payload is not JSON: {error}") from error
+        raise PoisonRecord(f"{event_type}: {error}") from error
+    return event
+
+
+def _read_older(kind: EventKind, schema_version: int, payload: bytes) -> Event:
+    parsed = msgspec.json.decode(payload)
     if not isinstance(parsed, dict):
         raise PoisonRecord("the payload is not a JSON object")
-    return upcast(event_type, schema_version, parsed)
+    for step in kind.steps[schema_version - 1 :]:
+        parsed = step(parsed)
+    event: Event = msgspec.convert(parsed, kind.payload, dec_hook=_from_json)
+    return event
 
 
 def event_body(event: Envelope) -> bytes:
@@ -180,13 +107,6 @@ def event_body(event: Envelope) -> bytes:
     return b'%b,"payload":%b}' % (encode_json(facts)[:-1], event.payload)
 
 
-class _OrderOwner(msgspec.Struct):
-    customerId: int
-
-
-_read_owner = msgspec.json.Decoder(_OrderOwner).decode
-
-
 def lane_of(aggregate: str, lanes: int) -> int:
     """Return the lane (0 to lanes-1) of an aggregate's name, the same in every process."""
     return crc32(aggregate.encode()) % lanes
@@ -194,6 +114,23 @@ def lane_of(aggregate: str, lanes: int) -> int:
 
 def lane_of_event(aggregate_type: str, aggregate: str, payload: bytes, lanes: int) -> int:
     """Return an event's lane: products by product, customers and orders by customer."""
-    if aggregate_type == "order":
-        aggregate = f"customer-{_read_owner(payload).customerId}"
+    owner = _OWNERS.get(aggregate_type)
+    if owner is not None:
+        entity, read = owner
+        aggregate = _named(entity, read(payload))
     return lane_of(aggregate, lanes)
+
+
+def owner_of(event: Event) -> str:
+    """Return the name of the aggregate in whose lane an event travels."""
+    entity = kind_of(event).entity
+    return _named(entity if entity.owner is None else entity.owner[0], event)
+
+
+def name_of(event: Event) -> str:
+    """Return the name of the aggregate that an event is of: `product-5`."""
+    return _named(kind_of(event).entity, event)
+
+
+def _named(entity: EntityKind, members: Any) -> str:
+    return f"{entity.name}-{getattr(members, entity.id_field)}"

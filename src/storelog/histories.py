@@ -18,6 +18,9 @@ from typing import Any
 
 import msgspec
 
+from storelog.shop.events import CUSTOMER, PRODUCT
+from storelog.shop.fields import fields_of
+
 COLLECTION = "history"
 # The name of a document's own bucket, of its newest events.
 OPEN = "history"
@@ -32,8 +35,8 @@ Bucket = dict[str, Any]
 Start = tuple[int, int]
 # What a document of each kind shows; every other fact of an event is about the event itself.
 FIELDS = {
-    "customer": ("name", "email", "phoneNumber"),
-    "product": ("name", "price", "stock", "stockStatus"),
+    kind.name: tuple(field.json for field in fields_of(kind.structure)[1:])
+    for kind in (CUSTOMER, PRODUCT)
 }
 
 
@@ -76,7 +79,7 @@ def name_of(collection: str, number: int) -> str:
     return f"{collection[:-1]}-{number}"
 
 
-def fields_of(name: str) -> tuple[str, ...]:
+def shown_fields(name: str) -> tuple[str, ...]:
     """Return which fields the document of a thing such as `product-5` shows."""
     return FIELDS[name.partition("-")[0]]
 

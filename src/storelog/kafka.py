@@ -10,8 +10,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 
 from storelog.config import Settings
-from storelog.envelope import EVENT_TYPES, KEYS_TOPIC, WATERMARK_TOPIC
+from storelog.envelope import KEYS_TOPIC, WATERMARK_TOPIC
 from storelog.errors import CannotRun
+from storelog.shop.events import EVENT_TYPES
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 # How the topics are fetched where partitions are paused and resumed to keep them abreast.

@@ -8,7 +8,7 @@ Next: command_service/state_reader.py
 
 import asyncpg
 
-from storelog.domain.value import value
+from storelog.shop.value import value
 
 # Which sequence gives the ids of which table's key.
 SEQUENCES = {

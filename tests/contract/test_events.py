@@ -10,7 +10,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
 from generate import events
-from storelog.envelope import EVENT_TYPES
+from storelog.shop.events import EVENT_TYPES
 from support.kafka import headers_of, read_events, read_watermarks
 from support.system import ANN, CAKE_STAND, System
 from support.tools import installed

@@ -17,8 +17,8 @@ from storelog.command_service import batch, decisions
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.submission import Idempotency, Submission
 from storelog.config import Settings
-from storelog.domain.customer import CreateCustomer
 from storelog.errors import CannotRun
+from storelog.shop.customer import CreateCustomer, NewCustomer
 from storelog.web.http import Response
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Reply
@@ -175,7 +175,7 @@ def test_an_exception_in_deciding_one_command_fails_that_one_alone(
         try:
             submissions = [
                 Submission(
-                    CreateCustomer(0, MARK if n == 100 else f"Ann {n}", "a@b", None),
+                    CreateCustomer(0, NewCustomer(MARK if n == 100 else f"Ann {n}", "a@b")),
                     "",
                     f"c{n}",
                     "/customers",

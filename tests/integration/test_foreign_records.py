@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from storelog.envelope import EVENT_TYPES
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.projector.foreign import MAX_KEPT
+from storelog.shop.events import EVENT_TYPES
 from support.embedded import EmbeddedServers, new_settings
 from support.kafka import HostileRelay, read_events
 from support.system import ANN, System, wait_for

@@ -19,11 +19,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from storelog.config import Settings
 from storelog.doctor.check import PROBLEM
 from storelog.doctor.servers import check_kafka
-from storelog.envelope import EVENT_TYPES, KEYS_TOPIC, WATERMARK_TOPIC
+from storelog.envelope import KEYS_TOPIC, WATERMARK_TOPIC
 from storelog.errors import CannotRun
 from storelog.kafka import client_settings
 from storelog.local.kafka import VERSION
 from storelog.relay.topics import ensure_topics
+from storelog.shop.events import EVENT_TYPES
 
 PAGE = Path(__file__).parents[2] / "docs" / "kafka.md"
 LANES = 3

@@ -16,7 +16,8 @@ import pytest
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.submission import Submission
 from storelog.config import Settings
-from storelog.domain.order import OrderLine, PlaceOrder
+from storelog.shop.kinds import Time
+from storelog.shop.order import NewOrder, OrderLine, PlaceOrder
 from support.system import System
 
 UNSET = datetime(1, 1, 1, tzinfo=UTC)
@@ -38,7 +39,7 @@ def place_as_before(settings: Settings, dates: list[datetime]) -> list[int]:
         try:
             placed = []
             for at in dates:
-                command = PlaceOrder(0, 1, (OrderLine(1, 2),), (), at)
+                command = PlaceOrder(0, NewOrder(1, (OrderLine(1, 2),), Time.of(at)))
                 made = await pipeline.submit(Submission(command, "", "before", "/orders"))
                 assert made.status == 201
                 placed.append(json.loads(made.body)["orderId"])

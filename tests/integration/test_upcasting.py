@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from storelog.envelope import EVENT_COLUMNS, Envelope, chain_hash, envelope_from_row, utc_now
-from storelog.upcasters import CURRENT_VERSION
+from storelog.shop.events import KINDS
 from support.kafka import headers_of, read_topics
 from support.system import System
 
@@ -51,7 +51,7 @@ def test_an_event_of_an_older_schema_is_read_from_the_log_and_from_kafka(system:
 
     # What was written stays as it was written: in the log, in Kafka, for every reader.
     events = system.commands.get(f"/events?after={position - 1}").json["items"]
-    assert [event["schemaVersion"] for event in events] == [1, CURRENT_VERSION["ProductUpdated"]]
+    assert [event["schemaVersion"] for event in events] == [1, KINDS["ProductUpdated"].version]
     assert "note" not in events[0]["payload"]
     topic = f"{system.settings.kafka_topic_prefix}ProductUpdated"
     versions = {

@@ -28,11 +28,14 @@ from storelog.errors import Refusal
 from storelog.event_codec import event_body, kafka_value, lane_of_event
 from storelog.histories import Entry
 from storelog.ledgers import Fact, leaf_node, parent_node
-from storelog.projector.change import Change, CustomerPayload, ProductPayload
+from storelog.projector.change import Change
 from storelog.projector.ledger_writer import stored
 from storelog.projector.record import change_of, make_record
 from storelog.query_service import bodies
 from storelog.relay.publisher import record_headers
+from storelog.shop.customer import Customer
+from storelog.shop.kinds import Time
+from storelog.shop.product import Product
 from storelog.web.http import Caller, Request, Response
 from storelog.web.problems import render
 from support.golden_forms import Json, bson_forms, digest_of, fold, kept, plain
@@ -86,7 +89,7 @@ class Shop:
         ids: NewIds = {kind: partial(self._new_id, kind) for kind in self._ids}
         deciding = batch.Batch(self._state, ids, timedelta(days=1))
         with patch.object(batch, "new_event_id", self._new_event_id):
-            response = deciding.answer(submission, self._now)
+            response = deciding.answer(submission, Time.of(self._now))
         self._writes = deciding.writes
         self._writes.stamp(self._now)
         self._state.head = self._writes.head
@@ -191,9 +194,9 @@ class Shop:
         for write in writes:
             document = self.documents.setdefault((write.collection, write.document_id), {})
             document |= kept(write, change)
-            words, payload = write.fields.get("words"), change.payload
-            if words is not None and isinstance(payload, CustomerPayload | ProductPayload):
-                self.words[payload.name] = words
+            words, event = write.fields.get("words"), change.event
+            if words is not None and isinstance(event, Customer | Product):
+                self.words[event.name] = words
             if write.entries:
                 self.entries.setdefault(change.aggregate, []).extend(write.entries)
         if fact is not None:
@@ -215,7 +218,7 @@ class Shop:
     def history_forms(self) -> Iterator[Json]:
         """Yield each customer's and product's history: its buckets, and what set each field."""
         for name, entries in sorted(self.entries.items()):
-            fields = histories.fields_of(name)
+            fields = histories.shown_fields(name)
             state = histories.State({}, {})
             changed = [histories.apply(state, entry, fields) for entry in entries]
             _, digest = bson_forms(histories.split({"entries": []}, entries, fields))

@@ -64,7 +64,7 @@ def bson_forms(documents: list[Json]) -> tuple[list[Any], str]:
 
 def kept(write: Write, change: Change) -> Json:
     """Return what a write sets; words of a name stand in a file of their own, by the name."""
-    has_words = "words" in write.fields and not change.is_deletion
+    has_words = "words" in write.fields and not change.kind.ends
     words = {"words": [NAMED]} if has_words else {}
     return {"_id": write.document_id, **write.fields, **words}
 

@@ -11,10 +11,10 @@ from storelog import histories
 from storelog.command_service import state_reader
 from storelog.command_service.state import Head, State
 from storelog.envelope import parse_time
-from storelog.event_codec import encode_json, read_payload
+from storelog.event_codec import encode_json, read_event
 from storelog.projector.change import Origin, read_change
-from storelog.projector.validators import _TYPES, schema_of
-from storelog.query_service.changes import TOPICS_OF
+from storelog.projector.validators import _STRUCTURES, schema_of
+from storelog.shop.events import EVENTS
 from support.golden import EVENT, ROWS
 from support.golden_forms import fold
 
@@ -50,7 +50,7 @@ def shapes() -> Iterator[Json]:
     for service, document in documents().items():
         for name, component in document["components"]["schemas"].items():
             yield {"of": f"component {service} {name}", "is": component}
-    for collection in _TYPES:
+    for collection in _STRUCTURES:
         yield {"of": f"validator {collection}", "is": schema_of(collection)}
     for table, columns in columns_read().items():
         yield {"of": f"columns read {table}", "is": columns}
@@ -59,8 +59,8 @@ def shapes() -> Iterator[Json]:
         yield {"of": f"columns written {table}", "is": written.split()}
     for kind, fields in histories.FIELDS.items():
         yield {"of": f"fields of a history {kind}", "is": list(fields)}
-    for kind, topics in sorted(TOPICS_OF.items()):
-        yield {"of": f"live topics {kind}", "is": list(topics)}
+    for event in sorted(EVENTS, key=lambda kind: kind.name):
+        yield {"of": f"live topics {event.name}", "is": list(event.live)}
 
 
 def older_forms(older: Json) -> Json:
@@ -69,4 +69,4 @@ def older_forms(older: Json) -> Json:
     origin = Origin(parse_time(older["recordedAt"]), None, "old")
     change = read_change(7, kind, older["aggregate"], 3, version, payload.encode(), origin)
     forms, _, _ = fold(change)
-    return {"current": encode_json(read_payload(kind, version, payload.encode())).decode(), **forms}
+    return {"current": encode_json(read_event(kind, version, payload.encode())).decode(), **forms}

@@ -11,9 +11,9 @@ from storelog.command_service.queue import MAX_LARGE, CommandQueue, Lanes
 from storelog.command_service.sizes import LARGE_LINES, Size, size_of
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import MAX_BATCH_BYTES, MAX_BATCH_LINES, Taken, Waiting
-from storelog.domain.customer import CreateCustomer
-from storelog.domain.order import OrderLine, PlaceOrder
 from storelog.errors import Unavailable
+from storelog.shop.customer import CreateCustomer, NewCustomer
+from storelog.shop.order import NewOrder, OrderLine, PlaceOrder
 
 LARGE = Size(LARGE_LINES + 1)
 
@@ -28,7 +28,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def waiting(
     loop: asyncio.AbstractEventLoop, caller: str, size: Size | None = None, came_at: float = 0.0
 ) -> Waiting:
-    command = CreateCustomer(0, "Ann", "a@b", None)
+    command = CreateCustomer(0, NewCustomer("Ann", "a@b"))
     submission = Submission(command, caller, "c", "/customers", client="127.0.0.1")
     return Waiting(submission, loop.create_future(), size or Size(), came_at, came_at)
 
@@ -161,5 +161,5 @@ def test_a_batch_is_bounded_by_lines_and_by_bytes(loop: asyncio.AbstractEventLoo
 
 def test_the_size_of_an_order_is_its_lines() -> None:
     lines = tuple(OrderLine(1, 1) for _ in range(LARGE_LINES + 1))
-    assert size_of(PlaceOrder(0, 1, lines, ())).is_large
-    assert not size_of(PlaceOrder(0, 1, lines[:3], ())).is_large
+    assert size_of(PlaceOrder(0, NewOrder(1, lines))).is_large
+    assert not size_of(PlaceOrder(0, NewOrder(1, lines[:3]))).is_large

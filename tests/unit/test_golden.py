@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from golden.record import HERE, INPUTS, files, stored_lines
-from storelog.envelope import EVENT_TYPES
-from storelog.upcasters import CURRENT_VERSION
+from storelog.shop.events import EVENT_TYPES, KINDS
 
 RECORDED = sorted(path.name for path in HERE.glob("*.jsonl") if path.name not in INPUTS)
 LEAST_OF_A_KIND = 30
@@ -65,5 +64,5 @@ def test_the_corpus_has_many_values_of_every_kind_of_event() -> None:
 def test_the_corpus_has_every_older_schema_version() -> None:
     older = [json.loads(line) for line in stored_lines("older.jsonl")]
     recorded = {(payload["type"], payload["schemaVersion"]) for payload in older}
-    wanted = {(kind, v) for kind, newest in CURRENT_VERSION.items() for v in range(1, newest)}
+    wanted = {(kind.name, v) for kind in KINDS.values() for v in range(1, kind.version)}
     assert wanted <= recorded

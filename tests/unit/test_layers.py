@@ -34,11 +34,11 @@ def test_the_pure_rules_are_pure() -> None:
     assert is_kept()
 
 
-@pytest.mark.parametrize("imported", ["asyncpg", "msgspec", "not_known_yet", "asyncio", "socket"])
-@pytest.mark.parametrize("rule", ["storelog.domain.order", "storelog.envelope", "storelog.words"])
+@pytest.mark.parametrize("imported", ["asyncpg", "pymongo", "not_known_yet", "asyncio", "socket"])
+@pytest.mark.parametrize("rule", ["storelog.shop.order", "storelog.envelope", "storelog.words"])
 def test_an_import_of_anything_else_breaks_the_contract(rule: str, imported: str) -> None:
     assert not is_kept((rule, imported))
 
 
 def test_an_import_by_way_of_another_module_breaks_it_too() -> None:
-    assert not is_kept(("storelog.domain.order", "storelog.kafka"))
+    assert not is_kept(("storelog.shop.order", "storelog.kafka"))

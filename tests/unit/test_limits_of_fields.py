@@ -1,28 +1,33 @@
 """Every field's limits on both sides: what is read is exactly what the OpenAPI schemas allow."""
 
 import json
-from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from msgspec import Struct
 
 from storelog.command_service import requests
 from storelog.command_service.schemas import SCHEMAS
-from storelog.domain.product import MAX_STOCK
 from storelog.errors import InvalidFields, Malformed
+from storelog.shop.customer import NewCustomer
+from storelog.shop.kinds import MAX_STOCK
+from storelog.shop.order import NewOrder
+from storelog.shop.product import ChangedProduct, NewProduct, StockAdjustment
 from storelog.web.json_body import read_json
 
-READERS: dict[str, Callable[[Any], Any]] = {
-    "NewCustomer": requests.read_customer,
-    "NewProduct": lambda body: requests.read_product(body, needs_stock=True),
-    "ChangedProduct": lambda body: requests.read_product(body, needs_stock=False),
-    "StockAdjustment": requests.read_adjustment,
-    "NewOrder": requests.read_order,
-}
+STRUCTURES: tuple[type[Struct], ...] = (
+    NewCustomer,
+    NewProduct,
+    ChangedProduct,
+    StockAdjustment,
+    NewOrder,
+)
+READERS = {each.__name__: partial(requests.read, each) for each in STRUCTURES}
 GOOD: dict[str, dict[str, Any]] = {
     "NewCustomer": {"name": "Ann", "email": "a@b", "phoneNumber": None},
     "NewProduct": {"name": "Cake stand", "price": "12.75", "stock": 1},
@@ -101,10 +106,10 @@ def test_a_price_has_four_places_and_a_limit_as_text_and_as_a_number(amount: Dec
         body = f'{{"name": "x", "price": {text}, "stock": 1}}'.encode()
         parsed = read_json(body, "application/json")
         if is_good:
-            assert requests.read_product(parsed, needs_stock=True).price == amount
+            assert requests.read(NewProduct, parsed).price == amount
         else:
             with pytest.raises(InvalidFields):
-                requests.read_product(parsed, needs_stock=True)
+                requests.read(NewProduct, parsed)
 
 
 @given(st.binary(max_size=200))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storelog.domain.money import format_money, round_to_cents
 from storelog.envelope import format_time, milliseconds, parse_milliseconds, parse_time
+from storelog.shop.money import format_money, round_to_cents
 
 
 @pytest.mark.parametrize(

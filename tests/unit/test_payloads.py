@@ -1,16 +1,18 @@
 """The nine events' payloads, literally as the contract gives them."""
 
 import json
-from dataclasses import replace
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC
 
 import jsonschema
 
 from generate.events import value_schema
-from storelog.domain.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
-from storelog.domain.order import Order, OrderCreated, OrderDeleted, OrderItem
-from storelog.domain.product import (
+from storelog.event_codec import encode_json, kafka_value
+from storelog.shop.aggregate import recorded
+from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
+from storelog.shop.events import EVENT_TYPES, KINDS, Event
+from storelog.shop.kinds import Money, Time
+from storelog.shop.order import Order, OrderCreated, OrderDeleted, OrderItem
+from storelog.shop.product import (
     Product,
     ProductCreated,
     ProductDeleted,
@@ -18,15 +20,12 @@ from storelog.domain.product import (
     ProductUpdated,
     ReturnedLine,
 )
-from storelog.envelope import EVENT_TYPES
-from storelog.event_codec import Event, encode_json, kafka_value, payload_of
-from storelog.upcasters import CURRENT_VERSION
 
-AT = datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC)
+AT = Time(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC)
 SHOWN_AT = "2026-01-31T12:00:00.005Z"
 ANN = Customer(1, "Ann", "a@b", None)
-LAMP = Product(5, "Lamp", Decimal("0.4250"), 7)
-ORDER = Order(2, AT, 1, (OrderItem(9, 5, "Lamp", 3, Decimal("0.425")),), Decimal("1.28"))
+LAMP = Product(5, "Lamp", Money("0.4250"), 7, stock_status=True)
+ORDER = Order(2, AT, 1, (OrderItem(9, 5, "Lamp", 3, Money("0.425")),), Money("1.28"))
 CUSTOMER = {"customerId": 1, "name": "Ann", "email": "a@b", "phoneNumber": None}
 PRODUCT = {"productId": 5, "name": "Lamp", "price": "0.425", "stock": 7, "stockStatus": True}
 PLACED = {
@@ -39,21 +38,22 @@ PLACED = {
     "totalPrice": "1.28",
 }
 EVENTS: list[tuple[Event, dict[str, object]]] = [
-    (CustomerCreated(ANN), CUSTOMER),
-    (CustomerUpdated(ANN), CUSTOMER),
-    (CustomerDeleted(ANN, AT), CUSTOMER | {"deletedAt": SHOWN_AT}),
-    (ProductCreated(LAMP), PRODUCT),
-    (ProductUpdated(LAMP, "Changed"), PRODUCT | {"reason": "Changed"}),
+    (recorded(CustomerCreated, ANN), CUSTOMER),
+    (recorded(CustomerUpdated, ANN), CUSTOMER),
+    (recorded(CustomerDeleted, ANN, deleted_at=AT), CUSTOMER | {"deletedAt": SHOWN_AT}),
+    (recorded(ProductCreated, LAMP), PRODUCT),
+    (recorded(ProductUpdated, LAMP, reason="Changed"), PRODUCT | {"reason": "Changed"}),
     (
-        ProductUpdated(LAMP, "StockAdjusted", delta=-2, note="broken"),
+        recorded(ProductUpdated, LAMP, reason="StockAdjusted", delta=-2, note="broken"),
         PRODUCT | {"reason": "StockAdjusted", "delta": -2, "note": "broken"},
     ),
     (
-        ProductUpdated(
+        recorded(
+            ProductUpdated,
             LAMP,
-            "OrderDeleted",
+            reason="OrderDeleted",
             order_id=2,
-            returned=(ReturnedLine(9, 3, Decimal("1.275"), AT),),
+            returned=(ReturnedLine(9, 3, Money("1.275"), AT),),
         ),
         PRODUCT
         | {
@@ -65,7 +65,19 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
         },
     ),
     (
-        ProductSold(replace(LAMP, stock=0), 9, 2, 1, Decimal("0.5"), 3, Decimal("1.5"), AT),
+        ProductSold(
+            9,
+            5,
+            "Lamp",
+            Money("0.5"),
+            3,
+            0,
+            False,
+            2,
+            1,
+            Money("1.5"),
+            AT,
+        ),
         {
             "itemId": 9,
             "productId": 5,
@@ -80,15 +92,15 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
             "soldAt": SHOWN_AT,
         },
     ),
-    (ProductDeleted(LAMP, AT), PRODUCT | {"deletedAt": SHOWN_AT}),
-    (OrderCreated(ORDER), PLACED),
-    (OrderDeleted(ORDER, AT), PLACED | {"deletedAt": SHOWN_AT}),
+    (recorded(ProductDeleted, LAMP, deleted_at=AT), PRODUCT | {"deletedAt": SHOWN_AT}),
+    (recorded(OrderCreated, ORDER), PLACED),
+    (recorded(OrderDeleted, ORDER, deleted_at=AT), PLACED | {"deletedAt": SHOWN_AT}),
 ]
 
 
 def test_each_payload_is_the_contracts() -> None:
     for event, expected in EVENTS:
-        assert payload_of(event) == expected
+        assert json.loads(encode_json(event)) == expected
     assert {type(event).__name__ for event, _ in EVENTS} == set(EVENT_TYPES)
 
 
@@ -102,5 +114,5 @@ def test_kafkas_value_has_the_payloads_bytes_as_they_were_written() -> None:
 def test_each_payload_is_as_its_schema_says() -> None:
     for event, _ in EVENTS:
         kind = type(event).__name__
-        value = json.loads(kafka_value(kind, encode_json(payload_of(event))))
-        jsonschema.validate(value, value_schema(kind, CURRENT_VERSION[kind]))
+        value = json.loads(kafka_value(kind, encode_json(event)))
+        jsonschema.validate(value, value_schema(kind, KINDS[kind].version))

@@ -1,32 +1,43 @@
 """The Command Service's endpoints: a request becomes a command, the pipeline answers it.
 
 Nothing is decided here; what is refused here never reaches the pipeline and changed nothing.
-Next: domain/order.py
+Next: shop/order.py
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import TypeVar
 
 import asyncpg
+from msgspec import Struct
 
 from storelog.command_service import log_reader, requests
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.command_service.submission import Command, Idempotency, Submission
-from storelog.domain.customer import AllBut, DeleteCustomer, UpdateCustomer, Versions
-from storelog.domain.order import DeleteOrder
-from storelog.domain.product import CreateProduct, DeleteProduct
 from storelog.envelope import Envelope
 from storelog.errors import Forbidden, InvalidFields, Malformed
 from storelog.event_codec import encode_json, event_body
+from storelog.shop.aggregate import AllBut, Versions
+from storelog.shop.customer import CreateCustomer, DeleteCustomer, NewCustomer, UpdateCustomer
+from storelog.shop.kinds import MAX_ID
+from storelog.shop.order import DeleteOrder, NewOrder, PlaceOrder
+from storelog.shop.product import (
+    AdjustStock,
+    ChangedProduct,
+    CreateProduct,
+    DeleteProduct,
+    NewProduct,
+    StockAdjustment,
+    UpdateProduct,
+)
 from storelog.web.auth import includes
 from storelog.web.entity_tags import read_tags
 from storelog.web.http import Request, Response
 from storelog.web.json_body import read_json
 
+S = TypeVar("S", bound=Struct)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # The version, of an order its hash too, and what compression adds: as the services make tags.
 _TAG_OF_OURS = re.compile(r'"([1-9][0-9]{0,17})(?:-gzip)?"')
@@ -48,15 +59,12 @@ class CommandApi:
 
     async def create_customer(self, request: Request) -> Response:
         """POST /customers"""
-        return await self._submit(request, requests.read_customer(_json(request)))
+        return await self._submit(request, CreateCustomer(0, _read(request, NewCustomer)))
 
     async def update_customer(self, request: Request) -> Response:
         """PUT /customers/{customerId}"""
-        new = requests.read_customer(_json(request))
-        command = UpdateCustomer(
-            request.ids["customerId"], new.name, new.email, new.phone_number, _expected(request)
-        )
-        return await self._submit(request, command)
+        said, number = _read(request, NewCustomer), request.ids["customerId"]
+        return await self._submit(request, UpdateCustomer(number, said, _expected(request)))
 
     async def delete_customer(self, request: Request) -> Response:
         """DELETE /customers/{customerId}"""
@@ -66,24 +74,17 @@ class CommandApi:
 
     async def create_product(self, request: Request) -> Response:
         """POST /products"""
-        new = requests.read_product(_json(request), needs_stock=True)
-        return await self._submit(request, CreateProduct(0, new.name, new.price, new.stock or 0))
+        return await self._submit(request, CreateProduct(0, _read(request, NewProduct)))
 
     async def update_product(self, request: Request) -> Response:
         """PUT /products/{productId}"""
-        changed = requests.read_product(_json(request), needs_stock=False)
-        command = replace(
-            changed, product_id=request.ids["productId"], expected_versions=_expected(request)
-        )
-        return await self._submit(request, command)
+        said, number = _read(request, ChangedProduct), request.ids["productId"]
+        return await self._submit(request, UpdateProduct(number, said, _expected(request)))
 
     async def adjust_stock(self, request: Request) -> Response:
         """POST /products/{productId}/stock-adjustments"""
-        adjustment = requests.read_adjustment(_json(request))
-        command = replace(
-            adjustment, product_id=request.ids["productId"], expected_versions=_expected(request)
-        )
-        return await self._submit(request, command)
+        said, number = _read(request, StockAdjustment), request.ids["productId"]
+        return await self._submit(request, AdjustStock(number, said, _expected(request)))
 
     async def delete_product(self, request: Request) -> Response:
         """DELETE /products/{productId}"""
@@ -93,10 +94,7 @@ class CommandApi:
 
     async def place_order(self, request: Request) -> Response:
         """POST /orders"""
-        command, is_import = requests.read_order(_json(request))
-        if is_import:
-            _require_import(request)
-        return await self._submit(request, command)
+        return await self._submit(request, PlaceOrder(0, _read(request, NewOrder)))
 
     async def delete_order(self, request: Request) -> Response:
         """DELETE /orders/{orderId}"""
@@ -109,9 +107,9 @@ class CommandApi:
         errors: list[tuple[str, str]] = []
         aggregate = request.query.get("aggregate")
         named = None if aggregate is None else _AGGREGATE.fullmatch(aggregate)
-        if aggregate is not None and (named is None or int(named[2]) > requests.MAX_ID):
+        if aggregate is not None and (named is None or int(named[2]) > MAX_ID):
             errors.append(("?aggregate", "must be customer-N, product-N or order-N"))
-        after = _number(request, "after", 0, requests.MAX_ID, 0, errors)
+        after = _number(request, "after", 0, MAX_ID, 0, errors)
         limit = _number(request, "limit", 1, MAX_EVENTS, 100, errors)
         if errors:
             raise InvalidFields(errors)
@@ -140,8 +138,13 @@ class CommandApi:
         return await self._pipeline.submit(submission)
 
 
-def _json(request: Request) -> Any:
-    return read_json(request.body, request.headers.get("content-type"))
+def _read(request: Request, structure: type[S]) -> S:
+    """Return what the body says. Raises Forbidden where only an import may say it."""
+    body = read_json(request.body, request.headers.get("content-type"))
+    said = requests.read(structure, body)
+    if requests.is_import(said):
+        _require_import(request)
+    return said
 
 
 def _no_body(request: Request) -> None:

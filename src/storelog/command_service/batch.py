@@ -11,25 +11,26 @@ import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from asyncpg.pgproto.pgproto import UUID as FastUUID
 
-from storelog.command_service.decisions import NewIds, decide
+from storelog.command_service.decisions import Decided, NewIds, decide
 from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Idempotency, Submission
-from storelog.domain.customer import Customer, CustomerCreated
-from storelog.domain.order import Order, OrderCreated, OrderDeleted
-from storelog.domain.product import Product, ProductCreated
-from storelog.domain.value import value
 from storelog.envelope import Envelope, hashed_parts, link, pack_time
 from storelog.errors import InvalidFields, Refusal
-from storelog.event_codec import Event, aggregate_of, encode_json, payload_of
-from storelog.upcasters import CURRENT_VERSION
+from storelog.event_codec import encode_json
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.events import ENTITIES
+from storelog.shop.kinds import Time
+from storelog.shop.value import value
 from storelog.web.http import Response
 from storelog.web.problems import render
 
 Key = tuple[str, str]
+Rows = dict[int, Aggregate[Any]]
 
 
 @value
@@ -54,12 +55,9 @@ class Writes:
     payload_hashes: list[bytes] = field(default_factory=list)
     hashed_parts: list[tuple[bytes, bytes]] = field(default_factory=list)
     occurred_at: datetime = BEFORE_ALL
-    new_customers: dict[int, Customer] = field(default_factory=dict)
-    customers: dict[int, Customer] = field(default_factory=dict)
-    new_products: dict[int, Product] = field(default_factory=dict)
-    products: dict[int, Product] = field(default_factory=dict)
-    new_orders: list[Order] = field(default_factory=list)
-    deleted_orders: list[int] = field(default_factory=list)
+    # The rows of each kind of entity that are new, and those that are there already, by id.
+    new: dict[str, Rows] = field(default_factory=lambda: {each.name: {} for each in ENTITIES})
+    changed: dict[str, Rows] = field(default_factory=lambda: {each.name: {} for each in ENTITIES})
     answers: dict[Key, tuple[Remembered, datetime | None]] = field(default_factory=dict)
 
     def stamp(self, at: datetime) -> None:
@@ -94,11 +92,11 @@ class Batch:
         self._state = state
         self._ids = ids
         self.remembered: dict[Key, Remembered] = {}
-        self._now = BEFORE_ALL
+        self._now = Time.of(BEFORE_ALL)
         self._keep_keys = keep_keys
         self.writes = Writes(state.head, Head(state.head.position))
 
-    def answer(self, submission: Submission, now: datetime) -> Response:
+    def answer(self, submission: Submission, now: Time) -> Response:
         """Decide one command and return its answer, which holds once the batch is committed.
 
         `now`: not before the command has come.
@@ -129,36 +127,32 @@ class Batch:
 
     def _accept(self, submission: Submission) -> Response:
         decision = decide(submission.command, self._state, self._ids, self._now)
-        payloads = [self._append(event, submission) for event in decision.events]
+        payloads = [self._append(decided, submission) for decided in decision.events]
         position = self.writes.head.position
-        headers = [("Storelog-Position", str(position))]
-        if decision.version is not None:
-            headers.append(("ETag", f'"{decision.version}"'))
+        headers = [("Storelog-Position", str(position)), ("ETag", f'"{decision.version}"')]
         if decision.location is not None:
             headers.append(("Location", submission.query_url + decision.location))
         if decision.body is None:
-            # A new thing's event says just what the answer says: its bytes serve for both.
+            # A new entity's event says just what the response says: its bytes serve for both.
             body = payloads[0] if decision.status == 201 else b""
         else:
             body = encode_json(decision.body)
         return Response(decision.status, body, tuple(headers))
 
-    def _append(self, event: Event, submission: Submission) -> bytes:
-        payload = encode_json(payload_of(event))
+    def _append(self, decided: Decided, submission: Submission) -> bytes:
+        payload = encode_json(decided.event)
         payload_hash = sha256(payload).digest()
-        aggregate_type, aggregate_id, version = aggregate_of(event)
-        event_type = type(event).__name__
-        writes = self.writes
+        kind, number, writes = decided.kind, decided.aggregate_id, self.writes
         writes.head.position += 1
         envelope = Envelope(
             writes.head.position,
             b"",
             new_event_id(),
-            aggregate_type,
-            aggregate_id,
-            version,
-            event_type,
-            CURRENT_VERSION[event_type],
+            kind.entity.name,
+            number,
+            decided.after.version,
+            kind.name,
+            kind.version,
             payload,
             self._now,
             self._now,
@@ -171,25 +165,10 @@ class Batch:
         writes.payload_hashes.append(payload_hash)
         writes.hashed_parts.append(hashed_parts(envelope, payload_hash))
         writes.occurred_at = max(writes.occurred_at, self._now)
-        self._write_row(event)
+        new = writes.new[kind.entity.name]
+        rows = new if kind.begins or number in new else writes.changed[kind.entity.name]
+        rows[number] = decided.after
         return payload
-
-    def _write_row(self, event: Event) -> None:
-        writes, (kind, aggregate_id, _) = self.writes, aggregate_of(event)
-        if kind == "customer":
-            customer = self._state.customers[aggregate_id]
-            is_new = isinstance(event, CustomerCreated) or aggregate_id in writes.new_customers
-            if customer is not None:
-                (writes.new_customers if is_new else writes.customers)[aggregate_id] = customer
-        elif kind == "product":
-            product = self._state.products[aggregate_id]
-            is_new = isinstance(event, ProductCreated) or aggregate_id in writes.new_products
-            if product is not None:
-                (writes.new_products if is_new else writes.products)[aggregate_id] = product
-        elif isinstance(event, OrderCreated):
-            writes.new_orders.append(event.order)
-        elif isinstance(event, OrderDeleted):
-            writes.deleted_orders.append(event.order.order_id)
 
 
 _IDS_AT_ONCE = 256

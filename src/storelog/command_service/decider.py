@@ -18,9 +18,10 @@ from storelog.command_service.batch import Batch, Key, Remembered
 from storelog.command_service.decisions import NewIds
 from storelog.command_service.state import Head, State
 from storelog.command_service.submission import Submission
-from storelog.domain.customer import CreateCustomer
-from storelog.domain.order import PlaceOrder
-from storelog.domain.product import CreateProduct
+from storelog.shop.customer import CreateCustomer
+from storelog.shop.kinds import Time
+from storelog.shop.order import PlaceOrder
+from storelog.shop.product import CreateProduct
 from storelog.web.clock import PostgresClock
 from storelog.web.http import Response
 
@@ -92,7 +93,7 @@ class Decider:
             await state_reader.load_for(connection, state, [s.command for s in submissions])
             await self._reserve_ids(connection, submissions)
         with measures.DECIDE.timing():
-            now = self.clock.now()
+            now = Time.of(self.clock.now())
             answers = [batch.answer(submission, now) for submission in submissions]
         self._state = state
         return answers
@@ -103,9 +104,9 @@ class Decider:
         needed = dict.fromkeys(self._ids, 0)
         for submission in submissions:
             match submission.command:
-                case PlaceOrder(lines=lines):
+                case PlaceOrder(order=order):
                     needed["order"] += 1
-                    needed["item"] += len(lines)
+                    needed["item"] += len(order.order_items)
                 case CreateCustomer():
                     needed["customer"] += 1
                 case CreateProduct():

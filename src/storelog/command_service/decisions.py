@@ -1,109 +1,118 @@
 """From a command to its events, on the state in memory: which aggregates it reads, which it moves.
 
-The rules themselves are in `domain`; here each command meets the state it needs and the answer it
-gets. Next: domain/order.py
+The rules themselves are in `shop`; here each command meets the state it needs and the response it
+gets. Next: shop/order.py
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
+
+from msgspec import Struct
 
 from storelog.command_service.state import State
 from storelog.command_service.submission import Command
-from storelog.domain import customer as customers
-from storelog.domain import order as orders
-from storelog.domain import product as products
-from storelog.domain.value import value
-from storelog.event_codec import Event, aggregate_of, customer_body, product_body
+from storelog.shop import customer as customers
+from storelog.shop import order as orders
+from storelog.shop import product as products
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.event_kinds import EventKind
+from storelog.shop.events import CUSTOMER, ORDER, PRODUCT, Event, id_of, kind_of
+from storelog.shop.evolve import evolve
+from storelog.shop.kinds import Time
+from storelog.shop.value import value
 
 NewIds = dict[str, Callable[[], int]]
 
 
 @value
-class Decision:
-    """A command's events and the answer to it; `body` None: the created payload, or empty."""
+class Decided:
+    """An event, and what its aggregate is after it."""
 
-    events: Sequence[Event]
+    event: Event
+    kind: EventKind
+    aggregate_id: int
+    after: Aggregate[Any]
+
+
+@value
+class Decision:
+    """A command's events and the response; `body` None: the created payload, or empty."""
+
+    events: Sequence[Decided]
     status: int
-    version: int | None = None
-    body: dict[str, Any] | None = None
+    body: Struct | None = None
     location: str | None = None
 
+    @property
+    def version(self) -> int:
+        """The version of the command's own aggregate, whose event comes first."""
+        return self.events[0].after.version
 
-def decide(command: Command, state: State, ids: NewIds, now: datetime) -> Decision:
+
+def decide(command: Command, state: State, ids: NewIds, now: Time) -> Decision:
     """Decide one command and move `state` along. Raises Refusal, and then moved nothing."""
+    return _responds(state, _events(command, state, ids, now))
+
+
+def _events(command: Command, state: State, ids: NewIds, now: Time) -> Sequence[Event]:
     match command:
         case orders.PlaceOrder():
             return _place_order(command, state, ids, now)
         case orders.DeleteOrder():
             return _delete_order(command, state, now)
         case customers.CreateCustomer():
-            return _customer(replace(command, customer_id=ids["customer"]()), state, now)
+            numbered = replace(command, customer_id=ids[CUSTOMER.name]())
+            return [customers.decide(numbered, None, now)]
         case customers.UpdateCustomer() | customers.DeleteCustomer():
-            return _customer(command, state, now)
+            return [customers.decide(command, state.customers.get(command.customer_id), now)]
         case products.CreateProduct():
-            return _product(replace(command, product_id=ids["product"]()), state, now)
+            new = replace(command, product_id=ids[PRODUCT.name]())
+            return [products.decide(new, None, now)]
+        case products.UpdateProduct() | products.AdjustStock() | products.DeleteProduct():
+            return [products.decide(command, state.products.get(command.product_id), now)]
         case _:
-            return _product(command, state, now)
+            assert_never(command)
 
 
-def _customer(command: customers.CustomerCommand, state: State, now: datetime) -> Decision:
-    customer_id = command.customer_id
-    event = customers.decide(command, state.customers.get(customer_id), now)
-    after = customers.evolve(None, event)
-    state.customers[customer_id] = after
-    if isinstance(command, customers.CreateCustomer):
-        return Decision([event], 201, after.version, None, f"/customers/{customer_id}")
-    if isinstance(command, customers.DeleteCustomer):
-        return Decision([event], 204, after.version)
-    return Decision([event], 200, after.version, customer_body(after))
+def _responds(state: State, events: Sequence[Event]) -> Decision:
+    """Return the response to a command whose first event is of its own aggregate."""
+    decided = _move(state, events)
+    first = decided[0]
+    if first.kind.begins:
+        location = f"/{first.kind.entity.collection}/{first.aggregate_id}"
+        return Decision(decided, 201, None, location)
+    if first.kind.ends:
+        return Decision(decided, 204)
+    return Decision(decided, 200, first.after.entity)
 
 
-def _product(command: products.ProductCommand, state: State, now: datetime) -> Decision:
-    product_id = command.product_id
-    event = products.decide(command, state.products.get(product_id), now)
-    after = products.evolve(None, event)
-    state.products[product_id] = after
-    if isinstance(command, products.CreateProduct):
-        return Decision([event], 201, after.version, None, f"/products/{product_id}")
-    if isinstance(command, products.DeleteProduct):
-        return Decision([event], 204, after.version)
-    return Decision([event], 200, after.version, product_body(after))
-
-
-def _known(state: State, ids: set[int]) -> dict[int, products.Product]:
+def _known(state: State, ids: set[int]) -> dict[int, Aggregate[products.Product]]:
     found = ((product_id, state.products.get(product_id)) for product_id in ids)
     return {product_id: product for product_id, product in found if product is not None}
 
 
-def _place_order(command: orders.PlaceOrder, state: State, ids: NewIds, now: datetime) -> Decision:
-    known = _known(state, {line.product_id for line in command.lines})
-    new_item = ids["item"]
-    numbered = orders.PlaceOrder(
-        ids["order"](),
-        command.customer_id,
-        command.lines,
-        tuple([new_item() for _ in command.lines]),
-        command.order_date,
-    )
-    events = orders.place(numbered, state.customers.get(command.customer_id), known, now)
-    _move(state, events)
-    return Decision(events, 201, 1, None, f"/orders/{numbered.order_id}")
+def _place_order(
+    command: orders.PlaceOrder, state: State, ids: NewIds, now: Time
+) -> Sequence[Event]:
+    order, new_item = command.order, ids["item"]
+    known = _known(state, {line.product_id for line in order.order_items})
+    items = tuple([new_item() for _ in order.order_items])
+    numbered = orders.PlaceOrder(ids[ORDER.name](), order, items)
+    return orders.place(numbered, state.customers.get(order.customer_id), known, now)
 
 
-def _delete_order(command: orders.DeleteOrder, state: State, now: datetime) -> Decision:
+def _delete_order(command: orders.DeleteOrder, state: State, now: Time) -> Sequence[Event]:
     order = state.orders.get(command.order_id)
-    known = _known(state, {item.product_id for item in order.items} if order else set())
-    events = orders.delete(command, order, known, now)
-    _move(state, events)
-    return Decision(events, 204, aggregate_of(events[0])[2])
+    items = order.entity.order_items if order else ()
+    return orders.delete(command, order, _known(state, {i.product_id for i in items}), now)
 
 
-def _move(state: State, events: Sequence[Event]) -> None:
+def _move(state: State, events: Sequence[Event]) -> list[Decided]:
+    decided = []
     for event in events:
-        match event:
-            case orders.OrderCreated() | orders.OrderDeleted():
-                state.orders[event.order.order_id] = orders.evolve(None, event)
-            case products.ProductSold() | products.ProductUpdated():
-                state.products[event.product.product_id] = products.evolve(None, event)
+        kind, number = kind_of(event), id_of(event)
+        kept: dict[int, Aggregate[Any] | None] = getattr(state, kind.entity.collection)
+        after = kept[number] = evolve(kept.get(number), event)
+        decided.append(Decided(event, kind, number, after))
+    return decided

@@ -21,10 +21,10 @@ from storelog.command_service.batch import Writes
 from storelog.command_service.decider import Decider
 from storelog.command_service.failures import BatchFailed
 from storelog.command_service.submission import Submission
-from storelog.domain.value import value
 from storelog.envelope import cut_off
 from storelog.errors import OutcomeUnknown, Unavailable
 from storelog.sequences import raise_behind
+from storelog.shop.value import value
 from storelog.web.http import Response
 
 RETRY_SECONDS = 0.1

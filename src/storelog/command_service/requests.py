@@ -1,31 +1,39 @@
 """From a request's JSON to a command: every limit of the contract, every error with its pointer.
 
 Nothing is guessed or coerced; all errors of a body are found before it is refused.
-Next: domain/order.py
+Next: shop/order.py
 """
 
 import re
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import Any, Generic, TypeVar, assert_never
 
-from storelog.domain.customer import CreateCustomer
-from storelog.domain.order import (
-    EARLIEST_ORDER_DATE,
-    LATEST_ORDER_DATE,
-    MAX_LINES,
-    OrderLine,
-    PlaceOrder,
-)
-from storelog.domain.product import MAX_STOCK, AdjustStock, UpdateProduct
+from msgspec import UNSET, Struct
+
 from storelog.envelope import milliseconds, parse_milliseconds, to_moment
 from storelog.errors import InvalidFields
+from storelog.shop.fields import Field, fields_of
+from storelog.shop.kinds import (
+    EARLIEST_ORDER_DATE,
+    LATEST_ORDER_DATE,
+    MAX_PRICE,
+    Amount,
+    Choice,
+    EmailAddress,
+    Flag,
+    Instant,
+    Kind,
+    Lines,
+    Money,
+    PhoneNumber,
+    Text,
+    Time,
+    Whole,
+)
 from storelog.web.json_body import Number
 
-MAX_QUANTITY = 1_000_000
-MAX_PRICE = Decimal(9_999_999_999)
-MAX_ID = 2**63 - 1
 _MONEY = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+(\.0+)?")
 # Of a class of characters: controls, ends of lines, and what has no width, such as U+200B.
@@ -41,39 +49,13 @@ _BETWEEN_DIGITS = re.compile(f"[{BETWEEN_DIGITS}]")
 _BRACKETS = dict.fromkeys(map(ord, "()[]"), "")
 _TRUNK_ZERO = re.compile(r"^([(\[]?(?:\+|00)?[(\[]?[1-9][0-9]{0,2}[)\]]?)[(\[]0[)\]]")
 _PHONE_NUMBER = re.compile(r"\+[0-9]{1,14}|[0-9]{1,15}")
-_MISSING = object()
+S = TypeVar("S", bound=Struct)
 Check = Callable[[Any], Any]
 Errors = list[tuple[str, str]]
 
 
 class _Wrong(Exception):
     """What is wrong with one value."""
-
-
-class Fields:
-    """Reads the members of one JSON object; what is wrong is collected in `errors`."""
-
-    def __init__(self, value: Any, allowed: set[str], errors: Errors, at: str = "") -> None:
-        self._errors = errors
-        self._at = at
-        self._value: Mapping[str, Any] = value if isinstance(value, dict) else {}
-        if not isinstance(value, dict):
-            errors.append((at, "must be an object"))
-        for name in self._value.keys() - allowed:
-            escaped = name.replace("~", "~0").replace("/", "~1")
-            errors.append((f"{at}/{escaped}", "is not known here or may not be set"))
-
-    def take(self, name: str, check: Check, default: Any = _MISSING) -> Any:
-        """Return the checked member, the default where it is absent, or None if it is wrong."""
-        if name not in self._value and default is not _MISSING:
-            return default
-        try:
-            if name not in self._value:
-                raise _Wrong("is required")
-            return check(self._value[name])
-        except _Wrong as wrong:
-            self._errors.append((f"{self._at}/{name}", str(wrong)))
-            return None
 
 
 def text(low: int, high: int) -> Check:
@@ -105,7 +87,7 @@ def integer(low: int, high: int) -> Check:
     return check
 
 
-def price(value: Any) -> Decimal:
+def price(value: Any) -> Money:
     """Check an amount of money from 0 to 9999999999 with at most 4 places."""
     if not isinstance(value, str) or not _MONEY.fullmatch(value):
         raise _Wrong('must be an amount: a number, or a string such as "4.25"')
@@ -116,7 +98,7 @@ def price(value: Any) -> Decimal:
         raise _Wrong(f"must be from 0 to {MAX_PRICE}")
     if amount != round(amount, 4):
         raise _Wrong("must have at most 4 decimal places")
-    return abs(amount)
+    return Money(abs(amount))
 
 
 def email(value: Any) -> str:
@@ -150,7 +132,7 @@ def phone_number(value: Any) -> str | None:
     return number
 
 
-def order_date(value: Any) -> datetime:
+def order_date(value: Any) -> Time:
     """Check an RFC 3339 time of the years 1900 to 2999; it is cut to milliseconds."""
     try:
         at = parse_milliseconds(value if isinstance(value, str) else "")
@@ -158,74 +140,115 @@ def order_date(value: Any) -> datetime:
         raise _Wrong('must be a time such as "2026-01-02T03:04:05.678Z"') from None
     if not milliseconds(EARLIEST_ORDER_DATE) <= at <= milliseconds(LATEST_ORDER_DATE):
         raise _Wrong("must be from 1900-01-01 to 2999-12-31")
-    return to_moment(at)
+    return Time.of(to_moment(at))
 
 
-def _refuse(errors: Errors) -> None:
-    if errors:
+def read(structure: type[S], body: Any) -> S:
+    """Return the declared structure that a body is. Raises InvalidFields with every error."""
+    errors: Errors = []
+    said: S | None = _reader_of(structure).read(body, errors)
+    if said is None:
         raise InvalidFields(errors)
+    return said
 
 
-def read_customer(body: Any) -> CreateCustomer:
-    """Return the customer that a body describes, with id 0. Raises InvalidFields."""
-    errors: Errors = []
-    fields = Fields(body, {"name", "email", "phoneNumber"}, errors)
-    name = fields.take("name", text(1, 200))
-    address = fields.take("email", email)
-    phone = fields.take("phoneNumber", phone_number, None)
-    _refuse(errors)
-    return CreateCustomer(0, name, address, phone)
+def is_import(said: Struct) -> bool:
+    """Tell whether a structure, or a line of it, says what only an import may say."""
+    for name, line in _import_only(type(said)):
+        value = getattr(said, name)
+        if line is None:
+            if value is not UNSET:
+                return True
+        elif any(map(is_import, value)):
+            return True
+    return False
 
 
-def read_product(body: Any, *, needs_stock: bool) -> UpdateProduct:
-    """Return the product that a body describes, with id 0. Raises InvalidFields."""
-    errors: Errors = []
-    fields = Fields(body, {"name", "price", "stock"}, errors)
-    name = fields.take("name", text(1, 200))
-    amount = fields.take("price", price)
-    stock = fields.take("stock", integer(0, MAX_STOCK), _MISSING if needs_stock else None)
-    _refuse(errors)
-    return UpdateProduct(0, name, amount, stock)
+@cache
+def _import_only(structure: type[Struct]) -> tuple[tuple[str, type[Struct] | None], ...]:
+    return tuple(
+        (field.name, field.line)
+        for field in fields_of(structure)
+        if field.is_import_only or (field.line is not None and _import_only(field.line))
+    )
 
 
-def read_adjustment(body: Any) -> AdjustStock:
-    """Return the stock adjustment that a body describes, with id 0. Raises InvalidFields."""
-    errors: Errors = []
-    fields = Fields(body, {"delta", "reason"}, errors)
-    delta = fields.take("delta", integer(-MAX_STOCK, MAX_STOCK))
-    reason = fields.take("reason", text(1, 200))
-    _refuse(errors)
-    return AdjustStock(0, delta, reason)
+class _Reader(Generic[S]):
+    """Reads one structure; what is wrong is collected."""
+
+    def __init__(self, structure: type[S]) -> None:
+        self._structure = structure
+        self._fields = tuple(
+            (field.name, field.json, _check_of(field), field.is_optional)
+            for field in fields_of(structure)
+        )
+        self._names = frozenset(field.json for field in fields_of(structure))
+
+    def read(self, value: Any, errors: Errors, at: str = "") -> S | None:
+        """Return the structure, None where anything is wrong; then `errors` has it."""
+        if not isinstance(value, dict):
+            errors.append((at, "must be an object"))
+            value = {}
+        before = len(errors)
+        if not self._names.issuperset(value):
+            for name in value.keys() - self._names:
+                escaped = name.replace("~", "~0").replace("/", "~1")
+                errors.append((f"{at}/{escaped}", "is not known here or may not be set"))
+        said: dict[str, Any] = {}
+        for name, member, check, is_optional in self._fields:
+            if member in value:
+                try:
+                    said[name] = check(value[member], errors, f"{at}/{member}")
+                except _Wrong as wrong:
+                    errors.append((f"{at}/{member}", str(wrong)))
+            elif not is_optional:
+                errors.append((f"{at}/{member}", "is required"))
+        return self._structure(**said) if len(errors) == before else None
 
 
-def read_order(body: Any) -> tuple[PlaceOrder, bool]:
-    """Return the order that a body describes, and whether it says what only an import may say.
-
-    Raises InvalidFields.
-    """
-    errors: Errors = []
-    fields = Fields(body, {"customerId", "orderItems", "orderDate"}, errors)
-    customer_id = fields.take("customerId", integer(1, MAX_ID))
-    placed_at = fields.take("orderDate", order_date, None)
-    lines, has_prices = fields.take("orderItems", lambda v: _read_lines(v, errors)) or ((), False)
-    _refuse(errors)
-    command = PlaceOrder(0, customer_id, lines, (), placed_at)
-    return command, has_prices or placed_at is not None
+@cache
+def _reader_of(structure: type[S]) -> _Reader[S]:
+    return _Reader(structure)
 
 
-_PRODUCT_ID = integer(1, MAX_ID)
-_QUANTITY = integer(1, MAX_QUANTITY)
+def _check_of(field: Field) -> Callable[[Any, Errors, str], Any]:
+    """Return the check of a field's values, which also says where in the body the value is."""
+    if field.line is not None and isinstance(field.kind, Lines):
+        return _check_of_lines(field.kind, field.line)
+    check, is_nullable = _check_of_kind(field.kind), field.is_nullable
+    return lambda value, _errors, _at: None if is_nullable and value is None else check(value)
 
 
-def _read_lines(value: Any, errors: Errors) -> tuple[tuple[OrderLine, ...], bool]:
-    if not isinstance(value, list):
-        raise _Wrong("must be an array")
-    if not 1 <= len(value) <= MAX_LINES:
-        raise _Wrong(f"must have 1 to {MAX_LINES} lines")
-    lines = []
-    for index, item in enumerate(value):
-        fields = Fields(item, {"productId", "quantity", "price"}, errors, f"/orderItems/{index}")
-        product_id = fields.take("productId", _PRODUCT_ID)
-        quantity = fields.take("quantity", _QUANTITY)
-        lines.append(OrderLine(product_id, quantity, fields.take("price", price, None)))
-    return tuple(lines), any(line.price is not None for line in lines)
+def _check_of_kind(kind: Kind) -> Check:
+    match kind:
+        case Whole():
+            return integer(kind.lowest, kind.highest)
+        case Text():
+            return text(kind.shortest, kind.longest)
+        case Amount():
+            return price
+        case EmailAddress():
+            return email
+        case PhoneNumber():
+            return phone_number
+        case Instant():
+            return order_date
+        case Flag() | Choice() | Lines():
+            raise TypeError(f"no request has a {type(kind).__name__}")
+        case _:
+            assert_never(kind)
+
+
+def _check_of_lines(kind: Lines, structure: type[Struct]) -> Callable[[Any, Errors, str], Any]:
+    reader = _reader_of(structure)
+
+    def check(value: Any, errors: Errors, at: str) -> tuple[Struct | None, ...]:
+        if not isinstance(value, list):
+            raise _Wrong("must be an array")
+        if not kind.fewest <= len(value) or (kind.most is not None and len(value) > kind.most):
+            raise _Wrong(f"must have {kind.fewest} to {kind.most} lines")
+        return tuple(
+            [reader.read(line, errors, f"{at}/{index}") for index, line in enumerate(value)]
+        )
+
+    return check

@@ -8,7 +8,7 @@ from typing import Any
 from storelog.command_service.api import MAX_EVENTS, CommandApi
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
-from storelog.command_service.requests import MAX_ID
+from storelog.shop.kinds import MAX_ID
 from storelog.web.http import Handler, Operation, Route
 
 _EVENTS_QUERY: dict[str, dict[str, Any]] = {

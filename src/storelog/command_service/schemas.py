@@ -5,10 +5,9 @@ Next: command_service/api.py
 
 from typing import Any
 
-from storelog.command_service.requests import BETWEEN_DIGITS, MAX_ID, MAX_QUANTITY, UNSEEN
-from storelog.domain.order import MAX_LINES
-from storelog.domain.product import MAX_STOCK
-from storelog.envelope import EVENT_TYPES
+from storelog.command_service.requests import BETWEEN_DIGITS, UNSEEN
+from storelog.shop.events import EVENT_TYPES
+from storelog.shop.kinds import MAX_ID, MAX_LINES, MAX_QUANTITY, MAX_STOCK
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME = {"type": "string", "format": "date-time", "examples": ["2026-01-02T03:04:05.678Z"]}

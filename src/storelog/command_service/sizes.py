@@ -12,9 +12,9 @@ import asyncpg
 
 from storelog.command_service import failures, store
 from storelog.command_service.submission import Command
-from storelog.domain.order import DeleteOrder, PlaceOrder
-from storelog.domain.value import value
 from storelog.errors import Unavailable
+from storelog.shop.order import DeleteOrder, PlaceOrder
+from storelog.shop.value import value
 
 # What a line comes to in events and rows, without its product's name.
 LINE_BYTES = 700
@@ -43,8 +43,9 @@ _ONE = Size()
 
 def size_of(command: Command) -> Size:
     """Return the size of a command that says it by itself: any but the deletion of an order."""
-    if isinstance(command, PlaceOrder) and len(command.lines) > 1:
-        return Size(len(command.lines), len(command.lines) * LINE_BYTES)
+    if isinstance(command, PlaceOrder) and len(command.order.order_items) > 1:
+        lines = len(command.order.order_items)
+        return Size(lines, lines * LINE_BYTES)
     return _ONE
 
 

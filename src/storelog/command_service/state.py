@@ -8,10 +8,11 @@ Next: command_service/batch.py
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from storelog.domain.customer import Customer
-from storelog.domain.order import Order
-from storelog.domain.product import Product
 from storelog.envelope import GENESIS_HASH
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.customer import Customer
+from storelog.shop.order import Order
+from storelog.shop.product import Product
 
 MAX_KEPT = 50_000
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
@@ -39,10 +40,10 @@ class State:
     """
 
     head: Head
-    customers: dict[int, Customer | None] = field(default_factory=dict)
-    products: dict[int, Product | None] = field(default_factory=dict)
-    orders: dict[int, Order | None] = field(default_factory=dict)
-    orders_before: dict[int, Order | None] = field(default_factory=dict)
+    customers: dict[int, Aggregate[Customer] | None] = field(default_factory=dict)
+    products: dict[int, Aggregate[Product] | None] = field(default_factory=dict)
+    orders: dict[int, Aggregate[Order] | None] = field(default_factory=dict)
+    orders_before: dict[int, Aggregate[Order] | None] = field(default_factory=dict)
 
     def after(self, head: Head) -> "State | None":
         """Return the state that a batch leaves, with the log at `head`.

@@ -1,26 +1,33 @@
 """Reads what a batch is decided on: aggregates, remembered answers, new ids.
 
 Reads without locks: a decision made on what is read here lands only if the log's head has not
-moved since. Next: domain/order.py
+moved since. Next: shop/order.py
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import TypeVar, assert_never
 
 import asyncpg
+from msgspec import Struct
 
 from storelog.command_service.batch import Key, Remembered, response_from_row
 from storelog.command_service.state import State
 from storelog.command_service.submission import Command
-from storelog.domain.customer import CreateCustomer, Customer, DeleteCustomer, UpdateCustomer
-from storelog.domain.order import DeleteOrder, Order, OrderItem, PlaceOrder
-from storelog.domain.product import CreateProduct, Product
 from storelog.sequences import SEQUENCES
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.columns import OF_AGGREGATES, entity_of, read_columns_of
+from storelog.shop.customer import CreateCustomer, Customer, DeleteCustomer, UpdateCustomer
+from storelog.shop.order import DeleteOrder, Order, OrderItem, PlaceOrder
+from storelog.shop.product import (
+    AdjustStock,
+    CreateProduct,
+    DeleteProduct,
+    Product,
+    UpdateProduct,
+)
 
+E = TypeVar("E", bound=Struct)
 _SEQUENCES = dict(zip(("customer", "product", "order", "item"), SEQUENCES, strict=True))
-
-
-# Earlier releases took an order of the first moment of all; the driver writes that as -infinity.
-_ORDER_DATE = "greatest(order_date, '0001-01-01T00:00:00Z')"
 
 
 async def new_ids(connection: asyncpg.Connection, kind: str, count: int) -> list[int]:
@@ -42,17 +49,19 @@ async def load_for(
     orders: set[int] = set()
     for command in commands:
         match command:
-            case PlaceOrder(customer_id=customer_id, lines=lines):
-                customers.add(customer_id)
-                products.update(line.product_id for line in lines)
+            case PlaceOrder(order=order):
+                customers.add(order.customer_id)
+                products.update(line.product_id for line in order.order_items)
             case DeleteOrder(order_id=order_id):
                 orders.add(order_id)
             case UpdateCustomer(customer_id=customer_id) | DeleteCustomer(customer_id=customer_id):
                 customers.add(customer_id)
             case CreateCustomer() | CreateProduct():
                 pass
-            case other:
-                products.add(other.product_id)
+            case UpdateProduct() | AdjustStock() | DeleteProduct():
+                products.add(command.product_id)
+            case _:
+                assert_never(command)
     await load(connection, state, customers, products, orders)
 
 
@@ -72,7 +81,7 @@ async def load(
     wanted = set(product_ids)
     for order_id in orders:
         order = state.orders[order_id]
-        wanted.update(item.product_id for item in order.items) if order else None
+        wanted.update(item.product_id for item in order.entity.order_items) if order else None
     customers = [i for i in customer_ids if i not in state.customers]
     if customers:
         await _load_customers(connection, state, customers)
@@ -83,43 +92,46 @@ async def load(
 
 async def _load_customers(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
     state.customers.update(dict.fromkeys(ids))
-    rows = await connection.fetch(
-        "SELECT customer_id, name, email, phone_number, version, is_deleted"
-        " FROM customers WHERE customer_id = ANY ($1)",
-        ids,
-    )
-    state.customers.update({row["customer_id"]: Customer(*row) for row in rows})
+    async for number, aggregate in _aggregates(connection, "customers", Customer, ids):
+        state.customers[number] = aggregate
 
 
 async def _load_products(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
     state.products.update(dict.fromkeys(ids))
-    rows = await connection.fetch(
-        "SELECT product_id, name, price, stock, version, is_deleted"
-        " FROM products WHERE product_id = ANY ($1)",
-        ids,
-    )
-    state.products.update({row["product_id"]: Product(*row) for row in rows})
+    async for number, aggregate in _aggregates(connection, "products", Product, ids):
+        state.products[number] = aggregate
 
 
 async def _load_orders(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
     state.orders.update(dict.fromkeys(ids))
     items: dict[int, list[OrderItem]] = {}
+    columns = read_columns_of(OrderItem)
     rows = await connection.fetch(
-        "SELECT order_id, item_id, product_id, product_name, quantity, price"
+        f"SELECT order_id, {', '.join(columns)}"
         " FROM order_items WHERE order_id = ANY ($1) ORDER BY item_id",
         ids,
     )
     for order_id, *item in rows:
-        items.setdefault(order_id, []).append(OrderItem(*item))
-    rows = await connection.fetch(
-        f"SELECT order_id, {_ORDER_DATE}, customer_id, total_price, version, is_deleted"
-        " FROM orders WHERE order_id = ANY ($1)",
-        ids,
-    )
-    for order_id, order_date, customer_id, total, version, is_deleted in rows:
-        lines = tuple(items.get(order_id, ()))
-        order = Order(order_id, order_date, customer_id, lines, total, version, is_deleted)
-        state.orders[order_id] = order
+        items.setdefault(order_id, []).append(entity_of(OrderItem, item))
+    lines = {number: tuple(some) for number, some in items.items()}
+    async for number, aggregate in _aggregates(connection, "orders", Order, ids, lines):
+        state.orders[number] = aggregate
+
+
+async def _aggregates(
+    connection: asyncpg.Connection,
+    table: str,
+    structure: type[E],
+    ids: Sequence[int],
+    lines: Mapping[int, tuple[OrderItem, ...]] | None = None,
+) -> AsyncIterator[tuple[int, Aggregate[E]]]:
+    """Yield the aggregates of a table that have these ids."""
+    columns = read_columns_of(structure)
+    read = ", ".join((*columns, *OF_AGGREGATES))
+    rows = await connection.fetch(f"SELECT {read} FROM {table} WHERE {columns[0]} = ANY ($1)", ids)
+    for *row, version, is_deleted in rows:
+        more = {} if lines is None else {"order_items": lines.get(row[0], ())}
+        yield row[0], Aggregate(entity_of(structure, row, **more), version, is_deleted)
 
 
 async def read_answers(

@@ -17,11 +17,11 @@ from storelog.command_service.batch import (
     headers_to_json,
 )
 from storelog.command_service.state import BEFORE_ALL, Head
-from storelog.domain.customer import Customer
-from storelog.domain.product import Product
-from storelog.domain.value import value
 from storelog.envelope import Envelope
 from storelog.sequences import ID_KEYS
+from storelog.shop.columns import line_rows_of, row_of
+from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
+from storelog.shop.value import value
 from storelog.web.clock import PostgresClock
 
 SESSION_SETTINGS = {
@@ -177,17 +177,7 @@ def _arguments(writes: Writes) -> list[Any]:
             _event_row(event, payload_hash)
             for event, payload_hash in zip(writes.events, writes.payload_hashes, strict=True)
         ],
-        [_customer_row(c) for c in writes.new_customers.values()],
-        [_customer_row(c) for c in writes.customers.values()],
-        [_product_row(p) for p in writes.new_products.values()],
-        [_product_row(p) for p in writes.products.values()],
-        [(o.order_id, o.order_date, o.customer_id, o.total_price) for o in writes.new_orders],
-        [
-            (i.item_id, o.order_id, i.product_id, i.product_name, i.quantity, i.price)
-            for o in writes.new_orders
-            for i in o.items
-        ],
-        writes.deleted_orders,
+        *_state_rows(writes),
         [
             (
                 *key,
@@ -222,12 +212,17 @@ def _event_row(event: Envelope, payload_hash: bytes) -> tuple[Any, ...]:
     )
 
 
-def _customer_row(c: Customer) -> tuple[Any, ...]:
-    return (c.customer_id, c.name, c.email, c.phone_number, c.version, c.is_deleted)
-
-
-def _product_row(p: Product) -> tuple[Any, ...]:
-    return (p.product_id, p.name, p.price, p.stock, p.version, p.is_deleted)
+def _state_rows(writes: Writes) -> list[Any]:
+    """Return the rows of the state tables, as `append_batch` takes them."""
+    new, changed = writes.new, writes.changed
+    rows: list[Any] = []
+    for kind in (CUSTOMER, PRODUCT):
+        rows += [list(map(row_of, some.values())) for some in (new[kind.name], changed[kind.name])]
+    orders = new[ORDER.name]
+    rows.append([row_of(order)[:-2] for order in orders.values()])
+    rows.append([row for order in orders.values() for row in line_rows_of(order.entity)])
+    rows.append([*changed[ORDER.name], *(n for n, order in orders.items() if order.is_deleted)])
+    return rows
 
 
 async def has_landed(connection: asyncpg.Connection, writes: Writes) -> bool:

@@ -3,10 +3,10 @@
 Next: command_service/pipeline.py
 """
 
-from storelog.domain.customer import CustomerCommand
-from storelog.domain.order import DeleteOrder, PlaceOrder
-from storelog.domain.product import ProductCommand
-from storelog.domain.value import value
+from storelog.shop.customer import CustomerCommand
+from storelog.shop.order import DeleteOrder, PlaceOrder
+from storelog.shop.product import ProductCommand
+from storelog.shop.value import value
 
 Command = CustomerCommand | ProductCommand | PlaceOrder | DeleteOrder
 

@@ -18,7 +18,9 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from storelog.projector.bulk import existing
-from storelog.projector.change import CustomerPayload, OrderPayload, Payload, ProductPayload
+from storelog.projector.change import Change
+from storelog.shop.events import CUSTOMER, PRODUCT, id_of
+from storelog.shop.order import Order
 
 CHECKPOINTS = "checkpoints"
 
@@ -41,14 +43,15 @@ class Bounds:
     rows: bytes = b""
     is_late: bool = False
 
-    def including(self, payload: Payload) -> "Bounds":
+    def including(self, change: Change) -> "Bounds":
         """Return the bounds with one more event's document inside."""
-        if isinstance(payload, CustomerPayload):
-            return self._with(customers=max(self.customers, payload.customerId))
-        if isinstance(payload, ProductPayload):
-            return self._with(products=max(self.products, payload.productId))
-        if isinstance(payload, OrderPayload):
-            at = payload.orderDate
+        entity = change.kind.entity
+        if entity is CUSTOMER:
+            return self._with(customers=max(self.customers, id_of(change.event)))
+        if entity is PRODUCT:
+            return self._with(products=max(self.products, id_of(change.event)))
+        if isinstance(change.event, Order):
+            at = change.event.order_date
             oldest, newest = self.oldest_order or at, self.newest_order or at
             return self._with(oldest_order=min(oldest, at), newest_order=max(newest, at))
         return self

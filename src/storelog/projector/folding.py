@@ -99,7 +99,7 @@ class Folding:
         """
         writes = [write for model in READ_MODELS for write in model.fold(change)]
         fact = fact_of(change)
-        self.bounds = self.bounds.including(change.payload)
+        self.bounds = self.bounds.including(change)
         self._batch.add(self._lane, change, writes)
         if fact is not None:
             self._facts.append(fact)

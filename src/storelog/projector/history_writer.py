@@ -48,7 +48,7 @@ class HistoryWriter:
             document = known.get(write.document_id, {})
             at = document.get("position", 0)
             newer = [entry for entry in write.entries if entry.position > at]
-            fields = histories.fields_of(name)
+            fields = histories.shown_fields(name)
             *full, last = histories.split(histories.open_bucket(document), newer, fields)
             opened[write.document_id] = last
             closed += [closed_bucket(name, bucket) for bucket in full]

@@ -9,53 +9,35 @@ Next: projector/database.py
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
+
+from storelog.documents.forms import document_name, oldest_fields, types_of
+from storelog.projector.read_models import product_sold
+from storelog.shop.events import ENTITIES
+from storelog.shop.fields import fields_of
+from storelog.shop.product import ProductSold
 
 _EXISTS = 48
 # CommandNotFound, CommandNotSupported: a server without validators does as well without them.
 _UNKNOWN = (59, 115)
-_TYPES: Mapping[str, Mapping[str, Any]] = {
-    "customers": {
-        "customer_id": "long",
-        "name": "string",
-        "email": "string",
-        "phoneNumber": ["string", "null"],
-    },
-    "products": {
-        "product_id": "long",
-        "name": "string",
-        "price": "decimal",
-        "stock": ["int", "long"],
-        "stockStatus": "bool",
-    },
-    "orders": {
-        "order_id": "long",
-        "orderDate": "date",
-        "customerId": "long",
-        "orderItems": "array",
-        "totalPrice": "decimal",
-    },
-    "product_sold": {
-        "productId": "long",
-        "productName": "string",
-        "productPrice": "decimal",
-        "quantitySold": ["int", "long"],
-        "remainingStock": ["int", "long"],
-        "stockStatus": "bool",
-        "orderId": "long",
-        "customerId": "long",
-        "productTotalPrice": "decimal",
-        "soldAt": "date",
-    },
+_STRUCTURES: Mapping[str, type[Struct]] = {
+    **{kind.collection: kind.structure for kind in ENTITIES},
+    product_sold.COLLECTION: ProductSold,
 }
 
 
 def schema_of(collection: str) -> dict[str, Any]:
     """Return the `$jsonSchema` of one of the four collections."""
-    types = {"_id": "long", **_TYPES[collection], "position": "long"}
+    structure = _STRUCTURES[collection]
+    types = {"_id": "long", **types_of(structure), "position": "long"}
     # Only `product_sold` has documents of a mark alone: see read_models/product_sold.py.
-    required = ["_id"] if collection == "product_sold" else list(types)
+    required = ["_id", *oldest_fields(structure), "position"]
+    if structure is ProductSold:
+        # A sale's `_id` is its item's.
+        del types[document_name(structure, fields_of(structure)[0])]
+        required = ["_id"]
     properties = {name: {"bsonType": kind} for name, kind in types.items()}
     return {"bsonType": "object", "required": required, "properties": properties}
 
@@ -67,7 +49,7 @@ def make_validators(database: Database[dict[str, Any]]) -> None:
     Raises PyMongoError.
     """
     known = {found["name"]: found["options"] for found in database.list_collections()}
-    for collection in _TYPES:
+    for collection in _STRUCTURES:
         wanted = {"$jsonSchema": schema_of(collection)}
         if known.get(collection, {}).get("validator") == wanted:
             continue

@@ -14,11 +14,11 @@ from storelog.histories import (
     State,
     apply,
     bucket_of,
-    fields_of,
     number_of,
     open_bucket,
     read_before,
     read_entries,
+    shown_fields,
 )
 from storelog.query_service.view import Document, View
 
@@ -60,7 +60,7 @@ async def events_down_from(
 
 def _events_of(name: str, bucket: Bucket, version: int) -> list[Event]:
     """Return a bucket's events from the version down."""
-    state, fields = read_before(bucket), fields_of(name)
+    state, fields = read_before(bucket), shown_fields(name)
     events = [
         Event(
             entry.position,
@@ -94,5 +94,5 @@ async def state_at(view: View, name: str, found: Document, version: int) -> Stat
     state = read_before(bucket)
     for entry in read_entries(bucket):
         if entry.version <= version:
-            apply(state, entry, fields_of(name))
+            apply(state, entry, shown_fields(name))
     return state

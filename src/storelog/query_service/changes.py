@@ -13,27 +13,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from storelog.domain.value import value
 from storelog.query_service.view import View
 from storelog.read_side import BLOCK_POSITIONS
+from storelog.shop.events import KINDS
+from storelog.shop.value import value
 
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 KEPT_SECONDS = 60.0
 MAX_KEPT_BLOCKS = 1_000
 MAX_PIECE_BYTES = 32 * 1024
 MAX_KEPT_PIECES = 64
-# Which topics an event belongs to: those whose documents it changes.
-TOPICS_OF = {
-    "ProductCreated": ("products",),
-    "ProductUpdated": ("products",),
-    "ProductDeleted": ("products",),
-    "ProductSold": ("product-sold", "products"),
-    "CustomerCreated": ("customers",),
-    "CustomerUpdated": ("customers",),
-    "CustomerDeleted": ("customers",),
-    "OrderCreated": ("orders",),
-    "OrderDeleted": ("orders", "product-sold"),
-}
 _EVENT = re.compile(rb"^event: .*\n", re.MULTILINE)
 _read = msgspec.json.Decoder(list[tuple[int, str, msgspec.Raw]]).decode
 
@@ -129,7 +118,7 @@ async def _frames(view: View, number: int, after: int, upto: int) -> list[Frame]
         for position, event_type, facts in _read(zlib.decompress(document["entries"])):
             if after < position <= upto:
                 raw = b"id: %d\nevent: %b\ndata: %b\n\n" % (position, event_type.encode(), facts)
-                found[position] = Frame(position, frozenset(TOPICS_OF[event_type]), raw)
+                found[position] = Frame(position, frozenset(KINDS[event_type].live), raw)
     return [found[position] for position in sorted(found)]
 
 

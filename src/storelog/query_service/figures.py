@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import date
 
-from storelog.domain.money import format_money
 from storelog.ledgers import Sums, to_decimal
 from storelog.query_service import analytics
 from storelog.query_service.answers import Document, answer
@@ -11,6 +10,7 @@ from storelog.query_service.freshness import open_view
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import View
+from storelog.shop.money import format_money
 from storelog.web.http import Request, Response
 
 Body = Callable[[int, str | None, list[int]], Document]

@@ -17,9 +17,12 @@ from storelog.query_service.paging import read_cursor
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import View
+from storelog.shop.events import KINDS
+from storelog.shop.fields import fields_of
+from storelog.shop.order import Order, OrderCreated, OrderDeleted
 from storelog.web.http import Handler, Request, Response
 
-ORDER_FIELDS = ("orderDate", "customerId", "orderItems", "totalPrice")
+ORDER_FIELDS = tuple(field.json for field in fields_of(Order)[1:])
 
 
 class HistoryApi:
@@ -77,10 +80,10 @@ async def _of_order(
     body = bodies.order(found, None)
     created = found["created"]
     changed = [(field, None, body[field]) for field in ORDER_FIELDS]
-    events = [_order_event(1, "OrderCreated", created, changed)]
+    events = [_order_event(1, OrderCreated.__name__, created, changed)]
     set_by = dict.fromkeys(ORDER_FIELDS, int(created["position"]))
     if found["deleted"]:
-        events.insert(0, _order_event(2, "OrderDeleted", found["removed"], []))
+        events.insert(0, _order_event(2, OrderDeleted.__name__, found["removed"], []))
         set_by["deleted"] = int(found["removed"]["position"])
     return [e for e in events if below is None or e.version < below][:count], set_by
 
@@ -100,7 +103,7 @@ def _order_event(version: int, event_type: str, origin: Document, changed: list[
 
 def _body(event: Event) -> Document:
     changed = [{"field": f, "from": before, "to": after} for f, before, after in event.changed]
-    if event.event_type.endswith("Deleted"):
+    if KINDS[event.event_type].ends:
         changed.append({"field": "deleted", "from": False, "to": True})
     return {
         "position": event.position,

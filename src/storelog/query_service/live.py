@@ -15,6 +15,7 @@ from storelog.query_service.changes import Asked, Changes
 from storelog.query_service.freshness import DEFAULT_WAIT_SECONDS, view_of
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.tail import Tail
+from storelog.shop.events import EVENTS
 from storelog.web.http import Request, Stream
 
 MAX_READERS = 1_500
@@ -24,8 +25,8 @@ AWAY_SECONDS = 1.0
 # A reader comes back after this long, so that a key that was revoked does not read for ever.
 STREAM_SECONDS = 3_600.0
 # Named by their types, or all the default event, which a page gets as `onmessage`.
-EVENTS = ("named", "unnamed")
-TOPICS = ("customers", "orders", "product-sold", "products")
+NAMING = ("named", "unnamed")
+TOPICS = tuple(sorted({topic for kind in EVENTS for topic in kind.live}))
 MAX_TOPICS_LENGTH = 100
 _POSITION = re.compile(r"\d{1,19}", re.ASCII)
 
@@ -98,8 +99,8 @@ def _topics(request: Request) -> frozenset[str]:
 
 def _is_named(request: Request) -> bool:
     given = request.query.get("events", "named")
-    if given not in EVENTS:
-        raise InvalidFields([("?events", f"must be {' or '.join(EVENTS)}")])
+    if given not in NAMING:
+        raise InvalidFields([("?events", f"must be {' or '.join(NAMING)}")])
     return given == "named"
 
 

@@ -10,20 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from storelog.documents.forms import fields_of_facts
 from storelog.histories import (
     Bucket,
     Start,
     State,
     apply,
-    fields_of,
     open_bucket,
     read_before,
     read_entries,
+    shown_fields,
     start_of,
     starts_around,
 )
 from storelog.query_service.view import Document, Fields, View
-from storelog.read_side import decimal128
+from storelog.shop.events import ENTITIES
 
 _BY_HISTORY = ("customers", "products")
 # A guess by proportion alone can be wrong many times where events come in bursts.
@@ -74,7 +75,7 @@ class PastView(View):
                 for number, found in then.items()
                 if found["position"] > self.position
             }
-            for name, was in (await self._by_history(changed)).items():
+            for name, was in (await self._by_history(collection, changed)).items():
                 then[int(name.partition("-")[2])] = was
         return then
 
@@ -91,14 +92,16 @@ class PastView(View):
     def _is_named(self, found: Document) -> bool:
         return bool(found.get("bodyPosition", self.position + 1) <= self.position)
 
-    async def _by_history(self, changed: dict[str, Document]) -> dict[str, Document]:
+    async def _by_history(
+        self, collection: str, changed: dict[str, Document]
+    ) -> dict[str, Document]:
         was = {}
         for name, bucket in (await self._buckets(changed)).items():
             state, version = read_before(bucket), 0
             for entry in read_entries(bucket, up_to=self.position):
-                apply(state, entry, fields_of(name))
+                apply(state, entry, shown_fields(name))
                 version = entry.version
-            was[name] = {**changed[name], **_document(state), "version": version}
+            was[name] = {**changed[name], **_as_it_was(collection, state), "version": version}
         return was
 
     async def _buckets(self, things: dict[str, Document]) -> dict[str, Bucket]:
@@ -172,8 +175,7 @@ class _Search:
             self.high = self.guessed
 
 
-def _document(state: State) -> dict[str, Any]:
-    fields = dict(state.fields)
-    if "price" in fields:
-        fields["price"] = decimal128(fields["price"])
-    return fields
+def _as_it_was(collection: str, state: State) -> dict[str, Any]:
+    """Return a state of the history as a document has it."""
+    structure = next(kind.structure for kind in ENTITIES if kind.collection == collection)
+    return fields_of_facts(structure, state.fields)

@@ -9,7 +9,7 @@ from storelog.query_service.asof import AS_OF
 from storelog.query_service.figures import FiguresApi
 from storelog.query_service.history import HistoryApi
 from storelog.query_service.listing import Listing
-from storelog.query_service.live import EVENTS, MAX_TOPICS_LENGTH, TOPICS, Live
+from storelog.query_service.live import MAX_TOPICS_LENGTH, NAMING, TOPICS, Live
 from storelog.query_service.parameters import (
     CANCELLED,
     COUNT,
@@ -40,7 +40,7 @@ _TOPICS = {
     "maxLength": MAX_TOPICS_LENGTH,
     "examples": ["orders,products"],
 }
-_EVENTS = {"type": "string", "enum": list(EVENTS), "default": EVENTS[0]}
+_NAMING = {"type": "string", "enum": list(NAMING), "default": NAMING[0]}
 _TICKET = {"type": "string", "description": "Of `POST /live/tickets`, in place of a key."}
 _TICKETS = Operation("Get a ticket for /live", 201, None, "Ticket", headers=_FRESH)
 _LIVE = Operation(
@@ -48,7 +48,7 @@ _LIVE = Operation(
     200,
     None,
     "Changes",
-    {"topics": _TOPICS, "after": _POSITION, "events": _EVENTS, "ticket": _TICKET},
+    {"topics": _TOPICS, "after": _POSITION, "events": _NAMING, "ticket": _TICKET},
     headers=_FRESH,
     request_headers=("Last-Event-ID",),
     content_type="text/event-stream",

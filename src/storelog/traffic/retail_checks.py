@@ -5,18 +5,21 @@ stops an import half-way.
 Next: traffic/retail_import.py
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from storelog.command_service import requests
-from storelog.domain.money import format_money
 from storelog.envelope import format_time
 from storelog.errors import InvalidFields
+from storelog.shop.customer import NewCustomer
+from storelog.shop.money import format_money
+from storelog.shop.order import NewOrder
+from storelog.shop.product import ChangedProduct
 from storelog.web.json_body import read_json
 
 # Invoices without a customer are those of one guest.
@@ -35,20 +38,20 @@ def check_customer(number: str) -> None:
     """Raise ValueError if there can be no such customer."""
     name, email = customer_of(number)
     body = {"name": name, "email": email}
-    _check(f"CustomerID {number[:_SHOWN]!r} cannot be imported", requests.read_customer, body)
+    _check(f"CustomerID {number[:_SHOWN]!r} cannot be imported", NewCustomer, body)
 
 
 @lru_cache(maxsize=100_000)
 def check_name(description: str) -> None:
     """Raise ValueError if no product can have this name."""
     body = {"name": description, "price": "1"}
-    _check(f"Description {description[:_SHOWN]!r}", _read_product, body)
+    _check(f"Description {description[:_SHOWN]!r}", ChangedProduct, body)
 
 
 def check_stock(code: str, units: int) -> None:
     """Raise ValueError if a product cannot begin with so many units."""
     body = {"name": "x", "price": "1", "stock": units}
-    _check(f"StockCode {code[:_SHOWN]!r} needs {units} units", _read_product, body)
+    _check(f"StockCode {code[:_SHOWN]!r} needs {units} units", ChangedProduct, body)
 
 
 @lru_cache(maxsize=100_000)
@@ -56,7 +59,7 @@ def check_line(quantity: int, price: Decimal) -> None:
     """Raise ValueError if no order can have a line of so many units at this price."""
     line = {"productId": 1, "quantity": quantity, "price": format_money(price)}
     columns = f"Quantity {quantity} or UnitPrice {price}"
-    _check(columns, requests.read_order, {"customerId": 1, "orderItems": [line]})
+    _check(columns, NewOrder, {"customerId": 1, "orderItems": [line]})
 
 
 @lru_cache(maxsize=100_000)
@@ -64,16 +67,12 @@ def check_date(date: datetime) -> None:
     """Raise ValueError if no order can have this date."""
     line = {"productId": 1, "quantity": 1}
     body = {"customerId": 1, "orderItems": [line], "orderDate": format_time(date)}
-    _check(f"InvoiceDate {date:%Y-%m-%d %H:%M:%S}", requests.read_order, body)
+    _check(f"InvoiceDate {date:%Y-%m-%d %H:%M:%S}", NewOrder, body)
 
 
-def _read_product(body: Any) -> None:
-    requests.read_product(body, needs_stock=False)
-
-
-def _check(what: str, read: Callable[[Any], Any], body: Any) -> None:
+def _check(what: str, structure: type[Struct], body: Any) -> None:
     try:
-        read(read_json(msgspec.json.encode(body), "application/json"))
+        requests.read(structure, read_json(msgspec.json.encode(body), "application/json"))
     except InvalidFields as error:
         wrong = error.facts["errors"]
         reasons = "; ".join(f"{each['pointer']} {each['detail']}" for each in wrong)

@@ -19,8 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
-from storelog.domain.order import MAX_LINES
 from storelog.errors import BadUse
+from storelog.shop.kinds import MAX_LINES
 from storelog.traffic import retail_checks
 from storelog.traffic.encodings import seems_to_be
 from storelog.traffic.retail_workbook import workbook_rows

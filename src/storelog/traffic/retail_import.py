@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from storelog.client import AsyncStorelog, Line, Problem
 from storelog.config import Settings
-from storelog.domain.money import exact_sum, format_money, line_amount
 from storelog.errors import CannotRun
+from storelog.shop.money import exact_sum, format_money, line_amount
 from storelog.traffic.retail_checks import GUEST, customer_of
 from storelog.traffic.retail_file import Invoice, RetailFile
 

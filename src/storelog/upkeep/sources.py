@@ -14,10 +14,9 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from storelog.config import Settings
 from storelog.envelope import format_time
 from storelog.errors import CannotRun, PoisonRecord
-from storelog.event_codec import lane_of
+from storelog.event_codec import lane_of, owner_of
 from storelog.kafka import FETCHES, client_settings, event_topics, kafka_failure, kafka_reason
 from storelog.origin import Origin
-from storelog.projector.change import OrderPayload
 from storelog.projector.proof import check_record
 from storelog.projector.record import Record, change_of, read_record
 from storelog.relay import cursor
@@ -151,12 +150,11 @@ class KafkaSource:
         if not record.aggregate.startswith("order-"):
             return lane_of(record.aggregate, self._lanes)
         try:
-            payload = change_of(record, record.topic.removeprefix(self._prefix)).payload
+            event = change_of(record, record.topic.removeprefix(self._prefix)).event
         except PoisonRecord:
             asked = lane_in_log(self._connection, record.position, self._lanes)
             return asyncio.run_coroutine_threadsafe(asked, self._loop).result(LOG_SECONDS)
-        assert isinstance(payload, OrderPayload)
-        return lane_of(f"customer-{payload.customerId}", self._lanes)
+        return lane_of(owner_of(event), self._lanes)
 
 
 def _recorded_at(record: Record) -> str | None:

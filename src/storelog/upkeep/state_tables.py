@@ -16,20 +16,26 @@ from typing import Any
 import asyncpg
 
 from storelog.config import Settings
-from storelog.domain.order import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
-from storelog.projector.change import (
-    Change,
-    CustomerPayload,
-    OrderPayload,
-    ProductPayload,
-    SalePayload,
-    change_of_event,
-)
+from storelog.projector.change import Change, change_of_event
 from storelog.reasons import reason
 from storelog.relay import cursor
 from storelog.sequences import raise_behind
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.columns import (
+    LINES_TABLE,
+    OF_AGGREGATES,
+    Row,
+    columns_of,
+    line_columns_of,
+    line_rows_of,
+    row_of,
+)
+from storelog.shop.events import ENTITIES, ORDER, id_of
+from storelog.shop.evolve import evolve
+from storelog.shop.kinds import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE
+from storelog.shop.order import Order
 from storelog.upkeep.sources import Progress
 from storelog.verify.report import Report
 from storelog.verify.times import read_exact_times
@@ -45,13 +51,10 @@ END_MS = 5_000
 END_TRIES = 3
 MAX_NAMED = 1_000
 # Parents before children, as foreign keys want it; the first column is the key.
-TABLES = {
-    "customers": ("customer_id", "name", "email", "phone_number", "version", "is_deleted"),
-    "products": ("product_id", "name", "price", "stock", "version", "is_deleted"),
-    "orders": ("order_id", "order_date", "customer_id", "total_price", "version", "is_deleted"),
-    "order_items": ("item_id", "order_id", "product_id", "product_name", "quantity", "price"),
+TABLES: dict[str, tuple[str, ...]] = {
+    **{each.collection: (*columns_of(each.structure), *OF_AGGREGATES) for each in ENTITIES},
+    LINES_TABLE: line_columns_of(Order),
 }
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,7 @@ class _Tables:
         self._connection = connection
         self._progress = progress
         self._position = 0
-        self._customers: dict[int, Row] = {}
-        self._products: dict[int, Row] = {}
+        self._kept: dict[str, dict[int, Aggregate[Any]]] = {each.name: {} for each in ENTITIES}
         self._deleted: list[int] = []
 
     async def rebuild(self) -> Report:
@@ -135,27 +137,19 @@ class _Tables:
             self._position = events[-1].position
             self._progress("events", self._position, up_to)
 
-    def _apply(self, change: Change, orders: list[Row], items: list[Row]) -> None:
-        match change.payload:
-            case CustomerPayload() as one:
-                whole = (one.customerId, one.name, one.email, one.phoneNumber)
-                self._customers[one.customerId] = (*whole, change.version, change.is_deletion)
-            case ProductPayload() as one:
-                product = (one.productId, one.name, one.price, one.stock)
-                self._products[one.productId] = (*product, change.version, change.is_deletion)
-            case SalePayload() as sale:
-                number, name, price, _, _, is_deleted = self._products[sale.productId]
-                after = (number, name, price, sale.remainingStock, change.version, is_deleted)
-                self._products[sale.productId] = after
-            case OrderPayload() as one if change.is_deletion:
-                self._deleted.append(one.orderId)
-            case OrderPayload() as one:
-                order = (one.orderId, one.orderDate, one.customerId, one.totalPrice)
-                orders.append((*order, change.version, False))
-                items.extend(
-                    (i.itemId, one.orderId, i.productId, i.productName, i.quantity, i.price)
-                    for i in one.orderItems
-                )
+    def _apply(self, change: Change, orders: list[Row], lines: list[Row]) -> None:
+        """Fold an event. Orders never change, so they are written at once and not kept."""
+        kind, number = change.kind, id_of(change.event)
+        if kind.entity is ORDER and kind.ends:
+            self._deleted.append(number)
+            return
+        kept = self._kept[kind.entity.name]
+        after = evolve(kept.get(number), change.event)
+        if kind.entity is ORDER:
+            orders.append(row_of(after))
+            lines += line_rows_of(after.entity)
+        else:
+            kept[number] = after
 
     async def _copy(self, table: str, rows: list[Row]) -> None:
         if rows:
@@ -164,8 +158,9 @@ class _Tables:
             )
 
     async def _finish(self) -> None:
-        await self._copy("customers", list(self._customers.values()))
-        await self._copy("products", list(self._products.values()))
+        for entity in ENTITIES:
+            rows = [row_of(aggregate) for aggregate in self._kept[entity.name].values()]
+            await self._copy(entity.collection, rows)
         await self._connection.execute(
             f"UPDATE {SCHEMA}.orders SET is_deleted = true, version = version + 1"
             " WHERE order_id = ANY ($1)",

@@ -55,7 +55,7 @@ class Changes:
         self._last = last
         found = await self._read(first, last)
         expected: dict[int, Told] = {
-            change.position: (change.event_type, told_of(change))
+            change.position: (change.kind.name, told_of(change))
             for change in changes
             if change.position <= last
         }

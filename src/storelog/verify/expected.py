@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 from bson.int64 import Int64
 
-from storelog.projector.change import Change, OrderPayload
+from storelog.projector.change import Change
+from storelog.shop.order import OrderDeleted
 from storelog.verify.fold import Fields, Write, writes_of
 
 Key = tuple[str, int]
@@ -53,9 +54,7 @@ class Expected:
     async def _creations(self, changes: Iterable[Change]) -> dict[int, Fields]:
         """Return which event made each order that is deleted here."""
         deleted = [
-            change.payload.orderId
-            for change in changes
-            if isinstance(change.payload, OrderPayload) and change.is_deletion
+            change.event.order_id for change in changes if isinstance(change.event, OrderDeleted)
         ]
         if not deleted:
             return {}

@@ -6,23 +6,29 @@ Next: verify/expected.py
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
-from bson.dbref import DBRef
 from bson.int64 import Int64
+from msgspec import UNSET, Struct
 
-from storelog.domain.money import format_money
+from storelog.documents.forms import document_of
 from storelog.envelope import format_time, milliseconds
 from storelog.histories import Entry
 from storelog.ledgers import Fact
-from storelog.projector.change import (
-    Change,
-    CustomerPayload,
-    OrderPayload,
-    ProductPayload,
-    SalePayload,
+from storelog.projector.change import Change
+from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
+from storelog.shop.events import Event
+from storelog.shop.fields import fields_of
+from storelog.shop.kinds import Money, Time
+from storelog.shop.money import format_money
+from storelog.shop.order import Order, OrderCreated, OrderDeleted
+from storelog.shop.product import (
+    Product,
+    ProductCreated,
+    ProductDeleted,
+    ProductSold,
+    ProductUpdated,
 )
-from storelog.read_side import decimal128
 from storelog.words import heads_of
 
 Fields = dict[str, Any]
@@ -34,8 +40,8 @@ COLLECTIONS = (
     "customer_names",
     "product_names",
 )
-# A product's changes that keep its name.
-_OF_STOCK = ("StockAdjusted", "OrderDeleted")
+# Why a product was updated is not told, only what it is then.
+_REASON = ("reason", "delta", "note", "order_id", "returned")
 
 
 @dataclass(slots=True)
@@ -54,107 +60,82 @@ class Write:
 
 def writes_of(change: Change) -> list[Write]:
     """Return what an event sets."""
-    payload = change.payload
-    if isinstance(payload, CustomerPayload):
-        return _customer(change, payload)
-    if isinstance(payload, ProductPayload):
-        return _product(change, payload)
-    if isinstance(payload, SalePayload):
-        return _sale(change, payload)
-    return _order(change, payload)
+    event = change.event
+    match event:
+        case CustomerCreated() | CustomerUpdated() | CustomerDeleted():
+            return [
+                _whole("customers", change, Customer),
+                _named("customer_names", change, event.name),
+            ]
+        case ProductCreated() | ProductDeleted():
+            return [
+                _whole("products", change, Product),
+                _named("product_names", change, event.name),
+            ]
+        case ProductUpdated():
+            writes = [_whole("products", change, Product)]
+            if event.reason == "Changed":
+                writes.append(_named("product_names", change, event.name))
+            return writes
+        case ProductSold():
+            return _sale(change, event)
+        case OrderCreated():
+            return [_whole("orders", change, Order)]
+        case OrderDeleted():
+            mark = {"cancelled": True, "cancelPosition": Int64(change.position)}
+            return [
+                _whole("orders", change, Order),
+                *(
+                    Write("product_sold", Int64(item.item_id), mark, is_mark=True)
+                    for item in event.order_items
+                ),
+            ]
+        case _:
+            assert_never(event)
 
 
-def _customer(change: Change, customer: CustomerPayload) -> list[Write]:
-    number, is_new = Int64(customer.customerId), change.event_type == "CustomerCreated"
-    fields = {
-        "customer_id": number,
-        "name": customer.name,
-        "email": customer.email,
-        "phoneNumber": customer.phoneNumber,
-        **_life(change, customer.deletedAt),
-    }
-    return [
-        Write("customers", number, fields, is_new),
-        Write("customer_names", number, _words(change, customer.name), is_new),
-    ]
+def _whole(collection: str, change: Change, structure: type[Struct]) -> Write:
+    """Return the write of a document that the event says all of."""
+    fields = document_of(change.event, structure) | _life(change)
+    return Write(collection, Int64(_number(change)), fields, _is_first(change))
 
 
-def _product(change: Change, product: ProductPayload) -> list[Write]:
-    number, is_new = Int64(product.productId), change.event_type == "ProductCreated"
-    fields = {
-        "product_id": number,
-        "name": product.name,
-        "price": decimal128(str(product.price)),
-        "stock": product.stock,
-        "stockStatus": product.stockStatus,
-        **_life(change, product.deletedAt),
-    }
-    writes = [Write("products", number, fields, is_new)]
-    if product.reason not in _OF_STOCK:
-        writes.append(Write("product_names", number, _words(change, product.name), is_new))
-    return writes
+def _named(collection: str, change: Change, name: str) -> Write:
+    words = [] if _is_last(change) else heads_of(name)
+    fields = {"words": words, "position": Int64(change.position)}
+    return Write(collection, Int64(_number(change)), fields, _is_first(change))
 
 
-def _sale(change: Change, sale: SalePayload) -> list[Write]:
+def _sale(change: Change, sale: ProductSold) -> list[Write]:
     product = {
-        "stock": sale.remainingStock,
-        "stockStatus": sale.stockStatus,
+        "stock": sale.remaining_stock,
+        "stockStatus": sale.stock_status,
         "version": change.version,
         "position": Int64(change.position),
     }
-    sold = {
-        "productId": Int64(sale.productId),
-        "productName": sale.productName,
-        "productPrice": decimal128(str(sale.productPrice)),
-        "quantitySold": sale.quantitySold,
-        "remainingStock": sale.remainingStock,
-        "stockStatus": sale.stockStatus,
-        "orderId": Int64(sale.orderId),
-        "customerId": Int64(sale.customerId),
-        "productTotalPrice": decimal128(str(sale.productTotalPrice)),
-        "soldAt": sale.soldAt,
-        "position": Int64(change.position),
-    }
+    sold = document_of(sale) | {"position": Int64(change.position)}
+    del sold["itemId"]
     return [
-        Write("products", Int64(sale.productId), product),
-        Write("product_sold", Int64(sale.itemId), sold, is_new=True),
+        Write("products", Int64(sale.product_id), product),
+        Write("product_sold", Int64(sale.item_id), sold, is_new=True),
     ]
 
 
-def _order(change: Change, order: OrderPayload) -> list[Write]:
-    customer = Int64(order.customerId)
-    items = [
-        {
-            "itemId": Int64(item.itemId),
-            "product": DBRef("products", Int64(item.productId)),
-            "productId": Int64(item.productId),
-            "productName": item.productName,
-            "quantity": item.quantity,
-            "price": decimal128(str(item.price)),
-        }
-        for item in order.orderItems
-    ]
-    fields = {
-        "order_id": Int64(order.orderId),
-        "orderDate": order.orderDate,
-        "customer": DBRef("customers", customer),
-        "customerId": customer,
-        "orderItems": items,
-        "totalPrice": decimal128(str(order.totalPrice)),
-        **_life(change, order.deletedAt),
-    }
-    is_new = change.event_type == "OrderCreated"
-    writes = [Write("orders", Int64(order.orderId), fields, is_new)]
-    if change.event_type == "OrderDeleted":
-        for item in order.orderItems:
-            mark = {"cancelled": True, "cancelPosition": Int64(change.position)}
-            writes.append(Write("product_sold", Int64(item.itemId), mark, is_mark=True))
-    return writes
+def _number(change: Change) -> int:
+    return int(change.aggregate.rpartition("-")[2])
 
 
-def _life(change: Change, deleted_at: Any) -> Fields:
+def _is_first(change: Change) -> bool:
+    return isinstance(change.event, CustomerCreated | ProductCreated | OrderCreated)
+
+
+def _is_last(change: Change) -> bool:
+    return isinstance(change.event, CustomerDeleted | ProductDeleted | OrderDeleted)
+
+
+def _life(change: Change) -> Fields:
     fields: Fields = {
-        "deleted": change.is_deletion,
+        "deleted": _is_last(change),
         "bodyPosition": Int64(change.position),
         "version": change.version,
         "position": Int64(change.position),
@@ -165,61 +146,58 @@ def _life(change: Change, deleted_at: Any) -> Fields:
         "caller": change.origin.caller,
         "correlationId": change.origin.correlation_id,
     }
-    if change.is_deletion:
-        fields["deletedAt"], fields["removed"] = deleted_at, origin
+    if isinstance(change.event, CustomerDeleted | ProductDeleted | OrderDeleted):
+        fields["deletedAt"], fields["removed"] = change.event.deleted_at, origin
     if change.version == 1:
         fields["created"] = origin
     return fields
 
 
-def _words(change: Change, name: str) -> Fields:
-    words = [] if change.is_deletion else heads_of(name)
-    return {"words": words, "position": Int64(change.position)}
-
-
 def fact_of(change: Change) -> Fact | None:
     """Return what an order event adds to the totals, None for other events."""
-    order = change.payload
-    if not isinstance(order, OrderPayload):
+    order = change.event
+    if not isinstance(order, OrderCreated | OrderDeleted):
         return None
     lines: dict[int, list[int]] = {}
-    for item in order.orderItems:
-        line = lines.setdefault(item.productId, [0, 0])
+    for item in order.order_items:
+        line = lines.setdefault(item.product_id, [0, 0])
         line[0] += item.quantity
         line[1] += int(item.price * 10_000 * item.quantity)
     packed = tuple((product, units, amount) for product, (units, amount) in lines.items())
-    sign = 1 if change.event_type == "OrderCreated" else -1
-    return Fact(change.position, sign, milliseconds(order.orderDate), order.customerId, packed)
+    sign = 1 if isinstance(order, OrderCreated) else -1
+    return Fact(change.position, sign, milliseconds(order.order_date), order.customer_id, packed)
 
 
 def entry_of(change: Change) -> Entry:
     """Return what an event of a customer or product adds to its history."""
-    payload, facts = change.payload, dict[str, Any]()
-    if isinstance(payload, SalePayload):
-        facts["stock"] = payload.remainingStock
-        facts["stockStatus"] = payload.stockStatus
-        facts["orderId"] = payload.orderId
-        facts["itemId"] = payload.itemId
-        facts["customerId"] = payload.customerId
-        facts["quantity"] = payload.quantitySold
-        facts["pricePaid"] = format_money(payload.productPrice)
-    elif isinstance(payload, ProductPayload):
-        facts["name"] = payload.name
-        facts["price"] = format_money(payload.price)
-        facts["stock"] = payload.stock
-        facts["stockStatus"] = payload.stockStatus
-        for name in ("reason", "delta", "note", "orderId"):
-            if getattr(payload, name) is not None:
-                facts[name] = getattr(payload, name)
-    elif isinstance(payload, CustomerPayload):
-        facts["name"] = payload.name
-        facts["email"] = payload.email
-        facts["phoneNumber"] = payload.phoneNumber
+    event, facts = change.event, dict[str, Any]()
+    if isinstance(event, ProductSold):
+        facts["stock"] = event.remaining_stock
+        facts["stockStatus"] = event.stock_status
+        facts["orderId"] = event.order_id
+        facts["itemId"] = event.item_id
+        facts["customerId"] = event.customer_id
+        facts["quantity"] = event.quantity_sold
+        facts["pricePaid"] = format_money(event.product_price)
+    else:
+        # Both have nothing but texts, numbers and money.
+        structure = Product if isinstance(event, Product) else Customer
+        for field in fields_of(structure)[1:]:
+            value = getattr(event, field.name)
+            facts[field.json] = format_money(value) if isinstance(value, Money) else value
+    if isinstance(event, ProductUpdated):
+        facts["reason"] = event.reason
+        if event.delta is not UNSET:
+            facts["delta"] = event.delta
+        if event.note is not UNSET and event.note is not None:
+            facts["note"] = event.note
+        if event.order_id is not UNSET:
+            facts["orderId"] = event.order_id
     origin = change.origin
     return Entry(
         change.position,
         change.version,
-        change.event_type,
+        type(event).__name__,
         origin.recorded_at,
         origin.caller,
         origin.correlation_id,
@@ -231,32 +209,25 @@ def told_of(change: Change) -> Fields:
     """Return what live readers are told of an event."""
     return {
         "position": change.position,
-        "eventType": change.event_type,
+        "eventType": type(change.event).__name__,
         "aggregate": change.aggregate,
         "version": change.version,
         "recordedAt": format_time(change.origin.recorded_at),
         "correlationId": change.origin.correlation_id,
-        "change": _members(change),
+        "change": _members(change.event),
     }
 
 
-def _members(change: Change) -> Fields:
-    payload = change.payload
+def _members(event: Event) -> Fields:
     members: Fields = {}
-    for name in payload.__struct_fields__:
-        if name == "orderItems":
-            members["lines"] = len(getattr(payload, name))
-        elif name not in ("reason", "delta", "note", "deletedAt"):
-            members[name] = getattr(payload, name)
-    if isinstance(payload, ProductPayload):
-        del members["orderId"]
-    for name in ("price", "totalPrice", "productPrice", "productTotalPrice"):
-        if name in members:
-            members[name] = format_money(members[name])
-    for name in ("orderDate", "soldAt"):
-        if name in members:
-            members[name] = format_time(members[name])
-    deleted_at = getattr(payload, "deletedAt", None)
-    if deleted_at is not None:
-        members["deletedAt"] = format_time(deleted_at)
+    for field in fields_of(type(event)):
+        value = getattr(event, field.name)
+        if isinstance(event, ProductUpdated) and field.name in _REASON:
+            continue
+        if isinstance(value, tuple):
+            members["lines"] = len(value)
+        elif isinstance(value, Money):
+            members[field.json] = format_money(value)
+        else:
+            members[field.json] = format_time(value) if isinstance(value, Time) else value
     return members

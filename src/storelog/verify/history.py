@@ -15,8 +15,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog import histories
 from storelog.histories import COLLECTION, OPEN, Bucket
-from storelog.projector.change import Change, OrderPayload
+from storelog.projector.change import Change
 from storelog.read_side import IDS_AT_ONCE
+from storelog.shop.events import ORDER
 from storelog.verify.fold import entry_of
 from storelog.verify.report import Report
 
@@ -92,7 +93,7 @@ class Histories:
             number = histories.bucket_of(entry.version)
             bucket = _Bucket(key, number, entry.position, before, starts)
             thing = self._things[key] = _Thing(state, bucket)
-        for name in histories.fields_of(change.aggregate):
+        for name in histories.shown_fields(change.aggregate):
             if name in entry.facts and entry.facts[name] != thing.state.fields.get(name, _NOTHING):
                 thing.state.fields[name] = entry.facts[name]
                 thing.state.set_by[name] = entry.position
@@ -198,7 +199,7 @@ def _entries_of(bucket: Bucket) -> list[histories.Entry]:
 
 def _key_of(change: Change) -> Key | None:
     """Return the document whose history the change belongs to, None for orders."""
-    if isinstance(change.payload, OrderPayload):
+    if change.kind.entity is ORDER:
         return None
     kind, _, number = change.aggregate.partition("-")
     return f"{kind}s", int(number)

@@ -12,9 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from storelog.envelope import Envelope, format_time, milliseconds
-from storelog.event_codec import lane_of
+from storelog.event_codec import lane_of, owner_of
 from storelog.moments import BLOCK_ROWS, Moment, unpack_moments
-from storelog.projector.change import Change, CustomerPayload, OrderPayload, ProductPayload
+from storelog.projector.change import Change
+from storelog.shop.events import CUSTOMER, PRODUCT, id_of
+from storelog.shop.order import Order
 from storelog.verify.report import Report
 
 WHERE, MOMENTS = "mongodb.checkpoints", "mongodb.moments"
@@ -31,10 +33,7 @@ _NUMBERS = ("position", "safe", "leaf", "momentBlocks", "deadLetters", *list(BOU
 
 def lane_of_change(change: Change, lanes: int) -> int:
     """Return the lane of an event: orders go with their customer."""
-    payload = change.payload
-    if isinstance(payload, OrderPayload):
-        return lane_of(f"customer-{payload.customerId}", lanes)
-    return lane_of(change.aggregate, lanes)
+    return lane_of(owner_of(change.event), lanes)
 
 
 def is_whole(place: Document) -> bool:
@@ -58,15 +57,15 @@ class LaneState:
 
     def add(self, event: Envelope, change: Change, *, is_absent: bool) -> list[Moment] | None:
         """Move on by an event; return the block of moments that is full with it, if one is."""
-        payload = change.payload
+        said = change.event
         if is_absent:
             pass
-        elif isinstance(payload, CustomerPayload):
-            self.customers = max(self.customers, payload.customerId)
-        elif isinstance(payload, ProductPayload):
-            self.products = max(self.products, payload.productId)
-        elif isinstance(payload, OrderPayload):
-            at = payload.orderDate
+        elif change.kind.entity is CUSTOMER:
+            self.customers = max(self.customers, id_of(said))
+        elif change.kind.entity is PRODUCT:
+            self.products = max(self.products, id_of(said))
+        elif isinstance(said, Order):
+            at = said.order_date
             self.oldest = at if self.oldest is None or at < self.oldest else self.oldest
             self.newest = at if self.newest is None or at > self.newest else self.newest
         self.position, self.hash = event.position, event.hash.hex()

@@ -44,7 +44,7 @@ async def repair_changes(
         entries: dict[int, tuple[int, str, Document]] = {}
         async for events in read_log(connection, first - 1, min(last, position)):
             for change in present(event for event, _ in events):
-                entries[change.position] = (change.position, change.event_type, told_of(change))
+                entries[change.position] = (change.position, change.kind.name, told_of(change))
         old = await collection.find({"block": block}).to_list()
         for document in old:
             for entry in _newer(document, position):

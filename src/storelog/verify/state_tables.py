@@ -5,20 +5,23 @@ Next: verify/read_model.py
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, assert_never
 
 import asyncpg
+from msgspec import Struct
 
-from storelog.projector.change import (
-    Change,
-    CustomerPayload,
-    OrderPayload,
-    ProductPayload,
-    SalePayload,
-)
+from storelog.projector.change import Change
 from storelog.sequences import SEQUENCES, find_behind
+from storelog.shop.columns import columns_of
+from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
+from storelog.shop.order import Order, OrderCreated, OrderDeleted, OrderItem
+from storelog.shop.product import (
+    Product,
+    ProductCreated,
+    ProductDeleted,
+    ProductSold,
+    ProductUpdated,
+)
 from storelog.verify.report import Report
 
 Row = dict[str, Any]
@@ -37,46 +40,48 @@ class StateTables:
 
     async def fold(self, changes: Iterable[Change], connection: asyncpg.Connection) -> None:
         """Fold a chunk, and compare the orders that it creates."""
-        created: dict[int, OrderPayload] = {}
+        created: dict[int, Order] = {}
         for change in changes:
-            payload = change.payload
-            if isinstance(payload, CustomerPayload):
-                self._customers[payload.customerId] = _customer(change, payload)
-            elif isinstance(payload, ProductPayload):
-                self._products[payload.productId] = _product(change, payload)
-            elif isinstance(payload, SalePayload):
-                row = self._products.setdefault(payload.productId, {})
-                row["stock"], row["version"] = payload.remainingStock, change.version
-            elif change.is_deletion:
-                self._deleted_orders.add(payload.orderId)
-            else:
-                created[payload.orderId] = payload
+            event = change.event
+            match event:
+                case CustomerCreated() | CustomerUpdated() | CustomerDeleted():
+                    self._customers[event.customer_id] = _row(event, Customer, change)
+                case ProductCreated() | ProductUpdated() | ProductDeleted():
+                    self._products[event.product_id] = _row(event, Product, change)
+                case ProductSold():
+                    row = self._products.setdefault(event.product_id, {})
+                    row["stock"], row["version"] = event.remaining_stock, change.version
+                case OrderCreated():
+                    created[event.order_id] = event
+                case OrderDeleted():
+                    self._deleted_orders.add(event.order_id)
+                case _:
+                    assert_never(event)
         if created:
             await self._compare_orders(created, connection)
 
     async def _compare_orders(
-        self, created: Mapping[int, OrderPayload], connection: asyncpg.Connection
+        self, created: Mapping[int, Order], connection: asyncpg.Connection
     ) -> None:
         ids = list(created)
         rows = await connection.fetch(
-            "SELECT order_id, order_date, customer_id, total_price FROM orders"
-            " WHERE order_id = ANY ($1)",
+            f"SELECT {', '.join(columns_of(Order))} FROM orders WHERE order_id = ANY ($1)",
             ids,
         )
         found = {row["order_id"]: dict(row) for row in rows}
         items: dict[int, dict[int, Row]] = {}
         for row in await connection.fetch(
-            "SELECT order_id, item_id, product_id, product_name, quantity, price"
-            " FROM order_items WHERE order_id = ANY ($1)",
+            f"SELECT order_id, {', '.join(columns_of(OrderItem))} FROM order_items"
+            " WHERE order_id = ANY ($1)",
             ids,
         ):
             item = dict(row)
             items.setdefault(item.pop("order_id"), {})[item.pop("item_id")] = item
-        for order_id, payload in created.items():
+        for order_id, order in created.items():
             self._orders += 1
-            self._items += len(payload.orderItems)
-            self._compare("orders", order_id, _order(payload), found.get(order_id))
-            expected = {line.itemId: _item(line) for line in payload.orderItems}
+            self._items += len(order.order_items)
+            self._compare("orders", order_id, _fields(order, Order), found.get(order_id))
+            expected = {line.item_id: _fields(line, OrderItem) for line in order.order_items}
             actual = items.get(order_id, {})
             for item_id in expected.keys() | actual.keys():
                 self._compare("order_items", item_id, expected.get(item_id), actual.get(item_id))
@@ -141,38 +146,11 @@ class StateTables:
             self._report.differ(where, each.sequence, "last_value", expected, each.given)
 
 
-def _customer(change: Change, payload: CustomerPayload) -> Row:
-    return {
-        "name": payload.name,
-        "email": payload.email,
-        "phone_number": payload.phoneNumber,
-        "version": change.version,
-        "is_deleted": change.is_deletion,
-    }
+def _row(event: Struct, structure: type[Struct], change: Change) -> Row:
+    is_deleted = isinstance(event, CustomerDeleted | ProductDeleted)
+    return {**_fields(event, structure), "version": change.version, "is_deleted": is_deleted}
 
 
-def _product(change: Change, payload: ProductPayload) -> Row:
-    return {
-        "name": payload.name,
-        "price": payload.price,
-        "stock": payload.stock,
-        "version": change.version,
-        "is_deleted": change.is_deletion,
-    }
-
-
-def _order(payload: OrderPayload) -> dict[str, int | Decimal | datetime]:
-    return {
-        "order_date": payload.orderDate,
-        "customer_id": payload.customerId,
-        "total_price": payload.totalPrice,
-    }
-
-
-def _item(line: Any) -> Row:
-    return {
-        "product_id": line.productId,
-        "product_name": line.productName,
-        "quantity": line.quantity,
-        "price": line.price,
-    }
+def _fields(said: Struct, structure: type[Struct]) -> Row:
+    """Return the columns of a structure but for its id, which the row is found by."""
+    return {name: getattr(said, name) for name in columns_of(structure)[1:]}

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
-from storelog.domain.value import value
+from storelog.shop.value import value
 
 
 @value

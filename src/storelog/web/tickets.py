@@ -12,8 +12,8 @@ from hashlib import sha256
 from hmac import compare_digest, digest
 from urllib.parse import parse_qsl
 
-from storelog.domain.value import value
 from storelog.setting_types import ApiKey
+from storelog.shop.value import value
 
 GOOD_FOR_SECONDS = 60
 MAX_PARAMETERS = 50

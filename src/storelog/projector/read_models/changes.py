@@ -7,14 +7,18 @@ Next: projector/changes_writer.py
 """
 
 import zlib
+from functools import cache
 from typing import Any
 
 import msgspec
 
-from storelog.domain.money import format_money
 from storelog.envelope import format_time
-from storelog.projector.change import Change, CustomerPayload, OrderPayload, SalePayload
+from storelog.event_codec import shown
+from storelog.projector.change import Change
 from storelog.read_side import BLOCK_POSITIONS
+from storelog.shop.event_kinds import EventKind
+from storelog.shop.fields import fields_of
+from storelog.shop.kinds import Lines
 
 COLLECTION = "changes"
 INDEXES = [[("block", 1)]]
@@ -33,58 +37,33 @@ def entry_of(change: Change) -> tuple[int, str, dict[str, Any]]:
     """
     facts = {
         "position": change.position,
-        "eventType": change.event_type,
+        "eventType": change.kind.name,
         "aggregate": change.aggregate,
         "version": change.version,
         "recordedAt": format_time(change.origin.recorded_at),
         "correlationId": change.origin.correlation_id,
         "change": _facts(change),
     }
-    return change.position, change.event_type, facts
+    return change.position, change.kind.name, facts
 
 
 def _facts(change: Change) -> dict[str, Any]:
-    payload = change.payload
-    if isinstance(payload, CustomerPayload):
-        facts: dict[str, Any] = {
-            "customerId": payload.customerId,
-            "name": payload.name,
-            "email": payload.email,
-            "phoneNumber": payload.phoneNumber,
-        }
-    elif isinstance(payload, OrderPayload):
-        facts = {
-            "orderId": payload.orderId,
-            "orderDate": format_time(payload.orderDate),
-            "customerId": payload.customerId,
-            "lines": len(payload.orderItems),
-            "totalPrice": format_money(payload.totalPrice),
-        }
-    elif isinstance(payload, SalePayload):
-        return {
-            "itemId": payload.itemId,
-            "productId": payload.productId,
-            "productName": payload.productName,
-            "productPrice": format_money(payload.productPrice),
-            "quantitySold": payload.quantitySold,
-            "remainingStock": payload.remainingStock,
-            "stockStatus": payload.stockStatus,
-            "orderId": payload.orderId,
-            "customerId": payload.customerId,
-            "productTotalPrice": format_money(payload.productTotalPrice),
-            "soldAt": format_time(payload.soldAt),
-        }
-    else:
-        facts = {
-            "productId": payload.productId,
-            "name": payload.name,
-            "price": format_money(payload.price),
-            "stock": payload.stock,
-            "stockStatus": payload.stockStatus,
-        }
-    if payload.deletedAt is not None:
-        facts["deletedAt"] = format_time(payload.deletedAt)
+    facts = {}
+    for name, member in _told(change.kind):
+        value = getattr(change.event, member)
+        facts[name] = len(value) if name == "lines" else shown(value)
     return facts
+
+
+@cache
+def _told(kind: EventKind) -> tuple[tuple[str, str], ...]:
+    """Return what is told of an event of a kind, by which name, from which member."""
+    names = {field.name for field in fields_of(kind.shown)} | {"deleted_at"}
+    return tuple(
+        ("lines" if isinstance(field.kind, Lines) else field.json, field.name)
+        for field in fields_of(kind.payload)
+        if field.name in names
+    )
 
 
 def pack(entries: list[tuple[int, str, dict[str, Any]]]) -> bytes:

@@ -5,15 +5,14 @@ Next: projector/read_models/orders.py
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
+from storelog.documents.forms import document_of, members_of
 from storelog.histories import Entry
 from storelog.projector.change import Change
-from storelog.read_side import decimal128
+from storelog.shop.events import id_of
 
 Fields = dict[str, Any]
 
@@ -37,33 +36,38 @@ class Write:
     entries: list[Entry] = field(default_factory=list)
 
 
-def owned(
-    collection: str,
-    document_id: int,
-    change: Change,
-    fields: Fields,
-    entries: Iterable[Entry] = (),
-) -> Write:
-    """Return the write of a whole document by the lane that owns it."""
-    is_new = change.event_type.endswith("Created")
-    deletion: Fields = {"deleted": change.is_deletion, "bodyPosition": Int64(change.position)}
-    if change.is_deletion:
-        deletion |= {"deletedAt": getattr(change.payload, "deletedAt", None)}
-        deletion["removed"] = came_from(change)
-    if is_new:
-        deletion["created"] = came_from(change)
+def owned(change: Change, entries: Iterable[Entry] = ()) -> Write:
+    """Return the write of an entity's document, by the lane that owns it: what the event sets."""
+    kind = change.kind
+    number = Int64(id_of(change.event))
+    if not kind.sets_all:
+        fields = members_of(change.event, kind.members, kind.entity.structure)
+        return Write(
+            kind.entity.collection,
+            number,
+            {**fields, **_placed(change)},
+            change.position,
+            entries=list(entries),
+        )
+    fields = document_of(change.event, kind.entity.structure)
+    life: Fields = {"deleted": kind.ends, "bodyPosition": Int64(change.position)}
+    if kind.ends:
+        life |= {"deletedAt": getattr(change.event, "deleted_at", None)}
+        life["removed"] = came_from(change)
+    if kind.begins:
+        life["created"] = came_from(change)
     return Write(
-        collection,
-        document_id,
-        {**fields, **deletion, **placed(change)},
+        kind.entity.collection,
+        number,
+        {**fields, **life, **_placed(change)},
         change.position,
-        is_new=is_new,
+        is_new=kind.begins,
         is_whole=True,
         entries=list(entries),
     )
 
 
-def placed(change: Change) -> Fields:
+def _placed(change: Change) -> Fields:
     """Return where in the log a document's newest event is."""
     return {"version": change.version, "position": Int64(change.position)}
 
@@ -76,8 +80,3 @@ def came_from(change: Change) -> Fields:
         "caller": change.origin.caller,
         "correlationId": change.origin.correlation_id,
     }
-
-
-def money(amount: Decimal) -> Decimal128:
-    """Return an exact amount as MongoDB keeps it."""
-    return decimal128(str(amount))

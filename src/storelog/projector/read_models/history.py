@@ -4,42 +4,42 @@ An order has two events at most: what is to know of them stands in its own docum
 Next: projector/history_writer.py
 """
 
-from storelog.domain.money import format_money
-from storelog.histories import FIELDS, Entry, Facts
-from storelog.projector.change import Change, CustomerPayload, ProductPayload, SalePayload
+from functools import cache
+
+from msgspec import UNSET
+
+from storelog.event_codec import shown
+from storelog.histories import Entry
+from storelog.projector.change import Change
+from storelog.shop.event_kinds import EventKind
+from storelog.shop.fields import fields_of
 
 
 def entry_of(change: Change) -> Entry:
     """Return what a change of a customer or product adds to its history."""
-    payload, facts = change.payload, Facts()
-    if isinstance(payload, SalePayload):
-        facts = {
-            "stock": payload.remainingStock,
-            "stockStatus": payload.stockStatus,
-            "orderId": payload.orderId,
-            "itemId": payload.itemId,
-            "customerId": payload.customerId,
-            "quantity": payload.quantitySold,
-            "pricePaid": format_money(payload.productPrice),
-        }
-    elif isinstance(payload, ProductPayload):
-        facts = {
-            "name": payload.name,
-            "price": format_money(payload.price),
-            "stock": payload.stock,
-            "stockStatus": payload.stockStatus,
-        }
-        about = ("reason", "delta", "note", "orderId")
-        facts |= {n: value for n in about if (value := getattr(payload, n)) is not None}
-    elif isinstance(payload, CustomerPayload):
-        facts = {name: getattr(payload, name) for name in FIELDS["customer"]}
+    event, kind = change.event, change.kind
+    facts = {name: shown(getattr(event, member)) for name, member in _fields(kind)}
+    for name, member in kind.about.items():
+        value = getattr(event, member)
+        if value is not UNSET and value is not None:
+            facts[name] = shown(value)
     origin = change.origin
     return Entry(
         change.position,
         change.version,
-        change.event_type,
+        change.kind.name,
         origin.recorded_at,
         origin.caller,
         origin.correlation_id,
         facts,
+    )
+
+
+@cache
+def _fields(kind: EventKind) -> tuple[tuple[str, str], ...]:
+    """Return the entity's fields that an event sets, each with its member."""
+    return tuple(
+        (field.json, kind.members[field.name])
+        for field in fields_of(kind.entity.structure)[1:]
+        if field.name in kind.members
     )

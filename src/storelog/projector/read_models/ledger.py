@@ -6,27 +6,28 @@ Next: projector/ledger_writer.py
 
 from decimal import Decimal
 
-from storelog.domain.money import line_amount
 from storelog.envelope import milliseconds
 from storelog.errors import PoisonRecord
 from storelog.ledgers import PLACES, Fact
-from storelog.projector.change import Change, OrderPayload
+from storelog.projector.change import Change
+from storelog.shop.money import line_amount
+from storelog.shop.order import Order
 
 
 def fact_of(change: Change) -> Fact | None:
     """Return the fact of an order event, None for others. Raises PoisonRecord."""
-    payload = change.payload
-    if not isinstance(payload, OrderPayload):
+    sign, event = change.kind.ledger, change.event
+    if sign is None:
         return None
+    assert isinstance(event, Order)
     products: dict[int, tuple[int, int]] = {}
-    for item in payload.orderItems:
-        units, amount = products.get(item.productId, (0, 0))
+    for item in event.order_items:
+        units, amount = products.get(item.product_id, (0, 0))
         added = _whole(line_amount(item.quantity, item.price))
-        products[item.productId] = (units + item.quantity, amount + added)
+        products[item.product_id] = (units + item.quantity, amount + added)
     lines = tuple((product, units, amount) for product, (units, amount) in products.items())
-    sign = -1 if change.is_deletion else 1
-    at_ms = milliseconds(payload.orderDate)
-    return Fact(change.position, sign, at_ms, payload.customerId, lines)
+    at_ms = milliseconds(event.order_date)
+    return Fact(change.position, sign, at_ms, event.customer_id, lines)
 
 
 def _whole(amount: Decimal) -> int:

@@ -7,8 +7,11 @@ Next: projector/read_models/ledger.py
 
 from bson.int64 import Int64
 
-from storelog.projector.change import Change, OrderPayload, SalePayload
-from storelog.projector.read_models.document import Write, money
+from storelog.documents.forms import document_of
+from storelog.projector.change import Change
+from storelog.projector.read_models.document import Write
+from storelog.shop.order import OrderDeleted
+from storelog.shop.product import ProductSold
 
 COLLECTION = "product_sold"
 # Sales of one product by time, cancelled ones apart; those of an order are found by its items' ids.
@@ -17,36 +20,24 @@ INDEXES = [[("productId", 1), ("cancelled", 1), ("soldAt", 1), ("orderId", 1), (
 
 def fold(change: Change) -> list[Write]:
     """Return what the change writes here."""
-    payload = change.payload
-    if isinstance(payload, SalePayload):
-        return [_sale(payload, change)]
-    if isinstance(payload, OrderPayload) and change.is_deletion:
+    event = change.event
+    if isinstance(event, ProductSold):
+        return [_sale(event, change)]
+    if isinstance(event, OrderDeleted):
         mark = {"cancelled": True, "cancelPosition": Int64(change.position)}
         return [
-            Write(COLLECTION, Int64(item.itemId), mark, change.position, is_mark=True)
-            for item in payload.orderItems
+            Write(COLLECTION, Int64(item.item_id), mark, change.position, is_mark=True)
+            for item in event.order_items
         ]
     return []
 
 
-def _sale(payload: SalePayload, change: Change) -> Write:
-    fields = {
-        "productId": Int64(payload.productId),
-        "productName": payload.productName,
-        "productPrice": money(payload.productPrice),
-        "quantitySold": payload.quantitySold,
-        "remainingStock": payload.remainingStock,
-        "stockStatus": payload.stockStatus,
-        "orderId": Int64(payload.orderId),
-        "customerId": Int64(payload.customerId),
-        "productTotalPrice": money(payload.productTotalPrice),
-        "soldAt": payload.soldAt,
-        "position": Int64(change.position),
-    }
+def _sale(event: ProductSold, change: Change) -> Write:
+    number, *fields = document_of(event).items()
     return Write(
         COLLECTION,
-        Int64(payload.itemId),
-        fields,
+        number[1],
+        {**dict(fields), "position": Int64(change.position)},
         change.position,
         is_new=True,
         is_whole=True,

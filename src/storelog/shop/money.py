@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 
+from storelog.shop.kinds import Money
+
 # 38 digits hold the largest sum the limits allow; the default context's 28 need not.
 _EXACT = Context(prec=60)
 _CENT = Decimal("0.01")
@@ -18,9 +20,9 @@ def format_money(amount: Decimal) -> str:
     return f"{exact:f}"
 
 
-def line_amount(quantity: int, price: Decimal) -> Decimal:
+def line_amount(quantity: int, price: Decimal) -> Money:
     """Return the exact amount of one order line."""
-    return _EXACT.multiply(Decimal(quantity), price)
+    return Money(_EXACT.multiply(Decimal(quantity), price))
 
 
 def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
@@ -31,6 +33,6 @@ def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
     return total
 
 
-def round_to_cents(amount: Decimal) -> Decimal:
+def round_to_cents(amount: Decimal) -> Money:
     """Return the amount rounded half-even to two places, as an order's total is, once."""
-    return amount.quantize(_CENT, ROUND_HALF_EVEN, context=_EXACT)
+    return Money(amount.quantize(_CENT, ROUND_HALF_EVEN, context=_EXACT))

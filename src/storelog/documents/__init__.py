@@ -1,0 +1,1 @@
+"""What MongoDB keeps: how the shop's values stand in documents, for writers and readers alike."""

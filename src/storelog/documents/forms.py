@@ -1,0 +1,226 @@
+"""The forms of declared structures in documents: written from a structure, read to a body.
+
+An entity's own id stands under its Python name, every other field under its name in JSON; a field
+that refers to another collection stands as a DBRef as well. Guarantees that a value is written and
+read exactly: money as a decimal, times as dates, ids as 64-bit numbers.
+Next: projector/read_models/orders.py
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from operator import attrgetter
+from typing import Any, assert_never
+
+from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from msgspec import Struct
+
+from storelog.envelope import format_time
+from storelog.read_side import decimal128
+from storelog.shop.fields import Field, fields_of
+from storelog.shop.kinds import (
+    Amount,
+    Choice,
+    EmailAddress,
+    Flag,
+    Instant,
+    Kind,
+    Lines,
+    PhoneNumber,
+    Text,
+    Whole,
+)
+from storelog.shop.money import format_money
+
+Document = dict[str, Any]
+Form = Callable[[Any], Any]
+
+
+def document_of(structure: Struct, kind: type[Struct] | None = None) -> Document:
+    """Return a structure's fields as a document has them; `kind`: only those of that structure."""
+    document: Document = {}
+    for name, form, reference, get in _writers(kind or type(structure)):
+        value = form(get(structure))
+        if reference is not None:
+            document[_name_of_reference(name)] = DBRef(reference, value)
+        document[name] = value
+    return document
+
+
+def members_of(event: Struct, members: Mapping[str, str], kind: type[Struct]) -> Document:
+    """Return the fields of a structure that an event sets, each from the member that it names."""
+    return {
+        document_name(kind, field): _writer(field)(getattr(event, members[field.name]))
+        for field in fields_of(kind)
+        if field.name in members
+    }
+
+
+@cache
+def _writers(kind: type[Struct]) -> tuple[tuple[str, Form, str | None, Form], ...]:
+    return tuple(
+        (document_name(kind, field), _writer(field), field.reference, attrgetter(field.name))
+        for field in fields_of(kind)
+    )
+
+
+def document_name(kind: type[Struct], field: Field) -> str:
+    """Return the name of a field in the documents of a structure."""
+    is_own_id = field.is_id and field.name == f"{kind.__name__.lower()}_id"
+    return field.name if is_own_id else field.json
+
+
+def _name_of_reference(name: str) -> str:
+    return name.removesuffix("Id")
+
+
+def _writer(field: Field) -> Form:
+    form = _form_of(field)
+    return (lambda value: None if value is None else form(value)) if field.is_nullable else form
+
+
+def _form_of(field: Field) -> Form:
+    match field.kind:
+        case Whole(is_id=True):
+            return Int64
+        case Amount():
+            return lambda amount: decimal128(str(amount))
+        case Lines():
+            return lambda lines: [document_of(line) for line in lines]
+        case Whole() | Text() | EmailAddress() | PhoneNumber() | Instant() | Flag() | Choice():
+            return _as_it_is
+        case _:
+            assert_never(field.kind)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def fields_of_facts(kind: type[Struct], facts: Mapping[str, Any]) -> Document:
+    """Return what facts, as JSON has them, say of a structure as its documents have it.
+
+    A field that is newer than the facts has the value that was declared for before it came.
+    """
+    document: Document = {}
+    for field in fields_of(kind)[1:]:
+        if field.json in facts:
+            value = facts[field.json]
+            is_money = isinstance(field.kind, Amount) and value is not None
+            document[document_name(kind, field)] = decimal128(value) if is_money else value
+        elif field.since is not None:
+            document[document_name(kind, field)] = field.since.before
+    return document
+
+
+def body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
+    """Return the body, as JSON shows it, of a document of a structure.
+
+    A field that is newer than the document has the value that was declared for before it came.
+    """
+    plain, newer = _readers(kind)
+    body = {name: form(found[of]) for name, of, form in plain}
+    for name, of, form, before in newer:
+        body[name] = form(found.get(of, before))
+    return body
+
+
+Reader = tuple[str, str, Form]
+
+
+@cache
+def _readers(
+    kind: type[Struct],
+) -> tuple[tuple[Reader, ...], tuple[tuple[str, str, Form, Any], ...]]:
+    """Return how each field is read: the oldest ones, and those that came later."""
+    first = fields_of(kind)[0].name
+    plain, newer = [], []
+    for field in fields_of(kind):
+        of = "_id" if field.name == first else document_name(kind, field)
+        reader = (field.json, of, _reader(field))
+        if field.since is None:
+            plain.append(reader)
+        else:
+            newer.append((*reader, field.since.before))
+    return tuple(plain), tuple(newer)
+
+
+def _reader(field: Field) -> Form:
+    form = _json_form_of(field)
+    return (lambda value: None if value is None else form(value)) if field.is_nullable else form
+
+
+def _json_form_of(field: Field) -> Form:
+    line = field.line
+    match field.kind:
+        case Whole():
+            return int
+        case Amount():
+            return money_of
+        case Instant():
+            return format_time
+        case Lines() if line is not None:
+            return lambda lines: [line_body_of(line, each) for each in lines]
+        case Text() | EmailAddress() | PhoneNumber() | Flag() | Choice() | Lines():
+            return _as_it_is
+        case _:
+            assert_never(field.kind)
+
+
+def line_body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
+    """Return the body of one line of a document."""
+    return {name: form(found[name]) for name, form in _line_readers(kind)}
+
+
+@cache
+def _line_readers(kind: type[Struct]) -> tuple[tuple[str, Form], ...]:
+    return tuple((field.json, _reader(field)) for field in fields_of(kind))
+
+
+def money_of(amount: Decimal128) -> str:
+    """Return an amount of a document as JSON shows it."""
+    return _written(amount.bid)
+
+
+@lru_cache(maxsize=4_096)
+def _written(amount: bytes) -> str:
+    """Return an amount's words. Prices repeat, and each takes 5 us to turn into a decimal."""
+    return format_money(Decimal128.from_bid(amount).to_decimal())
+
+
+def oldest_fields(kind: type[Struct]) -> list[str]:
+    """Return the fields that every document has, by their names there: none that came later."""
+    return [document_name(kind, field) for field in fields_of(kind) if field.since is None]
+
+
+def types_of(kind: type[Struct]) -> dict[str, str | list[str]]:
+    """Return the BSON types of a structure's fields, by their names in documents."""
+    return {document_name(kind, field): _type_of(field) for field in fields_of(kind)}
+
+
+def _type_of(field: Field) -> str | list[str]:
+    name = _type_of_kind(field.kind)
+    if not field.is_nullable:
+        return name
+    return [*([name] if isinstance(name, str) else name), "null"]
+
+
+def _type_of_kind(kind: Kind) -> str | list[str]:
+    match kind:
+        case Whole(is_id=True):
+            return "long"
+        case Whole():
+            return ["int", "long"]
+        case Amount():
+            return "decimal"
+        case Instant():
+            return "date"
+        case Flag():
+            return "bool"
+        case Lines():
+            return "array"
+        case Text() | EmailAddress() | PhoneNumber() | Choice():
+            return "string"
+        case _:
+            assert_never(kind)

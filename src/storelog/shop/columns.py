@@ -1,0 +1,94 @@
+"""The state tables' columns: each of an entity's fields is one, but for what is computed.
+
+A table also has the aggregate's version and whether it is deleted. Lines stand in a table of their
+own, with the id of the entity that they are of.
+Next: command_service/store.py
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.fields import Field, fields_of
+from storelog.shop.kinds import Lines, Money, Time
+
+S = TypeVar("S", bound=Struct)
+OF_AGGREGATES = ("version", "is_deleted")
+LINES_TABLE = "order_items"
+Row = tuple[Any, ...]
+
+
+@cache
+def columns_of(structure: type[Struct]) -> tuple[str, ...]:
+    """Return the columns that a structure's fields are written to."""
+    return tuple(field.name for field in _stored(structure))
+
+
+@cache
+def read_columns_of(structure: type[Struct]) -> tuple[str, ...]:
+    """Return the columns that a structure is read from: what is computed as well."""
+    return tuple(f.name for f in fields_of(structure) if not isinstance(f.kind, Lines))
+
+
+def _stored(structure: type[Struct]) -> list[Field]:
+    return [
+        field
+        for field in fields_of(structure)
+        if not field.is_computed and not isinstance(field.kind, Lines)
+    ]
+
+
+@cache
+def values_of(structure: type[Struct]) -> Callable[[Struct], Row]:
+    """Return the function that gives a structure's values, by its columns."""
+    return attrgetter(*columns_of(structure))
+
+
+def _values(said: Struct) -> Row:
+    return values_of(type(said))(said)
+
+
+def row_of(aggregate: Aggregate[Any]) -> Row:
+    """Return the row of an aggregate."""
+    values = _values(aggregate.entity)
+    return (*values, aggregate.version, aggregate.is_deleted)
+
+
+def entity_of(structure: type[S], row: Sequence[Any], **lines: Any) -> S:
+    """Return the structure that a row of its `read_columns_of` is, with its lines."""
+    values = (_value(each) for each in row)
+    return structure(**dict(zip(read_columns_of(structure), values, strict=True)), **lines)
+
+
+def _value(found: Any) -> Any:
+    """Return a value of the driver's as the shop has it."""
+    if isinstance(found, Decimal):
+        return Money(found)
+    # Also -infinity, as which the driver wrote the first moment of all.
+    return Time.of(found) if isinstance(found, datetime) else found
+
+
+def line_columns_of(structure: type[Struct]) -> Row:
+    """Return the columns of an entity's lines: each line's id, the entity's, and the others."""
+    first, *rest = columns_of(_lines_of(structure)[1])
+    return (first, fields_of(structure)[0].name, *rest)
+
+
+def line_rows_of(entity: Struct) -> list[Row]:
+    """Return the rows of an entity's lines, by `line_columns_of`."""
+    structure = type(entity)
+    number = getattr(entity, fields_of(structure)[0].name)
+    lines: Sequence[Struct] = getattr(entity, _lines_of(structure)[0])
+    return [(first, number, *rest) for first, *rest in map(_values, lines)]
+
+
+@cache
+def _lines_of(structure: type[Struct]) -> tuple[str, type[Struct]]:
+    """Return the field that holds an entity's lines, and their structure."""
+    return next((field.name, field.line) for field in fields_of(structure) if field.line)

@@ -1,0 +1,134 @@
+"""How a kind of event is declared: what it says, and what it does to its entity.
+
+Guarantees that a declaration is whole: every effect is said, since nothing here has a default.
+Next: shop/events.py
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from storelog.shop.fields import fields_of
+
+Json = dict[str, Any]
+Upcaster = Callable[[Json], Json]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EntityKind:
+    """A kind of entity: its name in the log, its structure, its table and collection.
+
+    `owner`: the entity in whose lane its events travel, and the part of their payloads that names
+    it; None: itself.
+    """
+
+    name: str
+    structure: type[Struct]
+    collection: str
+    owner: tuple["EntityKind", type[Struct]] | None
+
+    @property
+    def id_field(self) -> str:
+        """The name of its id in Python, SQL and documents."""
+        return fields_of(self.structure)[0].name
+
+
+# Every field of the entity, from the member of the same name.
+ALL: Literal["all"] = "all"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventKind:
+    """One kind of event. Its name is that of its payload's structure, and of its Kafka topic.
+
+    `begins`, `ends`: whether the entity begins or ends with it. `sets`: the entity's fields that it
+    sets, each from which member. `renames`: whether it may change the words by which the entity is
+    found. `about`: what a history tells of it beside the fields, by the name there. `ledger`: what
+    it adds to the totals, 1 or -1 times its lines, None for nothing. `shown`: the structure whose
+    fields a live change shows. `live`: the topics of GET /live that carry it. `upcasters`: what
+    lifts a payload of a schema version to the next, but for the steps that only add a new field.
+    """
+
+    payload: type[Any]
+    entity: EntityKind
+    begins: bool
+    ends: bool
+    sets: Mapping[str, str] | Literal["all"]
+    renames: Callable[[Any], bool]
+    about: Mapping[str, str]
+    ledger: int | None
+    shown: type[Struct]
+    live: tuple[str, ...]
+    upcasters: Mapping[int, Upcaster]
+
+    @property
+    def name(self) -> str:
+        """The event's type, as the log and Kafka name it."""
+        return self.payload.__name__
+
+    @property
+    def sets_all(self) -> bool:
+        """Whether it sets every field of the entity."""
+        return isinstance(self.sets, str)
+
+    @property
+    def members(self) -> Mapping[str, str]:
+        """The entity's fields that the event sets, each from which member of the payload."""
+        if isinstance(self.sets, str):
+            return {field.name: field.name for field in fields_of(self.entity.structure)}
+        return self.sets
+
+    @property
+    def steps(self) -> tuple[Upcaster, ...]:
+        """What lifts a payload from each older schema version to the next, from version 1 on."""
+        return _steps(self)
+
+    @property
+    def version(self) -> int:
+        """The schema version of the payloads that are written."""
+        return len(self.steps) + 1
+
+
+@cache
+def _steps(kind: EventKind) -> tuple[Upcaster, ...]:
+    new: dict[int, Json] = {}
+    for field in fields_of(kind.payload):
+        if field.since is not None:
+            new.setdefault(field.since.version, {})[field.json] = field.since.before
+    added = [new[version] for version in sorted(new)]
+    steps: list[Upcaster] = []
+    while len(steps) < len(kind.upcasters) + len(new):
+        own = kind.upcasters.get(len(steps) + 1)
+        if own is None and not added:
+            raise TypeError(f"{kind.name} has no upcaster of version {len(steps) + 1}")
+        steps.append(own or partial(_add, added.pop(0)))
+    return tuple(steps)
+
+
+def _add(missing: Json, payload: Json) -> Json:
+    return {**missing, **payload}
+
+
+def check(kind: EventKind) -> None:
+    """Raise TypeError where a declaration contradicts itself or the structures."""
+    members = {field.name for field in fields_of(kind.payload)}
+    fields = {field.name for field in fields_of(kind.entity.structure)}
+    sources = set(kind.members.values())
+    wrong = {
+        "sets what its entity does not have": not set(kind.members) <= fields,
+        "says what it has no member for": not sources | set(kind.about.values()) <= members,
+        "lacks its entity's id": kind.entity.id_field not in members,
+        "begins without setting all": kind.begins and kind.sets != ALL,
+        "begins and ends at once": kind.begins and kind.ends,
+        "ends without deleted_at": kind.ends != ("deleted_at" in members),
+        "shows what it does not have": not {f.name for f in fields_of(kind.shown)} <= members,
+        "adds to the totals without lines": kind.ledger is not None
+        and "order_items" not in members,
+        "is carried by no live topic": not kind.live,
+        "has an upcaster of no version": max(kind.upcasters, default=0) > len(kind.steps),
+    }
+    for what in (text for text, is_wrong in wrong.items() if is_wrong):
+        raise TypeError(f"{kind.name} {what}")

@@ -1,0 +1,196 @@
+"""Every kind of event, declared in one table: what it says, and what it does.
+
+Nothing else decides by an event's type or name. A declaration that contradicts itself, or the
+structures, is an error when this module is imported.
+Next: shop/evolve.py
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from storelog.shop.customer import (
+    Customer,
+    CustomerCreated,
+    CustomerDeleted,
+    CustomerEvent,
+    CustomerUpdated,
+)
+from storelog.shop.event_kinds import ALL, EntityKind, EventKind, Json, check
+from storelog.shop.order import Order, OrderCreated, OrderDeleted, OrderEvent, OrderOwner
+from storelog.shop.product import (
+    Product,
+    ProductCreated,
+    ProductDeleted,
+    ProductEvent,
+    ProductSold,
+    ProductUpdated,
+)
+
+Event = CustomerEvent | ProductEvent | OrderEvent
+
+CUSTOMER = EntityKind("customer", Customer, "customers", None)
+PRODUCT = EntityKind("product", Product, "products", None)
+ORDER = EntityKind("order", Order, "orders", (CUSTOMER, OrderOwner))
+ENTITIES = (CUSTOMER, PRODUCT, ORDER)
+
+
+def _always(_event: Event) -> bool:
+    return True
+
+
+def _never(_event: Event) -> bool:
+    return False
+
+
+def _is_about_more_than_stock(event: ProductUpdated) -> bool:
+    return event.reason == "Changed"
+
+
+def _with_note(payload: Json) -> Json:
+    """ProductUpdated 2: an adjustment of stock carries `note`, the words of the request."""
+    return {"note": None, **payload} if payload.get("reason") == "StockAdjusted" else payload
+
+
+EVENTS = (
+    EventKind(
+        ProductCreated,
+        PRODUCT,
+        begins=True,
+        ends=False,
+        sets=ALL,
+        renames=_always,
+        about={},
+        ledger=None,
+        shown=Product,
+        live=("products",),
+        upcasters={},
+    ),
+    EventKind(
+        ProductUpdated,
+        PRODUCT,
+        begins=False,
+        ends=False,
+        sets=ALL,
+        renames=_is_about_more_than_stock,
+        about={"reason": "reason", "delta": "delta", "note": "note", "orderId": "order_id"},
+        ledger=None,
+        shown=Product,
+        live=("products",),
+        upcasters={1: _with_note},
+    ),
+    EventKind(
+        ProductSold,
+        PRODUCT,
+        begins=False,
+        ends=False,
+        sets={"stock": "remaining_stock", "stock_status": "stock_status"},
+        renames=_never,
+        about={
+            "orderId": "order_id",
+            "itemId": "item_id",
+            "customerId": "customer_id",
+            "quantity": "quantity_sold",
+            "pricePaid": "product_price",
+        },
+        ledger=None,
+        shown=ProductSold,
+        live=("product-sold", "products"),
+        upcasters={},
+    ),
+    EventKind(
+        ProductDeleted,
+        PRODUCT,
+        begins=False,
+        ends=True,
+        sets=ALL,
+        renames=_always,
+        about={},
+        ledger=None,
+        shown=Product,
+        live=("products",),
+        upcasters={},
+    ),
+    EventKind(
+        CustomerCreated,
+        CUSTOMER,
+        begins=True,
+        ends=False,
+        sets=ALL,
+        renames=_always,
+        about={},
+        ledger=None,
+        shown=Customer,
+        live=("customers",),
+        upcasters={},
+    ),
+    EventKind(
+        CustomerUpdated,
+        CUSTOMER,
+        begins=False,
+        ends=False,
+        sets=ALL,
+        renames=_always,
+        about={},
+        ledger=None,
+        shown=Customer,
+        live=("customers",),
+        upcasters={},
+    ),
+    EventKind(
+        CustomerDeleted,
+        CUSTOMER,
+        begins=False,
+        ends=True,
+        sets=ALL,
+        renames=_always,
+        about={},
+        ledger=None,
+        shown=Customer,
+        live=("customers",),
+        upcasters={},
+    ),
+    EventKind(
+        OrderCreated,
+        ORDER,
+        begins=True,
+        ends=False,
+        sets=ALL,
+        renames=_never,
+        about={},
+        ledger=1,
+        shown=Order,
+        live=("orders",),
+        upcasters={},
+    ),
+    EventKind(
+        OrderDeleted,
+        ORDER,
+        begins=False,
+        ends=True,
+        sets=ALL,
+        renames=_never,
+        about={},
+        ledger=-1,
+        shown=Order,
+        live=("orders", "product-sold"),
+        upcasters={},
+    ),
+)
+EVENT_TYPES = tuple(kind.name for kind in EVENTS)
+KINDS: Mapping[str, EventKind] = {kind.name: kind for kind in EVENTS}
+_KIND_OF: Mapping[type[Any], EventKind] = {kind.payload: kind for kind in EVENTS}
+
+
+def kind_of(event: Event) -> EventKind:
+    """Return what is declared of an event."""
+    return _KIND_OF[type(event)]
+
+
+def id_of(event: Event) -> int:
+    """Return the id of the entity that an event is of."""
+    number: int = getattr(event, _KIND_OF[type(event)].entity.id_field)
+    return number
+
+
+for _kind in EVENTS:
+    check(_kind)

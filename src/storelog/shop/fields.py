@@ -1,0 +1,154 @@
+"""Reads a declared structure: its fields with their kinds and marks, in the order of declaration.
+
+Guarantees that whatever a room derives follows the declaration: a field without a kind, or with a
+mark that does not fit, is an error when the declaration is read.
+Next: shop/events.py
+"""
+
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from storelog.shop.kinds import (
+    Example,
+    ImportOnly,
+    IsComputed,
+    IsPersonal,
+    Kind,
+    Lines,
+    Mark,
+    Reference,
+    Since,
+    Unique,
+)
+
+M = TypeVar("M", bound=Mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: `name` in Python and SQL, `json` in JSON and documents.
+
+    `line` is the structure of an array's objects. `is_optional`: it may be absent; `is_nullable`:
+    it may be null.
+    """
+
+    name: str
+    json: str
+    kind: Kind
+    line: type[Struct] | None
+    is_optional: bool
+    is_nullable: bool
+    marks: tuple[Mark, ...]
+
+    def mark(self, kind: type[M]) -> M | None:
+        """Return the mark of a kind, if the field has it."""
+        return next((mark for mark in self.marks if isinstance(mark, kind)), None)
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether the value follows from other fields."""
+        return self.mark(IsComputed) is not None
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the value is about a person."""
+        return self.mark(IsPersonal) is not None
+
+    @property
+    def is_import_only(self) -> bool:
+        """Whether only an import may set it."""
+        return self.mark(ImportOnly) is not None
+
+    @property
+    def is_id(self) -> bool:
+        """Whether it is a number that names something."""
+        return getattr(self.kind, "is_id", False)
+
+    @property
+    def since(self) -> Since | None:
+        """Since which version of the structure there is the field, if not from the first."""
+        return self.mark(Since)
+
+    @property
+    def reference(self) -> str | None:
+        """The collection whose document the id names."""
+        mark = self.mark(Reference)
+        return None if mark is None else mark.collection
+
+    @property
+    def unique(self) -> Unique | None:
+        """The slug of the rejection where the value must be unique."""
+        return self.mark(Unique)
+
+    @property
+    def example(self) -> Any:
+        """An example of the value, None where none is declared."""
+        mark = self.mark(Example)
+        return None if mark is None else mark.value
+
+
+_FIELDS: dict[type[Struct], tuple[Field, ...]] = {}
+
+
+def fields_of(structure: type[Struct]) -> tuple[Field, ...]:
+    """Return the fields of a declared structure. Raises TypeError for one without a kind."""
+    fields = _FIELDS.get(structure)
+    if fields is None:
+        hints = get_type_hints(structure, include_extras=True)
+        members = msgspec.structs.fields(structure)
+        fields = tuple(_field(structure, each, hints[each.name]) for each in members)
+        _FIELDS[structure] = fields
+    return fields
+
+
+def field_of(structure: type[Struct], name: str) -> Field:
+    """Return one field by its Python name. Raises KeyError."""
+    return {field.name: field for field in fields_of(structure)}[name]
+
+
+def _field(structure: type[Struct], found: msgspec.structs.FieldInfo, hint: Any) -> Field:
+    types: list[Any] = []
+    said: list[Any] = []
+    _unfold(hint, types, said)
+    kinds = [each for each in said if isinstance(each, Kind)]
+    if len(kinds) != 1:
+        raise TypeError(f"{structure.__name__}.{found.name} has {len(kinds)} kinds, not one")
+    line = next((get_args(t)[0] for t in types if get_origin(t) is tuple), None)
+    if isinstance(kinds[0], Lines) != (line is not None):
+        raise TypeError(f"{structure.__name__}.{found.name}: lines are a tuple of a structure")
+    return Field(
+        found.name,
+        found.encode_name,
+        kinds[0],
+        line,
+        found.default is not msgspec.NODEFAULT,
+        type(None) in types,
+        tuple(each for each in said if isinstance(each, Mark)),
+    )
+
+
+def _unfold(hint: Any, types: list[Any], said: list[Any]) -> None:
+    """Collect the plain types of an annotation, and what is said of them."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        inner, *marks = get_args(hint)
+        said += marks
+        _unfold(inner, types, said)
+    elif origin in (Union, UnionType):
+        for part in get_args(hint):
+            _unfold(part, types, said)
+    elif hint is not UnsetType:
+        types.append(hint)
+
+
+def given(structure: Struct) -> dict[str, Any]:
+    """Return the fields that are there, by their Python names."""
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(structure).items()
+        if value is not UNSET
+    }

@@ -1,0 +1,220 @@
+"""The order: all or nothing, stock checked for the sum of each product's lines.
+
+`decide` gives every event that an order causes, the products' own included, so that one transaction
+can write them together.
+Next: shop/events.py
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from storelog.errors import Conflict, InvalidFields
+from storelog.shop.aggregate import Aggregate, Versions, existing, recorded
+from storelog.shop.customer import Customer
+from storelog.shop.kinds import (
+    MAX_LINES,
+    MAX_STOCK,
+    Id,
+    ImportOnly,
+    Lines,
+    Price,
+    Quantity,
+    Reference,
+    Time,
+    Total,
+    When,
+)
+from storelog.shop.money import exact_sum, line_amount, round_to_cents
+from storelog.shop.product import (
+    Product,
+    ProductName,
+    ProductSold,
+    ProductUpdated,
+    ReturnedLine,
+    insufficient_stock,
+)
+from storelog.shop.value import value
+
+_IN_AN_ORDER = Meta(max_length=MAX_LINES)
+
+
+class OrderItem(Struct, frozen=True, rename="camel"):
+    """One line of an order, at the price that was paid."""
+
+    item_id: Id
+    product_id: Annotated[Id, Reference("products")]
+    product_name: ProductName
+    quantity: Quantity
+    price: Price
+
+
+class Order(Struct, frozen=True, rename="camel"):
+    """An order; it never changes, it can only be deleted."""
+
+    order_id: Id
+    order_date: When
+    customer_id: Annotated[Id, Reference("customers")]
+    order_items: Annotated[tuple[OrderItem, ...], _IN_AN_ORDER, Lines(1, MAX_LINES)]
+    total_price: Total
+
+
+class OrderOwner(Struct, frozen=True, rename="camel"):
+    """The part of an order that says with whose events its own travel: its customer's."""
+
+    customer_id: Id
+
+
+class OrderLine(Struct, frozen=True, rename="camel"):
+    """One line that a client orders."""
+
+    product_id: Id
+    quantity: Quantity
+    price: Annotated[Price, ImportOnly("the price that was paid.")] | UnsetType = UNSET
+
+
+class NewOrder(Struct, frozen=True, rename="camel"):
+    """What a client says of a new order."""
+
+    customer_id: Id
+    order_items: Annotated[tuple[OrderLine, ...], Lines(1, MAX_LINES)]
+    order_date: (
+        Annotated[When, ImportOnly("when the order was placed, 1900-01-01 to 2999-12-31 UTC.")]
+        | UnsetType
+    ) = UNSET
+
+
+@value
+class PlaceOrder:
+    """Place an order; ids were given by the database, one item id a line."""
+
+    order_id: int
+    order: NewOrder
+    item_ids: tuple[int, ...] = ()
+
+
+@value
+class DeleteOrder:
+    """Undo an order: its stock goes back, and it leaves the totals."""
+
+    order_id: int
+    expected_versions: Versions | None = None
+
+
+class OrderCreated(Order, frozen=True, rename="camel"):
+    """An order was placed."""
+
+
+class OrderDeleted(Order, frozen=True, rename="camel"):
+    """An order was undone; the fields are the last ones."""
+
+    deleted_at: When
+
+
+OrderEvent = OrderCreated | OrderDeleted
+Products = Mapping[int, Aggregate[Product]]
+
+
+def place(
+    command: PlaceOrder, customer: Aggregate[Customer] | None, products: Products, now: Time
+) -> list[OrderCreated | ProductSold]:
+    """Return OrderCreated and one ProductSold for each line, in line order.
+
+    Raises InvalidFields `unknown-customer` or `unknown-product`, Conflict `insufficient-stock`.
+    """
+    if customer is None or customer.is_deleted:
+        number = command.order.customer_id
+        raise InvalidFields([("/customerId", f"there is no customer {number}")], "unknown-customer")
+    _check_products(command.order, products)
+    order = _order(command, products, now)
+    return [order, *_sales(order, products)]
+
+
+def _check_products(order: NewOrder, products: Products) -> None:
+    unknown: list[tuple[str, str]] = []
+    asked: dict[int, int] = {}
+    for index, line in enumerate(order.order_items):
+        product = products.get(line.product_id)
+        if product is None or product.is_deleted:
+            unknown.append(
+                (f"/orderItems/{index}/productId", f"there is no product {line.product_id}")
+            )
+        asked[line.product_id] = asked.get(line.product_id, 0) + line.quantity
+    if unknown:
+        raise InvalidFields(unknown, "unknown-product")
+    stocks = ((number, units, products[number].entity.stock) for number, units in asked.items())
+    short = [each for each in stocks if each[1] > each[2]]
+    if short:
+        raise insufficient_stock(short)
+
+
+def _order(command: PlaceOrder, products: Products, now: Time) -> OrderCreated:
+    order = command.order
+    items = []
+    for item_id, line in zip(command.item_ids, order.order_items, strict=True):
+        product = products[line.product_id].entity
+        price = product.price if line.price is UNSET else line.price
+        items.append(OrderItem(item_id, line.product_id, product.name, line.quantity, price))
+    total = round_to_cents(exact_sum(line_amount(i.quantity, i.price) for i in items))
+    order_date = now if order.order_date is UNSET else order.order_date
+    return OrderCreated(command.order_id, order_date, order.customer_id, tuple(items), total)
+
+
+def _sales(order: Order, products: Products) -> list[ProductSold]:
+    left: dict[int, int] = {}
+    sales = []
+    for item in order.order_items:
+        number = item.product_id
+        stock = left.get(number, products[number].entity.stock) - item.quantity
+        left[number] = stock
+        sales.append(
+            ProductSold(
+                item.item_id,
+                number,
+                item.product_name,
+                item.price,
+                item.quantity,
+                stock,
+                stock > 0,
+                order.order_id,
+                order.customer_id,
+                line_amount(item.quantity, item.price),
+                order.order_date,
+            )
+        )
+    return sales
+
+
+def delete(
+    command: DeleteOrder, state: Aggregate[Order] | None, products: Products, now: Time
+) -> list[OrderDeleted | ProductUpdated]:
+    """Return OrderDeleted and one ProductUpdated for each product that still exists.
+
+    Raises NotFound, StaleVersion, and Conflict `stock-limit` where a product could not take its
+    units back.
+    """
+    order = existing(state, f"order {command.order_id}", command.expected_versions)
+    events: list[OrderDeleted | ProductUpdated] = [recorded(OrderDeleted, order, deleted_at=now)]
+    returned: dict[int, list[ReturnedLine]] = {}
+    for item in order.order_items:
+        amount = line_amount(item.quantity, item.price)
+        line = ReturnedLine(item.item_id, item.quantity, amount, order.order_date)
+        returned.setdefault(item.product_id, []).append(line)
+    for product_id, lines in sorted(returned.items()):
+        product = products.get(product_id)
+        if product is not None and not product.is_deleted:
+            events.append(_give_back(product.entity, order.order_id, lines))
+    return events
+
+
+def _give_back(product: Product, order_id: int, lines: list[ReturnedLine]) -> ProductUpdated:
+    stock = product.stock + sum(line.quantity for line in lines)
+    if stock > MAX_STOCK:
+        raise Conflict(
+            "stock-limit", f"Product {product.product_id} cannot hold more than {MAX_STOCK} units."
+        )
+    changed, back = product.with_stock(stock), tuple(lines)
+    return recorded(
+        ProductUpdated, changed, reason="OrderDeleted", order_id=order_id, returned=back
+    )

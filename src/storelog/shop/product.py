@@ -1,0 +1,204 @@
+"""The product: what is sold, and how much of it is left. Next: shop/order.py"""
+
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Struct, UnsetType, structs
+
+from storelog.errors import MAX_NAMED, Conflict, InvalidFields, omitted
+from storelog.shop.aggregate import Aggregate, Versions, existing, recorded
+from storelog.shop.kinds import (
+    MAX_STOCK,
+    Choice,
+    Computed,
+    Example,
+    Id,
+    Lines,
+    Name,
+    Price,
+    Quantity,
+    Stock,
+    Time,
+    When,
+    Whole,
+    YesNo,
+)
+from storelog.shop.value import value
+
+ProductName = Annotated[Name, Example("Cake stand")]
+Delta = Annotated[int, Whole(-MAX_STOCK, MAX_STOCK), Example(-2)]
+Note = Annotated[Name, Example("broken in the store")]
+
+
+class Product(Struct, frozen=True, rename="camel"):
+    """A product. `stock` is in units, `price` in the shop's currency."""
+
+    product_id: Id
+    name: ProductName
+    price: Price
+    stock: Stock
+    stock_status: Computed[YesNo]
+
+    def with_stock(self, stock: int) -> "Product":
+        """Return the product with another stock."""
+        return structs.replace(self, stock=stock, stock_status=stock > 0)
+
+
+class NewProduct(Struct, frozen=True, rename="camel"):
+    """What a client says of a new product."""
+
+    name: ProductName
+    price: Price
+    stock: Stock
+
+
+class ChangedProduct(Struct, frozen=True, rename="camel"):
+    """What a client says of a product that is replaced; without `stock` the stock stays."""
+
+    name: ProductName
+    price: Price
+    stock: Stock | UnsetType = UNSET
+
+
+class StockAdjustment(Struct, frozen=True, rename="camel"):
+    """`delta` units come in (negative: go out), for a reason in words."""
+
+    delta: Delta
+    reason: Note
+
+
+@value
+class CreateProduct:
+    """Create a product; the id was given by the database."""
+
+    product_id: int
+    product: NewProduct
+
+
+@value
+class UpdateProduct:
+    """Replace a product's fields."""
+
+    product_id: int
+    product: ChangedProduct
+    expected_versions: Versions | None = None
+
+
+@value
+class AdjustStock:
+    """Add to the stock, or take from it."""
+
+    product_id: int
+    adjustment: StockAdjustment
+    expected_versions: Versions | None = None
+
+
+@value
+class DeleteProduct:
+    """Delete a product; orders of it stay."""
+
+    product_id: int
+    expected_versions: Versions | None = None
+
+
+class ProductCreated(Product, frozen=True, rename="camel"):
+    """There is a product from now on."""
+
+
+class ReturnedLine(Struct, frozen=True, rename="camel"):
+    """One line of a deleted order, as its product takes it back."""
+
+    item_id: Id
+    quantity: Quantity
+    product_total_price: Price
+    sold_at: When
+
+
+class ProductUpdated(Product, frozen=True, rename="camel"):
+    """A product changed, for a reason; the reason says what else there is."""
+
+    reason: Annotated[str, Choice(("Changed", "StockAdjusted", "OrderDeleted"))]
+    delta: Delta | UnsetType = UNSET
+    note: Annotated[Name, Example("broken")] | UnsetType | None = UNSET
+    order_id: Id | UnsetType = UNSET
+    returned: Annotated[tuple[ReturnedLine, ...], Lines(1)] | UnsetType = UNSET
+
+    # What each reason says beside the product.
+    SAID: ClassVar[dict[str, tuple[str, ...]]] = {
+        "Changed": (),
+        "StockAdjusted": ("delta", "note"),
+        "OrderDeleted": ("order_id", "returned"),
+    }
+
+
+class ProductSold(Struct, frozen=True, rename="camel"):
+    """One order line left the stock. `product_price` is the price paid."""
+
+    item_id: Id
+    product_id: Id
+    product_name: ProductName
+    product_price: Price
+    quantity_sold: Quantity
+    remaining_stock: Stock
+    stock_status: Computed[YesNo]
+    order_id: Id
+    customer_id: Id
+    product_total_price: Price
+    sold_at: When
+
+
+class ProductDeleted(Product, frozen=True, rename="camel"):
+    """A product was deleted; the fields are the last ones."""
+
+    deleted_at: When
+
+
+ProductCommand = CreateProduct | UpdateProduct | AdjustStock | DeleteProduct
+ProductEvent = ProductCreated | ProductUpdated | ProductSold | ProductDeleted
+
+
+def decide(command: ProductCommand, state: Aggregate[Product] | None, now: Time) -> ProductEvent:
+    """Return the event that the command causes.
+
+    Raises NotFound, StaleVersion, Conflict `insufficient-stock`, and InvalidFields where an
+    adjustment would lift the stock above its limit.
+    """
+    number = command.product_id
+    if isinstance(command, CreateProduct):
+        new = command.product
+        return ProductCreated(number, new.name, new.price, new.stock, new.stock > 0)
+    before = existing(state, f"product {number}", command.expected_versions)
+    if isinstance(command, AdjustStock):
+        return _adjust(before, command.adjustment)
+    if isinstance(command, DeleteProduct):
+        return recorded(ProductDeleted, before, deleted_at=now)
+    said = command.product
+    stock = before.stock if said.stock is UNSET else said.stock
+    changed = Product(number, said.name, said.price, stock, stock > 0)
+    return recorded(ProductUpdated, changed, reason="Changed")
+
+
+def _adjust(before: Product, said: StockAdjustment) -> ProductUpdated:
+    stock = before.stock + said.delta
+    if stock < 0:
+        raise insufficient_stock([(before.product_id, -said.delta, before.stock)])
+    if stock > MAX_STOCK:
+        raise InvalidFields([("/delta", f"would lift the stock above {MAX_STOCK}")])
+    changed = before.with_stock(stock)
+    return recorded(
+        ProductUpdated, changed, reason="StockAdjusted", delta=said.delta, note=said.reason
+    )
+
+
+def insufficient_stock(shortfalls: list[tuple[int, int, int]]) -> Conflict:
+    """Return the rejection that names each (product, units asked, units available), up to 100."""
+    return Conflict(
+        "insufficient-stock",
+        "There is not enough stock for what was asked.",
+        {
+            "products": [
+                {"productId": product_id, "asked": asked, "available": available}
+                for product_id, asked, available in shortfalls[:MAX_NAMED]
+            ],
+            **omitted(shortfalls),
+        },
+    )
