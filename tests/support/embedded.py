@@ -97,7 +97,12 @@ def another_postgres() -> Iterator[str]:
 
 def new_settings(servers: EmbeddedServers, base: Settings | None = None) -> Settings:
     """Return settings of a new, empty, migrated system."""
-    name = f"t{os.getpid()}n{next(_numbers)}"
+    return _set_up(bare_settings(servers, base))
+
+
+def bare_settings(servers: EmbeddedServers, base: Settings | None = None) -> Settings:
+    """Return settings of a new system, with a database that has nothing in it."""
+    name = _new_name()
     base = base or servers.settings
     asyncio.run(_create_database(base.postgres_url or "", name))
     return _read_side(replace(base, postgres_url=_with_path(base.postgres_url or "", name)), name)
@@ -105,16 +110,23 @@ def new_settings(servers: EmbeddedServers, base: Settings | None = None) -> Sett
 
 def beside(settings: Settings) -> Settings:
     """Return settings of another, empty read side of the same log."""
-    return _read_side(settings, f"t{os.getpid()}n{next(_numbers)}")
+    return _set_up(_read_side(settings, _new_name()))
+
+
+def _new_name() -> str:
+    return f"t{os.getpid()}n{next(_numbers)}"
 
 
 def _read_side(base: Settings, name: str) -> Settings:
-    settings = replace(
+    return replace(
         base,
         mongodb_uri=_with_path(base.mongodb_uri or "", name),
         kafka_topic_prefix=f"{name}-",
         kafka_group_id=f"{name}-projector",
     )
+
+
+def _set_up(settings: Settings) -> Settings:
     asyncio.run(set_up_servers(settings))
     return settings
 

@@ -195,8 +195,9 @@ class Shop:
             document = self.documents.setdefault((write.collection, write.document_id), {})
             document |= kept(write, change)
             words, event = write.fields.get("words"), change.event
-            if words is not None and isinstance(event, Customer | Product):
-                self.words[event.name] = words
+            is_named = words is not None and not change.kind.ends
+            if is_named and isinstance(event, Customer | Product):
+                self.words[event.name] = words or []
             if write.entries:
                 self.entries.setdefault(change.aggregate, []).extend(write.entries)
         if fact is not None:
