@@ -1,11 +1,13 @@
 """`python -m golden.record NAME...` writes files of the corpus anew, from its inputs and the code.
 
-Only for a change that is meant to be seen: README.md says when, and lists what was changed so.
+Prints which parts change, how often. Only for a change that is meant to be seen: README.md says
+when, and lists what was changed so.
 """
 
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +65,45 @@ def files() -> dict[str, list[str]]:
     return found
 
 
+def changed_parts(before: Any, after: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two values differ, with both: members by name, all items of a list as one."""
+    before, after = opened(before), opened(after)
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in before | after:
+            yield from changed_parts(before.get(name), after.get(name), f"{at}/{name}")
+        if before == after and list(before) != list(after):
+            yield f"{at} (order)", list(before), list(after)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for one, other in zip(before, after, strict=True):
+            yield from changed_parts(one, other, f"{at}/*")
+    elif before != after:
+        yield at, before, after
+
+
+def opened(value: Any) -> Any:
+    """Return the JSON within a text, else the value."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value
+
+
+def summary(name: str, now: list[str]) -> Iterator[str]:
+    """Yield each part in which the lines of a file are to change, how often, and the first one."""
+    before = stored_lines(name) if (HERE / name).exists() else []
+    if len(before) != len(now):
+        yield f"{name}: {len(before)} lines become {len(now)}"
+    found: dict[str, list[str]] = {}
+    for line, new in zip(before, now, strict=False):
+        for at, was, is_now in changed_parts(json.loads(line), json.loads(new)):
+            found.setdefault(at, []).append(f"{str(was)[:80]!r} becomes {str(is_now)[:80]!r}")
+    for at, changes in found.items():
+        yield f"{name}: {len(changes)} times {at}, first {changes[0]}"
+
+
 if __name__ == "__main__":
     made = files()
     for wanted in sys.argv[1:] or sorted(made):
+        sys.stdout.writelines(f"{line}\n" for line in summary(wanted, made[wanted]))
         text = "".join(f"{line}\n" for line in made[wanted])
         (HERE / wanted).write_text(text, "utf-8", newline="\n")
