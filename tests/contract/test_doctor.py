@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from storelog.config import Settings
 from storelog.doctor import machine
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System
@@ -77,6 +78,23 @@ def test_servers_are_looked_at_before_and_after_migrating(
     bad = doctor(tmp_path, 1, **strange)
     for name in ("PostgreSQL", "Kafka", "MongoDB"):
         assert "storelog migrate" in bad[name]["advice"], bad[name]
+
+
+def test_a_mongodb_that_has_lost_the_keys_is_named_and_tokens_count_as_keys(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with System(settings, ()) as system:
+        system.mongo.api_keys.delete_one({"_id": "keys"})
+        provider = {
+            "STORELOG_OIDC_ISSUER": "https://login.example",
+            "STORELOG_OIDC_AUDIENCE": "shop",
+            "STORELOG_ALLOW_ANONYMOUS": "true",
+        }
+        found = doctor(tmp_path, 1, **_servers(system), **provider)
+    assert "API keys" in found["MongoDB"]["found"]
+    assert "storelog migrate" in found["MongoDB"]["advice"]
+    assert found["keys"]["state"] == "ok"
+    assert "https://login.example" in found["keys"]["found"]
 
 
 def _servers(system: System) -> dict[str, str]:

@@ -71,13 +71,14 @@ def client_of(settings: Settings) -> "Iterator[Storelog]":
 
 def explained(problem: "Problem") -> StorelogError:
     """Return a service's problem as this command's error: what to set, where a key is missing."""
+    what = str(problem).rstrip(".")
     if problem.status == 401:
         return BadUse(
-            f"{problem}: set STORELOG_API_KEY to a key that the service accepts"
+            f"{what}: set STORELOG_API_KEY to a key that the service accepts"
             " (`storelog keys create NAME --role ROLE` makes one)"
         )
     if problem.status == 403:
-        return BadUse(f"{problem}: set STORELOG_API_KEY to a key of a higher role")
+        return BadUse(f"{what}: set STORELOG_API_KEY to a key of a higher role")
     return (BadUse if problem.status < 500 else CannotRun)(str(problem))
 
 

@@ -59,13 +59,17 @@ def disk(path: Path) -> Finding:
 
 
 def _keys(loaded: Loaded) -> Finding:
-    if loaded.settings.allow_anonymous and not loaded.settings.api_keys:
+    settings, accepted = loaded.settings, list[str]()
+    if settings.api_keys:
+        accepted.append(f"{len(settings.api_keys)} in the settings")
+    if settings.oidc_issuer:
+        accepted.append(f"tokens of {settings.oidc_issuer}")
+    if settings.allow_anonymous and not accepted:
         advice = "set STORELOG_API_KEYS, or take STORELOG_ALLOW_ANONYMOUS back"
-        if not loaded.settings.allowed_hosts:
+        if not settings.allowed_hosts:
             advice += "; no service starts before STORELOG_ALLOWED_HOSTS names its hosts"
         return warning("keys", "none in the settings: anybody may do everything", advice)
-    number = len(loaded.settings.api_keys)
-    return ok("keys", f"{number} in the settings" if number else "none: only this machine gets in")
+    return ok("keys", " and ".join(accepted) or "none in the settings: only this machine gets in")
 
 
 def _ports() -> list[Finding]:
