@@ -161,5 +161,7 @@ def test_a_batch_is_bounded_by_lines_and_by_bytes(loop: asyncio.AbstractEventLoo
 
 def test_the_size_of_an_order_is_its_lines() -> None:
     lines = tuple(OrderLine(1, 1) for _ in range(LARGE_LINES + 1))
-    assert size_of(PlaceOrder(0, NewOrder(1, lines))).is_large
+    large = size_of(PlaceOrder(0, NewOrder(1, lines)))
+    # A name of 200 control characters has 1,200 bytes, in two events.
+    assert (large.is_large, large.bytes >= len(lines) * 2 * 1_200) == (True, True)
     assert not size_of(PlaceOrder(0, NewOrder(1, lines[:3]))).is_large

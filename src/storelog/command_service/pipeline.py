@@ -133,7 +133,9 @@ class Pipeline:
 
     def _next(self) -> Waiting | None:
         """Return what the open batch takes next, None where it has no room for it."""
-        waiting = self._queue.first(with_large=not self._open.waiting)
+        # Who waits behind a large one does not wait behind the next one, too.
+        is_second = self._written is not None and self._written.is_large and self._queue.small_come
+        waiting = self._queue.first(with_large=not (self._open.waiting or is_second))
         return waiting if waiting is not None and self._open.has_room_for(waiting) else None
 
     async def _take(self) -> None:
@@ -174,21 +176,19 @@ class Pipeline:
             self._queue.pop(waiting)
             self._open.add(waiting)
             taken.append(waiting)
-            following = self._next()
-            if following is None:
+            if (following := self._next()) is None:
                 break
             waiting = following
         return taken
 
     async def _decide(self, taken: list[Waiting]) -> None:
-        decided_by = self._open.since + DECIDED_WITHIN_SECONDS
-        async with asyncio.timeout(decided_by - self._pulse.now()):
+        async with asyncio.timeout(self._open.since + DECIDED_WITHIN_SECONDS - self._pulse.now()):
             reader = await self._connect()
             batch = self._open.batch
             if batch is None:
                 batch = self._open.batch = await self._decider.open(reader)
             submissions = [waiting.submission for waiting in taken]
-            written = self._written.remembered() if self._written and self._writing else {}
+            written = self._written.remembered() if self._written else {}
             with self._pulse.standing_still(self._open.is_large):
                 answers = await self._decider.decide(reader, batch, submissions, written)
             self._open.answers += answers
@@ -260,7 +260,7 @@ class Pipeline:
                 pause = self._queue.pause_large(taken.began)
                 asyncio.get_running_loop().call_later(pause, self._changed.set)
             self._gathering.end()
-            self._writing = None
+            self._written = self._writing = None
             self._changed.set()
 
     async def _divide(self, taken: Taken) -> None:
@@ -284,11 +284,11 @@ class Pipeline:
         """End waits that are over: 503 within a second of what was not sent, else not known."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self._pulse.tick(self._written.written_at if self._written and self._writing else None)
+            self._pulse.tick(self._written.written_at if self._written else None)
             self._refuse_late()
             if self._is_open_since(DECIDED_WITHIN_SECONDS) and not self._decider.lock.locked():
                 self._give_up(self._pulse.why_late())
-            written = self._written.waiting if self._written and self._writing else []
+            written = self._written.waiting if self._written else []
             late = [w for w in written if w.came_at < time.monotonic() - self._deadline]
             fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))
 

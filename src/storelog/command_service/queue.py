@@ -2,7 +2,8 @@
 
 Of those who wait, the caller (key, else address) that has had the fewest lines is next. Large
 commands wait apart and have a batch each; while small ones come, they pause after each for as long
-as it took. Guarantees that the queue has a limit, which a caller cannot fill for the others.
+as it took, and none follows another at once. Guarantees that the queue has a limit, which a caller
+cannot fill for the others.
 Next: command_service/taken.py
 """
 
@@ -17,6 +18,8 @@ from storelog.errors import Unavailable
 
 MAX_LARGE = 128
 MAX_PAUSE_SECONDS = 0.5
+# While small ones have come within so long, more of them are expected.
+SMALL_COME_SECONDS = 2.0
 MIN_SPLIT_COMMANDS = 8
 TOO_MANY = "Too many commands are waiting."
 TOO_MANY_LARGE = "Too many large commands are waiting."
@@ -118,6 +121,12 @@ class CommandQueue:
     def half(self) -> int:
         """How many small ones stay, so that the next batch is not left empty; 0 of few."""
         return 0 if len(self._small) < MIN_SPLIT_COMMANDS else len(self._small) // 2
+
+    @property
+    def small_come(self) -> bool:
+        """Whether small ones wait, or are about to."""
+        came_within = time.monotonic() - self._small_came_at
+        return len(self._small) > 0 or came_within < SMALL_COME_SECONDS
 
     def put(self, waiting: Waiting) -> None:
         """Add one. Raises Unavailable `overloaded`; another caller's may have to go for it."""

@@ -1,7 +1,9 @@
 """How much work a command is: the lines and bytes that it reads and writes.
 
-An order that is to be deleted is as large as what is stored of it, so that is counted before the
-command waits for its batch: many at once in one query, over a connection of its own.
+How long the names of an order's products are is known only once they are read, so until then they
+count as long as names may be; the batch counts what was decided (taken.py). An order that is to be
+deleted is as large as what is stored of it, so that is counted before the command waits for its
+batch: many at once in one query, over a connection of its own.
 Next: command_service/queue.py
 """
 
@@ -16,10 +18,12 @@ from storelog.errors import Unavailable
 from storelog.shop.order import DeleteOrder, PlaceOrder
 from storelog.shop.value import value
 
-# What a line comes to in events and rows, without its product's name.
+# What a line comes to in events and rows, without its product's name, which is in two events.
 LINE_BYTES = 700
+# A name has at most 200 characters, of up to 6 bytes in JSON.
+NAME_BYTES = 1_200
 # A command of more is large: it has a batch of its own, and its turn.
-LARGE_LINES, LARGE_BYTES = 250, 300 * 1024
+LARGE_LINES = 250
 COUNT_SECONDS = 0.9
 COUNT_AT_ONCE = 50
 _LATE = "PostgreSQL did not respond in time."
@@ -27,15 +31,15 @@ _LATE = "PostgreSQL did not respond in time."
 
 @value
 class Size:
-    """The lines and bytes of one command."""
+    """The lines of one command, and the bytes that it has at most."""
 
     lines: int = 1
-    bytes: int = LINE_BYTES
+    bytes: int = LINE_BYTES + 2 * NAME_BYTES
 
     @property
     def is_large(self) -> bool:
         """Whether it may not share a batch."""
-        return self.lines > LARGE_LINES or self.bytes > LARGE_BYTES
+        return self.lines > LARGE_LINES
 
 
 _ONE = Size()
@@ -43,9 +47,9 @@ _ONE = Size()
 
 def size_of(command: Command) -> Size:
     """Return the size of a command that says it by itself: any but the deletion of an order."""
-    if isinstance(command, PlaceOrder) and len(command.order.order_items) > 1:
+    if isinstance(command, PlaceOrder):
         lines = len(command.order.order_items)
-        return Size(lines, lines * LINE_BYTES)
+        return Size(lines, lines * (LINE_BYTES + 2 * NAME_BYTES))
     return _ONE
 
 
@@ -100,12 +104,13 @@ class Sizes:
         if self._connection is None or self._connection.is_closed():
             self._connection = await store.connect(self._url)
         rows = await self._connection.fetch(
-            "SELECT order_id, count(*) AS lines, sum(octet_length(product_name)) AS bytes"
+            "SELECT order_id, count(*) AS lines,"
+            " sum(octet_length(to_json(product_name)::text)) AS bytes"
             " FROM order_items WHERE order_id = ANY ($1) GROUP BY order_id",
             ids,
         )
         return {
-            row["order_id"]: Size(row["lines"], row["lines"] * LINE_BYTES + row["bytes"])
+            row["order_id"]: Size(row["lines"], row["lines"] * LINE_BYTES + 2 * row["bytes"])
             for row in rows
         }
 

@@ -135,23 +135,30 @@ async def _aggregates(
 
 
 async def read_answers(
-    connection: asyncpg.Connection, keys: Sequence[Key]
+    connection: asyncpg.Connection, hashes: Mapping[Key, bytes]
 ) -> dict[Key, Remembered]:
-    """Return the answers that are remembered for the keys and have not expired."""
+    """Return the answers that are remembered for the keys and have not expired.
+
+    Without its body where the request is another one (`hashes`): that may be larger by far.
+    """
     rows = await connection.fetch(
-        "SELECT k.caller, k.key, request_hash, status, headers, body, event_position,"
-        " (SELECT payload FROM events WHERE position = k.event_position) AS payload"
+        "SELECT k.caller, k.key, k.request_hash, status, headers, event_position,"
+        " CASE WHEN k.request_hash = a.request_hash THEN body END AS body,"
+        " CASE WHEN k.request_hash = a.request_hash THEN"
+        " (SELECT payload FROM events WHERE position = k.event_position) END AS payload"
         " FROM idempotency_keys k"
-        " JOIN unnest($1::text[], $2::text[]) AS a(caller, key) USING (caller, key)"
+        " JOIN unnest($1::text[], $2::text[], $3::bytea[]) AS a(caller, key, request_hash)"
+        " USING (caller, key)"
         " WHERE expires_at IS NULL OR expires_at >= now()",
-        [caller for caller, _ in keys],
-        [key for _, key in keys],
+        [caller for caller, _ in hashes],
+        [key for _, key in hashes],
+        list(hashes.values()),
     )
     return {(row["caller"], row["key"]): _remembered(row) for row in rows}
 
 
 def _remembered(row: asyncpg.Record) -> Remembered:
     position = row["event_position"]
-    body = row["body"] if position is None else row["payload"].encode()
+    body = row["body"] or (row["payload"] or "").encode()
     response = response_from_row(row["status"], row["headers"], body)
     return Remembered(row["request_hash"], response, position)

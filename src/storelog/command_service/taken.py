@@ -16,6 +16,8 @@ from storelog.web.http import Response
 MAX_BATCH_COMMANDS = 256
 MAX_BATCH_LINES = 2_000
 MAX_BATCH_BYTES = 2 * 1024 * 1024
+# What an event has beside its payload, and a row of the state tables.
+EVENT_BYTES = 300
 
 
 @dataclass(eq=False, slots=True)
@@ -48,6 +50,7 @@ class Taken:
     written_at: float = 0.0
     counted: int = 0
     counted_events: int = 0
+    counted_answers: int = 0
     batch: Batch | None = None
     answers: list[Response] = field(default_factory=list)
     is_closed: bool = False
@@ -76,13 +79,15 @@ class Taken:
         return bool(self.waiting) and self.waiting[0].size.is_large
 
     def count_bytes(self) -> None:
-        """Count what the events that were decided have, where it is more than was expected."""
+        """Count what was decided, now that all of it is, in place of what it had at most."""
         if self.batch is None:
             return
         events = self.batch.writes.events
-        self.counted += sum([len(event.payload) for event in events[self.counted_events :]])
-        self.counted_events = len(events)
-        self.bytes = max(self.bytes, self.counted)
+        decided = events[self.counted_events :], self.answers[self.counted_answers :]
+        self.counted_events, self.counted_answers = len(events), len(self.answers)
+        self.counted += sum([EVENT_BYTES + len(event.payload) for event in decided[0]])
+        self.counted += sum([len(answer.body) for answer in decided[1]])
+        self.bytes = self.counted
 
     def leave_undecided(self) -> None:
         """Take no more: one of them cannot be decided, and which shows when they are landed."""
