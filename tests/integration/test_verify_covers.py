@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -20,6 +21,7 @@ from storelog.read_side import database_name
 from storelog.verify import keys as keys_of_verify
 from storelog.verify.keys import Keys
 from storelog.verify.report import Report
+from storelog.verify.standstill import standstill
 from storelog.verify.verify import verify
 from support.live import LiveReader
 from support.load import place_orders
@@ -179,8 +181,22 @@ def add(model: Model) -> Places:
     return {(name, document["_id"]) for name, document in extra.items()}
 
 
-def test_damage_to_every_collection_is_named_and_repaired(system: System) -> None:
+def test_damage_to_every_collection_is_named_and_repaired(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking: list[str] = []
+
+    @asynccontextmanager
+    async def looked_at(*arguments: Any) -> AsyncIterator[None]:
+        # What is full is there before the read model stands still.
+        full = {"changes": {"block": 2}, "moments": {"_id": block}, "figures": {"_id": node}}
+        lacking.extend(name for name, one in full.items() if not system.mongo[name].find_one(one))
+        async with standstill(*arguments):
+            yield
+
+    monkeypatch.setattr("storelog.verify.repair.standstill", looked_at)
     fill(system)
+    block, node = first(system.mongo, "moments")["_id"], first(system.mongo, "figures")["_id"]
     assert run(system).differences == []
     expected = responses(system)
     damages: tuple[Callable[[Model], Places], ...] = (alter, add, delete)
@@ -200,6 +216,7 @@ def test_damage_to_every_collection_is_named_and_repaired(system: System) -> Non
         assert planted <= named(report), (damage.__name__, planted - named(report))
         repaired = run(system, repair=True)
         assert repaired.repaired > 0
+        assert lacking == []
         report = run(system)
         assert report.differences == [], (damage.__name__, report.differences)
         system.signal("relay", signal.SIGCONT)

@@ -44,6 +44,8 @@ def _show(facts: dict[str, Any], found: int) -> None:
     print(f"at position {facts['position']}")
     for what, number in facts["checked"].items():
         print(f"  {what:<26} {number:>12,}")
+    for what in facts.get("notChecked", ()):
+        print(f"NOT CHECKED {what}")
     for difference in facts["differences"][:SHOWN]:
         print(
             f"DIFFERS {difference['where']} {difference['id']} {difference['field']}:"

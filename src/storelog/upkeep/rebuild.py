@@ -160,6 +160,8 @@ class Builder:
                 return str(name)
             self._home.client.drop_database(name)
         number = int(begun["number"]) + 1 if begun is not None else 1
+        while f"{self._home.name}_r{number}" in in_use(self._home):
+            number += 1
         name = f"{self._home.name}_r{number}"
         self._home.client.drop_database(name)
         fields = {"database": name, "source": source, "number": number}

@@ -46,7 +46,7 @@ class Checks:
     ) -> None:
         self._database = database
         self._connection = connection
-        self._report = report
+        self.report = report
         self.position = position
         self._read = read
         self.absent = Absent()
@@ -62,9 +62,9 @@ class Checks:
     async def read_absent(self) -> None:
         """Read which events are not in the read model, and said to be so."""
         self.absent.take(await read_letters(self._database))
-        self._report.discarded = sorted(self.absent.discarded)
+        self.report.discarded = sorted(self.absent.discarded)
         if self.absent.positions:
-            self._report.checked["deadLetters"] = len(self.absent.positions)
+            self.report.checked["deadLetters"] = len(self.absent.positions)
 
     def present(self, events: Iterable[Envelope]) -> list[Change]:
         """Return the changes of events that the read model must hold."""
@@ -125,7 +125,7 @@ class Checks:
                 return
         for number, (expected, found) in wrong.items():
             self.places.bad.add(number)
-            self._report.differ(WHERE, number, "deadLetters", expected, found)
+            self.report.differ(WHERE, number, "deadLetters", expected, found)
 
     async def _inspect(self, progress: Progress) -> None:
         """Look closely at what does not agree, with the log read again up to its present end."""

@@ -17,6 +17,7 @@ from storelog.moments import BLOCK_ROWS, Moment, unpack_moments
 from storelog.projector.change import Change
 from storelog.shop.events import CUSTOMER, PRODUCT, id_of
 from storelog.shop.order import Order
+from storelog.verify.offsets import has_offsets
 from storelog.verify.report import Report
 
 WHERE, MOMENTS = "mongodb.checkpoints", "mongodb.moments"
@@ -39,7 +40,8 @@ def lane_of_change(change: Change, lanes: int) -> int:
 def is_whole(place: Document) -> bool:
     """Tell whether a checkpoint has what its readers need, of the right type."""
     numbers = all(isinstance(place.get(name), int) for name in _NUMBERS)
-    return numbers and isinstance(place.get("moments"), bytes) and "hash" in place
+    has_moments = isinstance(place.get("moments"), bytes)
+    return numbers and has_moments and "hash" in place and has_offsets(place)
 
 
 @dataclass(slots=True)

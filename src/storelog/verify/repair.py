@@ -2,7 +2,8 @@
 
 A document is replaced only while it is at the position it was compared at, so the projector may go
 on meanwhile; for what it keeps in memory (ledger, checkpoints, moments) it stands still and loads
-all again. Next: verify/verify.py
+all again. What never changes once it is full is written before that, so that the standstill lasts
+no longer than what was written meanwhile takes. Next: verify/verify.py
 """
 
 from typing import Any
@@ -14,15 +15,19 @@ from pymongo.errors import WriteError
 
 from storelog.config import Settings
 from storelog.histories import COLLECTION, OPEN
+from storelog.read_side import BLOCK_POSITIONS
 from storelog.verify.checks import Checks
 from storelog.verify.history import Histories
+from storelog.verify.offsets import Offsets
 from storelog.verify.repair_changes import repair_changes
 from storelog.verify.repair_ledger import LedgerRepair
-from storelog.verify.repair_places import repair_places
+from storelog.verify.repair_places import PlacesRepair
 from storelog.verify.report import Report
 from storelog.verify.standstill import standstill
 from storelog.verify.suspects import MARKS, Inspection, Repair
 
+# Projectors end a standstill of 20 s: with no more events to be read it is over in time.
+CLOSE_EVENTS, MAX_ROUNDS = 2_000, 20
 Document = dict[str, Any]
 
 
@@ -31,34 +36,83 @@ async def repair_all(
     database: AsyncDatabase[Document],
     connection: asyncpg.Connection,
     checks: Checks,
-    report: Report,
+    offsets: Offsets,
 ) -> int:
     """Rewrite all that differs; return how many documents."""
     repaired = 0
     if checks.inspection is not None:
-        repaired += await _documents(database, checks.inspection, report)
+        repaired += await _documents(database, checks.inspection, checks.report)
     repaired += await checks.shapes.repair()
     repaired += await _histories(database, checks.histories)
-    changes, position = checks.changes, checks.position
-    has_changes = bool(changes.bad_blocks or changes.strays)
-    is_kept = checks.ledger.bad_lanes or checks.places.bad or checks.blocks.repairs
-    if not is_kept and not has_changes:
+    kept = _Kept(database, connection, checks, offsets)
+    if not kept.is_bad:
         return repaired
-    lanes = checks.places.lanes
-    ledger = LedgerRepair(database, connection, checks.ledger.bad_lanes, lanes, checks.present)
-    await ledger.read(dict.fromkeys(range(lanes), position))
+    repaired += await kept.repair_what_is_full()
     async with standstill(settings, database):
-        if has_changes:
-            repaired += await repair_changes(
-                database, connection, changes, position, checks.present
-            )
-        repaired += await checks.blocks.repair()
-        if checks.ledger.bad_lanes:
-            places = await database["checkpoints"].find({}, {"position": 1}).to_list()
-            await ledger.read({place["_id"]: int(place["position"]) for place in places})
-            repaired += await ledger.write()
-        repaired += await repair_places(database, connection, checks.places, checks.absent)
+        repaired += await kept.repair_the_rest()
     return repaired
+
+
+class _Kept:
+    """What projectors and readers keep in memory: ledger, moments, changes and checkpoints."""
+
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        connection: asyncpg.Connection,
+        checks: Checks,
+        offsets: Offsets,
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._checks = checks
+        lanes, bad = checks.places.lanes, checks.ledger.bad_lanes
+        self._ledger = LedgerRepair(database, connection, bad, lanes, checks.present)
+        self._places = PlacesRepair(database, connection, checks.places, checks.absent, offsets)
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether anything is to be repaired."""
+        checks = self._checks
+        changes = checks.changes.bad_blocks or checks.changes.strays
+        return bool(checks.ledger.bad_lanes or checks.blocks.repairs or changes or self._places.bad)
+
+    async def repair_what_is_full(self) -> int:
+        """Write all that no projector changes any more, until little is left to be read."""
+        checks, done = self._checks, 0
+        for _ in range(MAX_ROUNDS):
+            ends = await self._ends()
+            await self._ledger.read(ends)
+            await self._places.go_on(ends)
+            if max(ends.values(), default=0) - done <= CLOSE_EVENTS:
+                break
+            done = max(ends.values())
+        full = checks.position // BLOCK_POSITIONS
+        repaired = await self._changes({b for b in checks.changes.bad_blocks if b < full})
+        repaired += await checks.blocks.repair()
+        return repaired + await self._ledger.write_full()
+
+    async def repair_the_rest(self) -> int:
+        """Write what is left, while nobody else does."""
+        ends = await self._ends()
+        full = self._checks.position // BLOCK_POSITIONS
+        repaired = await self._changes({b for b in self._checks.changes.bad_blocks if b >= full})
+        await self._ledger.read(ends)
+        repaired += await self._ledger.write()
+        return repaired + await self._places.write(ends)
+
+    async def _ends(self) -> dict[int, int]:
+        places = await self._database["checkpoints"].find({}, {"position": 1}).to_list()
+        return {place["_id"]: int(place["position"]) for place in places}
+
+    async def _changes(self, blocks: set[int]) -> int:
+        checks = self._checks
+        found, position = checks.changes, checks.position
+        done = await repair_changes(
+            self._database, self._connection, found, (blocks, position), checks.present
+        )
+        found.strays = []
+        return done
 
 
 async def _documents(database: AsyncDatabase[Document], model: Inspection, report: Report) -> int:

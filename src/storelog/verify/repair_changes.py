@@ -28,18 +28,20 @@ async def repair_changes(
     database: AsyncDatabase[Document],
     connection: asyncpg.Connection,
     found: Changes,
-    position: int,
+    some: tuple[set[int], int],
     present: Present,
 ) -> int:
-    """Write the blocks that differ again; return how many documents were written or removed.
+    """Write some blocks again, and remove strays; return how many documents it were.
 
-    `present`: returns the changes of events that the read model must hold.
+    `some`: the blocks, and the position up to which they are written. `present`: returns the
+    changes of events that the read model must hold.
     """
+    blocks, position = some
     collection = database[COLLECTION]
     repaired = 0
     if found.strays:
         repaired += (await collection.delete_many({"_id": {"$in": found.strays}})).deleted_count
-    for block in sorted(found.bad_blocks):
+    for block in sorted(blocks):
         first, last = block * BLOCK_POSITIONS + 1, (block + 1) * BLOCK_POSITIONS
         entries: dict[int, tuple[int, str, Document]] = {}
         async for events in read_log(connection, first - 1, min(last, position)):

@@ -1,6 +1,6 @@
 """Writes the ledger of a lane again from the log: every leaf, every node, and nothing else.
 
-Most of it is made while the lane goes on; what came since, and the writing itself, while it stands
+All that is full is written while the lane goes on; what came since, and the rest, while it stands
 still. Packed, a line takes 24 bytes of memory.
 Next: verify/repair.py
 """
@@ -11,12 +11,14 @@ from typing import Any
 
 import asyncpg
 from bson.int64 import Int64
+from pymongo import ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 from storelog.event_codec import lane_of
 from storelog.ledgers import LEDGER, NODES, Fact, pack_facts
 from storelog.projector.change import Change
+from storelog.read_side import IDS_AT_ONCE
 from storelog.verify.fold import fact_of
 from storelog.verify.sums import Tree, is_full
 
@@ -85,29 +87,50 @@ class LedgerRepair:
                     lane.add(fact)
         self._done = max(self._done, last)
 
-    async def write(self) -> int:
-        """Write the lanes' ledgers, while nobody else does; return how many documents."""
+    async def write_full(self) -> int:
+        """Write what is full, which no projector changes; return how many documents."""
         repaired = 0
         for lane in self._bad.values():
+            repaired += await self._replace(LEDGER, lane.leaves)
+            repaired += await self._replace(NODES, lane.nodes)
+        return repaired
+
+    async def write(self) -> int:
+        """Write the lanes' ledgers, while nobody else does; return how many documents."""
+        repaired = await self.write_full()
+        for lane in self._bad.values():
             leaves = lane.all_leaves()
-            repaired += await self._replace(LEDGER, f"{lane.number}/", leaves)
-            repaired += await self._replace(NODES, f"{lane.number}/", lane.nodes)
+            repaired += await self._replace(LEDGER, leaves[len(lane.leaves) :])
+            repaired += await self._remove(LEDGER, f"{lane.number}/", leaves)
+            repaired += await self._remove(NODES, f"{lane.number}/", lane.nodes)
             leaf = {"leaf": Int64(lane.tree.leaves)}
             await self._database["checkpoints"].update_one({"_id": lane.number}, {"$set": leaf})
         return repaired + await self._remove_strays()
 
-    async def _replace(self, name: str, prefix: str, wanted: list[Document]) -> int:
+    async def _replace(self, name: str, wanted: list[Document]) -> int:
         collection, changed = self._database[name], 0
-        known = {document["_id"] for document in wanted}
-        for document in wanted:
-            whole = {"_id": document["_id"]}
-            if await collection.find_one(whole) != document:
-                await collection.replace_one(whole, document, upsert=True)
-                changed += 1
-        async for found in collection.find({}, {"_id": 1}):
-            if str(found["_id"]).startswith(prefix) and found["_id"] not in known:
-                changed += (await collection.delete_one({"_id": found["_id"]})).deleted_count
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            some = wanted[start : start + IDS_AT_ONCE]
+            names = {"_id": {"$in": [document["_id"] for document in some]}}
+            found = {each["_id"]: each for each in await collection.find(names).to_list()}
+            changes = [
+                ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+                for document in some
+                if found.get(document["_id"]) != document
+            ]
+            if changes:
+                await collection.bulk_write(changes, ordered=False)
+            changed += len(changes)
         return changed
+
+    async def _remove(self, name: str, prefix: str, wanted: list[Document]) -> int:
+        """Remove what has a name of the lane and is not wanted."""
+        collection, known = self._database[name], {document["_id"] for document in wanted}
+        ids = [found["_id"] async for found in collection.find({}, {"_id": 1})]
+        strays = [each for each in ids if str(each).startswith(prefix) and each not in known]
+        for stray in strays:
+            await collection.delete_one({"_id": stray})
+        return len(strays)
 
     async def _remove_strays(self) -> int:
         """Remove what names no lane."""

@@ -24,6 +24,7 @@ class Report:
     """`found` counts all differences, `differences` holds the first of them.
 
     `discarded`: the positions that the read model leaves out because somebody discarded them.
+    `not_checked`: what could not be compared, and why.
     """
 
     position: int = 0
@@ -32,6 +33,7 @@ class Report:
     found: int = 0
     repaired: int = 0
     discarded: list[int] = field(default_factory=list)
+    not_checked: list[str] = field(default_factory=list)
 
     def count(self, what: str, number: int = 1) -> None:
         """Note that so many were checked."""
@@ -64,6 +66,8 @@ class Report:
             facts["repaired"] = self.repaired
         if self.discarded:
             facts["discarded"] = self.discarded
+        if self.not_checked:
+            facts["notChecked"] = self.not_checked
         return facts
 
 

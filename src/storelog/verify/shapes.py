@@ -1,6 +1,6 @@
 """Compares by which version of the word rules names were indexed with the rules of this code.
 
-Next: verify/repair.py
+Next: verify/pointer.py
 """
 
 from typing import Any

@@ -20,19 +20,15 @@ from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
 from storelog.projector.change import Change, change_of_event
 from storelog.query_service.reads import Reads
-from storelog.read_side import (
-    POINTER_ID,
-    POINTERS,
-    database_name,
-    mongodb_uri,
-    read_pointer,
-)
+from storelog.read_side import database_name, mongodb_uri
 from storelog.reasons import reason
 from storelog.verify.anchor import Anchor
 from storelog.verify.checks import Checks, Progress
 from storelog.verify.keys import Keys
 from storelog.verify.log import Chain, positions_above, read_log
+from storelog.verify.offsets import Offsets
 from storelog.verify.places import WHERE, is_whole
+from storelog.verify.pointer import Pointers
 from storelog.verify.repair import repair_all
 from storelog.verify.report import Report
 from storelog.verify.state_tables import StateTables
@@ -73,17 +69,7 @@ async def verify(
             server_settings={"application_name": "storelog verify", "jit": "off"},
         )
         await read_exact_times(connection)
-        home = client[database_name(settings)]
-        pointer = read_pointer(
-            await home[POINTERS].find_one({"_id": POINTER_ID}), database_name(settings)
-        )
-        database = client.get_database(
-            pointer.database,
-            codec_options=_OPTIONS,
-            read_preference=ReadPreference.PRIMARY,
-            write_concern=pymongo.WriteConcern(w="majority", j=True),
-        )
-        run = _Run(settings, connection, (home, database), progress, anchor)
+        run = _Run(settings, connection, _opened(client, database_name(settings)), progress, anchor)
         return await run.run(has_repair=repair)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
@@ -93,21 +79,31 @@ async def verify(
         await client.close()
 
 
+def _opened(client: AsyncMongoClient[Document], name: str) -> AsyncDatabase[Document]:
+    return client.get_database(
+        name,
+        codec_options=_OPTIONS,
+        read_preference=ReadPreference.PRIMARY,
+        write_concern=pymongo.WriteConcern(w="majority", j=True),
+    )
+
+
 class _Run:
     def __init__(
         self,
         settings: Settings,
         connection: asyncpg.Connection,
-        databases: tuple[AsyncDatabase[Document], AsyncDatabase[Document]],
+        home: AsyncDatabase[Document],
         progress: Progress,
         anchor: Anchor | None,
     ) -> None:
         self._anchor = anchor
         self._settings = settings
         self._connection = connection
-        self._home, self._database = databases
+        self._home = self._database = home
         self._progress = progress
         self._report = Report()
+        self._offsets = Offsets(settings, self._report)
         self._has_strays = False
         self._lanes = 0
 
@@ -122,11 +118,19 @@ class _Run:
         written = report.position = await connection.fetchval("SELECT position FROM log_head")
         self._lanes = await connection.fetchval("SELECT cardinality(lanes) FROM relay_cursor")
         wanted = await connection.fetchval("SELECT lanes_wanted FROM relay_cursor")
-        keys = Keys(self._home, report)
+        keys = Keys(self._home.client[self._home.name], report)
         await keys.compare(connection)
-        places = await self._wait_for(written, wanted, has_repair=has_repair)
+        pointers = Pointers(self._home, report)
+        await pointers.compare({self._lanes, wanted or self._lanes})
+        if has_repair:
+            report.repaired += await pointers.repair()
+        self._database = _opened(self._home.client, pointers.name)
+        places = None
+        if has_repair or not pointers.is_wrong:
+            places = await self._wait_for(written, wanted, has_repair=has_repair)
         checks = None
         if places is not None:
+            await self._offsets.compare(places, connection)
             checks = Checks(
                 self._database, connection, report, written, places, self._lanes, _readable_changes
             )
@@ -141,7 +145,7 @@ class _Run:
             report.repaired += await keys.repair()
             if checks is not None:
                 report.repaired += await repair_all(
-                    self._settings, self._database, connection, checks, report
+                    self._settings, self._database, connection, checks, self._offsets
                 )
         return report
 
