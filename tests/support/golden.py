@@ -19,7 +19,6 @@ from uuid import UUID
 
 from storelog import histories
 from storelog.command_service import batch, store
-from storelog.command_service.decisions import NewIds
 from storelog.command_service.routes import routes
 from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Submission
@@ -33,6 +32,7 @@ from storelog.projector.ledger_writer import stored
 from storelog.projector.record import change_of, make_record
 from storelog.query_service import bodies
 from storelog.relay.publisher import record_headers
+from storelog.shop.commands import NewIds
 from storelog.shop.customer import Customer
 from storelog.shop.kinds import Time
 from storelog.shop.product import Product

@@ -15,11 +15,12 @@ from msgspec import Struct
 from storelog.command_service import log_reader, requests
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
-from storelog.command_service.submission import Command, Idempotency, Submission
+from storelog.command_service.submission import Idempotency, Submission
 from storelog.envelope import Envelope
 from storelog.errors import Forbidden, InvalidFields, Malformed
 from storelog.event_codec import encode_json, event_body
 from storelog.shop.aggregate import AllBut, Versions
+from storelog.shop.commands import Command
 from storelog.shop.customer import CreateCustomer, DeleteCustomer, NewCustomer, UpdateCustomer
 from storelog.shop.kinds import MAX_ID
 from storelog.shop.order import DeleteOrder, NewOrder, PlaceOrder

@@ -15,13 +15,12 @@ import asyncpg
 
 from storelog.command_service import measures, state_reader, store
 from storelog.command_service.batch import Batch, Key, Remembered
-from storelog.command_service.decisions import NewIds
 from storelog.command_service.state import Head, State
-from storelog.command_service.submission import Command, Submission
-from storelog.shop.customer import CreateCustomer
+from storelog.command_service.submission import Submission
+from storelog.shop.commands import LINE, Command, NewIds, needed_ids
+from storelog.shop.events import ENTITIES
 from storelog.shop.kinds import Time
 from storelog.shop.order import DeleteOrder, PlaceOrder
-from storelog.shop.product import CreateProduct
 from storelog.web.clock import PostgresClock
 from storelog.web.http import Response
 
@@ -38,7 +37,7 @@ class Decider:
         self.clock = PostgresClock()
         self._state: State | None = None
         self._ids: dict[str, deque[int]] = {
-            kind: deque() for kind in ("customer", "product", "order", "item")
+            kind: deque() for kind in (*(each.name for each in ENTITIES), LINE)
         }
         self._next: NewIds = {kind: ids.popleft for kind, ids in self._ids.items()}
         self.lock = asyncio.Lock()
@@ -110,14 +109,8 @@ class Decider:
     ) -> None:
         needed = dict.fromkeys(self._ids, 0)
         for submission in submissions:
-            match submission.command:
-                case PlaceOrder(order=order):
-                    needed["order"] += 1
-                    needed["item"] += len(order.order_items)
-                case CreateCustomer():
-                    needed["customer"] += 1
-                case CreateProduct():
-                    needed["product"] += 1
+            for kind, count in needed_ids(submission.command).items():
+                needed[kind] += count
         for kind, count in needed.items():
             if count > len(self._ids[kind]):
                 # Little by little for a quiet shop, in large pieces for a busy one.
@@ -127,7 +120,7 @@ class Decider:
 
 def _lines_of(command: Command, state: State) -> int:
     match command:
-        case PlaceOrder(order=new):
+        case PlaceOrder(said=new):
             return len(new.order_items)
         case DeleteOrder(order_id=order_id):
             order = state.orders.get(order_id)

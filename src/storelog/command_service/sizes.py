@@ -13,8 +13,8 @@ from collections.abc import Iterable
 import asyncpg
 
 from storelog.command_service import failures, store
-from storelog.command_service.submission import Command
 from storelog.errors import Unavailable
+from storelog.shop.commands import Command
 from storelog.shop.order import DeleteOrder, PlaceOrder
 from storelog.shop.value import value
 
@@ -48,7 +48,7 @@ _ONE = Size()
 def size_of(command: Command) -> Size:
     """Return the size of a command that says it by itself: any but the deletion of an order."""
     if isinstance(command, PlaceOrder):
-        lines = len(command.order.order_items)
+        lines = len(command.said.order_items)
         return Size(lines, lines * (LINE_BYTES + 2 * NAME_BYTES))
     return _ONE
 

@@ -5,33 +5,28 @@ moved since. Next: shop/order.py
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
 import asyncpg
 from msgspec import Struct
 
 from storelog.command_service.batch import Key, Remembered, response_from_row
 from storelog.command_service.state import State
-from storelog.command_service.submission import Command
 from storelog.sequences import SEQUENCES
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.columns import OF_AGGREGATES, entity_of, read_columns_of
-from storelog.shop.customer import CreateCustomer, Customer, DeleteCustomer, UpdateCustomer
-from storelog.shop.order import DeleteOrder, Order, OrderItem, PlaceOrder
-from storelog.shop.product import (
-    AdjustStock,
-    CreateProduct,
-    DeleteProduct,
-    Product,
-    UpdateProduct,
-)
+from storelog.shop.commands import LINE, Command, named
+from storelog.shop.customer import Customer
+from storelog.shop.events import ENTITIES
+from storelog.shop.order import Order, OrderItem
+from storelog.shop.product import Product
 
 E = TypeVar("E", bound=Struct)
-_SEQUENCES = dict(zip(("customer", "product", "order", "item"), SEQUENCES, strict=True))
+_SEQUENCES = dict(zip((*(each.name for each in ENTITIES), LINE), SEQUENCES, strict=True))
 
 
 async def new_ids(connection: asyncpg.Connection, kind: str, count: int) -> list[int]:
-    """Return `count` ids of the kind (customer, product, order, item) that no one else gets."""
+    """Return `count` ids of the kind, an entity's name or LINE, that no one else gets."""
     rows = await connection.fetch(
         "SELECT nextval($1::text::regclass) AS id FROM generate_series(1, $2)",
         _SEQUENCES[kind],
@@ -44,50 +39,38 @@ async def load_for(
     connection: asyncpg.Connection, state: State, commands: Iterable[Command]
 ) -> None:
     """Put what the commands are decided on into `state`."""
-    customers: set[int] = set()
-    products: set[int] = set()
-    orders: set[int] = set()
+    wanted: dict[str, set[int]] = {entity.collection: set() for entity in ENTITIES}
     for command in commands:
-        match command:
-            case PlaceOrder(order=order):
-                customers.add(order.customer_id)
-                products.update(line.product_id for line in order.order_items)
-            case DeleteOrder(order_id=order_id):
-                orders.add(order_id)
-            case UpdateCustomer(customer_id=customer_id) | DeleteCustomer(customer_id=customer_id):
-                customers.add(customer_id)
-            case CreateCustomer() | CreateProduct():
-                pass
-            case UpdateProduct() | AdjustStock() | DeleteProduct():
-                products.add(command.product_id)
-            case _:
-                assert_never(command)
-    await load(connection, state, customers, products, orders)
+        for collection, number in named(command):
+            wanted[collection].add(number)
+    await load(connection, state, **wanted)
 
 
 async def load(
     connection: asyncpg.Connection,
     state: State,
-    customer_ids: Iterable[int],
-    product_ids: Iterable[int],
-    order_ids: Iterable[int],
+    customers: Iterable[int],
+    products: Iterable[int],
+    orders: Iterable[int],
 ) -> None:
     """Put what `state` does not know of these aggregates into it; None for what does not exist."""
-    touched = {i: state.orders_before[i] for i in order_ids if i in state.orders_before}
+    touched = {i: state.orders_before[i] for i in orders if i in state.orders_before}
     state.orders = touched | state.orders
-    orders = [i for i in order_ids if i not in state.orders]
-    if orders:
-        await _load_orders(connection, state, orders)
-    wanted = set(product_ids)
-    for order_id in orders:
-        order = state.orders[order_id]
-        wanted.update(item.product_id for item in order.entity.order_items) if order else None
-    customers = [i for i in customer_ids if i not in state.customers]
-    if customers:
-        await _load_customers(connection, state, customers)
-    products = [i for i in wanted if i not in state.products]
-    if products:
-        await _load_products(connection, state, products)
+    missing = [i for i in orders if i not in state.orders]
+    if missing:
+        await _load_orders(connection, state, missing)
+    of_lines = {
+        item.product_id
+        for order in map(state.orders.get, missing)
+        if order is not None
+        for item in order.entity.order_items
+    }
+    missing = [i for i in customers if i not in state.customers]
+    if missing:
+        await _load_customers(connection, state, missing)
+    missing = [i for i in of_lines.union(products) if i not in state.products]
+    if missing:
+        await _load_products(connection, state, missing)
 
 
 async def _load_customers(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:

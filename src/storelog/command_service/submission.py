@@ -3,12 +3,8 @@
 Next: command_service/pipeline.py
 """
 
-from storelog.shop.customer import CustomerCommand
-from storelog.shop.order import DeleteOrder, PlaceOrder
-from storelog.shop.product import ProductCommand
+from storelog.shop.commands import Command
 from storelog.shop.value import value
-
-Command = CustomerCommand | ProductCommand | PlaceOrder | DeleteOrder
 
 
 @value

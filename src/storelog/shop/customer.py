@@ -35,7 +35,7 @@ class CreateCustomer:
     """Create a customer; the id was given by the database."""
 
     customer_id: int
-    customer: NewCustomer
+    said: NewCustomer
 
 
 @value
@@ -43,7 +43,7 @@ class UpdateCustomer:
     """Replace what is known of a customer."""
 
     customer_id: int
-    customer: NewCustomer
+    said: NewCustomer
     expected_versions: Versions | None = None
 
 
@@ -76,12 +76,12 @@ CustomerEvent = CustomerCreated | CustomerUpdated | CustomerDeleted
 def decide(command: CustomerCommand, state: Aggregate[Customer] | None, now: Time) -> CustomerEvent:
     """Return the event that the command causes. Raises NotFound and StaleVersion."""
     if isinstance(command, CreateCustomer):
-        return recorded(CustomerCreated, _customer(command.customer_id, command.customer))
+        return recorded(CustomerCreated, _customer(command.customer_id, command.said))
     what = f"customer {command.customer_id}"
     before = existing(state, what, command.expected_versions)
     if isinstance(command, DeleteCustomer):
         return recorded(CustomerDeleted, before, deleted_at=now)
-    return recorded(CustomerUpdated, _customer(command.customer_id, command.customer))
+    return recorded(CustomerUpdated, _customer(command.customer_id, command.said))
 
 
 def _customer(customer_id: int, said: NewCustomer) -> Customer:

@@ -5,7 +5,7 @@ can write them together.
 Next: shop/events.py
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -69,7 +69,7 @@ class OrderOwner(Struct, frozen=True, rename="camel"):
 class OrderLine(Struct, frozen=True, rename="camel"):
     """One line that a client orders."""
 
-    product_id: Id
+    product_id: Annotated[Id, Reference("products")]
     quantity: Quantity
     price: Annotated[Price, ImportOnly("the price that was paid.")] | UnsetType = UNSET
 
@@ -77,7 +77,7 @@ class OrderLine(Struct, frozen=True, rename="camel"):
 class NewOrder(Struct, frozen=True, rename="camel"):
     """What a client says of a new order."""
 
-    customer_id: Id
+    customer_id: Annotated[Id, Reference("customers")]
     order_items: Annotated[tuple[OrderLine, ...], Lines(1, MAX_LINES)]
     order_date: (
         Annotated[When, ImportOnly("when the order was placed, 1900-01-01 to 2999-12-31 UTC.")]
@@ -90,7 +90,7 @@ class PlaceOrder:
     """Place an order; ids were given by the database, one item id a line."""
 
     order_id: int
-    order: NewOrder
+    said: NewOrder
     item_ids: tuple[int, ...] = ()
 
 
@@ -112,8 +112,23 @@ class OrderDeleted(Order, frozen=True, rename="camel"):
     deleted_at: When
 
 
+OrderCommand = PlaceOrder | DeleteOrder
 OrderEvent = OrderCreated | OrderDeleted
-Products = Mapping[int, Aggregate[Product]]
+Customers = Mapping[int, Aggregate[Customer] | None]
+Products = Mapping[int, Aggregate[Product] | None]
+
+
+def decide(
+    command: OrderCommand,
+    state: Aggregate[Order] | None,
+    customers: Customers,
+    products: Products,
+    now: Time,
+) -> Sequence[OrderEvent | ProductSold | ProductUpdated]:
+    """Return every event that the command causes, the order's own first. Raises what they do."""
+    if isinstance(command, PlaceOrder):
+        return place(command, customers.get(command.said.customer_id), products, now)
+    return delete(command, state, products, now)
 
 
 def place(
@@ -124,36 +139,39 @@ def place(
     Raises InvalidFields `unknown-customer` or `unknown-product`, Conflict `insufficient-stock`.
     """
     if customer is None or customer.is_deleted:
-        number = command.order.customer_id
+        number = command.said.customer_id
         raise InvalidFields([("/customerId", f"there is no customer {number}")], "unknown-customer")
-    _check_products(command.order, products)
-    order = _order(command, products, now)
-    return [order, *_sales(order, products)]
+    known = _known(command.said, products)
+    order = _order(command, known, now)
+    return [order, *_sales(order, known)]
 
 
-def _check_products(order: NewOrder, products: Products) -> None:
+def _known(order: NewOrder, products: Products) -> dict[int, Product]:
+    """Return the products of an order. Raises InvalidFields, and Conflict where stock is short."""
+    known: dict[int, Product] = {}
     unknown: list[tuple[str, str]] = []
     asked: dict[int, int] = {}
     for index, line in enumerate(order.order_items):
-        product = products.get(line.product_id)
+        number = line.product_id
+        product = products.get(number)
         if product is None or product.is_deleted:
-            unknown.append(
-                (f"/orderItems/{index}/productId", f"there is no product {line.product_id}")
-            )
-        asked[line.product_id] = asked.get(line.product_id, 0) + line.quantity
+            unknown.append((f"/orderItems/{index}/productId", f"there is no product {number}"))
+            continue
+        known[number] = product.entity
+        asked[number] = asked.get(number, 0) + line.quantity
     if unknown:
         raise InvalidFields(unknown, "unknown-product")
-    stocks = ((number, units, products[number].entity.stock) for number, units in asked.items())
-    short = [each for each in stocks if each[1] > each[2]]
+    short = [(n, units, known[n].stock) for n, units in asked.items() if units > known[n].stock]
     if short:
         raise insufficient_stock(short)
+    return known
 
 
-def _order(command: PlaceOrder, products: Products, now: Time) -> OrderCreated:
-    order = command.order
+def _order(command: PlaceOrder, products: Mapping[int, Product], now: Time) -> OrderCreated:
+    order = command.said
     items = []
     for item_id, line in zip(command.item_ids, order.order_items, strict=True):
-        product = products[line.product_id].entity
+        product = products[line.product_id]
         price = product.price if line.price is UNSET else line.price
         items.append(OrderItem(item_id, line.product_id, product.name, line.quantity, price))
     total = round_to_cents(exact_sum(line_amount(i.quantity, i.price) for i in items))
@@ -161,17 +179,15 @@ def _order(command: PlaceOrder, products: Products, now: Time) -> OrderCreated:
     return OrderCreated(command.order_id, order_date, order.customer_id, tuple(items), total)
 
 
-def _sales(order: Order, products: Products) -> list[ProductSold]:
-    left: dict[int, int] = {}
+def _sales(order: Order, products: Mapping[int, Product]) -> list[ProductSold]:
+    left = {number: product.stock for number, product in products.items()}
     sales = []
     for item in order.order_items:
-        number = item.product_id
-        stock = left.get(number, products[number].entity.stock) - item.quantity
-        left[number] = stock
+        stock = left[item.product_id] = left[item.product_id] - item.quantity
         sales.append(
             ProductSold(
                 item.item_id,
-                number,
+                item.product_id,
                 item.product_name,
                 item.price,
                 item.quantity,

@@ -71,7 +71,7 @@ class CreateProduct:
     """Create a product; the id was given by the database."""
 
     product_id: int
-    product: NewProduct
+    said: NewProduct
 
 
 @value
@@ -79,7 +79,7 @@ class UpdateProduct:
     """Replace a product's fields."""
 
     product_id: int
-    product: ChangedProduct
+    said: ChangedProduct
     expected_versions: Versions | None = None
 
 
@@ -88,7 +88,7 @@ class AdjustStock:
     """Add to the stock, or take from it."""
 
     product_id: int
-    adjustment: StockAdjustment
+    said: StockAdjustment
     expected_versions: Versions | None = None
 
 
@@ -164,14 +164,14 @@ def decide(command: ProductCommand, state: Aggregate[Product] | None, now: Time)
     """
     number = command.product_id
     if isinstance(command, CreateProduct):
-        new = command.product
+        new = command.said
         return ProductCreated(number, new.name, new.price, new.stock, new.stock > 0)
     before = existing(state, f"product {number}", command.expected_versions)
     if isinstance(command, AdjustStock):
-        return _adjust(before, command.adjustment)
+        return _adjust(before, command.said)
     if isinstance(command, DeleteProduct):
         return recorded(ProductDeleted, before, deleted_at=now)
-    said = command.product
+    said = command.said
     stock = before.stock if said.stock is UNSET else said.stock
     changed = Product(number, said.name, said.price, stock, stock > 0)
     return recorded(ProductUpdated, changed, reason="Changed")

@@ -1,0 +1,97 @@
+"""What every command has in common: the entity that it is about, and what it is decided from.
+
+A command names its own entity by the field of the entity's id, which is 0 where the database is to
+give one; what a client said stands in `said`, where references to others are marked.
+Next: command_service/decisions.py
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any, get_args
+
+from msgspec import Struct
+
+from storelog.shop.customer import CustomerCommand
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
+from storelog.shop.fields import fields_of
+from storelog.shop.order import OrderCommand, PlaceOrder
+from storelog.shop.product import ProductCommand
+
+Command = CustomerCommand | ProductCommand | OrderCommand
+# Gives the next id of an entity by its name, or of a line of an order.
+NewIds = Mapping[str, Callable[[], int]]
+LINE = "item"
+
+_ENTITY_OF: Mapping[type[Command], EntityKind] = {
+    command: entity
+    for entity, commands in (
+        (CUSTOMER, CustomerCommand),
+        (PRODUCT, ProductCommand),
+        (ORDER, OrderCommand),
+    )
+    for command in get_args(commands)
+}
+
+
+def entity_of(command: Command) -> EntityKind:
+    """Return the kind of entity that a command is about."""
+    return _ENTITY_OF[type(command)]
+
+
+def own_id(command: Command) -> int:
+    """Return the id of the entity that a command is about; 0: one that begins."""
+    number: int = getattr(command, entity_of(command).id_field)
+    return number
+
+
+def named(command: Command) -> Iterator[tuple[str, int]]:
+    """Yield the collection and the id of everything that a command is decided from."""
+    if own_id(command):
+        yield entity_of(command).collection, own_id(command)
+    said: Struct | None = getattr(command, "said", None)
+    if said is not None:
+        yield from _references(said)
+
+
+def _references(said: Struct) -> Iterator[tuple[str, int]]:
+    for name, collection in _referring(type(said)):
+        if collection is None:
+            for line in getattr(said, name):
+                yield from _references(line)
+        else:
+            yield collection, getattr(said, name)
+
+
+@cache
+def _referring(structure: type[Struct]) -> tuple[tuple[str, str | None], ...]:
+    """Return the fields that name a document of a collection; None: whose lines do."""
+    return tuple(
+        (field.name, field.reference)
+        for field in fields_of(structure)
+        if field.reference is not None or field.line is not None
+    )
+
+
+def needed_ids(command: Command) -> dict[str, int]:
+    """Return how many new ids a command needs, by what they are of."""
+    if own_id(command):
+        return {}
+    needed = {entity_of(command).name: 1}
+    if isinstance(command, PlaceOrder):
+        needed[LINE] = len(command.said.order_items)
+    return needed
+
+
+def numbered(command: Command, ids: NewIds) -> Command:
+    """Return a command with the ids that it needs."""
+    if own_id(command):
+        return command
+    entity = entity_of(command)
+    if isinstance(command, PlaceOrder):
+        new_line = ids[LINE]
+        lines = tuple([new_line() for _ in command.said.order_items])
+        return PlaceOrder(ids[entity.name](), command.said, lines)
+    new_id: dict[str, Any] = {entity.id_field: ids[entity.name]()}
+    return replace(command, **new_id)
