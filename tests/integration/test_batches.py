@@ -15,9 +15,10 @@ from storelog.command_service import batch, decisions, state_reader
 from storelog.command_service.decider import LOOP_LINES
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.sizes import LARGE_LINES
-from storelog.command_service.submission import Command, Idempotency, Submission
+from storelog.command_service.submission import Idempotency, Submission
 from storelog.command_service.taken import MAX_BATCH_BYTES
 from storelog.config import Settings
+from storelog.shop.commands import Command
 from storelog.shop.customer import CreateCustomer, NewCustomer
 from storelog.shop.kinds import Money
 from storelog.shop.order import DeleteOrder, NewOrder, OrderLine, PlaceOrder
