@@ -16,7 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 from storelog.event_codec import lane_of
-from storelog.ledgers import LEDGER, NODES, Fact, pack_facts
+from storelog.ledgers import FAN_OUT, LEDGER, NODES, Fact, pack_facts
 from storelog.projector.change import Change
 from storelog.read_side import IDS_AT_ONCE
 from storelog.verify.fold import fact_of
@@ -34,6 +34,8 @@ class _Lane:
     facts: list[Fact] = field(default_factory=list)
     leaves: list[Document] = field(default_factory=list)
     nodes: list[Document] = field(default_factory=list)
+    # The leaves below it, and the nodes over them alone, are as they must be.
+    settled: int = 0
 
     def add(self, fact: Fact) -> None:
         self.facts.append(fact)
@@ -91,21 +93,26 @@ class LedgerRepair:
         """Write what is full, which no projector changes; return how many documents."""
         repaired = 0
         for lane in self._bad.values():
+            place = await self._database["checkpoints"].find_one({"_id": lane.number}) or {}
             repaired += await self._replace(LEDGER, lane.leaves)
             repaired += await self._replace(NODES, lane.nodes)
+            # A projector goes on in the leaf that its checkpoint names, whatever that one is.
+            lane.settled = min(int(place.get("leaf", 0)), len(lane.leaves))
         return repaired
 
     async def write(self) -> int:
-        """Write the lanes' ledgers, while nobody else does; return how many documents."""
-        repaired = await self.write_full()
+        """Write the rest of the lanes' ledgers, while nobody else does; return how many."""
+        repaired = 0
         for lane in self._bad.values():
-            leaves = lane.all_leaves()
-            repaired += await self._replace(LEDGER, leaves[len(lane.leaves) :])
-            repaired += await self._remove(LEDGER, f"{lane.number}/", leaves)
-            repaired += await self._remove(NODES, f"{lane.number}/", lane.nodes)
+            nodes = [node for node in lane.nodes if _end(node) > lane.settled]
+            repaired += await self._replace(LEDGER, lane.all_leaves()[lane.settled :])
+            repaired += await self._replace(NODES, nodes)
             leaf = {"leaf": Int64(lane.tree.leaves)}
             await self._database["checkpoints"].update_one({"_id": lane.number}, {"$set": leaf})
-        return repaired + await self._remove_strays()
+        leaves = {leaf["_id"] for lane in self._bad.values() for leaf in lane.all_leaves()}
+        nodes_there = {node["_id"] for lane in self._bad.values() for node in lane.nodes}
+        repaired += await self._remove_others(LEDGER, leaves)
+        return repaired + await self._remove_others(NODES, nodes_there)
 
     async def _replace(self, name: str, wanted: list[Document]) -> int:
         collection, changed = self._database[name], 0
@@ -123,24 +130,22 @@ class LedgerRepair:
             changed += len(changes)
         return changed
 
-    async def _remove(self, name: str, prefix: str, wanted: list[Document]) -> int:
-        """Remove what has a name of the lane and is not wanted."""
-        collection, known = self._database[name], {document["_id"] for document in wanted}
+    async def _remove_others(self, name: str, known: set[str]) -> int:
+        """Remove what names no lane, or one of these lanes and is not known."""
+        collection = self._database[name]
+        others = tuple(f"{number}/" for number in range(self._lanes) if number not in self._bad)
         ids = [found["_id"] async for found in collection.find({}, {"_id": 1})]
-        strays = [each for each in ids if str(each).startswith(prefix) and each not in known]
+        strays = [each for each in ids if each not in known and not str(each).startswith(others)]
         for stray in strays:
             await collection.delete_one({"_id": stray})
         return len(strays)
 
-    async def _remove_strays(self) -> int:
-        """Remove what names no lane."""
-        prefixes, removed = tuple(f"{number}/" for number in range(self._lanes)), 0
-        for name in (LEDGER, NODES):
-            async for found in self._database[name].find({}, {"_id": 1}):
-                if not str(found["_id"]).startswith(prefixes):
-                    done = await self._database[name].delete_one({"_id": found["_id"]})
-                    removed += done.deleted_count
-        return removed
+
+def _end(node: Document) -> int:
+    """Return the number of the first leaf that is not below a node."""
+    _, level, index = str(node["_id"]).split("/")
+    width: int = FAN_OUT ** int(level)
+    return (int(index) + 1) * width
 
 
 async def _orders(
