@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from pymongo import MongoClient
 
@@ -64,6 +65,13 @@ def test_a_first_start_that_was_killed_in_the_middle_is_made_anew(home: Path, ta
         stop(again)
 
 
+def status_of(up: Up, path: str) -> int:
+    try:
+        return up.queries.get(path).status
+    except OSError:
+        return 0
+
+
 def test_up_puts_files_aside_that_mongodb_cannot_open_and_fills_it_again(home: Path) -> None:
     up = Up(home / "data")
     try:
@@ -82,6 +90,22 @@ def test_up_puts_files_aside_that_mongodb_cannot_open_and_fills_it_again(home: P
         assert f"cannot open its files: they are kept in {kept[0]}" in again.stdout
         assert any(kept[0].glob("secantus_documents_*"))
         wait_for(lambda: up.queries.get(path).status == 200, "the product to be readable again")
+        # The same while it runs, with all who know the keys that are to be in MongoDB.
+        facts = up.run_file()
+        supervisor = psutil.Process(facts["pid"])
+        supervisor.suspend()
+        for each in (*facts["servers"], *facts["processes"]):
+            if each["name"] in ("mongodb", "projector", "query-service"):
+                ended = psutil.Process(each["pid"])
+                ended.kill()
+                wait_for(lambda it=ended: it.status() == psutil.STATUS_ZOMBIE, each["name"])  # type: ignore[misc]
+        half_make_table(up.data_dir / "mongodb" / "secantusdb", "secantus_documents_")
+        supervisor.resume()
+        wait_for(
+            lambda: len(list((up.data_dir / "mongodb").glob("secantusdb-set-aside-*"))) == 2,
+            "the files to be set aside",
+        )
+        wait_for(lambda: status_of(up, path) == 200, "the product to be readable without a key")
         verified = up.cli("verify")
         assert verified.returncode == 0, verified.stdout
     finally:

@@ -51,6 +51,7 @@ class Supervisor:
         self._settings: Settings | None = None
         self._watchdog: Watchdog | None = None
         self._state = "starting"
+        self._is_migrated = False
         self._said: dict[str, str] = {}
 
     def run(
@@ -99,6 +100,7 @@ class Supervisor:
             return
         self._say("migrating")
         asyncio.run(self._migrate())
+        self._is_migrated = True
         environment = {**run_file.as_environment(self._complete), **self._public}
         self._bring_up(processes(self._complete, self._data_dir, environment))
 
@@ -118,9 +120,17 @@ class Supervisor:
                     self._say(advice)
                 return
             except (CannotRun, OSError, asyncpg.PostgresError) as error:
-                if time.monotonic() > give_up_at or self._external:
+                is_told = bool(self._external) and not self._is_migrated
+                if time.monotonic() > give_up_at or is_told:
                     raise CannotRun(f"the servers cannot be set up: {error}") from error
                 await asyncio.sleep(0.5)
+
+    def _migrate_again(self) -> None:
+        """Give a server that starts empty what no process can bring it, such as the keys."""
+        try:
+            asyncio.run(self._migrate())
+        except (CannotRun, OSError, asyncpg.PostgresError) as error:
+            self._say(f"run `storelog migrate`: {error}")
 
     def _bring_up(self, programs: Sequence[Program]) -> None:
         for program in programs:
@@ -156,6 +166,8 @@ class Supervisor:
                 self._say_error(program)
                 if mended := program.mend_files():
                     self._say(mended)
+                    if self._is_migrated:
+                        threading.Thread(target=self._migrate_again, daemon=True).start()
             if program.process is None and time.monotonic() >= program.start_at:
                 self._launch(program)
             if program.state != before:

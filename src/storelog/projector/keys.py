@@ -26,13 +26,13 @@ from storelog.origin import Origin, read_origin, restore_origin
 from storelog.projector.database import connect
 
 POLL_SECONDS = 0.5
+# So soon MongoDB has again what it has lost, before this process may end too.
+LOOK_SECONDS = 1.0
 ANEW_SECONDS = 10.0
 # Behind the newest set there may be records of others.
 ANEW_RECORDS = 200
 OFFSETS_SECONDS = 5.0
 MAX_BACK_OFF_SECONDS = 5.0
-# While it is not known whose sets to take.
-LOST_SECONDS = 1.0
 _log = structlog.get_logger()
 
 
@@ -71,7 +71,7 @@ class KeyKeeper:
                 if self._look():
                     self._follow()
                 else:
-                    self._stop.wait(LOST_SECONDS)
+                    self._stop.wait(LOOK_SECONDS)
                 back_off = 0.1
             except (PyMongoError, KafkaException) as error:
                 _log.warning("keys wait for a server", error=kafka_failure(error), seconds=back_off)
@@ -117,7 +117,7 @@ class KeyKeeper:
         """
         own = {"group.id": self._settings.kafka_group_id, "enable.auto.commit": False}
         consumer = Consumer({**client_settings(self._settings), **own, **_FROM_START})
-        over_at = time.monotonic() + ANEW_SECONDS
+        look_at, over_at = time.monotonic() + LOOK_SECONDS, time.monotonic() + ANEW_SECONDS
         try:
             place = TopicPartition(self._topic, 0)
             low, end = consumer.get_watermark_offsets(place, timeout=OFFSETS_SECONDS)
@@ -125,6 +125,9 @@ class KeyKeeper:
             consumer.assign([TopicPartition(self._topic, 0, start)])
             while not self._stop.is_set() and time.monotonic() < over_at:
                 self._take(consumer.consume(ANEW_RECORDS, POLL_SECONDS))
+                if time.monotonic() >= look_at:
+                    self._look()
+                    look_at = time.monotonic() + LOOK_SECONDS
         finally:
             consumer.close()
 

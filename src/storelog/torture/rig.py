@@ -13,11 +13,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+import asyncpg
 import psutil
 
 from storelog.config import Settings
@@ -110,6 +111,14 @@ class Rig:
         self.query_url = _url(ports, "query-service-1")
         self.wait_ready(PROCESSES)
 
+    def _set_up_again(self) -> None:
+        """Do for a server that starts empty what `storelog up` does for it then."""
+        give_up_at = time.monotonic() + READY_SECONDS
+        while not self._closing.wait(TICK_SECONDS) and time.monotonic() < give_up_at:
+            with suppress(CannotRun, OSError, asyncpg.PostgresError):
+                asyncio.run(set_up_servers(self.settings))
+                return
+
     def _open_wires(self, ports: dict[str, int]) -> None:
         """One wire for each process to each of its servers; Kafka tells all clients one address."""
         for name, server in (
@@ -180,6 +189,7 @@ class Rig:
                 self.endings[f"{name} by itself, exit {code}"] += 1
             if program.mend_files():
                 self.endings[f"{name} with files that it cannot open, set aside"] += 1
+                threading.Thread(target=self._set_up_again, daemon=True).start()
         down = program.process is None and not self._held[name] and not self._closing.is_set()
         if down and time.monotonic() >= program.start_at:
             self._launch(name, program)

@@ -105,12 +105,13 @@ class Keyring:
             await asyncio.wait([self._task], timeout=POLL_SECONDS)
 
     async def _watch(self, read: Read) -> None:
-        is_away = False
+        is_away, wait = False, POLL_SECONDS if self._is_known else FIRST_POLL_SECONDS
         while True:
-            await asyncio.sleep(POLL_SECONDS if self._is_known else FIRST_POLL_SECONDS)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, POLL_SECONDS)
             try:
                 await self._refresh(read)
-                is_away = False
+                is_away, wait = False, POLL_SECONDS
             except Exception as error:  # noqa: BLE001  without this task no key is ever revoked again
                 if not is_away:
                     _log.warning(self._trouble(), error=repr(error))
