@@ -1,6 +1,8 @@
 """What comes in: strict JSON, exact money, every limit, every error with its pointer."""
 
+import asyncio
 import json
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -9,14 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from storelog.command_service import requests
+from storelog.command_service import api, requests
 from storelog.errors import InvalidFields, Malformed, ProtocolRefusal
 from storelog.shop.customer import NewCustomer
 from storelog.shop.kinds import Time
 from storelog.shop.order import NewOrder
 from storelog.shop.product import NewProduct
+from storelog.web.auth import ANYBODY
+from storelog.web.http import Request
 from storelog.web.json_body import read_json
 from storelog.web.problems import render
+
+NOBODY: Any = None
 
 
 def parse(text: str) -> Any:
@@ -213,3 +219,38 @@ def test_what_is_no_email_address_is_refused(address: str) -> None:
 def test_an_email_address_is_stored_as_it_was_given(address: str) -> None:
     body = json.dumps({"name": "x", "email": address})
     assert requests.read(NewCustomer, parse(body)).email == address
+
+
+@pytest.mark.parametrize("array", ["1", "{}", '"a"'])
+def test_the_event_loop_goes_on_while_a_large_body_is_read(
+    array: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, goes_on = threading.Event(), threading.Event()
+
+    def read_when_the_loop_goes_on(body: bytes, content_type: str | None) -> Any:
+        began.set()
+        assert goes_on.wait(10), "the loop waits for the body"
+        return read_json(body, content_type)
+
+    monkeypatch.setattr(api, "read_json", read_when_the_loop_goes_on)
+    items = ",".join([array] * api.LOOP_BYTES)
+    body = f'{{"customerId":1,"orderItems":[{items}]}}'.encode()
+    headers = {"content-type": "application/json"}
+    request = Request("POST", "/orders", {}, {}, headers, body, ANYBODY, "c")
+
+    async def run() -> None:
+        commands = api.CommandApi(NOBODY, NOBODY, None)
+        reading = asyncio.create_task(commands.place_order(request))
+        assert await asyncio.to_thread(began.wait, 10)
+        goes_on.set()
+        with pytest.raises(InvalidFields):
+            await reading
+
+    asyncio.run(run())
+
+
+def test_a_body_of_many_arrays_is_malformed_and_brackets_in_texts_are_not() -> None:
+    with pytest.raises(Malformed):
+        parse("[" + "[]," * 3_000 + "[]]")
+    body = {"name": "[" * 200, "email": "a@b", "phoneNumber": "[" * 990 + "1"}
+    assert requests.read(NewCustomer, parse(json.dumps(body))).phone_number == "1"

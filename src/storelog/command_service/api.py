@@ -4,6 +4,7 @@ Nothing is decided here; what is refused here never reaches the pipeline and cha
 Next: shop/order.py
 """
 
+import asyncio
 import re
 from collections.abc import Iterable
 from hashlib import sha256
@@ -45,6 +46,8 @@ _TAG_OF_OURS = re.compile(r'"([1-9][0-9]{0,17})(?:-gzip)?"')
 _TAG_OF_AN_ORDER = re.compile(r'"([1-9][0-9]{0,17})(?:-[0-9A-Za-z]+)?(?:-gzip)?"')
 _AGGREGATE = re.compile(r"(customer|product|order)-([1-9]\d{0,18})")
 MAX_EVENTS = 1_000
+# A body of more may take 100 ms to read; an order of 2,000 lines has some 100 KiB.
+LOOP_BYTES = 128 * 1024
 
 
 class CommandApi:
@@ -57,14 +60,17 @@ class CommandApi:
         self._pipeline = pipeline
         self._log = log
         self._query_url = (query_url or "").rstrip("/")
+        self._reading = asyncio.Lock()
 
     async def create_customer(self, request: Request) -> Response:
         """POST /customers"""
-        return await self._submit(request, CreateCustomer(0, _read(request, NewCustomer)))
+        return await self._submit(
+            request, CreateCustomer(0, await self._read(request, NewCustomer))
+        )
 
     async def update_customer(self, request: Request) -> Response:
         """PUT /customers/{customerId}"""
-        said, number = _read(request, NewCustomer), request.ids["customerId"]
+        said, number = await self._read(request, NewCustomer), request.ids["customerId"]
         return await self._submit(request, UpdateCustomer(number, said, _expected(request)))
 
     async def delete_customer(self, request: Request) -> Response:
@@ -75,16 +81,16 @@ class CommandApi:
 
     async def create_product(self, request: Request) -> Response:
         """POST /products"""
-        return await self._submit(request, CreateProduct(0, _read(request, NewProduct)))
+        return await self._submit(request, CreateProduct(0, await self._read(request, NewProduct)))
 
     async def update_product(self, request: Request) -> Response:
         """PUT /products/{productId}"""
-        said, number = _read(request, ChangedProduct), request.ids["productId"]
+        said, number = await self._read(request, ChangedProduct), request.ids["productId"]
         return await self._submit(request, UpdateProduct(number, said, _expected(request)))
 
     async def adjust_stock(self, request: Request) -> Response:
         """POST /products/{productId}/stock-adjustments"""
-        said, number = _read(request, StockAdjustment), request.ids["productId"]
+        said, number = await self._read(request, StockAdjustment), request.ids["productId"]
         return await self._submit(request, AdjustStock(number, said, _expected(request)))
 
     async def delete_product(self, request: Request) -> Response:
@@ -95,7 +101,7 @@ class CommandApi:
 
     async def place_order(self, request: Request) -> Response:
         """POST /orders"""
-        return await self._submit(request, PlaceOrder(0, _read(request, NewOrder)))
+        return await self._submit(request, PlaceOrder(0, await self._read(request, NewOrder)))
 
     async def delete_order(self, request: Request) -> Response:
         """DELETE /orders/{orderId}"""
@@ -125,6 +131,25 @@ class CommandApi:
         body = b'{"items":[%b],"nextAfter":%b}' % (items, encode_json(next_after))
         return Response(200, body, (("Storelog-Position", str(head)),))
 
+    async def _read(self, request: Request, structure: type[S]) -> S:
+        """Return what the body says. Raises Forbidden where only an import may say it.
+
+        A large body is read in a thread, one at a time, so that the event loop goes on.
+        """
+
+        def read() -> S:
+            body = read_json(request.body, request.headers.get("content-type"))
+            return requests.read(structure, body)
+
+        if len(request.body) <= LOOP_BYTES:
+            said = read()
+        else:
+            async with self._reading:
+                said = await asyncio.to_thread(read)
+        if requests.is_import(said):
+            _require_import(request)
+        return said
+
     async def _submit(self, request: Request, command: Command) -> Response:
         submission = Submission(
             command,
@@ -137,15 +162,6 @@ class CommandApi:
             request.client,
         )
         return await self._pipeline.submit(submission)
-
-
-def _read(request: Request, structure: type[S]) -> S:
-    """Return what the body says. Raises Forbidden where only an import may say it."""
-    body = read_json(request.body, request.headers.get("content-type"))
-    said = requests.read(structure, body)
-    if requests.is_import(said):
-        _require_import(request)
-    return said
 
 
 def _no_body(request: Request) -> None:

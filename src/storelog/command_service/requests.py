@@ -48,6 +48,8 @@ _UNSEEN = re.compile(f"[{UNSEEN}]")
 _BETWEEN_DIGITS = re.compile(f"[{BETWEEN_DIGITS}]")
 _BRACKETS = dict.fromkeys(map(ord, "()[]"), "")
 _TRUNK_ZERO = re.compile(r"^([(\[]?(?:\+|00)?[(\[]?[1-9][0-9]{0,2}[)\]]?)[(\[]0[)\]]")
+# A phone number with all that is left out of it.
+MAX_TYPED = 1_000
 _PHONE_NUMBER = re.compile(r"\+[0-9]{1,14}|[0-9]{1,15}")
 S = TypeVar("S", bound=Struct)
 Check = Callable[[Any], Any]
@@ -125,6 +127,8 @@ def phone_number(value: Any) -> str | None:
         return None
     if not isinstance(value, str) or isinstance(value, Number):
         raise _Wrong("must be a string or null")
+    if len(value) > MAX_TYPED:
+        raise _Wrong(f"must have at most {MAX_TYPED} characters as it is typed")
     # The 0 in brackets is dialled inside the country only.
     number = _TRUNK_ZERO.sub(r"\1", _BETWEEN_DIGITS.sub("", value)).translate(_BRACKETS)
     if value and not _PHONE_NUMBER.fullmatch(number):
