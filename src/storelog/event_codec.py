@@ -14,44 +14,12 @@ from storelog.envelope import Envelope, format_time
 from storelog.errors import PoisonRecord
 from storelog.shop.event_kinds import EntityKind, EventKind
 from storelog.shop.events import ENTITIES, EVENTS, KINDS, Event, kind_of
-from storelog.shop.kinds import Money, Time
-from storelog.shop.money import format_money
+from storelog.shop.json_values import encode_json, from_json
 
 Json = dict[str, Any]
 
 
-def shown(value: Any) -> Any:
-    """Return a value of an event as JSON shows it."""
-    return _to_json(value) if isinstance(value, Money | Time) else value
-
-
-def _to_json(value: Any) -> str:
-    if type(value) is Money:
-        return format_money(value)
-    if type(value) is Time:
-        return format_time(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
-
-
-def _from_json(wanted: type[Any], value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a string")
-    if wanted is Money:
-        try:
-            amount = Money(value)
-        except ArithmeticError as error:
-            raise ValueError(f"{value!r} is no amount") from error
-        if not amount.is_finite():
-            raise ValueError(f"{value!r} is no number")
-        return amount
-    at = Time.fromisoformat(value)
-    if at.tzinfo is None:
-        raise ValueError(f"no time zone in {value!r}")
-    return at
-
-
-encode_json = msgspec.json.Encoder(enc_hook=_to_json).encode
-_DECODERS = {kind.name: msgspec.json.Decoder(kind.payload, dec_hook=_from_json) for kind in EVENTS}
+_DECODERS = {kind.name: msgspec.json.Decoder(kind.payload, dec_hook=from_json) for kind in EVENTS}
 _OWNERS = {
     entity.name: (entity.owner[0], msgspec.json.Decoder(entity.owner[1]).decode)
     for entity in ENTITIES
@@ -87,7 +55,7 @@ def _read_older(kind: EventKind, schema_version: int, payload: bytes) -> Event:
         raise PoisonRecord("the payload is not a JSON object")
     for step in kind.steps[schema_version - 1 :]:
         parsed = step(parsed)
-    event: Event = msgspec.convert(parsed, kind.payload, dec_hook=_from_json)
+    event: Event = msgspec.convert(parsed, kind.payload, dec_hook=from_json)
     return event
 
 

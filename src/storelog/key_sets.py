@@ -16,9 +16,9 @@ from pymongo.errors import DuplicateKeyError
 
 from storelog.api_keys import COLLECTION, DOCUMENT_ID, KeySet, from_facts, to_facts
 from storelog.errors import PoisonRecord
-from storelog.event_codec import encode_json
 from storelog.origin import DOCUMENT_ID as ORIGIN_ID
 from storelog.origin import Origin, is_signed, origin_of, public_key, sign
+from storelog.shop.json_values import encode_json
 
 # Both documents: a set, and whose signature it must have.
 BOTH = {"_id": {"$in": [DOCUMENT_ID, ORIGIN_ID]}}

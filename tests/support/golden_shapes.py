@@ -11,10 +11,11 @@ from storelog import histories
 from storelog.command_service import state_reader
 from storelog.command_service.state import Head, State
 from storelog.envelope import parse_time
-from storelog.event_codec import encode_json, read_event
+from storelog.event_codec import read_event
 from storelog.projector.change import Origin, read_change
 from storelog.projector.validators import _STRUCTURES, schema_of
 from storelog.shop.events import EVENTS
+from storelog.shop.json_values import encode_json
 from support.golden import EVENT, ROWS
 from support.golden_forms import fold
 

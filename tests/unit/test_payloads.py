@@ -6,10 +6,11 @@ from datetime import UTC
 import jsonschema
 
 from generate.events import value_schema
-from storelog.event_codec import encode_json, kafka_value
+from storelog.event_codec import kafka_value
 from storelog.shop.aggregate import recorded
 from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
 from storelog.shop.events import EVENT_TYPES, KINDS, Event
+from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import Money, Time
 from storelog.shop.order import Order, OrderCreated, OrderDeleted, OrderItem
 from storelog.shop.product import (

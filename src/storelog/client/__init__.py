@@ -14,7 +14,6 @@ from storelog.client.bodies import (
     HistoryEvent,
     Line,
     Order,
-    OrderItem,
     Product,
     ProductTotal,
     Sale,
@@ -34,6 +33,7 @@ from storelog.client.problems import (
     VersionIsStale,
 )
 from storelog.client.shop import AsyncStorelog
+from storelog.shop.order import OrderItem
 
 __all__ = [
     "AsyncStorelog",

@@ -11,74 +11,42 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from storelog.shop import customer, order, product
+from storelog.shop.kinds import Money
+
 T = TypeVar("T")
-Money = Decimal | int | str
+MoneyGiven = Decimal | int | str
 
 
-class Customer(msgspec.Struct, frozen=True, rename="camel"):
+class Customer(customer.Customer, frozen=True, rename="camel"):
     """A customer; `version` is what a change may name to be refused if it is not the newest."""
 
-    customer_id: int
-    name: str
-    email: str
-    phone_number: str | None
     version: int | None = None
 
 
-class Product(msgspec.Struct, frozen=True, rename="camel"):
+class Product(product.Product, frozen=True, rename="camel"):
     """A product with its stock (units) after its newest event; `version` as a customer's."""
 
-    product_id: int
-    name: str
-    price: Decimal
-    stock: int
-    stock_status: bool
     version: int | None = None
 
 
-class OrderItem(msgspec.Struct, frozen=True, rename="camel"):
-    """One line of an order; `price` is what one unit cost then."""
-
-    item_id: int
-    product_id: int
-    product_name: str
-    quantity: int
-    price: Decimal
-
-
-class Order(msgspec.Struct, frozen=True, rename="camel"):
+class Order(order.Order, frozen=True, rename="camel"):
     """An order; `customer_name` is the customer's name now, and only the Query Service says it."""
 
-    order_id: int
-    order_date: datetime
-    customer_id: int
-    order_items: list[OrderItem]
-    total_price: Decimal
     customer_name: str | None = None
     version: int | None = None
 
 
-class Sale(msgspec.Struct, frozen=True, rename="camel"):
+class Sale(product.ProductSold, frozen=True, rename="camel"):
     """One order line as it was sold."""
 
-    item_id: int
-    product_id: int
-    product_name: str
-    product_price: Decimal
-    quantity_sold: int
-    remaining_stock: int
-    stock_status: bool
-    order_id: int
-    customer_id: int
-    product_total_price: Decimal
-    sold_at: datetime
     cancelled: bool
 
 
 class TotalSales(msgspec.Struct, frozen=True, rename="camel"):
     """The shop's figures."""
 
-    total_sales: Decimal
+    total_sales: Money
     units_sold: int
     orders: int
 
@@ -87,7 +55,7 @@ class DaySales(msgspec.Struct, frozen=True, rename="camel"):
     """The figures of one UTC day."""
 
     day: date
-    total_sales: Decimal
+    total_sales: Money
     units_sold: int
     orders: int
 
@@ -98,7 +66,7 @@ class ProductTotal(msgspec.Struct, frozen=True, rename="camel"):
     product_id: int
     product_name: str | None
     units_sold: int
-    total_sales: Decimal
+    total_sales: Money
 
 
 class TopCustomer(msgspec.Struct, frozen=True, rename="camel"):
@@ -107,7 +75,7 @@ class TopCustomer(msgspec.Struct, frozen=True, rename="camel"):
     customer_id: int
     name: str | None
     orders: int
-    total_spent: Decimal
+    total_spent: Money
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel"):
@@ -172,11 +140,14 @@ class Line(msgspec.Struct, frozen=True):
 
     product_id: int
     quantity: int
-    price: Money | None = None
+    price: MoneyGiven | None = None
 
 
-def money_text(amount: Money) -> str:
-    """Return an amount as the services read it, digit by digit. Raises TypeError for a float."""
+def money_of(amount: MoneyGiven) -> Money:
+    """Return an amount exactly. Raises TypeError for a float, ValueError for what is no amount."""
     if isinstance(amount, float):
         raise TypeError("money is never a float: use Decimal, int or str")
-    return f"{amount:f}" if isinstance(amount, Decimal) else str(amount)
+    try:
+        return Money(amount)
+    except ArithmeticError as error:
+        raise ValueError(f"{amount!r} is no amount") from error

@@ -5,11 +5,15 @@ Next: client/queries.py
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from storelog.client.bodies import Customer, Line, Money, Order, Product, money_text
+from msgspec import UNSET
+
+from storelog.client.bodies import Customer, Line, MoneyGiven, Order, Product, money_of
 from storelog.client.session import Session, versioned
-from storelog.envelope import format_time
+from storelog.shop.customer import NewCustomer
+from storelog.shop.kinds import Time
+from storelog.shop.order import NewOrder, OrderLine
+from storelog.shop.product import ChangedProduct, NewProduct, StockAdjustment
 
 
 class Commands(Session):
@@ -19,7 +23,7 @@ class Commands(Session):
         self, name: str, email: str, phone_number: str | None = None, *, key: str | None = None
     ) -> Customer:
         """Create a customer."""
-        body = {"name": name, "email": email, "phoneNumber": phone_number}
+        body = NewCustomer(name, email, phone_number)
         return versioned(await self.command("POST", "/customers", body, key), Customer)
 
     async def update_customer(
@@ -33,7 +37,7 @@ class Commands(Session):
         key: str | None = None,
     ) -> Customer:
         """Replace a customer. Raises VersionIsStale when `if_version` is not the newest."""
-        body = {"name": name, "email": email, "phoneNumber": phone_number}
+        body = NewCustomer(name, email, phone_number)
         path = f"/customers/{customer_id}"
         return versioned(await self.command("PUT", path, body, key, if_version), Customer)
 
@@ -44,26 +48,24 @@ class Commands(Session):
         await self.command("DELETE", f"/customers/{customer_id}", None, key, if_version)
 
     async def create_product(
-        self, name: str, price: Money, stock: int, *, key: str | None = None
+        self, name: str, price: MoneyGiven, stock: int, *, key: str | None = None
     ) -> Product:
         """Create a product with so many units in stock."""
-        body = {"name": name, "price": money_text(price), "stock": stock}
+        body = NewProduct(name, money_of(price), stock)
         return versioned(await self.command("POST", "/products", body, key), Product)
 
     async def update_product(
         self,
         product_id: int,
         name: str,
-        price: Money,
+        price: MoneyGiven,
         stock: int | None = None,
         *,
         if_version: int | None = None,
         key: str | None = None,
     ) -> Product:
         """Replace a product; without `stock` the stock stays. Raises VersionIsStale."""
-        body: dict[str, Any] = {"name": name, "price": money_text(price)}
-        if stock is not None:
-            body["stock"] = stock
+        body = ChangedProduct(name, money_of(price), UNSET if stock is None else stock)
         path = f"/products/{product_id}"
         return versioned(await self.command("PUT", path, body, key, if_version), Product)
 
@@ -77,7 +79,7 @@ class Commands(Session):
         key: str | None = None,
     ) -> Product:
         """Add to a product's stock, or take from it. Raises InsufficientStock, VersionIsStale."""
-        path, body = f"/products/{product_id}/stock-adjustments", {"delta": delta, "reason": reason}
+        path, body = f"/products/{product_id}/stock-adjustments", StockAdjustment(delta, reason)
         return versioned(await self.command("POST", path, body, key, if_version), Product)
 
     async def delete_product(
@@ -98,12 +100,8 @@ class Commands(Session):
 
         Only an import may name `order_date` or a line's price.
         """
-        body: dict[str, Any] = {
-            "customerId": customer_id,
-            "orderItems": [_line(line) for line in lines],
-        }
-        if order_date is not None:
-            body["orderDate"] = format_time(order_date)
+        date = UNSET if order_date is None else Time.of(order_date)
+        body = NewOrder(customer_id, tuple(map(_line, lines)), date)
         return versioned(await self.command("POST", "/orders", body, key), Order)
 
     async def delete_order(
@@ -113,8 +111,6 @@ class Commands(Session):
         await self.command("DELETE", f"/orders/{order_id}", None, key, if_version)
 
 
-def _line(line: Line) -> dict[str, Any]:
-    sent: dict[str, Any] = {"productId": line.product_id, "quantity": line.quantity}
-    if line.price is not None:
-        sent["price"] = money_text(line.price)
-    return sent
+def _line(line: Line) -> OrderLine:
+    price = UNSET if line.price is None else money_of(line.price)
+    return OrderLine(line.product_id, line.quantity, price)

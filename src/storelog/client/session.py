@@ -14,6 +14,7 @@ from storelog.client.bodies import Customer, Order, Page, Product
 from storelog.client.problems import NoAnswer
 from storelog.client.transport import Answer, Transport
 from storelog.envelope import format_time
+from storelog.shop.json_values import from_json
 
 T = TypeVar("T")
 V = TypeVar("V", Customer, Order, Product)
@@ -112,7 +113,7 @@ class Listing(Generic[T]):
 def read(answer: Answer, kind: type[T]) -> T:
     """Return the answer's body, checked. Raises NoAnswer for one that is no service's."""
     try:
-        return msgspec.json.decode(answer.body, type=kind)
+        return msgspec.json.decode(answer.body, type=kind, dec_hook=from_json)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NoAnswer(f"the answer is not one of a Storelog service: {error}") from error
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import msgspec
 
 from storelog.client.problems import (
     BehindDeadLetter,
@@ -26,6 +25,7 @@ from storelog.client.problems import (
     read_problem,
 )
 from storelog.reasons import reason
+from storelog.shop.json_values import encode_json
 
 CONNECT_SECONDS = 5.0
 FIRST_ANSWER_SECONDS = 5.0
@@ -150,7 +150,7 @@ class Transport:
         raw = None
         if body is not None:
             sent["Content-Type"] = "application/json"
-            raw = msgspec.json.encode(body)
+            raw = encode_json(body)
         is_safe = method == "GET" or "Idempotency-Key" in sent
         async with self._slot() as began:
             wait = FIRST_WAIT_SECONDS

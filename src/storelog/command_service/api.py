@@ -19,10 +19,11 @@ from storelog.command_service.reader import Reader
 from storelog.command_service.submission import Idempotency, Submission
 from storelog.envelope import Envelope
 from storelog.errors import Forbidden, InvalidFields, Malformed
-from storelog.event_codec import encode_json, event_body
+from storelog.event_codec import event_body
 from storelog.shop.aggregate import AllBut, Versions
 from storelog.shop.commands import Command
 from storelog.shop.customer import CreateCustomer, DeleteCustomer, NewCustomer, UpdateCustomer
+from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import MAX_ID
 from storelog.shop.order import DeleteOrder, NewOrder, PlaceOrder
 from storelog.shop.product import (

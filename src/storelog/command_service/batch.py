@@ -21,10 +21,10 @@ from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Idempotency, Submission
 from storelog.envelope import Envelope, hashed_parts, link, pack_time
 from storelog.errors import InvalidFields, Refusal
-from storelog.event_codec import encode_json
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.commands import NewIds
 from storelog.shop.events import ENTITIES
+from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import Time
 from storelog.shop.value import value
 from storelog.web.http import Response

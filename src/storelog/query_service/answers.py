@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from storelog.errors import NotFound
-from storelog.event_codec import encode_json
 from storelog.query_service import bodies
 from storelog.query_service.lists import Page
 from storelog.query_service.paging import make_cursor
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import View
+from storelog.shop.json_values import encode_json
 from storelog.web.http import Request, Response
 
 Document = dict[str, Any]

@@ -5,6 +5,8 @@ Next: query_service/routes.py
 
 from typing import Any
 
+from storelog.shop.events import EVENT_TYPES
+
 _ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -12,7 +14,7 @@ _MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "exampl
 _ANN: dict[str, Any] = {"type": "string", "examples": ["Ann Miller"]}
 _EMAIL: dict[str, Any] = {"type": "string", "examples": ["ann@example.com"]}
 _STAND: dict[str, Any] = {"type": "string", "examples": ["Cake stand"]}
-_TEXT: dict[str, Any] = {"type": "string", "examples": ["ProductCreated"]}
+_TEXT: dict[str, Any] = {"type": "string", "examples": [EVENT_TYPES[0]]}
 _TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
 _ANN_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "examples": ["Ann Miller"]}
 _STAND_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "examples": ["Cake stand"]}

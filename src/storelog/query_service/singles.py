@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from hashlib import sha256
 
-from storelog.event_codec import encode_json
 from storelog.query_service import bodies
 from storelog.query_service.answers import Document, answer, orders_with_names, unknown
 from storelog.query_service.freshness import check_also, open_view
 from storelog.query_service.reads import Reads, answering
+from storelog.shop.json_values import encode_json
 from storelog.web.http import Request, Response
 
 

@@ -9,9 +9,9 @@ from hashlib import sha256
 
 from storelog.envelope import format_time
 from storelog.errors import Forbidden, Malformed
-from storelog.event_codec import encode_json
 from storelog.query_service.reads import Reads, answering
 from storelog.setting_types import ApiKey
+from storelog.shop.json_values import encode_json
 from storelog.web.http import Caller, Request, Response
 from storelog.web.tickets import NO_KEY, issue
 

@@ -27,8 +27,9 @@ from storelog.envelope import (
     proof_of,
 )
 from storelog.errors import Unavailable
-from storelog.event_codec import encode_json, kafka_value, lane_of_event
+from storelog.event_codec import kafka_value, lane_of_event
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, kafka_reason, watermark_topic
+from storelog.shop.json_values import encode_json
 
 FLUSH_SECONDS = 60.0
 PRODUCER = {

@@ -35,7 +35,9 @@ class Time(datetime):
 
     @classmethod
     def of(cls, at: datetime) -> "Time":
-        """Return a time in UTC, cut off to milliseconds."""
+        """Return a time in UTC, cut off to milliseconds; one without a zone is in UTC."""
+        if at.tzinfo not in (None, UTC):
+            at = at.astimezone(UTC)
         date = (at.year, at.month, at.day)
         return cls(*date, at.hour, at.minute, at.second, at.microsecond // 1000 * 1000, UTC)
 

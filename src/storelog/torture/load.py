@@ -16,6 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import UNSET, Struct
+
+from storelog.shop.customer import NewCustomer
+from storelog.shop.json_values import encode_json
+from storelog.shop.kinds import Money
+from storelog.shop.order import NewOrder, OrderLine
+from storelog.shop.product import ChangedProduct, NewProduct, StockAdjustment
 from storelog.torture.ledger import Answer, Ledger, Request
 
 TIMEOUT_SECONDS = 14.0
@@ -141,7 +148,7 @@ class Shopper:
         if len(shop.customers) < 8 or dice.random() < 0.03:
             return "POST", "/customers", self._customer()
         if len(shop.products) < 12 or dice.random() < 0.03:
-            return "POST", "/products", {**self._product(), "stock": dice.randrange(40)}
+            return "POST", "/products", _body(NewProduct(*self._product(), dice.randrange(40)))
         kind = dice.choices(
             (
                 "order",
@@ -163,13 +170,12 @@ class Shopper:
         if kind == "delete order" and orders:
             return "DELETE", f"/orders/{dice.choice(orders)}", None
         if kind == "adjust":
-            body = {"delta": dice.choice((-5, -1, 10, 30)), "reason": "count"}
+            body = _body(StockAdjustment(dice.choice((-5, -1, 10, 30)), "count"))
             return "POST", f"/products/{product}/stock-adjustments", body
         if kind == "product":
-            body = self._product()
-            if dice.random() < 0.3:
-                body["stock"] = dice.randrange(60)
-            return "PUT", f"/products/{product}", body
+            name, price = self._product()
+            stock = dice.randrange(60) if dice.random() < 0.3 else UNSET
+            return "PUT", f"/products/{product}", _body(ChangedProduct(name, price, stock))
         if kind == "customer":
             return "PUT", f"/customers/{customer}", self._customer()
         if kind == "end product":
@@ -177,13 +183,17 @@ class Shopper:
         if kind == "end customer":
             return "DELETE", f"/customers/{customer}", None
         chosen = [dice.choice(shop.products[-60:]) for _ in range(dice.randrange(1, 5))]
-        items = [{"productId": each, "quantity": dice.randrange(1, 6)} for each in chosen]
-        return "POST", "/orders", {"customerId": customer, "orderItems": items}
+        items = tuple(OrderLine(each, dice.randrange(1, 6)) for each in chosen)
+        return "POST", "/orders", _body(NewOrder(customer, items))
 
-    def _customer(self) -> dict[str, Any]:
+    def _customer(self) -> Any:
         number = self._dice.randrange(10**6)
-        return {"name": f"Customer {number}", "email": f"c{number}@example.invalid"}
+        return _body(NewCustomer(f"Customer {number}", f"c{number}@example.invalid"))
 
-    def _product(self) -> dict[str, Any]:
+    def _product(self) -> tuple[str, Money]:
         price = f"{self._dice.randrange(1, 90)}.{self._dice.choice(('00', '5', '95', '125'))}"
-        return {"name": f"Thing {self._dice.randrange(10**6)}", "price": price}
+        return f"Thing {self._dice.randrange(10**6)}", Money(price)
+
+
+def _body(said: Struct) -> Any:
+    return json.loads(encode_json(said))

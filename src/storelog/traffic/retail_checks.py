@@ -8,23 +8,22 @@ Next: traffic/retail_import.py
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from storelog.command_service import requests
-from storelog.envelope import format_time
 from storelog.errors import InvalidFields
 from storelog.shop.customer import NewCustomer
-from storelog.shop.money import format_money
-from storelog.shop.order import NewOrder
-from storelog.shop.product import ChangedProduct
+from storelog.shop.json_values import encode_json
+from storelog.shop.kinds import Money, Time
+from storelog.shop.order import NewOrder, OrderLine
+from storelog.shop.product import ChangedProduct, NewProduct
 from storelog.web.json_body import read_json
 
 # Invoices without a customer are those of one guest.
 GUEST = ""
 _SHOWN = 40
+_ONE = Money(1)
 
 
 def customer_of(number: str) -> tuple[str, str]:
@@ -37,42 +36,37 @@ def customer_of(number: str) -> tuple[str, str]:
 def check_customer(number: str) -> None:
     """Raise ValueError if there can be no such customer."""
     name, email = customer_of(number)
-    body = {"name": name, "email": email}
-    _check(f"CustomerID {number[:_SHOWN]!r} cannot be imported", NewCustomer, body)
+    _check(f"CustomerID {number[:_SHOWN]!r} cannot be imported", NewCustomer(name, email))
 
 
 @lru_cache(maxsize=100_000)
 def check_name(description: str) -> None:
     """Raise ValueError if no product can have this name."""
-    body = {"name": description, "price": "1"}
-    _check(f"Description {description[:_SHOWN]!r}", ChangedProduct, body)
+    _check(f"Description {description[:_SHOWN]!r}", ChangedProduct(description, _ONE))
 
 
 def check_stock(code: str, units: int) -> None:
     """Raise ValueError if a product cannot begin with so many units."""
-    body = {"name": "x", "price": "1", "stock": units}
-    _check(f"StockCode {code[:_SHOWN]!r} needs {units} units", ChangedProduct, body)
+    _check(f"StockCode {code[:_SHOWN]!r} needs {units} units", NewProduct("x", _ONE, units))
 
 
 @lru_cache(maxsize=100_000)
 def check_line(quantity: int, price: Decimal) -> None:
     """Raise ValueError if no order can have a line of so many units at this price."""
-    line = {"productId": 1, "quantity": quantity, "price": format_money(price)}
-    columns = f"Quantity {quantity} or UnitPrice {price}"
-    _check(columns, NewOrder, {"customerId": 1, "orderItems": [line]})
+    line = OrderLine(1, quantity, Money(price))
+    _check(f"Quantity {quantity} or UnitPrice {price}", NewOrder(1, (line,)))
 
 
 @lru_cache(maxsize=100_000)
 def check_date(date: datetime) -> None:
     """Raise ValueError if no order can have this date."""
-    line = {"productId": 1, "quantity": 1}
-    body = {"customerId": 1, "orderItems": [line], "orderDate": format_time(date)}
-    _check(f"InvoiceDate {date:%Y-%m-%d %H:%M:%S}", NewOrder, body)
+    order = NewOrder(1, (OrderLine(1, 1),), Time.of(date))
+    _check(f"InvoiceDate {date:%Y-%m-%d %H:%M:%S}", order)
 
 
-def _check(what: str, structure: type[Struct], body: Any) -> None:
+def _check(what: str, said: Struct) -> None:
     try:
-        requests.read(structure, read_json(msgspec.json.encode(body), "application/json"))
+        requests.read(type(said), read_json(encode_json(said), "application/json"))
     except InvalidFields as error:
         wrong = error.facts["errors"]
         reasons = "; ".join(f"{each['pointer']} {each['detail']}" for each in wrong)

@@ -20,6 +20,7 @@ from storelog.origin import Origin
 from storelog.projector.proof import check_record
 from storelog.projector.record import Record, change_of, read_record
 from storelog.relay import cursor
+from storelog.shop.events import ENTITIES
 from storelog.upkeep.carry_over import lane_in_log
 from storelog.upkeep.fill import Fill
 
@@ -48,6 +49,10 @@ async def fill_from_log(
             progress("events", fill.position, up_to)
     finally:
         await asyncio.to_thread(fill.finish)
+
+
+# Entities whose events travel in the lane of another.
+_OWNED = frozenset(entity.name for entity in ENTITIES if entity.owner is not None)
 
 
 class KafkaSource:
@@ -147,7 +152,7 @@ class KafkaSource:
             fill.write(recorded_at)
 
     def _lane_of(self, record: Record) -> int:
-        if not record.aggregate.startswith("order-"):
+        if record.aggregate.partition("-")[0] not in _OWNED:
             return lane_of(record.aggregate, self._lanes)
         try:
             event = change_of(record, record.topic.removeprefix(self._prefix)).event

@@ -9,7 +9,7 @@ from typing import Any
 
 from storelog import __version__
 from storelog.config import Settings
-from storelog.event_codec import encode_json
+from storelog.shop.json_values import encode_json
 from storelog.web import metrics
 from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.openapi import DOCS_PAGE, document

@@ -7,7 +7,7 @@ Next: web/problems.py
 from collections.abc import Mapping
 from html import escape
 
-from storelog.event_codec import encode_json
+from storelog.shop.json_values import encode_json
 from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.problems import TITLES
 

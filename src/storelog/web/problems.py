@@ -7,7 +7,7 @@ Next: web/app.py
 from typing import Any
 
 from storelog import errors
-from storelog.event_codec import encode_json
+from storelog.shop.json_values import encode_json
 from storelog.web.http import Response
 
 STATUS: dict[type[errors.StorelogError], int] = {

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from storelog.envelope import format_time
-from storelog.event_codec import shown
 from storelog.projector.change import Change
 from storelog.read_side import BLOCK_POSITIONS
 from storelog.shop.event_kinds import EventKind
 from storelog.shop.fields import fields_of
+from storelog.shop.json_values import shown
 from storelog.shop.kinds import Lines
 
 COLLECTION = "changes"

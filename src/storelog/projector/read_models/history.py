@@ -8,11 +8,11 @@ from functools import cache
 
 from msgspec import UNSET
 
-from storelog.event_codec import shown
 from storelog.histories import Entry
 from storelog.projector.change import Change
 from storelog.shop.event_kinds import EventKind
 from storelog.shop.fields import fields_of
+from storelog.shop.json_values import shown
 
 
 def entry_of(change: Change) -> Entry:

@@ -15,6 +15,7 @@ from storelog.envelope import Envelope
 from storelog.torture.report import Report
 
 CENT = Decimal("0.01")
+_ENDS = ("CustomerDeleted", "OrderDeleted", "ProductDeleted")
 
 
 class History:
@@ -49,7 +50,7 @@ class History:
             version = self._versions[event.aggregate]
             self._check(event.version == version, event, f"should be version {version}")
             self._check(event.aggregate not in self._ended, event, "comes after a deletion")
-            if event.event_type.endswith("Deleted"):
+            if event.event_type in _ENDS:
                 self._ended.add(event.aggregate)
             self._apply(event, json.loads(event.payload))
             self._report.count("events", 1)

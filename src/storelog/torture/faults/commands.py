@@ -4,11 +4,15 @@ Next: torture/faults/trial.py
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
 
+from storelog.shop.json_values import encode_json
+from storelog.shop.kinds import Money
+from storelog.shop.product import NewProduct
 from storelog.torture.faults.trial import Trial
 from storelog.torture.ledger import Request
 
@@ -33,7 +37,7 @@ def refuse_one(trial: Trial) -> None:
     refused: list[Request] = []
     with _trigger(trial):
         for number in range(REFUSED):
-            body = {"name": REFUSED_NAME, "price": "1", "stock": 1}
+            body = json.loads(encode_json(NewProduct(REFUSED_NAME, Money(1), 1)))
             request = Request(
                 f"{trial.prober.seed}-refused-{len(before)}-{number}",
                 "POST",
