@@ -130,16 +130,19 @@ def test_lists_go_on_to_the_last_page_whatever_a_page_holds() -> None:
     assert {r.query["customerId"] for r in script.asked} == {"7"}
 
 
-def test_money_goes_out_digit_by_digit_and_never_as_a_float() -> None:
+def test_money_goes_out_exactly_and_never_as_a_float() -> None:
     async def act(shop: AsyncStorelog) -> None:
         with pytest.raises(TypeError):
             await shop.create_product("Lamp", 0.1, 1)  # type: ignore[arg-type]
+        for no_amount in ("x", "NaN", "Infinity"):
+            with pytest.raises(ValueError, match="is no"):
+                await shop.create_product("Lamp", no_amount, 1)
         await shop.create_product("Lamp", Decimal("1E+2"), 1)
 
     product = {"productId": 1, "name": "Lamp", "price": "100.00", "stock": 1, "stockStatus": True}
     script = Script(done(product, 1, 201))
     run(script, act)
-    assert script.bodies == ['{"name":"Lamp","price":"100","stock":1}']
+    assert script.bodies == ['{"name":"Lamp","price":"100.00","stock":1}']
 
 
 def test_the_blocking_client_has_every_method_of_the_other() -> None:

@@ -148,6 +148,9 @@ def money_of(amount: MoneyGiven) -> Money:
     if isinstance(amount, float):
         raise TypeError("money is never a float: use Decimal, int or str")
     try:
-        return Money(amount)
+        exact = Money(amount)
     except ArithmeticError as error:
         raise ValueError(f"{amount!r} is no amount") from error
+    if not exact.is_finite():
+        raise ValueError(f"{amount!r} is no number")
+    return exact
