@@ -2,13 +2,12 @@
 
 import asyncio
 from importlib.resources import files
-from typing import Any
 
 import asyncpg
 import pytest
 
 from storelog.config import Settings
-from storelog.server_setup import set_up_servers
+from storelog.server_setup import SetUp, set_up_servers
 from support.system import System
 
 
@@ -53,10 +52,10 @@ def test_constraints_hold_the_rules(shop: System, statement: str) -> None:
 
 
 def test_migrating_twice_at_once_and_again_changes_nothing(settings: Settings) -> None:
-    async def twice() -> list[Any]:
+    async def twice() -> list[SetUp]:
         return list(await asyncio.gather(set_up_servers(settings), set_up_servers(settings)))
 
-    assert asyncio.run(twice()) == [3, 3]
+    assert asyncio.run(twice()) == [SetUp(lanes=3, advice=[])] * 2
     system = System(settings)
     names = [row["name"] for row in system.sql("SELECT name FROM schema_migrations ORDER BY 1")]
     changes = [entry.name for entry in files("storelog.migrations").iterdir()]
