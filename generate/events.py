@@ -8,33 +8,13 @@ from typing import Any
 
 from storelog import __version__
 from storelog.envelope import WATERMARK_TOPIC
-from storelog.shop.events import EVENT_TYPES, KINDS
+from storelog.shop.events import AGGREGATE_NAME, EVENT_TYPES, EVENTS, KINDS
+from storelog.shop.json_schema import TIME, payload_schema
 
 Json = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SHA256: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$", "examples": ["0" * 64]}
-_TIME: Json = {
-    "type": "string",
-    "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
-    "examples": ["2026-01-31T12:00:00.005Z"],
-}
-_ID: Json = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1, "examples": [5]}
-_COUNT: Json = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "examples": [8]}
-_UNITS: Json = {"type": "integer", "minimum": 1, "maximum": 1_000_000, "examples": [2]}
-_MONEY: Json = {"type": "string", "pattern": r"^\d+\.\d{2,8}$", "examples": ["12.75"]}
-_TOTAL: Json = {"type": "string", "pattern": r"^\d+\.\d{2}$", "examples": ["25.50"]}
-_FLAG: Json = {"type": "boolean", "examples": [True]}
-_EMAIL: Json = {
-    "type": "string",
-    "minLength": 3,
-    "maxLength": 254,
-    "examples": ["ann@example.com"],
-}
-_PHONE: Json = {"type": ["string", "null"], "maxLength": 15, "examples": [None]}
-
-
-def _name(example: str) -> Json:
-    return {"type": "string", "minLength": 1, "maxLength": 200, "examples": [example]}
+_TIME: Json = {**TIME, "examples": ["2026-01-31T12:00:00.005Z"]}
 
 
 def _object(**properties: Json) -> Json:
@@ -51,75 +31,10 @@ def _list(items: Json, **limits: int) -> Json:
     return {"type": "array", "items": items, **limits, "examples": [[items["examples"][0]]]}
 
 
-_CUSTOMER: Json = {
-    "customerId": _ID,
-    "name": _name("Ann Miller"),
-    "email": _EMAIL,
-    "phoneNumber": _PHONE,
-}
-_PRODUCT: Json = {
-    "productId": _ID,
-    "name": _name("Cake stand"),
-    "price": _MONEY,
-    "stock": _COUNT,
-    "stockStatus": _FLAG,
-}
-_LINE = _object(
-    itemId=_ID, productId=_ID, productName=_name("Cake stand"), quantity=_UNITS, price=_MONEY
-)
-_ORDER: Json = {
-    "orderId": _ID,
-    "orderDate": _TIME,
-    "customerId": _ID,
-    "orderItems": _list(_LINE, minItems=1, maxItems=2_000),
-    "totalPrice": _TOTAL,
-}
-_RETURNED = _object(itemId=_ID, quantity=_UNITS, productTotalPrice=_MONEY, soldAt=_TIME)
-
-
-def _reason(word: str) -> Json:
-    return {"const": word, "examples": [word]}
-
-
-def _updated_product(*, has_note: bool) -> Json:
-    note = {"note": _name("broken")} if has_note else {}
-    delta = {"type": "integer", "not": {"const": 0}, "examples": [-2]}
-    kinds = [
-        _object(**_PRODUCT, reason=_reason("Changed")),
-        _object(**_PRODUCT, reason=_reason("StockAdjusted"), delta=delta, **note),
-        _object(
-            **_PRODUCT,
-            reason=_reason("OrderDeleted"),
-            orderId=_ID,
-            returned=_list(_RETURNED, minItems=1),
-        ),
-    ]
-    return {"oneOf": kinds, "examples": [kind["examples"][0] for kind in kinds]}
-
-
 PAYLOADS: Mapping[tuple[str, int], Json] = {
-    ("CustomerCreated", 1): _object(**_CUSTOMER),
-    ("CustomerUpdated", 1): _object(**_CUSTOMER),
-    ("CustomerDeleted", 1): _object(**_CUSTOMER, deletedAt=_TIME),
-    ("ProductCreated", 1): _object(**_PRODUCT),
-    ("ProductUpdated", 1): _updated_product(has_note=False),
-    ("ProductUpdated", 2): _updated_product(has_note=True),
-    ("ProductSold", 1): _object(
-        itemId=_ID,
-        productId=_ID,
-        productName=_name("Cake stand"),
-        productPrice=_MONEY,
-        quantitySold=_UNITS,
-        remainingStock=_COUNT,
-        stockStatus=_FLAG,
-        orderId=_ID,
-        customerId=_ID,
-        productTotalPrice=_MONEY,
-        soldAt=_TIME,
-    ),
-    ("ProductDeleted", 1): _object(**_PRODUCT, deletedAt=_TIME),
-    ("OrderCreated", 1): _object(**_ORDER),
-    ("OrderDeleted", 1): _object(**_ORDER, deletedAt=_TIME),
+    (kind.name, version): payload_schema(kind, version)
+    for kind in EVENTS
+    for version in range(1, kind.version + 1)
 }
 
 
@@ -181,7 +96,7 @@ def headers() -> Json:
 
 
 def _key() -> Json:
-    return {"type": "string", "pattern": r"^(customer|product|order)-[1-9]\d{0,18}$"}
+    return {"type": "string", "pattern": f"^{AGGREGATE_NAME}$"}
 
 
 def watermark() -> Json:

@@ -93,6 +93,26 @@ def test_an_order_has_1_to_2000_lines(count: int) -> None:
     assert is_read("NewOrder", body) == is_allowed("NewOrder", body) == (1 <= count <= 2_000)
 
 
+@pytest.mark.parametrize("length", [999, 1_000, 1_001])
+def test_a_phone_number_is_typed_in_as_many_characters_as_the_schema_allows(length: int) -> None:
+    body = GOOD["NewCustomer"] | {"phoneNumber": "1" + " " * (length - 1)}
+    assert is_read("NewCustomer", body) == is_allowed("NewCustomer", body) == (length <= 1_000)
+
+
+@pytest.mark.parametrize(
+    ("at", "is_good"),
+    [
+        ("1899-12-31T23:59:59.999Z", False),
+        ("1900-01-01T00:00:00Z", True),
+        ("2999-12-31T23:59:59.999Z", True),
+        ("3000-01-01T00:00:00Z", False),
+    ],
+)
+def test_an_order_is_of_the_years_that_the_schema_allows(at: str, is_good: bool) -> None:
+    body = {"customerId": 1, "orderItems": [{"productId": 1, "quantity": 1}], "orderDate": at}
+    assert is_read("NewOrder", body) == is_allowed("NewOrder", body) == is_good
+
+
 @given(st.decimals(-2, Decimal("10000000000.5"), places=6))
 @example(Decimal("9999999999"))
 @example(Decimal("9999999999.0001"))

@@ -23,6 +23,7 @@ from storelog.event_codec import event_body
 from storelog.shop.aggregate import AllBut, Versions
 from storelog.shop.commands import Command
 from storelog.shop.customer import CreateCustomer, DeleteCustomer, NewCustomer, UpdateCustomer
+from storelog.shop.events import AGGREGATE_NAME, ENTITIES
 from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import MAX_ID
 from storelog.shop.order import DeleteOrder, NewOrder, PlaceOrder
@@ -45,7 +46,8 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # The version, of an order its hash too, and what compression adds: as the services make tags.
 _TAG_OF_OURS = re.compile(r'"([1-9][0-9]{0,17})(?:-gzip)?"')
 _TAG_OF_AN_ORDER = re.compile(r'"([1-9][0-9]{0,17})(?:-[0-9A-Za-z]+)?(?:-gzip)?"')
-_AGGREGATE = re.compile(r"(customer|product|order)-([1-9]\d{0,18})")
+_AGGREGATE = re.compile(AGGREGATE_NAME)
+_NAMES = " or ".join(f"{entity.name}-N" for entity in ENTITIES)
 MAX_EVENTS = 1_000
 # A body of more may take 100 ms to read; an order of 2,000 lines has some 100 KiB.
 LOOP_BYTES = 128 * 1024
@@ -114,9 +116,10 @@ class CommandApi:
         """GET /events"""
         errors: list[tuple[str, str]] = []
         aggregate = request.query.get("aggregate")
-        named = None if aggregate is None else _AGGREGATE.fullmatch(aggregate)
-        if aggregate is not None and (named is None or int(named[2]) > MAX_ID):
-            errors.append(("?aggregate", "must be customer-N, product-N or order-N"))
+        if aggregate is not None and (
+            not _AGGREGATE.fullmatch(aggregate) or int(aggregate.rpartition("-")[2]) > MAX_ID
+        ):
+            errors.append(("?aggregate", f"must be {_NAMES}"))
         after = _number(request, "after", 0, MAX_ID, 0, errors)
         limit = _number(request, "limit", 1, MAX_EVENTS, 100, errors)
         if errors:

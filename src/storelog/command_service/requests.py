@@ -14,11 +14,9 @@ from msgspec import UNSET, Struct
 
 from storelog.envelope import milliseconds, parse_milliseconds, to_moment
 from storelog.errors import InvalidFields
-from storelog.shop.fields import Field, fields_of
+from storelog.shop.characters import BETWEEN_DIGITS, UNSEEN
+from storelog.shop.fields import Field, fields_of, request_fields_of
 from storelog.shop.kinds import (
-    EARLIEST_ORDER_DATE,
-    LATEST_ORDER_DATE,
-    MAX_PRICE,
     Amount,
     Choice,
     EmailAddress,
@@ -36,21 +34,10 @@ from storelog.web.json_body import Number
 
 _MONEY = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+(\.0+)?")
-# Of a class of characters: controls, ends of lines, and what has no width, such as U+200B.
-UNSEEN = (
-    r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-)
-# The same: the blanks, dots and hyphens of every width that people write or paste between digits.
-BETWEEN_DIGITS = (
-    r"- \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000.\xad\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
-)
 _UNSEEN = re.compile(f"[{UNSEEN}]")
 _BETWEEN_DIGITS = re.compile(f"[{BETWEEN_DIGITS}]")
 _BRACKETS = dict.fromkeys(map(ord, "()[]"), "")
 _TRUNK_ZERO = re.compile(r"^([(\[]?(?:\+|00)?[(\[]?[1-9][0-9]{0,2}[)\]]?)[(\[]0[)\]]")
-# A phone number with all that is left out of it.
-MAX_TYPED = 1_000
-_PHONE_NUMBER = re.compile(r"\+[0-9]{1,14}|[0-9]{1,15}")
 S = TypeVar("S", bound=Struct)
 Check = Callable[[Any], Any]
 Errors = list[tuple[str, str]]
@@ -89,62 +76,83 @@ def integer(low: int, high: int) -> Check:
     return check
 
 
-def price(value: Any) -> Money:
-    """Check an amount of money from 0 to 9999999999 with at most 4 places."""
-    if not isinstance(value, str) or not _MONEY.fullmatch(value):
-        raise _Wrong('must be an amount: a number, or a string such as "4.25"')
-    if len(value) > 40:
-        raise _Wrong("must have at most 40 characters")
-    amount = Decimal(value)
-    if not 0 <= amount <= MAX_PRICE:
-        raise _Wrong(f"must be from 0 to {MAX_PRICE}")
-    if amount != round(amount, 4):
-        raise _Wrong("must have at most 4 decimal places")
-    return Money(abs(amount))
+def amount(kind: Amount) -> Check:
+    """Check an amount of money from 0 to the kind's highest, with at most its places."""
+
+    def check(value: Any) -> Money:
+        if not isinstance(value, str) or not _MONEY.fullmatch(value):
+            raise _Wrong('must be an amount: a number, or a string such as "4.25"')
+        if len(value) > 40:
+            raise _Wrong("must have at most 40 characters")
+        number = Decimal(value)
+        if not 0 <= number <= kind.highest:
+            raise _Wrong(f"must be from 0 to {kind.highest}")
+        if number != round(number, kind.places):
+            raise _Wrong(f"must have at most {kind.places} decimal places")
+        return Money(abs(number))
+
+    return check
 
 
-def email(value: Any) -> str:
-    """Check an e-mail address: 3 to 254 characters, one @ with something on both sides of it."""
-    address: str = text(3, 254)(value)
-    name, _, domain = address.partition("@")
-    if address.count("@") != 1:
-        raise _Wrong("must have one @")
-    if not name or not domain:
-        raise _Wrong("must have something before and after the @")
-    if address != address.strip() or _UNSEEN.search(address):
-        raise _Wrong(
-            "must not begin or end with a blank, or hold a line break or an invisible character"
-        )
-    return address
+def email(kind: EmailAddress) -> Check:
+    """Check an e-mail address: of the kind's length, one @ with something on both sides of it."""
+    check_text = text(kind.shortest, kind.longest)
+
+    def check(value: Any) -> str:
+        address: str = check_text(value)
+        name, _, domain = address.partition("@")
+        if address.count("@") != 1:
+            raise _Wrong("must have one @")
+        if not name or not domain:
+            raise _Wrong("must have something before and after the @")
+        if address != address.strip() or _UNSEEN.search(address):
+            raise _Wrong(
+                "must not begin or end with a blank, or hold a line break or an invisible character"
+            )
+        return address
+
+    return check
 
 
-def phone_number(value: Any) -> str | None:
-    """Return a phone number without what people write between its digits, or None for null.
+def phone_number(kind: PhoneNumber) -> Check:
+    """Return the check of a phone number, which leaves out what people write between its digits.
 
-    At most 15 characters are left: digits, after one + or none.
+    At most the kind's longest is left: digits, after one + or none.
     """
-    if value is None:
-        return None
-    if not isinstance(value, str) or isinstance(value, Number):
-        raise _Wrong("must be a string or null")
-    if len(value) > MAX_TYPED:
-        raise _Wrong(f"must have at most {MAX_TYPED} characters as it is typed")
-    # The 0 in brackets is dialled inside the country only.
-    number = _TRUNK_ZERO.sub(r"\1", _BETWEEN_DIGITS.sub("", value)).translate(_BRACKETS)
-    if value and not _PHONE_NUMBER.fullmatch(number):
-        raise _Wrong("must have digits only, after one + or none, and at most 15 characters")
-    return number
+    most = kind.longest
+    cleaned = re.compile(rf"\+[0-9]{{1,{most - 1}}}|[0-9]{{1,{most}}}")
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or isinstance(value, Number):
+            raise _Wrong("must be a string or null")
+        if len(value) > kind.typed:
+            raise _Wrong(f"must have at most {kind.typed} characters as it is typed")
+        # The 0 in brackets is dialled inside the country only.
+        number = _TRUNK_ZERO.sub(r"\1", _BETWEEN_DIGITS.sub("", value)).translate(_BRACKETS)
+        if value and not cleaned.fullmatch(number):
+            raise _Wrong(
+                f"must have digits only, after one + or none, and at most {most} characters"
+            )
+        return number
+
+    return check
 
 
-def order_date(value: Any) -> Time:
-    """Check an RFC 3339 time of the years 1900 to 2999; it is cut to milliseconds."""
-    try:
-        at = parse_milliseconds(value if isinstance(value, str) else "")
-    except ValueError:
-        raise _Wrong('must be a time such as "2026-01-02T03:04:05.678Z"') from None
-    if not milliseconds(EARLIEST_ORDER_DATE) <= at <= milliseconds(LATEST_ORDER_DATE):
-        raise _Wrong("must be from 1900-01-01 to 2999-12-31")
-    return Time.of(to_moment(at))
+def instant(kind: Instant) -> Check:
+    """Check an RFC 3339 time from the kind's earliest to its latest; it is cut to milliseconds."""
+    earliest, latest = milliseconds(kind.earliest), milliseconds(kind.latest)
+    days = f"{kind.earliest:%Y-%m-%d} to {kind.latest:%Y-%m-%d}"
+
+    def check(value: Any) -> Time:
+        try:
+            at = parse_milliseconds(value if isinstance(value, str) else "")
+        except ValueError:
+            raise _Wrong('must be a time such as "2026-01-02T03:04:05.678Z"') from None
+        if not earliest <= at <= latest:
+            raise _Wrong(f"must be from {days}")
+        return Time.of(to_moment(at))
+
+    return check
 
 
 def read(structure: type[S], body: Any) -> S:
@@ -184,9 +192,9 @@ class _Reader(Generic[S]):
         self._structure = structure
         self._fields = tuple(
             (field.name, field.json, _check_of(field), field.is_optional)
-            for field in fields_of(structure)
+            for field in request_fields_of(structure)
         )
-        self._names = frozenset(field.json for field in fields_of(structure))
+        self._names = frozenset(member for _, member, _, _ in self._fields)
 
     def read(self, value: Any, errors: Errors, at: str = "") -> S | None:
         """Return the structure, None where anything is wrong; then `errors` has it."""
@@ -230,13 +238,13 @@ def _check_of_kind(kind: Kind) -> Check:
         case Text():
             return text(kind.shortest, kind.longest)
         case Amount():
-            return price
+            return amount(kind)
         case EmailAddress():
-            return email
+            return email(kind)
         case PhoneNumber():
-            return phone_number
+            return phone_number(kind)
         case Instant():
-            return order_date
+            return instant(kind)
         case Flag() | Choice() | Lines():
             raise TypeError(f"no request has a {type(kind).__name__}")
         case _:

@@ -8,11 +8,12 @@ from typing import Any
 from storelog.command_service.api import MAX_EVENTS, CommandApi
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
+from storelog.shop.events import AGGREGATE_NAME
 from storelog.shop.kinds import MAX_ID
 from storelog.web.http import Handler, Operation, Route
 
 _EVENTS_QUERY: dict[str, dict[str, Any]] = {
-    "aggregate": {"type": "string", "pattern": "^(customer|product|order)-[1-9][0-9]{0,18}$"},
+    "aggregate": {"type": "string", "pattern": f"^{AGGREGATE_NAME}$"},
     "after": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
     "limit": {
         "type": "integer",

@@ -22,12 +22,17 @@ def product(found: Document) -> Document:
 
 def order(found: Document, customer_name: str | None) -> Document:
     """Return an order's body; `customer_name` is the customer's name now."""
-    body: Document = {}
-    for name, value in body_of(Order, found).items():
-        body[name] = value
+    return with_name(body_of(Order, found), customer_name)
+
+
+def with_name(order: Document, customer_name: Any) -> Document:
+    """Return the members of an order with that of its customer's name after the customer's id."""
+    members: Document = {}
+    for name, value in order.items():
+        members[name] = value
         if name == "customerId":
-            body["customerName"] = customer_name
-    return body
+            members["customerName"] = customer_name
+    return members
 
 
 def sale(found: Document) -> Document:

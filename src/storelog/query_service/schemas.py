@@ -1,19 +1,22 @@
 """The JSON Schemas of the Query Service's bodies, for its OpenAPI document.
 
+Those of entities and sales follow the declarations, with what the Query Service adds to them.
 Next: query_service/routes.py
 """
 
 from typing import Any
 
+from storelog.query_service import bodies
+from storelog.shop.customer import Customer
 from storelog.shop.events import EVENT_TYPES
+from storelog.shop.json_schema import TIME, response_schema
+from storelog.shop.kinds import MAX_ID
+from storelog.shop.order import Order
+from storelog.shop.product import Product, ProductSold
 
-_ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+_ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
-_TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 _MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
-_ANN: dict[str, Any] = {"type": "string", "examples": ["Ann Miller"]}
-_EMAIL: dict[str, Any] = {"type": "string", "examples": ["ann@example.com"]}
-_STAND: dict[str, Any] = {"type": "string", "examples": ["Cake stand"]}
 _TEXT: dict[str, Any] = {"type": "string", "examples": [EVENT_TYPES[0]]}
 _TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
 _ANN_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "examples": ["Ann Miller"]}
@@ -44,35 +47,10 @@ def _page(name: str) -> dict[str, Any]:
 
 _CHANGE = _object(field=_TEXT, **{"from": _ANYTHING, "to": _ANYTHING})
 SCHEMAS: dict[str, Any] = {
-    "Customer": _object(customerId=_ID, name=_ANN, email=_EMAIL, phoneNumber=_TEXT_OR_NULL),
-    "Product": _object(productId=_ID, name=_STAND, price=_MONEY, stock=_COUNT, stockStatus=_FLAG),
-    "Order": _object(
-        orderId=_ID,
-        orderDate=_TIME,
-        customerId=_ID,
-        customerName=_ANN_OR_NULL,
-        orderItems={
-            "type": "array",
-            "items": _object(
-                itemId=_ID, productId=_ID, productName=_STAND, quantity=_ID, price=_MONEY
-            ),
-        },
-        totalPrice=_MONEY,
-    ),
-    "Sale": _object(
-        itemId=_ID,
-        productId=_ID,
-        productName=_STAND,
-        productPrice=_MONEY,
-        quantitySold=_ID,
-        remainingStock=_COUNT,
-        stockStatus=_FLAG,
-        orderId=_ID,
-        customerId=_ID,
-        productTotalPrice=_MONEY,
-        soldAt=_TIME,
-        cancelled=_FLAG,
-    ),
+    "Customer": response_schema(Customer),
+    "Product": response_schema(Product),
+    "Order": _object(**bodies.with_name(response_schema(Order)["properties"], _ANN_OR_NULL)),
+    "Sale": _object(**response_schema(ProductSold)["properties"], cancelled=_FLAG),
     "Changes": {
         "type": "string",
         "description": "Server-sent events: `id` is the position, `event` the event's type, `data`"
@@ -80,7 +58,7 @@ SCHEMAS: dict[str, Any] = {
         " change}.",
         "examples": ["id: 1\nevent: CustomerDeleted\ndata: {...}\n\n"],
     },
-    "Ticket": _object(ticket=_TEXT, expiresAt=_TIME),
+    "Ticket": _object(ticket=_TEXT, expiresAt=TIME),
     "Customers": _page("Customer"),
     "Products": _page("Product"),
     "Orders": _page("Order"),
@@ -92,7 +70,7 @@ SCHEMAS: dict[str, Any] = {
                 position=_ID,
                 version=_ID,
                 eventType=_TEXT,
-                recordedAt=_TIME,
+                recordedAt=TIME,
                 caller=_TEXT_OR_NULL,
                 correlationId=_TEXT,
                 changed={"type": "array", "items": _CHANGE},

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from storelog.shop.fields import fields_of
+from storelog.shop.fields import Field, fields_of
+from storelog.shop.kinds import Upcast
 
 Json = dict[str, Any]
 Upcaster = Callable[[Json], Json]
@@ -84,28 +85,42 @@ class EventKind:
     @property
     def steps(self) -> tuple[Upcaster, ...]:
         """What lifts a payload from each older schema version to the next, from version 1 on."""
-        return _steps(self)
+        return _past(self)[0]
 
     @property
     def version(self) -> int:
         """The schema version of the payloads that are written."""
         return len(self.steps) + 1
 
+    def fields_of_version(self, version: int) -> tuple[Field, ...]:
+        """Return the members of a payload of a schema version."""
+        came = _past(self)[1]
+        return tuple(f for f in fields_of(self.payload) if came.get(f.name, 1) <= version)
+
 
 @cache
-def _steps(kind: EventKind) -> tuple[Upcaster, ...]:
-    new: dict[int, Json] = {}
+def _past(kind: EventKind) -> tuple[tuple[Upcaster, ...], Mapping[str, int]]:
+    """Return a kind's steps, and with which schema version the newer members came."""
+    new: dict[int, list[Field]] = {}
+    came: dict[str, int] = {}
     for field in fields_of(kind.payload):
         if field.since is not None:
-            new.setdefault(field.since.version, {})[field.json] = field.since.before
+            new.setdefault(field.since.version, []).append(field)
+        upcast = field.mark(Upcast)
+        if upcast is not None:
+            came[field.name] = upcast.before
     added = [new[version] for version in sorted(new)]
     steps: list[Upcaster] = []
     while len(steps) < len(kind.upcasters) + len(new):
         own = kind.upcasters.get(len(steps) + 1)
-        if own is None and not added:
-            raise TypeError(f"{kind.name} has no upcaster of version {len(steps) + 1}")
-        steps.append(own or partial(_add, added.pop(0)))
-    return tuple(steps)
+        if own is None:
+            if not added:
+                raise TypeError(f"{kind.name} has no upcaster of version {len(steps) + 1}")
+            fields = added.pop(0)
+            came |= dict.fromkeys((field.name for field in fields), len(steps) + 2)
+            own = partial(_add, {f.json: f.since.before for f in fields if f.since is not None})
+        steps.append(own)
+    return tuple(steps), came
 
 
 def _add(missing: Json, payload: Json) -> Json:
@@ -129,6 +144,17 @@ def check(kind: EventKind) -> None:
         and "order_items" not in members,
         "is carried by no live topic": not kind.live,
         "has an upcaster of no version": max(kind.upcasters, default=0) > len(kind.steps),
+        "has an upcast member without its upcaster": any(
+            upcast.before - 1 not in kind.upcasters
+            for field in fields_of(kind.payload)
+            if (upcast := field.mark(Upcast)) is not None
+        ),
+        "has lines with a newer field": any(
+            part.since is not None
+            for field in fields_of(kind.payload)
+            if field.line is not None
+            for part in fields_of(field.line)
+        ),
     }
     for what in (text for text, is_wrong in wrong.items() if is_wrong):
         raise TypeError(f"{kind.name} {what}")

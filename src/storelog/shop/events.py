@@ -32,6 +32,8 @@ CUSTOMER = EntityKind("customer", Customer, "customers", None)
 PRODUCT = EntityKind("product", Product, "products", None)
 ORDER = EntityKind("order", Order, "orders", (CUSTOMER, OrderOwner))
 ENTITIES = (CUSTOMER, PRODUCT, ORDER)
+# The name of an aggregate, as a regular expression: `product-5`.
+AGGREGATE_NAME = rf"({'|'.join(entity.name for entity in ENTITIES)})-[1-9][0-9]{{0,18}}"
 
 
 def _always(_event: Event) -> bool:

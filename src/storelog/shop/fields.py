@@ -13,13 +13,14 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from storelog.shop.kinds import (
-    Example,
+    Choice,
     ImportOnly,
     IsComputed,
     IsPersonal,
     Kind,
     Lines,
     Mark,
+    OnlyWith,
     Reference,
     Since,
     Unique,
@@ -32,8 +33,9 @@ M = TypeVar("M", bound=Mark)
 class Field:
     """One field: `name` in Python and SQL, `json` in JSON and documents.
 
-    `line` is the structure of an array's objects. `is_optional`: it may be absent; `is_nullable`:
-    it may be null.
+    `line` is the structure of an array's objects. `is_optional`: it has a default, so that what is
+    read may lack it; `is_unset`: the default is to have no value, so that what is written may lack
+    it. `is_nullable`: it may be null.
     """
 
     name: str
@@ -41,12 +43,13 @@ class Field:
     kind: Kind
     line: type[Struct] | None
     is_optional: bool
+    is_unset: bool
     is_nullable: bool
     marks: tuple[Mark, ...]
 
     def mark(self, kind: type[M]) -> M | None:
-        """Return the mark of a kind, if the field has it."""
-        return next((mark for mark in self.marks if isinstance(mark, kind)), None)
+        """Return the outermost mark of a kind, if the field has it."""
+        return next((mark for mark in reversed(self.marks) if isinstance(mark, kind)), None)
 
     @property
     def is_computed(self) -> bool:
@@ -85,10 +88,10 @@ class Field:
         return self.mark(Unique)
 
     @property
-    def example(self) -> Any:
-        """An example of the value, None where none is declared."""
-        mark = self.mark(Example)
-        return None if mark is None else mark.value
+    def only_with(self) -> str | None:
+        """The text of the structure's choice with which alone the field is there."""
+        mark = self.mark(OnlyWith)
+        return None if mark is None else mark.text
 
 
 _FIELDS: dict[type[Struct], tuple[Field, ...]] = {}
@@ -101,8 +104,31 @@ def fields_of(structure: type[Struct]) -> tuple[Field, ...]:
         hints = get_type_hints(structure, include_extras=True)
         members = msgspec.structs.fields(structure)
         fields = tuple(_field(structure, each, hints[each.name]) for each in members)
+        _check_choice(structure, fields)
         _FIELDS[structure] = fields
     return fields
+
+
+def request_fields_of(structure: type[Struct]) -> tuple[Field, ...]:
+    """Return the fields of what a client says. Raises TypeError where one is computed."""
+    fields = fields_of(structure)
+    for field in fields:
+        if field.is_computed:
+            raise TypeError(
+                f"{structure.__name__}.{field.name}: no client may set what is computed"
+            )
+    return fields
+
+
+def _check_choice(structure: type[Struct], fields: tuple[Field, ...]) -> None:
+    choices = [field.kind.texts for field in fields if isinstance(field.kind, Choice)]
+    for field in fields:
+        if field.only_with is not None and (
+            len(choices) != 1 or field.only_with not in choices[0] or not field.is_unset
+        ):
+            raise TypeError(
+                f"{structure.__name__}.{field.name} is not UNSET without a text of one choice"
+            )
 
 
 def field_of(structure: type[Struct], name: str) -> Field:
@@ -126,6 +152,7 @@ def _field(structure: type[Struct], found: msgspec.structs.FieldInfo, hint: Any)
         kinds[0],
         line,
         found.default is not msgspec.NODEFAULT,
+        found.default is UNSET,
         type(None) in types,
         tuple(each for each in said if isinstance(each, Mark)),
     )
@@ -136,8 +163,8 @@ def _unfold(hint: Any, types: list[Any], said: list[Any]) -> None:
     origin = get_origin(hint)
     if origin is Annotated:
         inner, *marks = get_args(hint)
-        said += marks
         _unfold(inner, types, said)
+        said += marks
     elif origin in (Union, UnionType):
         for part in get_args(hint):
             _unfold(part, types, said)

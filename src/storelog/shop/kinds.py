@@ -69,9 +69,13 @@ class EmailAddress:
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:
-    """A phone number: digits after one + or none, once it is cleaned of what is between them."""
+    """A phone number: digits after one + or none, once it is cleaned of what is between them.
+
+    It has at most `longest` characters, and `typed` ones before it is cleaned.
+    """
 
     longest: int = 15
+    typed: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some texts."""
+    """One of some texts; with each there may be fields that are there only with it."""
 
     texts: tuple[str, ...]
 
@@ -159,8 +163,25 @@ class Since(Mark):
 
 
 @dataclass(frozen=True, slots=True)
+class Upcast(Mark):
+    """Payloads of schema versions `before` this one get the member by the event's upcaster.
+
+    Only there it may be null: none is written.
+    """
+
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyWith(Mark):
+    """The field is there with this text of the structure's choice, and only then."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Example(Mark):
-    """What schemas and documents show as an example."""
+    """What schemas show as an example; the outermost one counts."""
 
     value: Any
 
@@ -171,13 +192,13 @@ Personal = Annotated[T, IsPersonal()]
 # What MongoDB can hold. Payloads are checked against this much only, since logs of any release are
 # read; the limits of a kind are what a request is checked against.
 _STORED = Meta(ge=0, le=MAX_ID)
-Id = Annotated[int, _STORED, Whole(1, MAX_ID, is_id=True)]
+Id = Annotated[int, _STORED, Whole(1, MAX_ID, is_id=True), Example(5)]
 Name = Annotated[str, Text(1, 200)]
 Email = Annotated[str, EmailAddress()]
 Phone = Annotated[str, PhoneNumber()]
-Stock = Annotated[int, _STORED, Whole(0, MAX_STOCK)]
-Quantity = Annotated[int, _STORED, Whole(1, MAX_QUANTITY)]
-Price = Annotated[Money, Amount()]
-Total = Annotated[Money, Amount(stored=2)]
-When = Annotated[Time, Instant()]
-YesNo = Annotated[bool, Flag()]
+Stock = Annotated[int, _STORED, Whole(0, MAX_STOCK), Example(8)]
+Quantity = Annotated[int, _STORED, Whole(1, MAX_QUANTITY), Example(2)]
+Price = Annotated[Money, Amount(), Example("12.75")]
+Total = Annotated[Money, Amount(stored=2), Example("25.50")]
+When = Annotated[Time, Instant(), Example("2026-01-31T12:00:00.005Z")]
+YesNo = Annotated[bool, Flag(), Example(True)]

@@ -16,6 +16,7 @@ from storelog.shop.customer import Customer
 from storelog.shop.kinds import (
     MAX_LINES,
     MAX_STOCK,
+    Example,
     Id,
     ImportOnly,
     Lines,
@@ -69,7 +70,7 @@ class OrderOwner(Struct, frozen=True, rename="camel"):
 class OrderLine(Struct, frozen=True, rename="camel"):
     """One line that a client orders."""
 
-    product_id: Annotated[Id, Reference("products")]
+    product_id: Annotated[Id, Reference("products"), Example(1)]
     quantity: Quantity
     price: Annotated[Price, ImportOnly("the price that was paid.")] | UnsetType = UNSET
 
@@ -77,7 +78,7 @@ class OrderLine(Struct, frozen=True, rename="camel"):
 class NewOrder(Struct, frozen=True, rename="camel"):
     """What a client says of a new order."""
 
-    customer_id: Annotated[Id, Reference("customers")]
+    customer_id: Annotated[Id, Reference("customers"), Example(1)]
     order_items: Annotated[tuple[OrderLine, ...], Lines(1, MAX_LINES)]
     order_date: (
         Annotated[When, ImportOnly("when the order was placed, 1900-01-01 to 2999-12-31 UTC.")]

@@ -1,6 +1,6 @@
 """The product: what is sold, and how much of it is left. Next: shop/order.py"""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -14,10 +14,12 @@ from storelog.shop.kinds import (
     Id,
     Lines,
     Name,
+    OnlyWith,
     Price,
     Quantity,
     Stock,
     Time,
+    Upcast,
     When,
     Whole,
     YesNo,
@@ -27,6 +29,7 @@ from storelog.shop.value import value
 ProductName = Annotated[Name, Example("Cake stand")]
 Delta = Annotated[int, Whole(-MAX_STOCK, MAX_STOCK), Example(-2)]
 Note = Annotated[Name, Example("broken in the store")]
+_ADJUSTED, _GIVEN_BACK = OnlyWith("StockAdjusted"), OnlyWith("OrderDeleted")
 
 
 class Product(Struct, frozen=True, rename="camel"):
@@ -117,17 +120,10 @@ class ProductUpdated(Product, frozen=True, rename="camel"):
     """A product changed, for a reason; the reason says what else there is."""
 
     reason: Annotated[str, Choice(("Changed", "StockAdjusted", "OrderDeleted"))]
-    delta: Delta | UnsetType = UNSET
-    note: Annotated[Name, Example("broken")] | UnsetType | None = UNSET
-    order_id: Id | UnsetType = UNSET
-    returned: Annotated[tuple[ReturnedLine, ...], Lines(1)] | UnsetType = UNSET
-
-    # What each reason says beside the product.
-    SAID: ClassVar[dict[str, tuple[str, ...]]] = {
-        "Changed": (),
-        "StockAdjusted": ("delta", "note"),
-        "OrderDeleted": ("order_id", "returned"),
-    }
+    delta: Annotated[Delta, _ADJUSTED] | UnsetType = UNSET
+    note: Annotated[Name, Example("broken"), _ADJUSTED, Upcast(before=2)] | UnsetType | None = UNSET
+    order_id: Annotated[Id, _GIVEN_BACK] | UnsetType = UNSET
+    returned: Annotated[tuple[ReturnedLine, ...], Lines(1), _GIVEN_BACK] | UnsetType = UNSET
 
 
 class ProductSold(Struct, frozen=True, rename="camel"):
