@@ -5,6 +5,7 @@ from pathlib import Path
 
 from generate import events, grafana, metrics, postman
 from generate.openapi import documents
+from storelog.migrations.append_batch import OF_THIS_RELEASE
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +19,7 @@ def files() -> dict[str, str]:
     }
     return {
         **{f"docs/schemas/{name}.json": _json(value) for name, value in schemas.items()},
+        "docs/schemas/append_batch.sql": OF_THIS_RELEASE.sql,
         "docs/metrics.md": metrics.page(),
         "deploy/observability/grafana-dashboard.json": _json(grafana.dashboard()),
         "postman/storelog.postman_collection.json": _json(postman.collection()),

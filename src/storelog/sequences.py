@@ -8,15 +8,21 @@ Next: command_service/state_reader.py
 
 import asyncpg
 
+from storelog.shop.columns import LINES_TABLE, has_lines, line_columns_of
+from storelog.shop.events import ENTITIES
 from storelog.shop.value import value
 
-# Which sequence gives the ids of which table's key.
-SEQUENCES = {
-    "customers_customer_id_seq": ("customers", "customer_id"),
-    "products_product_id_seq": ("products", "product_id"),
-    "orders_order_id_seq": ("orders", "order_id"),
-    "order_items_item_id_seq": ("order_items", "item_id"),
-}
+# The tables whose ids are given, each with its key: the entities', then their lines'.
+_KEYS = (
+    *((entity.collection, entity.id_field) for entity in ENTITIES),
+    *(
+        (LINES_TABLE, line_columns_of(entity.structure)[0])
+        for entity in ENTITIES
+        if has_lines(entity.structure)
+    ),
+)
+# Which sequence gives the ids of which table's key, as PostgreSQL names it.
+SEQUENCES = {f"{table}_{key}_seq": (table, key) for table, key in _KEYS}
 # The constraints that an id breaks which its table has already.
 ID_KEYS = frozenset(f"{table}_pkey" for table, _ in SEQUENCES.values())
 _LOCK = 0x53657175656E6365  # "Sequence"

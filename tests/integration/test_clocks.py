@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ import pytest
 from storelog.command_service.landing import CONTENDED_SECONDS
 from storelog.config import Settings
 from storelog.envelope import cut_off, format_time, parse_time
+from storelog.migrations.append_batch import OF_THIS_RELEASE
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
 from support.system import ANN, System, wait_for
@@ -239,10 +241,11 @@ def test_a_batch_with_another_time_than_the_present_is_refused(clocks: Shop) -> 
     is_older = "SELECT recorded_at < clock_timestamp() - interval '0.7 s' AS is_so FROM log_head"
     wait_for(lambda: clocks.whole.sql(is_older)[0]["is_so"], "a head that is old enough")
     written = clocks.whole.written()
-    for interval in ("-0.6 s", "1 s", "-1 day", "10 years"):
+    functions = ("append_batch", OF_THIS_RELEASE.name)
+    for name, interval in product(functions, ("-0.6 s", "1 s", "-1 day", "10 years")):
         with pytest.raises(asyncpg.PostgresError, match="is not the present"):
             clocks.whole.sql(
-                "SELECT append_batch(position, hash, clock_timestamp() + $1::text::interval,"
+                f"SELECT {name}(position, hash, clock_timestamp() + $1::text::interval,"
                 " ARRAY(SELECT ROW(e.hash, event_id, aggregate_type, aggregate_id, version + 1,"
                 "   event_type, schema_version, payload, payload_hash, occurred_at, correlation_id,"
                 "   causation_id, caller, traceparent)::new_event"

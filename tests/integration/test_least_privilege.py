@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from storelog import migrations
 from storelog.config import Settings
+from storelog.migrations.append_batch import OF_THIS_RELEASE
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System, wait_for
 
@@ -52,6 +54,20 @@ def test_a_sequence_that_is_behind_is_raised_with_the_least_privileges(owned: Se
         )
         assert commands.new_customer()["customerId"] > last + 20_000
     run(owned, "DELETE FROM customers WHERE name = 'x'")
+
+
+def test_a_function_that_a_later_migrate_installs_needs_no_other_grant(owned: Settings) -> None:
+    async def install_again() -> None:
+        connection = await asyncpg.connect(owned.postgres_url, timeout=10)
+        try:
+            await migrations._remove(connection, OF_THIS_RELEASE.name)
+        finally:
+            await connection.close()
+        await migrations.migrate(owned.postgres_url or "", 3)
+
+    asyncio.run(install_again())
+    with System(as_role(owned, "storelog_command"), ("command-service",)) as commands:
+        assert commands.new_customer()["customerId"]
 
 
 def test_an_order_goes_all_the_way_with_the_least_privileges(owned: Settings) -> None:

@@ -48,14 +48,15 @@ EVENT = """hash event_id aggregate_type aggregate_id version event_type schema_v
     payload_hash occurred_at correlation_id causation_id caller traceparent"""
 CUSTOMER = "customer_id name email phone_number version is_deleted"
 PRODUCT = "product_id name price stock version is_deleted"
+ORDER = "order_id order_date customer_id total_price version is_deleted"
 ROWS = {
     "customers": CUSTOMER,
     "changed_customers": CUSTOMER,
     "products": PRODUCT,
     "changed_products": PRODUCT,
-    "orders": "order_id order_date customer_id total_price",
+    "orders": ORDER,
+    "changed_orders": ORDER,
     "order_items": "item_id order_id product_id product_name quantity price",
-    "deleted_orders": "",
     "idempotency_keys": "caller key request_hash status headers body event_position expires_at",
 }
 BODIES: dict[str, Callable[[Json], Json]] = {
@@ -247,9 +248,7 @@ def rows_of(writes: batch.Writes) -> Json:
     given = store._arguments(writes)[4:12]
     tables: Json = {}
     for (table, columns), rows in zip(ROWS.items(), given, strict=True):
-        if rows and columns:
+        if rows:
             names = columns.split()
             tables[table] = [dict(zip(names, plain(list(row)), strict=True)) for row in rows]
-        elif rows:
-            tables[table] = rows
     return tables

@@ -18,9 +18,10 @@ from storelog.command_service.batch import (
 )
 from storelog.command_service.state import BEFORE_ALL, Head
 from storelog.envelope import Envelope
+from storelog.migrations.append_batch import OF_THIS_RELEASE
 from storelog.sequences import ID_KEYS
-from storelog.shop.columns import line_rows_of, row_of
-from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
+from storelog.shop.columns import has_lines, line_rows_of, row_of
+from storelog.shop.events import ENTITIES
 from storelog.shop.value import value
 from storelog.web.clock import PostgresClock
 
@@ -48,6 +49,8 @@ AWAY = (
     # What the driver says when the connection ends between two of its messages.
     asyncpg.InternalClientError,
 )
+_ARGUMENTS = 6 + sum(3 if has_lines(entity.structure) else 2 for entity in ENTITIES)
+_APPEND = f"SELECT {OF_THIS_RELEASE.name}({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
 _HEAD_MOVED, _NOT_NOW = "SL001", "SL002"
 _KEYS = "idempotency_keys_pkey"
 
@@ -147,7 +150,7 @@ async def append(
         return
     try:
         await connection.execute(
-            "SELECT append_batch($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)",
+            _APPEND,
             *_arguments(writes),
             held.since if held else None,
         )
@@ -213,15 +216,13 @@ def _event_row(event: Envelope, payload_hash: bytes) -> tuple[Any, ...]:
 
 
 def _state_rows(writes: Writes) -> list[Any]:
-    """Return the rows of the state tables, as `append_batch` takes them."""
-    new, changed = writes.new, writes.changed
+    """Return the rows of the state tables, as the function takes them."""
     rows: list[Any] = []
-    for kind in (CUSTOMER, PRODUCT):
-        rows += [list(map(row_of, some.values())) for some in (new[kind.name], changed[kind.name])]
-    orders = new[ORDER.name]
-    rows.append([row_of(order)[:-2] for order in orders.values()])
-    rows.append([row for order in orders.values() for row in line_rows_of(order.entity)])
-    rows.append([*changed[ORDER.name], *(n for n, order in orders.items() if order.is_deleted)])
+    for entity in ENTITIES:
+        new, changed = writes.new[entity.name].values(), writes.changed[entity.name].values()
+        rows += [list(map(row_of, new)), list(map(row_of, changed))]
+        if has_lines(entity.structure):
+            rows.append([row for each in new for row in line_rows_of(each.entity)])
     return rows
 
 

@@ -1,4 +1,7 @@
-"""PostgreSQL's schema, in plain SQL, one change a file, applied in the order of the names.
+"""PostgreSQL's schema: plain SQL, one change a file, applied in the order of the names.
+
+After the files comes the function that this release appends batches by (append_batch.py). Those of
+the releases before stay for services that still run; which are removed, `KEPT` says.
 
 Each file runs in a transaction of its own and is remembered with its SHA-256, so a kill at any
 statement leaves whole files only; a file that was changed afterwards is refused. Numbers may have
@@ -13,12 +16,15 @@ from importlib.resources import files
 import asyncpg
 
 from storelog.errors import CannotRun
+from storelog.migrations.append_batch import OF_THIS_RELEASE, PREFIX
 from storelog.sequences import raise_behind
 
 ENCODING = "UTF8"
 ENCODING_ADVICE = (
     "make one that can hold every name: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
 )
+# Of how many releases beside this one the functions that append batches are kept: the newest.
+KEPT = 2
 _LOCK = 0x4D69677261746573  # "Migrates"
 _KNOWN = """CREATE TABLE IF NOT EXISTS schema_migrations (
     name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"""
@@ -41,6 +47,8 @@ async def migrate(postgres_url: str, lanes: int) -> tuple[int, int | None]:
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
                 await _apply(connection, name, sql)
+                if name.startswith(PREFIX):
+                    await _remove_older(connection, name)
         await raise_behind(connection)
         await connection.execute(
             "INSERT INTO relay_cursor (lanes) SELECT array_fill(0::bigint, ARRAY[$1::integer])"
@@ -55,13 +63,13 @@ async def migrate(postgres_url: str, lanes: int) -> tuple[int, int | None]:
 
 def names() -> list[str]:
     """Return the names of all changes, in their order."""
-    entries = files("storelog.migrations").iterdir()
-    return sorted(entry.name for entry in entries if entry.name.endswith(".sql"))
+    return [name for name, _ in _changes()]
 
 
 def _changes() -> list[tuple[str, str]]:
-    here = files("storelog.migrations")
-    return [(name, here.joinpath(name).read_text("utf-8")) for name in names()]
+    entries = files("storelog.migrations").iterdir()
+    found = {e.name: e.read_text("utf-8") for e in entries if e.name.endswith(".sql")}
+    return [*sorted(found.items()), (OF_THIS_RELEASE.name, OF_THIS_RELEASE.sql)]
 
 
 async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
@@ -76,3 +84,29 @@ async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
         )
     elif applied != digest:
         raise CannotRun(f"migration {name} was changed after it was applied to this database")
+
+
+async def _remove_older(connection: asyncpg.Connection, newest: str) -> None:
+    """Remove the functions that append batches, but `newest` and those that were it last."""
+    await connection.execute(
+        "UPDATE schema_migrations SET applied_at = now() WHERE name = $1", newest
+    )
+    older = await connection.fetch(
+        "SELECT name FROM schema_migrations WHERE starts_with(name, $1)"
+        " ORDER BY applied_at DESC, name OFFSET $2",
+        PREFIX,
+        1 + KEPT,
+    )
+    for (name,) in older:
+        await _remove(connection, name)
+
+
+async def _remove(connection: asyncpg.Connection, name: str) -> None:
+    types = await connection.fetch(
+        "SELECT typname FROM pg_type WHERE typtype = 'c' AND typname LIKE '%\\_row\\_' || $1"
+        " AND typnamespace = current_schema()::regnamespace",
+        name.removeprefix(PREFIX),
+    )
+    await connection.execute(f"DROP FUNCTION {name}")
+    await connection.execute(f"DROP TYPE {', '.join(row['typname'] for row in types)}")
+    await connection.execute("DELETE FROM schema_migrations WHERE name = $1", name)

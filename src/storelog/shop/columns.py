@@ -74,9 +74,20 @@ def _value(found: Any) -> Any:
     return Time.of(found) if isinstance(found, datetime) else found
 
 
+@cache
+def has_lines(structure: type[Struct]) -> bool:
+    """Tell whether an entity has lines."""
+    return any(field.line for field in fields_of(structure))
+
+
+def line_structure_of(structure: type[Struct]) -> type[Struct]:
+    """Return the structure of an entity's lines."""
+    return _lines_of(structure)[1]
+
+
 def line_columns_of(structure: type[Struct]) -> Row:
     """Return the columns of an entity's lines: each line's id, the entity's, and the others."""
-    first, *rest = columns_of(_lines_of(structure)[1])
+    first, *rest = columns_of(line_structure_of(structure))
     return (first, fields_of(structure)[0].name, *rest)
 
 
