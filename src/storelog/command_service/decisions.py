@@ -16,14 +16,13 @@ from storelog.shop import product as products
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.commands import Command, NewIds, numbered, own_id
 from storelog.shop.event_kinds import EventKind
-from storelog.shop.events import Event, id_of, kind_of
+from storelog.shop.events import Event, kind_of
 from storelog.shop.evolve import evolve
 from storelog.shop.kinds import Time
 from storelog.shop.value import value
 
 
-@value
-class Decided:
+class Decided(Struct, frozen=True):
     """An event, and what its aggregate is after it."""
 
     event: Event
@@ -79,7 +78,8 @@ def _responds(state: State, events: Sequence[Event]) -> Decision:
 def _move(state: State, events: Sequence[Event]) -> list[Decided]:
     decided = []
     for event in events:
-        kind, number = kind_of(event), id_of(event)
+        kind = kind_of(event)
+        number: int = getattr(event, kind.entity.id_field)
         kept: dict[int, Aggregate[Any] | None] = getattr(state, kind.entity.collection)
         after = kept[number] = evolve(kept.get(number), event)
         decided.append(Decided(event, kind, number, after))

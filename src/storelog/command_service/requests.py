@@ -39,6 +39,7 @@ _BETWEEN_DIGITS = re.compile(f"[{BETWEEN_DIGITS}]")
 _BRACKETS = dict.fromkeys(map(ord, "()[]"), "")
 _TRUNK_ZERO = re.compile(r"^([(\[]?(?:\+|00)?[(\[]?[1-9][0-9]{0,2}[)\]]?)[(\[]0[)\]]")
 S = TypeVar("S", bound=Struct)
+_MISSING = object()
 Check = Callable[[Any], Any]
 Errors = list[tuple[str, str]]
 
@@ -189,33 +190,66 @@ class _Reader(Generic[S]):
     """Reads one structure; what is wrong is collected."""
 
     def __init__(self, structure: type[S]) -> None:
+        fields = request_fields_of(structure)
         self._structure = structure
-        self._fields = tuple(
-            (field.name, field.json, _check_of(field), field.is_optional)
-            for field in request_fields_of(structure)
+        self._names = frozenset(field.json for field in fields)
+        self._optional = frozenset(field.json for field in fields if field.is_optional)
+        self._plain = tuple(
+            (field.name, field.json, _check_of(field)) for field in fields if field.line is None
         )
-        self._names = frozenset(member for _, member, _, _ in self._fields)
+        self._lines = tuple(
+            (field.name, field.json, field.kind, _reader_of(field.line))
+            for field in fields
+            if field.line is not None and isinstance(field.kind, Lines)
+        )
 
-    def read(self, value: Any, errors: Errors, at: str = "") -> S | None:
+    def read(self, value: Any, errors: Errors) -> S | None:
         """Return the structure, None where anything is wrong; then `errors` has it."""
         if not isinstance(value, dict):
-            errors.append((at, "must be an object"))
+            errors.append(("", "must be an object"))
             value = {}
-        before = len(errors)
         if not self._names.issuperset(value):
             for name in value.keys() - self._names:
                 escaped = name.replace("~", "~0").replace("/", "~1")
-                errors.append((f"{at}/{escaped}", "is not known here or may not be set"))
+                errors.append((f"/{escaped}", "is not known here or may not be set"))
         said: dict[str, Any] = {}
-        for name, member, check, is_optional in self._fields:
-            if member in value:
-                try:
-                    said[name] = check(value[member], errors, f"{at}/{member}")
-                except _Wrong as wrong:
-                    errors.append((f"{at}/{member}", str(wrong)))
-            elif not is_optional:
-                errors.append((f"{at}/{member}", "is required"))
-        return self._structure(**said) if len(errors) == before else None
+        for name, member, check in self._plain:
+            try:
+                if member in value:
+                    said[name] = check(value[member])
+                elif member not in self._optional:
+                    raise _Wrong("is required")
+            except _Wrong as wrong:
+                errors.append((f"/{member}", str(wrong)))
+        for name, member, kind, reader in self._lines:
+            try:
+                lines = _lines(value.get(member, _MISSING), kind)
+            except _Wrong as wrong:
+                errors.append((f"/{member}", str(wrong)))
+            else:
+                said[name] = tuple(_read_lines(reader, lines, errors, f"/{member}"))
+        return self._structure(**said) if not errors else None
+
+
+def _read_lines(reader: _Reader[Any], lines: list[Any], errors: Errors, at: str) -> list[Any]:
+    found: Errors = []
+    said = []
+    for number, line in enumerate(lines):
+        said.append(reader.read(line, found))
+        if found:
+            errors += [(f"{at}/{number}{pointer}", wrong) for pointer, wrong in found]
+            found.clear()
+    return said
+
+
+def _lines(value: Any, kind: Lines) -> list[Any]:
+    if value is _MISSING:
+        raise _Wrong("is required")
+    if not isinstance(value, list):
+        raise _Wrong("must be an array")
+    if not kind.fewest <= len(value) or (kind.most is not None and len(value) > kind.most):
+        raise _Wrong(f"must have {kind.fewest} to {kind.most} lines")
+    return value
 
 
 @cache
@@ -223,12 +257,9 @@ def _reader_of(structure: type[S]) -> _Reader[S]:
     return _Reader(structure)
 
 
-def _check_of(field: Field) -> Callable[[Any, Errors, str], Any]:
-    """Return the check of a field's values, which also says where in the body the value is."""
-    if field.line is not None and isinstance(field.kind, Lines):
-        return _check_of_lines(field.kind, field.line)
-    check, is_nullable = _check_of_kind(field.kind), field.is_nullable
-    return lambda value, _errors, _at: None if is_nullable and value is None else check(value)
+def _check_of(field: Field) -> Check:
+    check = _check_of_kind(field.kind)
+    return (lambda value: None if value is None else check(value)) if field.is_nullable else check
 
 
 def _check_of_kind(kind: Kind) -> Check:
@@ -249,18 +280,3 @@ def _check_of_kind(kind: Kind) -> Check:
             raise TypeError(f"no request has a {type(kind).__name__}")
         case _:
             assert_never(kind)
-
-
-def _check_of_lines(kind: Lines, structure: type[Struct]) -> Callable[[Any, Errors, str], Any]:
-    reader = _reader_of(structure)
-
-    def check(value: Any, errors: Errors, at: str) -> tuple[Struct | None, ...]:
-        if not isinstance(value, list):
-            raise _Wrong("must be an array")
-        if not kind.fewest <= len(value) or (kind.most is not None and len(value) > kind.most):
-            raise _Wrong(f"must have {kind.fewest} to {kind.most} lines")
-        return tuple(
-            [reader.read(line, errors, f"{at}/{index}") for index, line in enumerate(value)]
-        )
-
-    return check

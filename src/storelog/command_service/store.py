@@ -20,7 +20,7 @@ from storelog.command_service.state import BEFORE_ALL, Head
 from storelog.envelope import Envelope
 from storelog.migrations.append_batch import OF_THIS_RELEASE
 from storelog.sequences import ID_KEYS
-from storelog.shop.columns import has_lines, line_rows_of, row_of
+from storelog.shop.columns import has_lines, line_rows_of, rows_of
 from storelog.shop.events import ENTITIES
 from storelog.shop.value import value
 from storelog.web.clock import PostgresClock
@@ -220,7 +220,7 @@ def _state_rows(writes: Writes) -> list[Any]:
     rows: list[Any] = []
     for entity in ENTITIES:
         new, changed = writes.new[entity.name].values(), writes.changed[entity.name].values()
-        rows += [list(map(row_of, new)), list(map(row_of, changed))]
+        rows += [rows_of(entity.structure, new), rows_of(entity.structure, changed)]
         if has_lines(entity.structure):
             rows.append([row for each in new for row in line_rows_of(each.entity)])
     return rows

@@ -5,7 +5,7 @@ own, with the id of the entity that they are of.
 Next: command_service/store.py
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -50,14 +50,10 @@ def values_of(structure: type[Struct]) -> Callable[[Struct], Row]:
     return attrgetter(*columns_of(structure))
 
 
-def _values(said: Struct) -> Row:
-    return values_of(type(said))(said)
-
-
-def row_of(aggregate: Aggregate[Any]) -> Row:
-    """Return the row of an aggregate."""
-    values = _values(aggregate.entity)
-    return (*values, aggregate.version, aggregate.is_deleted)
+def rows_of(structure: type[Struct], aggregates: Iterable[Aggregate[Any]]) -> list[Row]:
+    """Return the rows of aggregates of one structure, by `columns_of` and OF_AGGREGATES."""
+    values = values_of(structure)
+    return [(*values(each.entity), each.version, each.is_deleted) for each in aggregates]
 
 
 def entity_of(structure: type[S], row: Sequence[Any], **lines: Any) -> S:
@@ -94,9 +90,10 @@ def line_columns_of(structure: type[Struct]) -> Row:
 def line_rows_of(entity: Struct) -> list[Row]:
     """Return the rows of an entity's lines, by `line_columns_of`."""
     structure = type(entity)
-    number = getattr(entity, fields_of(structure)[0].name)
-    lines: Sequence[Struct] = getattr(entity, _lines_of(structure)[0])
-    return [(first, number, *rest) for first, *rest in map(_values, lines)]
+    name, line = _lines_of(structure)
+    number, values = getattr(entity, fields_of(structure)[0].name), values_of(line)
+    rows = (values(each) for each in getattr(entity, name))
+    return [(row[0], number, *row[1:]) for row in rows]
 
 
 @cache

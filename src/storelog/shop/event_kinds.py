@@ -6,7 +6,7 @@ Next: shop/events.py
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 Upcaster = Callable[[Json], Json]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class EntityKind:
     """A kind of entity: its name in the log, its structure, its table and collection.
 
@@ -31,7 +31,7 @@ class EntityKind:
     collection: str
     owner: tuple["EntityKind", type[Struct]] | None
 
-    @property
+    @cached_property
     def id_field(self) -> str:
         """The name of its id in Python, SQL and documents."""
         return fields_of(self.structure)[0].name
@@ -41,7 +41,7 @@ class EntityKind:
 ALL: Literal["all"] = "all"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class EventKind:
     """One kind of event. Its name is that of its payload's structure, and of its Kafka topic.
 
@@ -65,29 +65,29 @@ class EventKind:
     live: tuple[str, ...]
     upcasters: Mapping[int, Upcaster]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The event's type, as the log and Kafka name it."""
         return self.payload.__name__
 
-    @property
+    @cached_property
     def sets_all(self) -> bool:
         """Whether it sets every field of the entity."""
         return isinstance(self.sets, str)
 
-    @property
+    @cached_property
     def members(self) -> Mapping[str, str]:
         """The entity's fields that the event sets, each from which member of the payload."""
         if isinstance(self.sets, str):
             return {field.name: field.name for field in fields_of(self.entity.structure)}
         return self.sets
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Upcaster, ...]:
         """What lifts a payload from each older schema version to the next, from version 1 on."""
         return _past(self)[0]
 
-    @property
+    @cached_property
     def version(self) -> int:
         """The schema version of the payloads that are written."""
         return len(self.steps) + 1

@@ -3,6 +3,7 @@
 Next: event_codec.py
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,11 +19,13 @@ def shown(value: Any) -> Any:
 
 
 def _to_json(value: Any) -> str:
-    if type(value) is Money:
-        return format_money(value)
-    if type(value) is Time:
-        return format_time(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    form = _FORMS.get(type(value))
+    if form is None:
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
+    return form(value)
+
+
+_FORMS: Mapping[type[Any], Callable[[Any], str]] = {Money: format_money, Time: format_time}
 
 
 def from_json(wanted: type[Any], value: Any) -> Any:

@@ -30,7 +30,7 @@ from storelog.shop.columns import (
     columns_of,
     line_columns_of,
     line_rows_of,
-    row_of,
+    rows_of,
 )
 from storelog.shop.events import ENTITIES, ORDER, id_of
 from storelog.shop.evolve import evolve
@@ -146,7 +146,7 @@ class _Tables:
         kept = self._kept[kind.entity.name]
         after = evolve(kept.get(number), change.event)
         if kind.entity is ORDER:
-            orders.append(row_of(after))
+            orders += rows_of(Order, [after])
             lines += line_rows_of(after.entity)
         else:
             kept[number] = after
@@ -159,7 +159,7 @@ class _Tables:
 
     async def _finish(self) -> None:
         for entity in ENTITIES:
-            rows = [row_of(aggregate) for aggregate in self._kept[entity.name].values()]
+            rows = rows_of(entity.structure, self._kept[entity.name].values())
             await self._copy(entity.collection, rows)
         await self._connection.execute(
             f"UPDATE {SCHEMA}.orders SET is_deleted = true, version = version + 1"
