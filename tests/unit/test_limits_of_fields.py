@@ -1,6 +1,8 @@
 """Every field's limits on both sides: what is read is exactly what the OpenAPI schemas allow."""
 
 import json
+import re
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -8,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 from msgspec import Struct
 
 from storelog.command_service import requests
@@ -45,8 +48,17 @@ def is_read(name: str, body: Any) -> bool:
     return True
 
 
+def pattern(_: Any, wanted: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    """Check a pattern as ECMA-262 means it, where `$` is the very end, not before a line break."""
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", wanted), value):
+        yield ValidationError(f"{value!r} does not match {wanted!r}")
+
+
+VALIDATOR = extend(Draft202012Validator, {"pattern": pattern})
+
+
 def is_allowed(name: str, body: Any) -> bool:
-    return bool(Draft202012Validator(SCHEMAS[name]).is_valid(body))
+    return bool(VALIDATOR(SCHEMAS[name]).is_valid(body))
 
 
 def edges(*numbers: int) -> st.SearchStrategy[int]:
