@@ -101,4 +101,4 @@ def name_of(event: Event) -> str:
 
 
 def _named(entity: EntityKind, members: Any) -> str:
-    return f"{entity.name}-{getattr(members, entity.id_field)}"
+    return entity.name_of(getattr(members, entity.id_field))

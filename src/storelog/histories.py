@@ -33,11 +33,12 @@ Facts = dict[str, Any]
 Bucket = dict[str, Any]
 # A bucket's number, and the position of its first event.
 Start = tuple[int, int]
+# Entities that have buckets; what only begins and ends needs none.
+KEPT = (CUSTOMER, PRODUCT)
 # What a document of each kind shows; every other fact of an event is about the event itself.
-FIELDS = {
-    kind.name: tuple(field.json for field in fields_of(kind.structure)[1:])
-    for kind in (CUSTOMER, PRODUCT)
-}
+FIELDS = {kind.name: tuple(field.json for field in fields_of(kind.structure)[1:]) for kind in KEPT}
+# The collections of their documents.
+KEPT_IN = {kind.collection: kind for kind in KEPT}
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -76,7 +77,7 @@ def begins_new_bucket(version: int) -> bool:
 
 def name_of(collection: str, number: int) -> str:
     """Return the name of the thing that a document of `customers` or `products` is of."""
-    return f"{collection[:-1]}-{number}"
+    return KEPT_IN[collection].name_of(number)
 
 
 def shown_fields(name: str) -> tuple[str, ...]:

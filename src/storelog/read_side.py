@@ -17,6 +17,7 @@ from pymongo.uri_parser import parse_uri
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
+from storelog.shop.events import CUSTOMER
 
 DEFAULT_DATABASE = "storelog"
 POINTERS = "read_models"
@@ -25,7 +26,7 @@ POINTER_ID = "active"
 # 3.3 ms, all at once 4.1; 1,000 at once take 2 s.
 IDS_AT_ONCE = 17
 # Where an index on a document's own number lets a server read a range of ids, which costs less.
-NUMBERED = {"customers": "customer_id"}
+NUMBERED = {CUSTOMER.collection: CUSTOMER.id_field}
 # Changes are kept by blocks of so many positions, so that they are found by equality.
 BLOCK_POSITIONS = 256
 

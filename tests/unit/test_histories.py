@@ -1,4 +1,7 @@
-"""Where closed buckets begin: a few are named, and what holds a position is found by them."""
+"""Where closed buckets begin: a few are named, and what holds a position is found by them.
+
+And which entities have buckets at all.
+"""
 
 from itertools import pairwise
 from typing import Any
@@ -7,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storelog.histories import MAX_STARTS, add_start, list_starts, starts_around
+from storelog.histories import KEPT, MAX_STARTS, add_start, list_starts, starts_around
+from storelog.shop.events import EVENTS
 
 
 def starts_of(begins: list[tuple[int, int]]) -> bytes:
@@ -48,3 +52,8 @@ def test_the_starts_around_a_position_are_the_nearest_of_those_that_are_kept(
     below = [start for start in kept if start[1] <= asked]
     above = [start for start in kept if start[1] > asked]
     assert starts_around(starts, asked) == (max(below, default=None), min(above, default=None))
+
+
+def test_an_entity_that_changes_has_a_history_of_its_own() -> None:
+    changing = {kind.entity.name for kind in EVENTS if not kind.begins and not kind.ends}
+    assert changing == {kind.name for kind in KEPT}

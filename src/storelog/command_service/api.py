@@ -23,7 +23,7 @@ from storelog.event_codec import event_body
 from storelog.shop.aggregate import AllBut, Versions
 from storelog.shop.commands import Command
 from storelog.shop.customer import CreateCustomer, DeleteCustomer, NewCustomer, UpdateCustomer
-from storelog.shop.events import AGGREGATE_NAME, ENTITIES
+from storelog.shop.events import AGGREGATE_NAME, CUSTOMER, ENTITIES, ORDER, PRODUCT
 from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import MAX_ID
 from storelog.shop.order import DeleteOrder, NewOrder, PlaceOrder
@@ -73,13 +73,13 @@ class CommandApi:
 
     async def update_customer(self, request: Request) -> Response:
         """PUT /customers/{customerId}"""
-        said, number = await self._read(request, NewCustomer), request.ids["customerId"]
+        said, number = await self._read(request, NewCustomer), request.ids[CUSTOMER.id_name]
         return await self._submit(request, UpdateCustomer(number, said, _expected(request)))
 
     async def delete_customer(self, request: Request) -> Response:
         """DELETE /customers/{customerId}"""
         _no_body(request)
-        command = DeleteCustomer(request.ids["customerId"], _expected(request))
+        command = DeleteCustomer(request.ids[CUSTOMER.id_name], _expected(request))
         return await self._submit(request, command)
 
     async def create_product(self, request: Request) -> Response:
@@ -88,18 +88,18 @@ class CommandApi:
 
     async def update_product(self, request: Request) -> Response:
         """PUT /products/{productId}"""
-        said, number = await self._read(request, ChangedProduct), request.ids["productId"]
+        said, number = await self._read(request, ChangedProduct), request.ids[PRODUCT.id_name]
         return await self._submit(request, UpdateProduct(number, said, _expected(request)))
 
     async def adjust_stock(self, request: Request) -> Response:
         """POST /products/{productId}/stock-adjustments"""
-        said, number = await self._read(request, StockAdjustment), request.ids["productId"]
+        said, number = await self._read(request, StockAdjustment), request.ids[PRODUCT.id_name]
         return await self._submit(request, AdjustStock(number, said, _expected(request)))
 
     async def delete_product(self, request: Request) -> Response:
         """DELETE /products/{productId}"""
         _no_body(request)
-        command = DeleteProduct(request.ids["productId"], _expected(request))
+        command = DeleteProduct(request.ids[PRODUCT.id_name], _expected(request))
         return await self._submit(request, command)
 
     async def place_order(self, request: Request) -> Response:
@@ -110,7 +110,7 @@ class CommandApi:
         """DELETE /orders/{orderId}"""
         _no_body(request)
         versions = _expected(request, _TAG_OF_AN_ORDER)
-        return await self._submit(request, DeleteOrder(request.ids["orderId"], versions))
+        return await self._submit(request, DeleteOrder(request.ids[ORDER.id_name], versions))
 
     async def list_events(self, request: Request) -> Response:
         """GET /events"""

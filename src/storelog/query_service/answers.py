@@ -12,6 +12,8 @@ from storelog.query_service.lists import Page
 from storelog.query_service.paging import make_cursor
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import View
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import CUSTOMER
 from storelog.shop.json_values import encode_json
 from storelog.web.http import Request, Response
 
@@ -44,12 +46,13 @@ def moment_filter(request: Request) -> Document:
     return {"asOf": request.query["asOf"]} if "asOf" in request.query else {}
 
 
-def unknown(kind: str, number: int) -> NotFound:
-    """Return the refusal for a thing that is not there, or deleted."""
-    return NotFound(f"There is no {kind} {number}.")
+def unknown(kind: EntityKind, number: int) -> NotFound:
+    """Return the rejection for an entity that is not there, or deleted."""
+    return NotFound(f"There is no {kind.name} {number}.")
 
 
 async def orders_with_names(view: View, orders: Sequence[Document]) -> list[Document]:
     """Return orders' bodies, each with its customer's name."""
-    names = await view.names("customers", (order["customerId"] for order in orders))
-    return [bodies.order(order, names.get(order["customerId"])) for order in orders]
+    buyer = CUSTOMER.id_name
+    names = await view.names(CUSTOMER.collection, (order[buyer] for order in orders))
+    return [bodies.order(order, names.get(order[buyer])) for order in orders]

@@ -4,6 +4,7 @@ from typing import Any
 
 from storelog.documents.forms import body_of
 from storelog.shop.customer import Customer
+from storelog.shop.events import CUSTOMER
 from storelog.shop.order import Order
 from storelog.shop.product import Product, ProductSold
 
@@ -30,7 +31,7 @@ def with_name(order: Document, customer_name: Any) -> Document:
     members: Document = {}
     for name, value in order.items():
         members[name] = value
-        if name == "customerId":
+        if name == CUSTOMER.id_name:
             members["customerName"] = customer_name
     return members
 

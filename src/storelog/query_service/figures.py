@@ -10,6 +10,8 @@ from storelog.query_service.freshness import open_view
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import View
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import CUSTOMER, PRODUCT
 from storelog.shop.money import format_money
 from storelog.web.http import Request, Response
 
@@ -50,17 +52,17 @@ class FiguresApi:
 
     async def product_totals(self, request: Request) -> Response:
         """GET /analytics/product-totals"""
-        return await self._top(request, "product", _product_total)
+        return await self._top(request, PRODUCT, _product_total)
 
     async def top_customers(self, request: Request) -> Response:
         """GET /analytics/top-customers"""
-        return await self._top(request, "customer", _top_customer)
+        return await self._top(request, CUSTOMER, _top_customer)
 
-    async def _top(self, request: Request, kind: str, body: Body) -> Response:
-        view, sums, limit = await self._sums(request, kind)
+    async def _top(self, request: Request, kind: EntityKind, body: Body) -> Response:
+        view, sums, limit = await self._sums(request, kind.name)
         top = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))[:limit]
         async with answering():
-            names = await view.names(f"{kind}s", (number for number, _ in top))
+            names = await view.names(kind.collection, (number for number, _ in top))
         items = [body(number, names.get(number), entry) for number, entry in top]
         return answer(view, {"items": items})
 
@@ -75,7 +77,7 @@ class FiguresApi:
 
 def _product_total(number: int, name: str | None, entry: list[int]) -> Document:
     return {
-        "productId": number,
+        PRODUCT.id_name: number,
         "productName": name,
         "unitsSold": entry[0],
         "totalSales": format_money(to_decimal(entry[1])),
@@ -84,7 +86,7 @@ def _product_total(number: int, name: str | None, entry: list[int]) -> Document:
 
 def _top_customer(number: int, name: str | None, entry: list[int]) -> Document:
     return {
-        "customerId": number,
+        CUSTOMER.id_name: number,
         "name": name,
         "orders": entry[2],
         "totalSpent": format_money(to_decimal(entry[1])),

@@ -8,6 +8,7 @@ Next: query_service/buckets.py
 from typing import Any
 
 from storelog.envelope import format_time
+from storelog.histories import KEPT
 from storelog.query_service import bodies
 from storelog.query_service.answers import Document, list_answer, moment_filter, unknown
 from storelog.query_service.buckets import Event, events_down_from, state_at
@@ -17,6 +18,7 @@ from storelog.query_service.paging import read_cursor
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import View
+from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import KINDS
 from storelog.shop.fields import fields_of
 from storelog.shop.order import Order, OrderCreated, OrderDeleted
@@ -31,28 +33,28 @@ class HistoryApi:
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
 
-    def of(self, kind: str) -> Handler:
-        """Return the handler of GET /history/{kind}s/{id}."""
+    def of(self, kind: EntityKind) -> Handler:
+        """Return the handler of GET /history/{collection}/{id}."""
 
         async def handle(request: Request) -> Response:
             return await self._get(request, kind)
 
         return handle
 
-    async def _get(self, request: Request, kind: str) -> Response:
-        number = request.ids[f"{kind}Id"]
+    async def _get(self, request: Request, kind: EntityKind) -> Response:
+        number = request.ids[kind.id_name]
         parameters = Parameters(request.query)
         limit = parameters.limit()
         parameters.done()
-        name = f"{kind}-{number}"
+        name = kind.name_of(number)
         filters = {"list": "history", "of": name, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
         async with answering():
             view = await open_view(self._reads, request, name)
-            found = (await view.many(f"{kind}s", [number])).get(number)
+            found = (await view.many(kind.collection, [number])).get(number)
             if found is None or "created" not in found:
                 raise unknown(kind, number)
-            read = _of_order if kind == "order" else _of_versions
+            read = _of_versions if kind in KEPT else _of_order
             events, set_by = await read(view, found, name, after[0] if after else None, limit + 1)
         more = len(events) > limit
         page = Page([], [events[limit - 1].version] if more else None)

@@ -22,6 +22,7 @@ from storelog.query_service.paging import Key, read_cursor
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.things import Wanted
+from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.web.http import Request, Response
 
 
@@ -33,7 +34,7 @@ class Listing:
 
     async def list_customers(self, request: Request) -> Response:
         """GET /customers"""
-        return await self._list_by_id(request, "customers", {}, bodies.customer)
+        return await self._list_by_id(request, CUSTOMER.collection, {}, bodies.customer)
 
     async def list_products(self, request: Request) -> Response:
         """GET /products"""
@@ -41,7 +42,7 @@ class Listing:
         in_stock = parameters.flag("inStock")
         parameters.done()
         match = {} if in_stock is None else {"stockStatus": in_stock}
-        return await self._list_by_id(request, "products", match, bodies.product)
+        return await self._list_by_id(request, PRODUCT.collection, match, bodies.product)
 
     async def _list_by_id(
         self,
@@ -75,25 +76,25 @@ class Listing:
 
     async def list_customer_orders(self, request: Request) -> Response:
         """GET /customers/{customerId}/orders"""
-        return await self._list_orders(request, request.ids["customerId"])
+        return await self._list_orders(request, request.ids[CUSTOMER.id_name])
 
     async def _list_orders(self, request: Request, named: int | None) -> Response:
         parameters = Parameters(request.query)
-        customer = named or parameters.number("customerId")
-        product, span = parameters.number("productId"), parameters.range()
+        customer = named or parameters.number(CUSTOMER.id_name)
+        product, span = parameters.number(PRODUCT.id_name), parameters.range()
         limit, is_counted = parameters.limit(), parameters.flag("count")
         keys = ("-orderDate",) if product else ("-orderDate", "orderDate")
         sort = parameters.sort(*keys)
         parameters.done()
-        match = {"customerId": customer} if customer else {}
-        filters = {"list": "orders", "productId": product, "sort": sort, **match}
+        match = {CUSTOMER.id_name: customer} if customer else {}
+        filters = {"list": ORDER.collection, PRODUCT.id_name: product, "sort": sort, **match}
         filters |= span_filter(span)
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 2)
         async with answering():
             view = await open_view(self._reads, request)
-            if named is not None and await view.one("customers", named) is None:
-                raise unknown("customer", named)
+            if named is not None and await view.one(CUSTOMER.collection, named) is None:
+                raise unknown(CUSTOMER, named)
 
             if product is not None:
                 match = {lists.PRODUCT: product, **match}
@@ -107,9 +108,9 @@ class Listing:
         """GET /product-sold"""
         parameters = Parameters(request.query)
         ids = {
-            name: number
-            for name in ("productId", "customerId", "orderId")
-            if (number := parameters.number(name)) is not None
+            kind.id_name: number
+            for kind in (PRODUCT, CUSTOMER, ORDER)
+            if (number := parameters.number(kind.id_name)) is not None
         }
         span, limit = parameters.range(), parameters.limit()
         is_cancelled, is_counted = bool(parameters.flag("cancelled")), parameters.flag("count")
@@ -117,7 +118,7 @@ class Listing:
         filters = {"list": "product-sold", "cancelled": is_cancelled, **ids, **span_filter(span)}
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 3)
-        order = ids.pop("orderId", None)
+        order = ids.pop(ORDER.id_name, None)
         async with answering():
             view = await open_view(self._reads, request)
 
@@ -127,7 +128,7 @@ class Listing:
                         view, order, ids, span, is_cancelled=is_cancelled
                     )
                     return lists.page_of_sales(sales, after, limit)
-                search = lists.sales_of_product if "productId" in ids else lists.sales_of_orders
+                search = lists.sales_of_product if PRODUCT.id_name in ids else lists.sales_of_orders
                 return await search(view, ids, span, after, limit, is_cancelled=is_cancelled)
 
             page = await find(after, limit)

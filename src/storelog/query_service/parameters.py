@@ -11,13 +11,14 @@ from typing import Any
 
 from storelog.envelope import milliseconds, parse_day_or_time, to_moment
 from storelog.errors import InvalidFields
+from storelog.shop import events
+from storelog.shop.kinds import MAX_ID
 from storelog.words import Asked, asked_words
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
 MAX_QUERY_LENGTH = 200
 MAX_QUERY_WORDS = 10
-MAX_ID = 2**63 - 1
 _ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME: dict[str, Any] = {
     "description": "A day (2026-01-31) or an RFC 3339 time, rounded up to a millisecond; from is in"
@@ -39,7 +40,7 @@ _CURSOR = {
     "description": "The page before's `nextCursor`, with the same filters.",
 }
 PAGE = {"limit": LIMIT, "cursor": _CURSOR}
-CUSTOMER, PRODUCT, ORDER = {"customerId": _ID}, {"productId": _ID}, {"orderId": _ID}
+CUSTOMER, PRODUCT, ORDER = ({kind.id_name: _ID} for kind in events.ENTITIES)
 SEARCH: dict[str, Any] = {
     "q": {
         "type": "string",

@@ -12,10 +12,12 @@ from typing import Any
 
 from storelog.documents.forms import fields_of_facts
 from storelog.histories import (
+    KEPT_IN,
     Bucket,
     Start,
     State,
     apply,
+    name_of,
     open_bucket,
     read_before,
     read_entries,
@@ -24,9 +26,7 @@ from storelog.histories import (
     starts_around,
 )
 from storelog.query_service.view import Document, Fields, View
-from storelog.shop.events import ENTITIES
 
-_BY_HISTORY = ("customers", "products")
 # A guess by proportion alone can be wrong many times where events come in bursts.
 HALVED_EVERY = 4
 
@@ -63,15 +63,15 @@ class PastView(View):
     ) -> dict[int, Document]:
         """Return the documents of these ids, deleted ones too; `fields` of them are enough."""
         # What a history says needs all of it.
-        now = await self.raw(collection, ids, None if collection in _BY_HISTORY else fields)
+        now = await self.raw(collection, ids, None if collection in KEPT_IN else fields)
         then = {
             number: was
             for number, found in now.items()
             if (was := self.as_was(collection, found)) is not None
         }
-        if collection in _BY_HISTORY:
+        if collection in KEPT_IN:
             changed = {
-                f"{collection[:-1]}-{number}": found
+                name_of(collection, number): found
                 for number, found in then.items()
                 if found["position"] > self.position
             }
@@ -177,5 +177,4 @@ class _Search:
 
 def _as_it_was(collection: str, state: State) -> dict[str, Any]:
     """Return a state of the history as a document has it."""
-    structure = next(kind.structure for kind in ENTITIES if kind.collection == collection)
-    return fields_of_facts(structure, state.fields)
+    return fields_of_facts(KEPT_IN[collection].structure, state.fields)

@@ -16,7 +16,6 @@ from storelog.query_service.parameters import (
     CUSTOMER,
     IN_STOCK,
     LIMIT,
-    MAX_ID,
     ORDER,
     PAGE,
     PRODUCT,
@@ -27,6 +26,9 @@ from storelog.query_service.parameters import (
 from storelog.query_service.reads import Reads
 from storelog.query_service.singles import Singles
 from storelog.query_service.tickets import TicketOffice
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import ENTITIES
+from storelog.shop.kinds import MAX_ID
 from storelog.web.http import Handler, Operation, Route
 
 _FRESH = ("Storelog-Position", "Storelog-Dead-Letters")
@@ -71,9 +73,7 @@ def routes(reads: Reads) -> list[Route]:
         _many("/orders", listing.list_orders, "Orders", {**orders, **CUSTOMER}),
         _many("/customers/{customerId}/orders", listing.list_customer_orders, "Orders", orders),
         _many("/product-sold", listing.list_sales, "Sales", sales),
-        _many("/history/customers/{customerId}", history.of("customer"), "History", PAGE),
-        _many("/history/products/{productId}", history.of("product"), "History", PAGE),
-        _many("/history/orders/{orderId}", history.of("order"), "History", PAGE),
+        *(_many(_history_path(kind), history.of(kind), "History", PAGE) for kind in ENTITIES),
         _many("/analytics/total-sales", figures.total_sales, "TotalSales", RANGE),
         _many("/analytics/sales-by-day", figures.sales_by_day, "SalesByDay", RANGE),
         _many("/analytics/product-totals", figures.product_totals, "ProductTotals", _TOP),
@@ -81,6 +81,10 @@ def routes(reads: Reads) -> list[Route]:
         Route("GET", "/live", "read", Live(reads).follow, _LIVE, takes_tickets=True),
         Route("POST", "/live/tickets", "read", TicketOffice(reads).issue, _TICKETS),
     ]
+
+
+def _history_path(kind: EntityKind) -> str:
+    return f"/history/{kind.collection}/{{{kind.id_name}}}"
 
 
 def _one(path: str, handler: Handler, schema: str) -> Route:

@@ -36,6 +36,15 @@ class EntityKind:
         """The name of its id in Python, SQL and documents."""
         return fields_of(self.structure)[0].name
 
+    @property
+    def id_name(self) -> str:
+        """The name of its id in JSON and in paths."""
+        return fields_of(self.structure)[0].json
+
+    def name_of(self, number: int) -> str:
+        """Return the name of one of them, by its id: `product-5`."""
+        return f"{self.name}-{number}"
+
 
 # Every field of the entity, from the member of the same name.
 ALL: Literal["all"] = "all"

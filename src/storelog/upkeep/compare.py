@@ -34,7 +34,8 @@ def compare(built: Database[Document], live: Database[Document], position: int) 
     for name in (*(model.COLLECTION for model in READ_MODELS), histories.COLLECTION):
         comparison = _Comparison(report, name, position, newer)
         comparison.run(built, live)
-        newer |= {histories.name_of(name, thing) for thing in comparison.newer}
+        if name in histories.KEPT_IN:
+            newer |= {histories.name_of(name, thing) for thing in comparison.newer}
     return report
 
 
