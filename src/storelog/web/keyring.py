@@ -22,8 +22,12 @@ from storelog.web.tickets import Ticket
 
 POLL_SECONDS = 0.5
 FIRST_POLL_SECONDS = 0.05
+# Before that it is no news that the keys are not known.
+START_SECONDS = 5.0
 STOP_TRIES = 6
 _log = structlog.get_logger()
+_HOLD = "keys cannot be read; the last ones hold"
+_UNKNOWN = "keys are not known yet: is the system migrated (`storelog migrate`)?"
 _NOBODY = ApiKey("", "public", "0" * 64)
 Read = Callable[[], Awaitable[KeySet]]
 
@@ -105,22 +109,18 @@ class Keyring:
             await asyncio.wait([self._task], timeout=POLL_SECONDS)
 
     async def _watch(self, read: Read) -> None:
-        is_away, wait = False, POLL_SECONDS if self._is_known else FIRST_POLL_SECONDS
+        is_said, began = False, time.monotonic()
+        wait = POLL_SECONDS if self._is_known else FIRST_POLL_SECONDS
         while True:
             await asyncio.sleep(wait)
             wait = min(2 * wait, POLL_SECONDS)
             try:
                 await self._refresh(read)
-                is_away, wait = False, POLL_SECONDS
+                is_said, wait = False, POLL_SECONDS
             except Exception as error:  # noqa: BLE001  without this task no key is ever revoked again
-                if not is_away:
-                    _log.warning(self._trouble(), error=repr(error))
-                is_away = True
-
-    def _trouble(self) -> str:
-        if self._is_known:
-            return "keys cannot be read; the last ones hold"
-        return "keys are not known yet: is the system migrated (`storelog migrate`)?"
+                if not is_said and (self._is_known or time.monotonic() > began + START_SECONDS):
+                    _log.warning(_HOLD if self._is_known else _UNKNOWN, error=repr(error))
+                    is_said = True
 
     async def _refresh(self, read: Read) -> None:
         known = await read()
