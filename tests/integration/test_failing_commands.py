@@ -158,7 +158,7 @@ def test_an_exception_in_deciding_one_command_fails_that_one_alone(
     decide = decisions.decide
 
     def break_at_the_mark(command: Any, *rest: Any) -> Any:
-        if getattr(command, "name", "") == MARK:
+        if getattr(getattr(command, "said", None), "name", "") == MARK:
             raise ZeroDivisionError("a mistake of ours")
         return decide(command, *rest)
 

@@ -110,7 +110,8 @@ def test_150_deletions_of_large_orders_stall_nobody_and_are_rejected_only_for_wh
         stop.set()
         probing.result()
     statuses = Counter(reply.status for reply in replies)
-    print(f"{statuses}, /health/live at most {slowest[0]:.3f} s")
+    why = Counter(reply.json["detail"] for reply in replies if reply.status == 503)
+    print(f"{statuses}, {why}, /health/live at most {slowest[0]:.3f} s")
     assert set(statuses) <= {204, 503}
     assert statuses[204] >= 10
     for reply in replies:

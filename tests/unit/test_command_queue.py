@@ -8,14 +8,14 @@ from itertools import islice
 import pytest
 
 from storelog.command_service.queue import MAX_LARGE, CommandQueue, Lanes
-from storelog.command_service.sizes import LARGE_LINES, Size, size_of
+from storelog.command_service.sizes import LARGE_LINES, Size, size_of, size_of_lines
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import MAX_BATCH_BYTES, MAX_BATCH_LINES, Taken, Waiting
 from storelog.errors import Unavailable
 from storelog.shop.customer import CreateCustomer, NewCustomer
 from storelog.shop.order import NewOrder, OrderLine, PlaceOrder
 
-LARGE = Size(LARGE_LINES + 1)
+LARGE = size_of_lines(LARGE_LINES + 1)
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def waiting(
 ) -> Waiting:
     command = CreateCustomer(0, NewCustomer("Ann", "a@b"))
     submission = Submission(command, caller, "c", "/customers", client="127.0.0.1")
-    return Waiting(submission, loop.create_future(), size or Size(), came_at, came_at)
+    return Waiting(submission, loop.create_future(), size or size_of_lines(1), came_at, came_at)
 
 
 def popped(lanes: Lanes) -> Iterator[str]:
@@ -55,8 +55,8 @@ def test_a_caller_that_sends_much_leaves_every_other_its_turn(
 def test_who_sends_more_lines_has_fewer_turns(loop: asyncio.AbstractEventLoop) -> None:
     lanes = Lanes()
     for _ in range(50):
-        lanes.put(waiting(loop, "long", Size(20)))
-        lanes.put(waiting(loop, "short", Size(2)))
+        lanes.put(waiting(loop, "long", size_of_lines(20)))
+        lanes.put(waiting(loop, "short", size_of_lines(2)))
     first = list(islice(popped(lanes), 22))
     assert first.count("long") == 2
 

@@ -72,16 +72,16 @@ class Decider:
             self._state = State(await store.read_head(connection))
         return Batch(self._state, self._next, self._keep_keys)
 
-    async def decide(
+    async def read(
         self,
         connection: asyncpg.Connection,
         batch: Batch,
         submissions: list[Submission],
         being_written: Mapping[Key, Remembered],
-    ) -> list[Response]:
-        """Decide commands into `batch`; `being_written`: answers of the batch before it.
+    ) -> None:
+        """Read what commands are decided from; `being_written`: answers of the batch before it.
 
-        Reads what the state lacks. After any error the batch is spoilt, and the state forgotten.
+        After any error, here and in `decide`, the batch is spoilt, and the state forgotten.
         """
         state, self._state = self._state, None
         assert state is not None
@@ -95,6 +95,12 @@ class Decider:
                 batch.remembered.update(being_written)
             await state_reader.load_for(connection, state, [s.command for s in submissions])
             await self._reserve_ids(connection, submissions)
+        self._state = state
+
+    async def decide(self, batch: Batch, submissions: list[Submission]) -> list[Response]:
+        """Decide commands into `batch`, for which all was read."""
+        state, self._state = self._state, None
+        assert state is not None
         with measures.DECIDE.timing():
             now = Time.of(self.clock.now())
             if sum(_lines_of(submission.command, state) for submission in submissions) > LOOP_LINES:

@@ -178,7 +178,8 @@ class Landing:
                     await store.limit_statements(connection, seconds)
                 self._decider.go_on_at(held.head)
                 batch = await self._decider.open(connection)
-                answers = await self._decider.decide(connection, batch, submissions, {})
+                await self._decider.read(connection, batch, submissions, {})
+                answers = await self._decider.decide(batch, submissions)
                 in_doubt.append(Try(batch.writes, answers))
                 await self._append(connection, in_doubt, held)
         except Exception as error:

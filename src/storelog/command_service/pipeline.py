@@ -182,17 +182,17 @@ class Pipeline:
         return taken
 
     async def _decide(self, taken: list[Waiting]) -> None:
-        async with asyncio.timeout(self._open.since + DECIDED_WITHIN_SECONDS - self._pulse.now()):
-            reader = await self._connect()
-            batch = self._open.batch
-            if batch is None:
-                batch = self._open.batch = await self._decider.open(reader)
-            submissions = [waiting.submission for waiting in taken]
-            written = self._written.remembered() if self._written else {}
-            with self._pulse.standing_still(self._open.is_large):
-                answers = await self._decider.decide(reader, batch, submissions, written)
-            self._open.answers += answers
-            self._open.count_bytes()
+        submissions = [waiting.submission for waiting in taken]
+        written = self._written.remembered() if self._written else {}
+        left = self._open.since + DECIDED_WITHIN_SECONDS - self._pulse.now()
+        with self._pulse.standing_still(self._open.is_large):
+            async with asyncio.timeout(left):
+                reader = await self._connect()
+                batch = self._open.batch or await self._decider.open(reader)
+                self._open.batch = batch
+                await self._decider.read(reader, batch, submissions, written)
+            self._open.answers += await self._decider.decide(batch, submissions)
+        self._open.count_bytes()
 
     async def _connect(self) -> asyncpg.Connection:
         """Have both connections, and return the one that reads.

@@ -1,9 +1,9 @@
 """How much work a command is: the lines and bytes that it reads and writes.
 
 How long the names of an order's products are is known only once they are read, so until then they
-count as long as names may be; the batch counts what was decided (taken.py). An order that is to be
-deleted is as large as what is stored of it, so that is counted before the command waits for its
-batch: many at once in one query, over a connection of its own.
+count as long as names may be; the batch counts what was decided (taken.py). Of an order that is to
+be deleted, the lines that are stored are counted before the command waits for its batch: many at
+once in one query, over a connection of its own.
 Next: command_service/queue.py
 """
 
@@ -33,8 +33,8 @@ _LATE = "PostgreSQL did not respond in time."
 class Size:
     """The lines of one command, and the bytes that it has at most."""
 
-    lines: int = 1
-    bytes: int = LINE_BYTES + 2 * NAME_BYTES
+    lines: int
+    bytes: int
 
     @property
     def is_large(self) -> bool:
@@ -42,15 +42,17 @@ class Size:
         return self.lines > LARGE_LINES
 
 
-_ONE = Size()
+def size_of_lines(lines: int) -> Size:
+    """Return the size of a command with so many lines, whatever the names in them."""
+    return Size(lines, lines * (LINE_BYTES + 2 * NAME_BYTES))
+
+
+_ONE = size_of_lines(1)
 
 
 def size_of(command: Command) -> Size:
     """Return the size of a command that says it by itself: any but the deletion of an order."""
-    if isinstance(command, PlaceOrder):
-        lines = len(command.said.order_items)
-        return Size(lines, lines * (LINE_BYTES + 2 * NAME_BYTES))
-    return _ONE
+    return size_of_lines(len(command.said.order_items)) if isinstance(command, PlaceOrder) else _ONE
 
 
 class Sizes:
@@ -104,15 +106,11 @@ class Sizes:
         if self._connection is None or self._connection.is_closed():
             self._connection = await store.connect(self._url)
         rows = await self._connection.fetch(
-            "SELECT order_id, count(*) AS lines,"
-            " sum(octet_length(to_json(product_name)::text)) AS bytes"
-            " FROM order_items WHERE order_id = ANY ($1) GROUP BY order_id",
+            "SELECT order_id, count(*) AS lines FROM order_items WHERE order_id = ANY ($1)"
+            " GROUP BY order_id",
             ids,
         )
-        return {
-            row["order_id"]: Size(row["lines"], row["lines"] * LINE_BYTES + 2 * row["bytes"])
-            for row in rows
-        }
+        return {row["order_id"]: size_of_lines(row["lines"]) for row in rows}
 
     def _disconnect(self) -> None:
         if self._connection is not None:
