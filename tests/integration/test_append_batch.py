@@ -10,11 +10,13 @@ import pytest
 from msgspec import Struct
 
 from storelog import migrations
+from storelog.command_service.state_reader import load_holders
 from storelog.config import Settings
 from storelog.migrations.append_batch import OF_THIS_RELEASE, AppendBatch, append_batch
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.events import CUSTOMER, ENTITIES, EVENT_TYPES, ORDER
+from storelog.shop.events import CUSTOMER, ENTITIES, EVENT_TYPES, ORDER, PRODUCT
 from storelog.shop.kinds import Id, Name, Price, Since, Stock
+from storelog.shop.unique import Holders
 from support.embedded import EmbeddedServers, new_settings
 from support.hurt import INNOCENTS, all_at_once, product
 from support.system import CAKE_STAND, System
@@ -171,6 +173,18 @@ def test_a_unique_value_goes_from_one_entity_to_another_in_one_batch(unique_name
         append_products(
             unique_names, OF_THIS_RELEASE, "ARRAY[ROW(900003, 'A', 1, 1, 1, false)]", NOTHING
         )
+
+
+def test_holders_are_the_entities_that_have_a_value_and_are_not_deleted(
+    unique_names: System,
+) -> None:
+    first, second = (unique_names.new_product(name=name)["productId"] for name in "AB")
+    unique_names.sql("UPDATE products SET is_deleted = true WHERE product_id = $1", second)
+    holders = Holders()
+    over_a_connection(
+        unique_names, lambda on: load_holders(on, holders, PRODUCT, "name", {"A", "B", "C"})
+    )
+    assert holders.of(PRODUCT, "name") == {"A": first, "B": None, "C": None}
 
 
 def test_a_unique_value_that_postgresql_refuses_at_the_commit_fails_its_command_alone(

@@ -16,9 +16,10 @@ from storelog.shop import product as products
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.commands import Command, NewIds, numbered, own_id
 from storelog.shop.event_kinds import EventKind
-from storelog.shop.events import Event, kind_of
+from storelog.shop.events import Event, id_of, kind_of
 from storelog.shop.evolve import evolve
 from storelog.shop.kinds import Time
+from storelog.shop.unique import unique_fields
 from storelog.shop.value import value
 
 
@@ -48,7 +49,11 @@ class Decision:
 
 def decide(command: Command, state: State, ids: NewIds, now: Time) -> Decision:
     """Decide one command and move `state` along. Raises Refusal, and then moved nothing."""
-    return _responds(state, _events(numbered(command, ids), state, now))
+    events = _events(numbered(command, ids), state, now)
+    for event in events:
+        if unique_fields(type(event)) and not kind_of(event).ends:
+            state.holders.check(kind_of(event).entity, id_of(event), event)
+    return _responds(state, events)
 
 
 def _events(command: Command, state: State, now: Time) -> Sequence[Event]:
@@ -81,6 +86,9 @@ def _move(state: State, events: Sequence[Event]) -> list[Decided]:
         kind = kind_of(event)
         number: int = getattr(event, kind.entity.id_field)
         kept: dict[int, Aggregate[Any] | None] = getattr(state, kind.entity.collection)
-        after = kept[number] = evolve(kept.get(number), event)
+        before = kept.get(number)
+        after = kept[number] = evolve(before, event)
+        if unique_fields(kind.entity.structure):
+            state.holders.move(kind.entity, number, before, after)
         decided.append(Decided(event, kind, number, after))
     return decided

@@ -13,6 +13,7 @@ from storelog.shop.aggregate import Aggregate
 from storelog.shop.customer import Customer
 from storelog.shop.order import Order
 from storelog.shop.product import Product
+from storelog.shop.unique import Holders
 
 MAX_KEPT = 50_000
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
@@ -35,8 +36,9 @@ class Head:
 class State:
     """Aggregates as of `head`; None for one that is known not to exist.
 
-    Customers and products are kept from batch to batch; of orders only those that the batch being
-    decided and the one before it, which may not be written yet, have touched.
+    Customers, products and holders of unique values are kept from batch to batch; of orders only
+    those that the batch being decided and the one before it, which may not be written yet, have
+    touched.
     """
 
     head: Head
@@ -44,6 +46,7 @@ class State:
     products: dict[int, Aggregate[Product] | None] = field(default_factory=dict)
     orders: dict[int, Aggregate[Order] | None] = field(default_factory=dict)
     orders_before: dict[int, Aggregate[Order] | None] = field(default_factory=dict)
+    holders: Holders = field(default_factory=Holders)
 
     def after(self, head: Head) -> "State | None":
         """Return the state that a batch leaves, with the log at `head`.
@@ -51,6 +54,6 @@ class State:
         None where too much is kept: what the batch has touched cannot be dropped before it is
         written, so the state is read anew then.
         """
-        if max(len(self.customers), len(self.products)) > MAX_KEPT:
+        if max(len(self.customers), len(self.products), len(self.holders)) > MAX_KEPT:
             return None
-        return State(head, self.customers, self.products, {}, self.orders)
+        return State(head, self.customers, self.products, {}, self.orders, self.holders)

@@ -5,7 +5,7 @@ moved since. Next: shop/order.py
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 from msgspec import Struct
@@ -16,10 +16,13 @@ from storelog.sequences import SEQUENCES
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.columns import OF_AGGREGATES, entity_of, read_columns_of
 from storelog.shop.commands import LINE, Command, named
+from storelog.shop.commands import entity_of as command_entity
 from storelog.shop.customer import Customer
+from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import ENTITIES
 from storelog.shop.order import Order, OrderItem
 from storelog.shop.product import Product
+from storelog.shop.unique import Holders
 
 E = TypeVar("E", bound=Struct)
 _SEQUENCES = dict(zip((*(each.name for each in ENTITIES), LINE), SEQUENCES, strict=True))
@@ -40,10 +43,34 @@ async def load_for(
 ) -> None:
     """Put what the commands are decided on into `state`."""
     wanted: dict[str, set[int]] = {entity.collection: set() for entity in ENTITIES}
+    asked: dict[tuple[EntityKind, str], set[Any]] = {}
     for command in commands:
         for collection, number in named(command):
             wanted[collection].add(number)
+        said: Struct | None = getattr(command, "said", None)
+        if said is not None:
+            entity = command_entity(command)
+            for name, value in state.holders.unknown(entity, said):
+                asked.setdefault((entity, name), set()).add(value)
     await load(connection, state, **wanted)
+    for (entity, name), values in asked.items():
+        await load_holders(connection, state.holders, entity, name, values)
+
+
+async def load_holders(
+    connection: asyncpg.Connection,
+    holders: Holders,
+    entity: EntityKind,
+    name: str,
+    values: set[Any],
+) -> None:
+    """Put into `holders` which entities have the values of a unique field."""
+    rows = await connection.fetch(
+        f"SELECT {name}, {entity.id_field} FROM {entity.collection}"
+        f" WHERE {name} = ANY ($1) AND NOT is_deleted",
+        list(values),
+    )
+    holders.of(entity, name).update({**dict.fromkeys(values), **dict(map(tuple, rows))})
 
 
 async def load(

@@ -1,0 +1,76 @@
+"""Values that no two entities may share: which entity has which, as commands are decided on it.
+
+It follows every event, so that of two commands in one batch the second meets what the first has
+done. PostgreSQL holds the same rule by a deferred constraint of the column, which compares at the
+commit only: in one batch a value may go from one entity to another.
+Next: command_service/decisions.py
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from storelog.errors import Conflict
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.fields import Field, fields_of
+
+
+@cache
+def unique_fields(structure: type[Struct]) -> tuple[Field, ...]:
+    """Return the fields of a structure whose values are unique."""
+    return tuple(field for field in fields_of(structure) if field.unique is not None)
+
+
+def _values(said: Struct) -> Iterator[tuple[Field, Any]]:
+    for field in unique_fields(type(said)):
+        value = getattr(said, field.name)
+        if value is not None and value is not UNSET:
+            yield field, value
+
+
+class Holders:
+    """Which entity has a value, and None where none has it; of other values nothing is known.
+
+    An entity that is deleted has no value any more.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], dict[Any, int | None]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._known.values()))
+
+    def unknown(self, entity: EntityKind, said: Struct) -> Iterator[tuple[str, Any]]:
+        """Yield the values that a client asks for and of which nothing is known, by their field."""
+        for field, value in _values(said):
+            if value not in self.of(entity, field.name):
+                yield field.name, value
+
+    def check(self, entity: EntityKind, number: int, event: Struct) -> None:
+        """Raise Conflict, with the field's slug, where another entity has a value of the event."""
+        for field, value in _values(event):
+            holder = self.of(entity, field.name).get(value)
+            if holder is not None and holder != number and field.unique is not None:
+                raise Conflict(field.unique.slug, f"Another {entity.name} has this {field.json}.")
+
+    def move(
+        self,
+        entity: EntityKind,
+        number: int,
+        before: Aggregate[Any] | None,
+        after: Aggregate[Any],
+    ) -> None:
+        """Follow an event of an entity."""
+        if before is not None:
+            for field, value in _values(before.entity):
+                self.of(entity, field.name)[value] = None
+        if not after.is_deleted:
+            for field, value in _values(after.entity):
+                self.of(entity, field.name)[value] = number
+
+    def of(self, entity: EntityKind, name: str) -> dict[Any, int | None]:
+        """Return who has the known values of a field."""
+        return self._known.setdefault((entity.name, name), {})
