@@ -24,6 +24,7 @@ from storelog.web.problems import render
 # One culprit in n commands costs log8(n) failures, and seven commits for each of them.
 PARTS = 8
 # So many parts in a row that failed for a reason of the server: it will be so for the others too.
+# Where the commands may be the reason, all parts must.
 ALIKE = 2
 # How long the statement of one part may take; one that is alone has what an ordinary batch has.
 PART_SECONDS, ALONE_SECONDS = 1.0, 3.0
@@ -40,7 +41,7 @@ async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
     """
     measures.DIVISIONS.add()
     left = deque(_split(batch))
-    alike = 0
+    alike, has_landed = 0, False
     while left:
         part = left.popleft()
         seconds = min(ALONE_SECONDS if len(part) == 1 else PART_SECONDS, _left(give_up_at))
@@ -54,12 +55,13 @@ async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
         except BatchFailed as failure:
             reason = failures.server_reason(failure.cause)
             alike = 0 if reason is None else alike + 1
-            if reason is not None and alike >= ALIKE:
+            may_be_own = failures.may_be_own(failure.cause)
+            if reason is not None and alike >= (PARTS if may_be_own else ALIKE):
                 _refuse([part, *left], reason, failure.cause)
                 return
             if len(part) > 1:
                 _put_back(left, part, failure.cause)
-            elif reason is not None:
+            elif reason is not None and not (has_landed and may_be_own):
                 _refuse([part], reason, failure.cause)
             else:
                 _fail_alone(part[0], failure.cause)
@@ -71,7 +73,7 @@ async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
             return
         else:
             # The server takes commands: many more must fail alike before it is to blame.
-            alike = -PARTS
+            alike, has_landed = -PARTS, True
             settle(part, answers, began_ns)
 
 

@@ -67,6 +67,15 @@ def server_reason(error: Exception) -> str | None:
     return None
 
 
+def may_be_own(error: Exception) -> bool:
+    """Whether one command may be the cause though all others of its batch have landed.
+
+    What looks like a missing schema may be missed by a trigger that runs for this command only.
+    """
+    state = str(getattr(error, "sqlstate", None) or "")
+    return state.startswith("42") and state != "42501"
+
+
 def own_detail(error: Exception) -> str | None:
     """Return what the response to a command that failed alone says beyond that it failed."""
     if getattr(error, "constraint_name", None) == _VERSION:
