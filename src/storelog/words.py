@@ -11,7 +11,7 @@ Next: projector/read_models/names.py
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 
@@ -128,6 +128,16 @@ def heads_of(text: str) -> list[str]:
     """Return what a name is found by: the first character of its words, the first two, three."""
     words = words_of(text)
     return sorted({word[:end] for word in words for end in range(1, HEAD_LENGTH + 1)})
+
+
+def searched_text(values: Iterable[str | None]) -> str:
+    """Return the text of all values by whose words an entity is found."""
+    return " ".join(value for value in values if value is not None)
+
+
+def exactly(name: str, value: str) -> str:
+    """Return what an entity is found by that has this value; no word begins like it."""
+    return f"={name}:{value}"
 
 
 def heads_asked(asked: list[Asked]) -> list[Asked]:

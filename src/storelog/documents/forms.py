@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from storelog.envelope import format_time
 from storelog.read_side import decimal128
-from storelog.shop.fields import Field, fields_of
+from storelog.shop.fields import Field, fields_of, searched_fields_of
 from storelog.shop.kinds import (
     Amount,
     Choice,
@@ -192,6 +192,11 @@ def _written(amount: bytes) -> str:
 def oldest_fields(kind: type[Struct]) -> list[str]:
     """Return the fields that every document has, by their names there: none that came later."""
     return [document_name(kind, field) for field in fields_of(kind) if field.since is None]
+
+
+def searched_names_of(kind: type[Struct]) -> list[str]:
+    """Return the names in documents of the fields by whose words an entity is found."""
+    return [document_name(kind, field) for field in searched_fields_of(kind)]
 
 
 def types_of(kind: type[Struct]) -> dict[str, str | list[str]]:

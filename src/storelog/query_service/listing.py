@@ -22,6 +22,7 @@ from storelog.query_service.paging import Key, read_cursor
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.things import Wanted
+from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.web.http import Request, Response
 
@@ -34,7 +35,7 @@ class Listing:
 
     async def list_customers(self, request: Request) -> Response:
         """GET /customers"""
-        return await self._list_by_id(request, CUSTOMER.collection, {}, bodies.customer)
+        return await self._list_by_id(request, CUSTOMER, {}, bodies.customer)
 
     async def list_products(self, request: Request) -> Response:
         """GET /products"""
@@ -42,23 +43,24 @@ class Listing:
         in_stock = parameters.flag("inStock")
         parameters.done()
         match = {} if in_stock is None else {"stockStatus": in_stock}
-        return await self._list_by_id(request, PRODUCT.collection, match, bodies.product)
+        return await self._list_by_id(request, PRODUCT, match, bodies.product)
 
     async def _list_by_id(
         self,
         request: Request,
-        collection: str,
+        entity: EntityKind,
         match: Document,
         body: Callable[[Document], Document],
     ) -> Response:
         parameters = Parameters(request.query)
         limit, is_counted = parameters.limit(), parameters.flag("count")
         words, sort = parameters.words(), parameters.sort("id", "-id")
+        exact = parameters.unique(entity.structure)
         parameters.done()
-        filters = {"list": collection, "q": " ".join(map("-".join, words)), "sort": sort, **match}
-        filters |= moment_filter(request)
+        filters = {"list": entity.collection, "q": " ".join(map("-".join, words)), "sort": sort}
+        filters |= {**match, **exact, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
-        wanted = Wanted(collection, match, words, sort == "-id")
+        wanted = Wanted(entity, match, words, exact, sort == "-id")
         async with answering():
             view = await open_view(self._reads, request)
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
+
 from storelog.envelope import milliseconds, parse_day_or_time, to_moment
 from storelog.errors import InvalidFields
 from storelog.shop import events
-from storelog.shop.kinds import MAX_ID
+from storelog.shop.fields import unique_fields_of
+from storelog.shop.kinds import MAX_ID, Text
 from storelog.words import Asked, asked_words
 
 MAX_LIMIT = 500
@@ -127,6 +130,20 @@ class Parameters:
         if not 1 <= sum(map(len, words)) <= MAX_QUERY_WORDS:
             self._errors.append(("?q", f"must have 1 to {MAX_QUERY_WORDS} words"))
         return words
+
+    def unique(self, structure: type[Struct]) -> dict[str, str]:
+        """Take the values of a structure's unique fields, by their names."""
+        given = {}
+        for field in unique_fields_of(structure):
+            value = self._query.get(field.json)
+            if value is None:
+                continue
+            given[field.json] = value
+            kind = field.kind
+            if not isinstance(kind, Text) or not kind.shortest <= len(value) <= kind.longest:
+                limits = f"{kind.shortest} to {kind.longest}" if isinstance(kind, Text) else "no"
+                self._errors.append((f"?{field.json}", f"must have {limits} characters"))
+        return given
 
     def sort(self, *keys: str) -> str:
         """Take one of the keys to sort by; the first is the default."""

@@ -27,7 +27,11 @@ from storelog.query_service.reads import Reads
 from storelog.query_service.singles import Singles
 from storelog.query_service.tickets import TicketOffice
 from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import CUSTOMER as CUSTOMERS
 from storelog.shop.events import ENTITIES
+from storelog.shop.events import PRODUCT as PRODUCTS
+from storelog.shop.fields import unique_fields_of
+from storelog.shop.json_schema import value_schema
 from storelog.shop.kinds import MAX_ID
 from storelog.web.http import Handler, Operation, Route
 
@@ -68,8 +72,13 @@ def routes(reads: Reads) -> list[Route]:
         _one("/customers/{customerId}", singles.get_customer, "Customer"),
         _one("/products/{productId}", singles.get_product, "Product"),
         _one("/orders/{orderId}", singles.get_order, "Order"),
-        _many("/customers", listing.list_customers, "Customers", things),
-        _many("/products", listing.list_products, "Products", {**things, **IN_STOCK}),
+        _many("/customers", listing.list_customers, "Customers", {**things, **_unique(CUSTOMERS)}),
+        _many(
+            "/products",
+            listing.list_products,
+            "Products",
+            {**things, **IN_STOCK, **_unique(PRODUCTS)},
+        ),
         _many("/orders", listing.list_orders, "Orders", {**orders, **CUSTOMER}),
         _many("/customers/{customerId}/orders", listing.list_customer_orders, "Orders", orders),
         _many("/product-sold", listing.list_sales, "Sales", sales),
@@ -81,6 +90,14 @@ def routes(reads: Reads) -> list[Route]:
         Route("GET", "/live", "read", Live(reads).follow, _LIVE, takes_tickets=True),
         Route("POST", "/live/tickets", "read", TicketOffice(reads).issue, _TICKETS),
     ]
+
+
+def _unique(kind: EntityKind) -> dict[str, dict[str, Any]]:
+    """Return the parameters that ask for the entity with a value that no other has."""
+    return {
+        field.json: value_schema(field.kind, f"The {kind.name} with this value.")
+        for field in unique_fields_of(kind.structure)
+    }
 
 
 def _history_path(kind: EntityKind) -> str:

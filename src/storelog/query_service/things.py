@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from storelog.documents.forms import searched_names_of
 from storelog.query_service.lists import Page
 from storelog.query_service.paging import Key
 from storelog.query_service.view import Document, Fields, View
 from storelog.read_side import IDS_AT_ONCE
-from storelog.words import Asked, heads_asked, is_match
+from storelog.shop.event_kinds import EntityKind
+from storelog.words import Asked, exactly, heads_asked, is_match, searched_text
 
 # Ids are dense; those of things with a word may be far apart.
 WIDEN_BY, WIDEN_WORDS_BY = 2, 8
@@ -24,30 +26,50 @@ MAX_LOOKED_AT = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which things of a collection, and in which direction of their ids.
+    """Which entities of a kind, and in which direction of their ids.
 
-    `words` begin words of the name, as `asked_words` gives them; none is all. `is_counting`: what
-    they say is not wanted.
+    `words` begin words of what it is searched by, as `asked_words` gives them; none is all.
+    `exact`: the values of unique fields, by their names in documents. `is_counting`: what they say
+    is not wanted.
     """
 
-    collection: str
+    entity: EntityKind
     match: Mapping[str, Any]
     words: list[Asked]
+    exact: Mapping[str, str]
     is_down: bool
     is_counting: bool = False
 
     @property
+    def collection(self) -> str:
+        """The collection they are in."""
+        return self.entity.collection
+
+    @property
+    def heads(self) -> list[Asked]:
+        """What stands among the words of each: one of the heads of every tuple."""
+        values = [(exactly(name, value),) for name, value in self.exact.items()]
+        return values + heads_asked(self.words)
+
+    @property
     def fields(self) -> Fields | None:
         """What is read of a thing; None: all."""
-        return dict.fromkeys(("name", "deleted", *self.match), 1) if self.is_counting else None
+        if not self.is_counting:
+            return None
+        searched = searched_names_of(self.entity.structure)
+        return dict.fromkeys((*searched, "deleted", *self.match, *self.exact), 1)
 
     def has(self, document: Document) -> bool:
         """Tell whether the document is among what is wanted."""
         return (
             not document["deleted"]
             and all(document[name] == value for name, value in self.match.items())
-            and (not self.words or is_match(document["name"], self.words))
+            and all(document.get(name) == value for name, value in self.exact.items())
+            and (not self.words or is_match(self._text(document), self.words))
         )
+
+    def _text(self, document: Document) -> str:
+        return searched_text(map(document.get, searched_names_of(self.entity.structure)))
 
 
 async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Page:
@@ -56,7 +78,8 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
     highest = place.highest_customer if wanted.collection == "customers" else place.highest_product
     found: list[Document] = []
     widen_by = WIDEN_WORDS_BY if wanted.words else WIDEN_BY
-    looked_at, window = 0, max(limit + 1, IDS_AT_ONCE)
+    # One at most has a value that is unique.
+    looked_at, window = 0, highest if wanted.exact else max(limit + 1, IDS_AT_ONCE)
     renamed = await _renamed(view, wanted)
     # A cursor is whatever a client sends: it begins at an end of the ids at the latest.
     first = highest + 1 if wanted.is_down else 0
@@ -90,7 +113,7 @@ async def _look(
 
 async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
     """Return whose names may have been others at the view's moment; None: that may be anybody."""
-    if not view.is_past or not wanted.words:
+    if not view.is_past or not wanted.heads:
         return set()
     names = view.collection(NAMES[wanted.collection])
     found = names.find({"position": {"$gt": view.position}}).limit(MAX_LOOKED_AT + 1)
@@ -102,7 +125,7 @@ async def _candidates(
     view: View, wanted: Wanted, ids: range, renamed: set[int] | None
 ) -> Sequence[int]:
     """Return the ids of a window that may be wanted, in the order that is wanted."""
-    heads = heads_asked(wanted.words)
+    heads = wanted.heads
     if not heads or not ids or renamed is None:
         return ids[::-1] if wanted.is_down else ids
     names = view.collection(NAMES[wanted.collection])

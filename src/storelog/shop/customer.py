@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Struct
 
 from storelog.shop.aggregate import Aggregate, Versions, existing, recorded
-from storelog.shop.kinds import Email, Example, Id, Name, Personal, Phone, Time, When
+from storelog.shop.kinds import Email, Example, Id, Name, Personal, Phone, Searched, Time, When
 from storelog.shop.value import value
 
 CustomerName = Personal[Annotated[Name, Example("Ann Miller")]]
@@ -17,7 +17,7 @@ class Customer(Struct, frozen=True, rename="camel"):
     """A customer."""
 
     customer_id: Id
-    name: CustomerName
+    name: Annotated[CustomerName, Searched()]
     email: CustomerEmail
     phone_number: CustomerPhone | None
 

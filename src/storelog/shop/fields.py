@@ -22,6 +22,7 @@ from storelog.shop.kinds import (
     Mark,
     OnlyWith,
     Reference,
+    Searched,
     Since,
     Unique,
 )
@@ -129,6 +130,16 @@ def _check_choice(structure: type[Struct], fields: tuple[Field, ...]) -> None:
             raise TypeError(
                 f"{structure.__name__}.{field.name} is not UNSET without a text of one choice"
             )
+
+
+def searched_fields_of(structure: type[Struct]) -> list[Field]:
+    """Return the fields by whose words an entity is found."""
+    return [field for field in fields_of(structure) if field.mark(Searched) is not None]
+
+
+def unique_fields_of(structure: type[Struct]) -> list[Field]:
+    """Return the fields whose values no two entities have."""
+    return [field for field in fields_of(structure) if field.unique is not None]
 
 
 def field_of(structure: type[Struct], name: str) -> Field:

@@ -58,6 +58,11 @@ def payload_schema(kind: EventKind, version: int) -> Json:
     return _written_object(kind.fields_of_version(version))
 
 
+def value_schema(kind: Kind, description: str) -> Json:
+    """Return the schema of a value of a kind, as a parameter."""
+    return {**_written(kind), "description": description}
+
+
 def _written_object(fields: Iterable[Field]) -> Json:
     """Return the schema of fields; where some are only there with a text, one for each text."""
     choice = next((field for field in fields if isinstance(field.kind, Choice)), None)

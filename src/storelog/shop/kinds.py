@@ -148,6 +148,11 @@ class Reference(Mark):
 
 
 @dataclass(frozen=True, slots=True)
+class Searched(Mark):
+    """An entity is found by the words of the value."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unique(Mark):
     """No two entities that are not deleted have the same value; else a 409 of this slug."""
 

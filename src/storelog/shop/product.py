@@ -17,6 +17,7 @@ from storelog.shop.kinds import (
     OnlyWith,
     Price,
     Quantity,
+    Searched,
     Stock,
     Time,
     Upcast,
@@ -36,7 +37,7 @@ class Product(Struct, frozen=True, rename="camel"):
     """A product. `stock` is in units, `price` in the shop's currency."""
 
     product_id: Id
-    name: ProductName
+    name: Annotated[ProductName, Searched()]
     price: Price
     stock: Stock
     stock_status: Computed[YesNo]

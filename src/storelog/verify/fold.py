@@ -18,7 +18,7 @@ from storelog.ledgers import Fact
 from storelog.projector.change import Change
 from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
 from storelog.shop.events import Event
-from storelog.shop.fields import fields_of
+from storelog.shop.fields import fields_of, searched_fields_of, unique_fields_of
 from storelog.shop.kinds import Money, Time
 from storelog.shop.money import format_money
 from storelog.shop.order import Order, OrderCreated, OrderDeleted
@@ -65,17 +65,17 @@ def writes_of(change: Change) -> list[Write]:
         case CustomerCreated() | CustomerUpdated() | CustomerDeleted():
             return [
                 _whole("customers", change, Customer),
-                _named("customer_names", change, event.name),
+                _named("customer_names", change, Customer),
             ]
         case ProductCreated() | ProductDeleted():
             return [
                 _whole("products", change, Product),
-                _named("product_names", change, event.name),
+                _named("product_names", change, Product),
             ]
         case ProductUpdated():
             writes = [_whole("products", change, Product)]
             if event.reason == "Changed":
-                writes.append(_named("product_names", change, event.name))
+                writes.append(_named("product_names", change, Product))
             return writes
         case ProductSold():
             return _sale(change, event)
@@ -100,8 +100,14 @@ def _whole(collection: str, change: Change, structure: type[Struct]) -> Write:
     return Write(collection, Int64(_number(change)), fields, _is_first(change))
 
 
-def _named(collection: str, change: Change, name: str) -> Write:
-    words = [] if _is_last(change) else heads_of(name)
+def _named(collection: str, change: Change, structure: type[Struct]) -> Write:
+    values = [getattr(change.event, field.name) for field in searched_fields_of(structure)]
+    words = heads_of(" ".join(value for value in values if value is not None))
+    for field in unique_fields_of(structure):
+        value = getattr(change.event, field.name)
+        words += [] if value is None else [f"={field.json}:{value}"]
+    if _is_last(change):
+        words = []
     fields = {"words": words, "position": Int64(change.position)}
     return Write(collection, Int64(_number(change)), fields, _is_first(change))
 
