@@ -27,7 +27,7 @@ from storelog.query_service.parameters import Range
 from storelog.query_service.past import PastView
 from storelog.query_service.view import Place, View
 from storelog.read_side import database_name
-from storelog.shop.events import PRODUCT
+from storelog.shop import events
 from storelog.words import asked_words, heads_of
 from support.embedded import EmbeddedServers, new_settings
 
@@ -172,7 +172,7 @@ def test_a_short_word_reads_no_more_than_a_page(settings: Settings, asked: str, 
         database.product_names.insert_many(
             [{"_id": Int64(n), "words": heads_of(name)} for n, name in names.items()]
         )
-    wanted = things.Wanted(PRODUCT, {}, asked_words(asked), {}, is_down=False)
+    wanted = things.Wanted(events.PRODUCT, {}, asked_words(asked), {}, is_down=False)
 
     async def go() -> tuple[int, int]:
         place = Place(500, highest_product=4_000)

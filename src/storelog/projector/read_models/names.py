@@ -1,8 +1,8 @@
 """The collections `customer_names` and `product_names`: by what words an entity is found.
 
 They stand apart from the entities, so that a sale, which changes a product's stock, costs no entry
-of their index: only an event that may change the words is written here. Where a value is unique, all
-of it is an entry as well, so that it is found at once.
+of their index: only an event that may change the words is written here. Of a unique value all is an
+entry as well, so that it is found at once.
 Next: projector/read_models/changes.py
 """
 
