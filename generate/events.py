@@ -9,7 +9,8 @@ from typing import Any
 from storelog import __version__
 from storelog.envelope import WATERMARK_TOPIC
 from storelog.shop.events import AGGREGATE_NAME, EVENT_TYPES, EVENTS, KINDS
-from storelog.shop.json_schema import TIME, payload_schema
+from storelog.shop.json_schema import payload_schema
+from storelog.shop.value_schemas import TIME
 
 Json = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

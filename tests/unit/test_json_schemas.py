@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from storelog.command_service import requests
 from storelog.shop.event_kinds import EventKind, Json, check
 from storelog.shop.events import KINDS
 from storelog.shop.json_schema import payload_schema, request_schema, response_schema
@@ -127,7 +128,12 @@ MONEY = {"type": "string", "pattern": r"^\d+\.\d{2,8}$", "examples": ["12.75"]}
 MONEY_ASKED = {
     "oneOf": [
         {"type": "number", "minimum": 0, "maximum": 9_999_999_999, "multipleOf": 0.0001},
-        {"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,4})?$"},
+        {
+            "type": "string",
+            "maxLength": 40,
+            "pattern": r"^(-?0+(\.0+)?|0*[0-9]{1,10}(\.[0-9]{1,4}0*)?)$",
+            "not": {"pattern": r"^0*9999999999\.0*[1-9]"},
+        },
     ]
 }
 
@@ -182,6 +188,20 @@ def test_a_request_may_say_what_its_declaration_says() -> None:
             "examples": [AT],
         },
     )
+
+
+class Loose(Struct, frozen=True, rename="camel"):
+    """A request that may leave out its lines."""
+
+    full_name: Annotated[Name, Example("Ann")]
+    parts: Annotated[tuple[Part, ...], Lines(1, 3)] | UnsetType = UNSET
+
+
+def test_lines_may_be_left_out_where_they_are_declared_so() -> None:
+    assert request_schema(Loose)["required"] == ["fullName"]
+    said = requests.read(Loose, {"fullName": "Ann"})
+    assert said == Loose("Ann")
+    assert not requests.is_import(said)
 
 
 PART = closed("partId count", {"partId": 5, "count": 2}, partId=ID, count=whole(1, 1_000_000, 2))

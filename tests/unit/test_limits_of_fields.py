@@ -144,6 +144,31 @@ def test_a_price_has_four_places_and_a_limit_as_text_and_as_a_number(amount: Dec
                 requests.read(NewProduct, parsed)
 
 
+digits = st.from_regex(
+    r"-?(0{0,40}|9{8,11}|[0-9]{1,11})(\.(0{1,6}|[0-9]{1,6})0{0,30})?", fullmatch=True
+)
+
+
+@given(digits)
+@example("9999999999")
+@example("9999999999.0000")
+@example("9999999999.0001")
+@example("09999999999.5")
+@example("10000000000")
+@example("-0.00")
+@example("-0.0001")
+@example("1.00000")
+@example("1.00010")
+@example("1.00001")
+@example("0" * 39 + "1")
+@example("0" * 40 + "1")
+@example(".5")
+@example("")
+def test_a_price_as_text_is_what_the_schema_allows(price: str) -> None:
+    body = GOOD["NewProduct"] | {"price": price}
+    assert is_read("NewProduct", body) == is_allowed("NewProduct", body), price
+
+
 @given(st.binary(max_size=200))
 def test_whatever_bytes_are_sent_they_are_read_or_refused(raw: bytes) -> None:
     try:

@@ -83,8 +83,8 @@ def amount(kind: Amount) -> Check:
     def check(value: Any) -> Money:
         if not isinstance(value, str) or not _MONEY.fullmatch(value):
             raise _Wrong('must be an amount: a number, or a string such as "4.25"')
-        if len(value) > 40:
-            raise _Wrong("must have at most 40 characters")
+        if len(value) > kind.written:
+            raise _Wrong(f"must have at most {kind.written} characters")
         number = Decimal(value)
         if not 0 <= number <= kind.highest:
             raise _Wrong(f"must be from 0 to {kind.highest}")
@@ -169,10 +169,7 @@ def is_import(said: Struct) -> bool:
     """Tell whether a structure, or a line of it, says what only an import may say."""
     for name, line in _import_only(type(said)):
         value = getattr(said, name)
-        if line is None:
-            if value is not UNSET:
-                return True
-        elif any(map(is_import, value)):
+        if value is not UNSET and (line is None or any(map(is_import, value))):
             return True
     return False
 
@@ -222,6 +219,8 @@ class _Reader(Generic[S]):
             except _Wrong as wrong:
                 errors.append((f"/{member}", str(wrong)))
         for name, member, kind, reader in self._lines:
+            if member in self._optional and member not in value:
+                continue
             try:
                 lines = _lines(value.get(member, _MISSING), kind)
             except _Wrong as wrong:

@@ -8,10 +8,11 @@ from typing import Any
 
 from storelog.shop.customer import NewCustomer
 from storelog.shop.events import AGGREGATE_NAME, ENTITIES, EVENT_TYPES
-from storelog.shop.json_schema import TIME, request_schema, response_schema
+from storelog.shop.json_schema import request_schema, response_schema
 from storelog.shop.kinds import MAX_ID
 from storelog.shop.order import NewOrder
 from storelog.shop.product import ChangedProduct, NewProduct, StockAdjustment
+from storelog.shop.value_schemas import TIME
 
 _REQUESTS = (NewCustomer, NewProduct, ChangedProduct, StockAdjustment, NewOrder)
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}

@@ -31,8 +31,8 @@ from storelog.shop.events import CUSTOMER as CUSTOMERS
 from storelog.shop.events import ENTITIES
 from storelog.shop.events import PRODUCT as PRODUCTS
 from storelog.shop.fields import unique_fields_of
-from storelog.shop.json_schema import value_schema
 from storelog.shop.kinds import MAX_ID
+from storelog.shop.value_schemas import written
 from storelog.web.http import Handler, Operation, Route
 
 _FRESH = ("Storelog-Position", "Storelog-Dead-Letters")
@@ -95,7 +95,7 @@ def routes(reads: Reads) -> list[Route]:
 def _unique(kind: EntityKind) -> dict[str, dict[str, Any]]:
     """Return the parameters that ask for the entity with a value that no other has."""
     return {
-        field.json: value_schema(field.kind, f"The {kind.name} with this value.")
+        field.json: {**written(field.kind), "description": f"The {kind.name} with this value."}
         for field in unique_fields_of(kind.structure)
     }
 

@@ -9,10 +9,11 @@ from typing import Any
 from storelog.query_service import bodies
 from storelog.shop.customer import Customer
 from storelog.shop.events import EVENT_TYPES
-from storelog.shop.json_schema import TIME, response_schema
+from storelog.shop.json_schema import response_schema
 from storelog.shop.kinds import MAX_ID
 from storelog.shop.order import Order
 from storelog.shop.product import Product, ProductSold
+from storelog.shop.value_schemas import TIME
 
 _ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}

@@ -3,47 +3,24 @@
 Responses and payloads of events are written alike, so their schemas are the same, but for the
 members that a payload of an older schema version lacks. No schema has members beside the declared
 ones, and each has an example: a field without one is an error.
-Next: command_service/schemas.py
+Next: shop/value_schemas.py
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, assert_never
+from typing import Any
 
 from msgspec import Struct
 
-from storelog.shop.characters import BETWEEN_DIGITS, UNSEEN
 from storelog.shop.event_kinds import EventKind
 from storelog.shop.fields import Field, fields_of, request_fields_of
-from storelog.shop.kinds import (
-    Amount,
-    Choice,
-    EmailAddress,
-    Example,
-    Flag,
-    ImportOnly,
-    Instant,
-    Kind,
-    Lines,
-    PhoneNumber,
-    Text,
-    Upcast,
-    Whole,
-)
-
-Json = dict[str, Any]
-TIME: Json = {
-    "type": "string",
-    "format": "date-time",
-    "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
-}
-_NO_NUL = r"^[^\x00]*$"
-_BETWEEN = rf"[{BETWEEN_DIGITS}()\[\]]*"
+from storelog.shop.kinds import Choice, Example, ImportOnly, Kind, Lines, Upcast
+from storelog.shop.value_schemas import Json, asked, written
 
 
 def request_schema(structure: type[Struct]) -> Json:
     """Return the schema of a request. What only an import may say is not in its example."""
     fields = request_fields_of(structure)
-    members = {field.json: _member(field, _asked, request_schema) for field in fields}
+    members = {field.json: _member(field, asked, request_schema) for field in fields}
     shown = [field.json for field in fields if not field.is_import_only]
     return _object(members, [f.json for f in fields if not f.is_optional], shown)
 
@@ -56,11 +33,6 @@ def response_schema(structure: type[Struct]) -> Json:
 def payload_schema(kind: EventKind, version: int) -> Json:
     """Return the schema of the payloads of a kind of event, of a schema version."""
     return _written_object(kind.fields_of_version(version))
-
-
-def value_schema(kind: Kind, description: str) -> Json:
-    """Return the schema of a value of a kind, as a parameter."""
-    return {**_written(kind), "description": description}
 
 
 def _written_object(fields: Iterable[Field]) -> Json:
@@ -77,7 +49,7 @@ def _object_of(fields: Iterable[Field], choice: Field | None = None, text: str =
     members, required = {}, []
     for field in fields:
         if field.only_with in (None, text):
-            members[field.json] = _member(field, _written, response_schema)
+            members[field.json] = _member(field, written, response_schema)
             if field.only_with or not field.is_unset:
                 required.append(field.json)
     if choice is not None:
@@ -127,74 +99,3 @@ def _example(field: Field, schema: Json) -> Any:
     if mark is None:
         raise TypeError(f"{field.name} has no Example to show in its JSON Schema")
     return mark.value
-
-
-def _asked(kind: Kind) -> Json:
-    """Return the schema of a value that a client sends."""
-    match kind:
-        case Amount():
-            return {"oneOf": [_number(kind), {"type": "string", "pattern": _digits(kind)}]}
-        case EmailAddress():
-            seen, outer = f"[^@{UNSEEN}]*", rf"[^@\s{UNSEEN}]"
-            return {**_written(kind), "pattern": f"^{outer}{seen}@{seen}{outer}$"}
-        case PhoneNumber():
-            return {
-                "type": "string",
-                "maxLength": kind.typed,
-                "pattern": _dialled(kind),
-                "description": "Blanks, dots, hyphens, brackets and a (0) after a country code"
-                " are left out.",
-            }
-        case Instant():
-            # The years of its limits.
-            return {**TIME, "pattern": "^(19|2[0-9])[0-9]{2}-"}
-        case Whole() | Text() | Flag() | Choice() | Lines():
-            return _written(kind)
-        case _:
-            assert_never(kind)
-
-
-def _number(kind: Amount) -> Json:
-    step = float(f"1e-{kind.places}")
-    return {"type": "number", "minimum": 0, "maximum": int(kind.highest), "multipleOf": step}
-
-
-def _digits(kind: Amount) -> str:
-    return rf"^[0-9]{{1,{len(str(kind.highest))}}}(\.[0-9]{{1,{kind.places}}})?$"
-
-
-def _dialled(kind: PhoneNumber) -> str:
-    digit, most = f"{_BETWEEN}[0-9]", kind.longest - 1
-    number = rf"\+({digit}){{1,{most}}}|[0-9]({digit}){{0,{most}}}"
-    return f"^({_BETWEEN}({number}){_BETWEEN})?$"
-
-
-def _written(kind: Kind) -> Json:
-    """Return the schema of a value that is written, by this release or by one before it."""
-    match kind:
-        case Whole():
-            return {"type": "integer", "minimum": kind.lowest, "maximum": kind.highest}
-        case Text():
-            return _text(kind.shortest, kind.longest, _NO_NUL)
-        case EmailAddress():
-            return _text(kind.shortest, kind.longest, r"^[^@\x00]*@[^@\x00]*$")
-        case PhoneNumber():
-            return _text(0, kind.longest, _NO_NUL)
-        case Amount():
-            places = "2" if kind.stored == 2 else f"2,{kind.stored}"
-            return {"type": "string", "pattern": rf"^\d+\.\d{{{places}}}$"}
-        case Instant():
-            return dict(TIME)
-        case Flag():
-            return {"type": "boolean"}
-        case Choice():
-            return {"enum": list(kind.texts)}
-        case Lines():
-            raise TypeError("lines without a structure")
-        case _:
-            assert_never(kind)
-
-
-def _text(shortest: int, longest: int, pattern: str) -> Json:
-    least = {"minLength": shortest} if shortest else {}
-    return {"type": "string", **least, "maxLength": longest, "pattern": pattern}

@@ -80,11 +80,15 @@ class PhoneNumber:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Money from 0 to `highest`, given with at most `places`; stored with at most `stored`."""
+    """Money from 0 to `highest`, given with at most `places`; stored with at most `stored`.
+
+    As a text it is given with at most `written` characters.
+    """
 
     highest: Decimal = MAX_PRICE
     places: int = 4
     stored: int = 8
+    written: int = 40
 
 
 @dataclass(frozen=True, slots=True)
