@@ -245,7 +245,7 @@ class Pipeline:
             measures.count_commands(submissions, None)
             fail(taken.waiting, error)
         except Exception:  # noqa: BLE001  must not end the worker
-            _log.exception("a batch of commands failed", **measures.who(submissions))
+            _log.exception("a batch failed", **measures.who(submissions), is_always=True)
             measures.count_commands(submissions, None)
             measures.SERVER_ERRORS.of().add()
             self._landing.disconnect()
