@@ -5,7 +5,10 @@ from hashlib import sha256
 
 import pytest
 
+from storelog.envelope import format_time
 from storelog.errors import Unauthenticated
+from storelog.projector import measures
+from storelog.projector.record import Watermark
 from storelog.setting_types import ApiKey
 from storelog.web import clock as clocks
 from storelog.web.clock import LogClock, LogTimes, PostgresClock
@@ -124,6 +127,26 @@ def test_times_of_a_backlog_do_not_make_the_present_the_future(machine: Machine)
         assert not clock.is_future(round(1000 * (machine.postgresql())))
         assert clock.facts() == {}
     assert clock.is_future(round(1000 * (machine.postgresql() + DAY)))
+
+
+def test_old_watermarks_that_are_read_slowly_make_no_clock_wrong(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = LogClock()
+    clock.compare()
+    monkeypatch.setattr(measures, "CLOCK", clock)
+    for _ in range(60):
+        machine.passed += 0.5
+        read_at = format_time(at(machine.postgresql() - 30))
+        mark = Watermark(7, "aa", None, [7], read_at)
+        measures.saw(mark, is_new=False)
+    assert clock.facts() == {}
+    machine.wall_is_ahead = 60.0
+    for _ in range(10):
+        machine.passed += 0.5
+        read_at = format_time(at(machine.postgresql()))
+        measures.saw(Watermark(8, "bb", None, [8], read_at), is_new=True)
+    assert clock.facts() == {"clockDifferenceSeconds": pytest.approx(60, abs=1)}
 
 
 def test_before_anything_was_seen_the_wall_clock_counts(machine: Machine) -> None:

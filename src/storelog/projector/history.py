@@ -41,12 +41,16 @@ class History:
                 f"Kafka has another event at position {position} than was projected: {WHAT_TO_DO}"
             )
 
+    def is_new(self, offset: int) -> bool:
+        """Tell whether a watermark was sent after the lane was loaded."""
+        return self.end is not None and offset >= self.end
+
     def check_mark(self, offset: int, position: int, checkpoint: Checkpoint) -> None:
         """Look whether the relay's log goes on being shorter than what was projected.
 
         Raises HistoryMismatch.
         """
-        if self.end is None or offset < self.end:
+        if not self.is_new(offset):
             return
         if position >= checkpoint.position:
             self._behind_since = None

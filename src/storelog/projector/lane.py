@@ -119,14 +119,15 @@ class Lane:
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
             return
-        measures.saw(mark)
+        offset = message.offset() or 0
+        measures.saw(mark, is_new=self.history.is_new(offset))
         self.history.check(mark.position, mark.hash, self._ahead)
-        self.history.check_mark(message.offset() or 0, mark.position, self._ahead)
+        self.history.check_mark(offset, mark.position, self._ahead)
         # Lanes only grow: one that names fewer is of a relay before.
         has_lane = len(mark.lanes) >= max(self.number + 1, self._ahead.lanes)
         if mark.position > self._ahead.safe and has_lane:
             self._marks.append(mark)
-            self._mark_places.append((message.topic() or "", message.offset() or 0))
+            self._mark_places.append((message.topic() or "", offset))
         elif mark.position == self._ahead.safe and mark.readAt is not None:
             self._read_at = mark.readAt
 

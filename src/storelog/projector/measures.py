@@ -82,13 +82,17 @@ def traceparent_of(record: Record) -> str | None:
     return text if tracing.is_traceparent(text) else None
 
 
-def saw(mark: Watermark) -> None:
-    """Take in the times of a watermark: the log's, and of PostgreSQL's clock."""
+def saw(mark: Watermark, *, is_new: bool) -> None:
+    """Take in the times of a watermark: the log's, and of PostgreSQL's clock if it is a new one.
+
+    What an old one says of that clock is as late as it is old, however slowly old ones are read.
+    """
     if mark.recordedAt is not None:
         TIMES.saw(parse_time(mark.recordedAt))
     if mark.readAt is not None:
         TIMES.saw(parse_time(mark.readAt))
-        CLOCK.saw(parse_time(mark.readAt))
+        if is_new:
+            CLOCK.saw(parse_time(mark.readAt))
 
 
 def measure(lanes: "Iterable[Lane]", *, is_ready: bool) -> None:
