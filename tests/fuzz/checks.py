@@ -9,6 +9,7 @@ from typing import Any
 
 import schemathesis
 
+from storelog.shop.unique import unique_values
 from storelog.web.openapi import HEADERS
 
 # Decided by what the shop holds at that moment, which no schema says.
@@ -25,6 +26,7 @@ RULES = {
     # A busy machine; the test holds that there are few of these.
     "unavailable",
     "overloaded",
+    *(unique.slug for _, _, unique in unique_values()),
 }
 BUSY = {"not-caught-up", "unavailable", "overloaded"}
 # A cursor's form is the service's own secret; `from` must fit `to`, `sort` the other parameters,

@@ -19,7 +19,7 @@ from storelog.command_service.state_reader import load_for
 from storelog.errors import Conflict
 from storelog.shop import unique
 from storelog.shop.commands import Command
-from storelog.shop.events import PRODUCT
+from storelog.shop.events import EVENTS, PRODUCT
 from storelog.shop.fields import Field, field_of
 from storelog.shop.kinds import Money, Time, Unique
 from storelog.shop.product import (
@@ -48,8 +48,9 @@ def _names_are_unique(monkeypatch: pytest.MonkeyPatch) -> None:
             return ()
         return (replace(field_of(structure, "name"), marks=(Unique("name-taken"),)),)
 
-    for module in (unique, decisions):
-        monkeypatch.setattr(module, "unique_fields", of)
+    monkeypatch.setattr(unique, "unique_fields_of", of)
+    for kind in EVENTS:
+        monkeypatch.setitem(kind.__dict__, "unique", of(kind.payload))
 
 
 class Table:

@@ -19,7 +19,6 @@ from storelog.shop.event_kinds import EventKind
 from storelog.shop.events import Event, id_of, kind_of
 from storelog.shop.evolve import evolve
 from storelog.shop.kinds import Time
-from storelog.shop.unique import unique_fields
 from storelog.shop.value import value
 
 
@@ -51,8 +50,9 @@ def decide(command: Command, state: State, ids: NewIds, now: Time) -> Decision:
     """Decide one command and move `state` along. Raises Refusal, and then moved nothing."""
     events = _events(numbered(command, ids), state, now)
     for event in events:
-        if unique_fields(type(event)) and not kind_of(event).ends:
-            state.holders.check(kind_of(event).entity, id_of(event), event)
+        kind = kind_of(event)
+        if kind.unique and not kind.ends:
+            state.holders.check(kind.entity, id_of(event), event)
     return _responds(state, events)
 
 
@@ -88,7 +88,7 @@ def _move(state: State, events: Sequence[Event]) -> list[Decided]:
         kept: dict[int, Aggregate[Any] | None] = getattr(state, kind.entity.collection)
         before = kept.get(number)
         after = kept[number] = evolve(before, event)
-        if unique_fields(kind.entity.structure):
+        if kind.unique:
             state.holders.move(kind.entity, number, before, after)
         decided.append(Decided(event, kind, number, after))
     return decided

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from storelog.shop.fields import Field, fields_of
+from storelog.shop.fields import Field, fields_of, unique_fields_of
 from storelog.shop.kinds import Upcast
 
 Json = dict[str, Any]
@@ -90,6 +90,12 @@ class EventKind:
         if isinstance(self.sets, str):
             return {field.name: field.name for field in fields_of(self.entity.structure)}
         return self.sets
+
+    @cached_property
+    def unique(self) -> tuple[Field, ...]:
+        """The fields that the event sets and whose values no two entities have."""
+        fields = unique_fields_of(self.entity.structure)
+        return tuple(field for field in fields if field.name in self.members)
 
     @cached_property
     def steps(self) -> tuple[Upcaster, ...]:

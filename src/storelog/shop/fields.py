@@ -6,6 +6,7 @@ Next: shop/events.py
 """
 
 from dataclasses import dataclass
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -137,9 +138,10 @@ def searched_fields_of(structure: type[Struct]) -> list[Field]:
     return [field for field in fields_of(structure) if field.mark(Searched) is not None]
 
 
-def unique_fields_of(structure: type[Struct]) -> list[Field]:
+@cache
+def unique_fields_of(structure: type[Struct]) -> tuple[Field, ...]:
     """Return the fields whose values no two entities have."""
-    return [field for field in fields_of(structure) if field.unique is not None]
+    return tuple(field for field in fields_of(structure) if field.unique is not None)
 
 
 def field_of(structure: type[Struct], name: str) -> Field:

@@ -7,7 +7,6 @@ Next: command_service/decisions.py
 """
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -15,20 +14,24 @@ from msgspec import UNSET, Struct
 from storelog.errors import Conflict
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.fields import Field, fields_of
-
-
-@cache
-def unique_fields(structure: type[Struct]) -> tuple[Field, ...]:
-    """Return the fields of a structure whose values are unique."""
-    return tuple(field for field in fields_of(structure) if field.unique is not None)
+from storelog.shop.events import ENTITIES
+from storelog.shop.fields import Field, unique_fields_of
+from storelog.shop.kinds import Unique
 
 
 def _values(said: Struct) -> Iterator[tuple[Field, Any]]:
-    for field in unique_fields(type(said)):
+    for field in unique_fields_of(type(said)):
         value = getattr(said, field.name)
         if value is not None and value is not UNSET:
             yield field, value
+
+
+def unique_values() -> Iterator[tuple[EntityKind, str, Unique]]:
+    """Yield each kind of entity with a field whose values are unique: its name, and the mark."""
+    for kind in ENTITIES:
+        for field in unique_fields_of(kind.structure):
+            if field.unique is not None:
+                yield kind, field.json, field.unique
 
 
 class Holders:

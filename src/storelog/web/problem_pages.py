@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from html import escape
 
 from storelog.shop.json_values import encode_json
+from storelog.shop.unique import unique_values
 from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.problems import TITLES
 
@@ -70,6 +71,13 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         "its own: use one of them, name the host in `STORELOG_ALLOWED_HOSTS`, or create a key.",
     ),
     "too-many-requests": (429, "Repeat after `Retry-After`; this client has its limit."),
+    **{
+        unique.slug: (
+            409,
+            f"Nothing was changed. No two {kind.collection} that are not deleted share a {name}.",
+        )
+        for kind, name, unique in unique_values()
+    },
     "internal-error": (
         500,
         "The request failed for a reason that no rule foresees. A command that gets this changed "

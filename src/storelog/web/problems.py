@@ -8,6 +8,7 @@ from typing import Any
 
 from storelog import errors
 from storelog.shop.json_values import encode_json
+from storelog.shop.unique import unique_values
 from storelog.web.http import Response
 
 STATUS: dict[type[errors.StorelogError], int] = {
@@ -48,6 +49,10 @@ TITLES = {
     "misdirected-request": "The request is meant for another host",
     "too-many-requests": "Too many requests in this time",
     "internal-error": "Something went wrong here",
+    **{
+        unique.slug: f"Another {kind.name} has this {name}"
+        for kind, name, unique in unique_values()
+    },
 }
 
 
