@@ -1,13 +1,13 @@
 """Where the read side's MongoDB is: shared by the projector, which writes it, and its readers.
 
 The URI's database holds one pointer document, which names the database that is the active read
-model; without one it is the URI's own. A promotion is one write to it. While `promoting` names a
-database, nobody writes the active one, so that its position stands still until the switch.
+model; without one it is the URI's own. A promotion is one write to it. While `promoting` is set,
+nobody writes the active one, so that its position stands still until the switch.
 Next: projector/promotion.py
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -32,19 +32,49 @@ BLOCK_POSITIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
+class LaneChange:
+    """A change of lanes that is about to switch to a database of so many lanes.
+
+    `since`: PostgreSQL's time, as watermarks have it, when no relay was active. What a watermark of
+    a later time has lanes for is what became of the change.
+    """
+
+    database: str
+    lanes: int
+    since: str
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as the pointer document has it."""
+        return {"database": self.database, "lanes": self.lanes, "since": self.since}
+
+
+@dataclass(frozen=True, slots=True)
 class Pointer:
-    """Which database is the read model, and which one it was before the last promotion."""
+    """Which database is the read model, and which one it was before the last promotion.
+
+    `promoting`: the token of who lets the active one stand still. `has_older`: the read models
+    before these two are still to be dropped.
+    """
 
     database: str
     previous: str | None = None
     promoting: str | None = None
+    lane_change: LaneChange | None = None
+    has_older: bool = field(default=False, compare=False)
 
 
 def read_pointer(found: Mapping[str, Any] | None, home: str) -> Pointer:
     """Return what the pointer document says; `home` is the URI's database."""
     if found is None:
         return Pointer(home)
-    return Pointer(found["database"], found.get("previous"), found.get("promoting"))
+    change = found.get("laneChange")
+    return Pointer(
+        found["database"],
+        found.get("previous"),
+        found.get("promoting"),
+        None if change is None else LaneChange(**change),
+        bool(found.get("hasOlder")),
+    )
 
 
 @lru_cache(4_096)

@@ -1,6 +1,7 @@
 """Makes the three servers ready: PostgreSQL's schema, Kafka's topics, MongoDB's indexes and keys.
 
-Safe to repeat, and safe to run twice at once.
+What an interrupted change of the read side has left is settled first. Safe to repeat, and safe to
+run twice at once.
 Next: migrations/__init__.py
 """
 
@@ -13,6 +14,7 @@ from pymongo.errors import PyMongoError
 from storelog.api_keys import read_announced
 from storelog.config import Settings
 from storelog.errors import CannotRun
+from storelog.interrupted_changes import settle_changes
 from storelog.key_sets import SignedSet, keep_set, sign_set
 from storelog.migrations import migrate
 from storelog.origin import Origin, keep_origin, public_key
@@ -34,8 +36,9 @@ async def set_up_servers(settings: Settings) -> SetUp:
     """Set everything up. Raises CannotRun, asyncpg errors, OSError."""
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
-    lanes, wanted = await migrate(settings.postgres_url, settings.kafka_lanes)
-    await asyncio.to_thread(ensure_topics, settings, lanes, wanted)
+    await migrate(settings.postgres_url, settings.kafka_lanes)
+    lanes = await settle_changes(settings)
+    await asyncio.to_thread(ensure_topics, settings, lanes)
     is_current = await asyncio.to_thread(ensure_indexes, settings)
     await asyncio.to_thread(_bring_keys, settings, *await _read_keys(settings.postgres_url))
     return SetUp(lanes, [] if is_current else [shapes.ADVICE])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support import killed
 from support.system import ANN, CAKE_STAND, wait_for
 from support.up import Up, is_running, kill
 
@@ -101,11 +102,14 @@ def test_a_server_that_has_stopped_is_not_ready_in_status_and_doctor(up: Up) -> 
     assert migrate.stderr.count("\n") == 1 and migrate.stderr.startswith("storelog: ")
 
 
-def test_after_kill_9_of_everything_it_comes_back_with_everything(up: Up) -> None:
+def test_after_kill_9_of_everything_in_a_change_of_lanes_it_comes_back(up: Up) -> None:
     up.start()
     order = buy(up)
     wait_for(lambda: up.queries.get(f"/orders/{order}").status == 200, "the order to be readable")
     later = buy(up)
+    # Nothing is sent and nothing is projected at that step.
+    step, lanes = "storelog.upkeep.lanes:add_partitions@after", ("lanes", "set", "4")
+    killed.kill(os.environ, step, *lanes, "--data-dir", str(up.data_dir))
     kill(up.pids())
     assert up.foreground is not None
     up.foreground.wait(10)
@@ -114,6 +118,8 @@ def test_after_kill_9_of_everything_it_comes_back_with_everything(up: Up) -> Non
     for number in (order, later):
         path = f"/orders/{number}"
         wait_for(lambda path=path: up.queries.get(path).status == 200, path)  # type: ignore[misc]
+    shown = json.loads(up.cli("lanes", "show", "--json").stdout)
+    assert (shown["lanes"], shown["wanted"]) == (3, None)
     verified = up.cli("verify")
     assert verified.returncode == 0, verified.stdout
 

@@ -43,4 +43,4 @@ def _print(lanes: Any, *, as_json: bool) -> None:
         return
     print(f"{lanes.lanes} lanes, ending at {', '.join(map(str, lanes.positions))}")
     if lanes.wanted is not None:
-        print(f"a change to {lanes.wanted} waits: `storelog lanes set {lanes.wanted}` goes on")
+        print(f"a change to {lanes.wanted} lanes is under way")

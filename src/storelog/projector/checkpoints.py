@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from bson.int64 import Int64
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -93,6 +93,26 @@ def load(database: Database[dict[str, Any]], lanes: Sequence[int]) -> list[Check
     some = {"_id": {"$in": list(lanes)}}
     found = {each["_id"]: _read(each) for each in database[CHECKPOINTS].find(some)}
     return [found.get(lane, Checkpoint(lane)) for lane in lanes]
+
+
+def number_of_lanes(database: Database[dict[str, Any]]) -> int:
+    """Return how many lanes the read model has, 0 where that is not known yet."""
+    found = database[CHECKPOINTS].find({}, {"lanes": 1})
+    return max((int(place["lanes"]) for place in found), default=0)
+
+
+def update_each(
+    database: Database[dict[str, Any]], some: dict[str, Any], change: dict[str, Any]
+) -> None:
+    """Update some checkpoints, one by one.
+
+    All at once, the embedded server would hold the collection for as long as a transaction has one
+    of them, which could not end then.
+    """
+    found = database[CHECKPOINTS].find(some, {"_id": 1})
+    updates = [UpdateOne({"_id": place["_id"], **some}, change) for place in found]
+    if updates:
+        database[CHECKPOINTS].bulk_write(updates, ordered=False)
 
 
 def _read(found: dict[str, Any]) -> Checkpoint:

@@ -28,13 +28,14 @@ from storelog.kafka import event_topics, kafka_failure, watermark_topic
 from storelog.origin import read_origin
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
-from storelog.projector.checkpoints import Checkpoint, Fenced
+from storelog.projector.checkpoints import Checkpoint, Fenced, number_of_lanes
 from storelog.projector.consumer import end_of, is_record, new_consumer, poll
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
 from storelog.projector.lanes import Lanes
 from storelog.projector.pace import Pace
-from storelog.projector.promotion import ABANDONED_SECONDS, thaw
+from storelog.projector.promotion import let_go
+from storelog.projector.standstill import Standstill
 from storelog.projector.throttle import Throttle
 from storelog.projector.trouble import explain
 from storelog.read_side import Pointer
@@ -74,12 +75,11 @@ class Projector:
         self._alarm = Alarm()
         self._read_again: set[int] = set()
         self._look_at = 0.0
-        self._frozen_by: str | None = None
-        self._frozen_since = 0.0
+        self._standstill = Standstill(self._home, self._watermarks)
 
     def facts(self) -> dict[str, Any]:
         """Return what health shows. Raises Unavailable where the read model does not move."""
-        trouble = self._trouble or self._pace.stalled()
+        trouble = self._trouble or self._standstill.trouble() or self._pace.stalled()
         if trouble is not None:
             raise Unavailable(trouble)
         lanes = self._lanes or ()
@@ -128,7 +128,7 @@ class Projector:
 
     def _step(self, consumer: Consumer) -> None:
         self._look(consumer)
-        if self._owned and self._lanes is None and not self._is_frozen:
+        if self._owned and self._lanes is None and not self._standstill.is_one:
             raise Fenced("the lanes' checkpoints are not read yet")
         is_writing = self._lanes is not None and self._lanes.is_writing
         is_polled = self._lanes is None or not (self._lanes.is_full or self._lanes.has_next())
@@ -167,28 +167,20 @@ class Projector:
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_SECONDS
-        if self._owned and pointer_of(self._home) != self._pointer:
+        pointer = pointer_of(self._home)
+        self._standstill.look(pointer)
+        if self._owned and pointer != self._pointer:
             self._load(consumer)
-        self._end_abandoned_promotion()
         if self._lanes is not None:
             self._lanes.retry_asked()
-
-    def _end_abandoned_promotion(self) -> None:
-        token = self._pointer.promoting if self._pointer else None
-        if token is None or token != self._frozen_by:
-            self._frozen_by, self._frozen_since = token, time.monotonic()
-        elif time.monotonic() - self._frozen_since > ABANDONED_SECONDS:
-            _log.warning("a promotion was abandoned: the lanes go on as they were")
-            thaw(self._home, token)
-
-    @property
-    def _is_frozen(self) -> bool:
-        return self._pointer is not None and self._pointer.promoting is not None
 
     def _receive(self, consumer: Consumer, message: Message) -> None:
         if not is_record(message):
             return
-        lane = self._lanes.get(message.partition() or 0) if self._lanes is not None else None
+        if self._lanes is None:
+            self._standstill.receive(message)
+            return
+        lane = self._lanes.get(message.partition() or 0)
         if lane is not None:
             is_watermark = message.topic() == self._watermarks
             if is_watermark and lane.history.end is None:
@@ -225,13 +217,18 @@ class Projector:
         """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
         self._drop_lanes()
         self._pointer = pointer_of(self._home)
-        if self._is_frozen:
+        self._standstill.look(self._pointer)
+        if self._standstill.is_one:
             # The read model is about to be another one: nothing is written until it is.
-            consumer.assign([])
+            consumer.assign(self._standstill.places(self._owned))
             _log.info("lanes wait for a promotion", promoting=self._pointer.promoting)
             return
+        let_go(self._home)
         database = sibling(self._home, self._pointer.database)
-        numbers = sorted({partition.partition for partition in self._owned})
+        # Partitions beyond the lanes are left by a change of lanes that was taken back.
+        lanes_there = number_of_lanes(database)
+        owned = {p.partition for p in self._owned}
+        numbers = sorted(n for n in owned if n < lanes_there or not lanes_there)
         origin = read_origin(self._home)
         lanes = Lanes(database, numbers, self._settings.kafka_topic_prefix, origin)
         offsets = {lane.number: lane.checkpoint.offsets for lane in lanes}
@@ -247,6 +244,7 @@ class Projector:
                 else offsets[p.partition].get(p.topic, OFFSET_BEGINNING),
             )
             for p in self._owned
+            if p.partition in numbers
         ]
         self._read_again = set()
         consumer.assign(places)

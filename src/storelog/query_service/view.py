@@ -62,7 +62,9 @@ class Place:
 
 def place_of(checkpoints: list[Document]) -> Place:
     """Return the place that the lanes' checkpoints make together."""
-    lanes = checkpoints[0]["lanes"] if checkpoints else 0
+    lanes = max((lane["lanes"] for lane in checkpoints), default=0)
+    # Partitions beyond the lanes may have had foreign records.
+    checkpoints = [lane for lane in checkpoints if lane["_id"] < lanes or not lanes]
     # A lane that has no checkpoint yet has nothing: then nothing is sure.
     is_whole = bool(checkpoints) and len(checkpoints) == lanes
     orders = [lane for lane in checkpoints if lane["newestOrder"] is not None]

@@ -19,15 +19,20 @@ from storelog.envelope import (
     chained_event_from_row,
 )
 from storelog.errors import CannotRun, HistoryMismatch, Unavailable
+from storelog.event_codec import lane_of_event
 
 LEADER_LOCK = 0x53746F72656C6F67  # "Storelog"
+# Where a machine is gone, its connection's locks are free so soon.
+KEEPALIVES = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
 SESSION_SETTINGS = {
     "application_name": "storelog relay",
     "idle_session_timeout": "5000",
     "statement_timeout": "10000",
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
+    **KEEPALIVES,
 }
 # What one reading of the log may have in payloads: more than its 4,000 events of small orders.
 READ_BYTES = 8 * 1024 * 1024
@@ -46,6 +51,8 @@ _PREVIOUS = """coalesce(lag(hash) OVER (ORDER BY position),
     (SELECT hash FROM events WHERE position = $1)) AS previous_hash"""
 _READ_SOME = f"""SELECT taken.*, {_PREVIOUS}
     FROM ({READ_SOME.format(columns=EVENT_COLUMNS)}) AS taken ORDER BY position"""
+# Looked at backwards for the lanes they are of: few at once, since each may be large.
+LOOK_EVENTS = 200
 # What is raised while PostgreSQL is away, or has closed the connection.
 AWAY = (
     OSError,
@@ -87,6 +94,13 @@ async def connect(postgres_url: str) -> asyncpg.Connection:
 async def lead(connection: asyncpg.Connection) -> bool:
     """Try to become the one active relay, for as long as this connection lives."""
     return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK))
+
+
+async def stand_by(connection: asyncpg.Connection) -> None:
+    """Let another relay become the active one, and be idle for as long as it takes."""
+    await connection.execute(
+        f"SELECT pg_advisory_unlock({LEADER_LOCK}); RESET idle_session_timeout"
+    )
 
 
 async def take_over(connection: asyncpg.Connection) -> Cursor:
@@ -175,3 +189,31 @@ async def hash_at(connection: asyncpg.Connection, position: int) -> bytes | None
         "SELECT hash FROM events WHERE position = $1", position
     )
     return found
+
+
+async def lane_ends(connection: asyncpg.Connection, position: int, count: int) -> tuple[int, ...]:
+    """Return the last position up to `position` in each of `count` lanes, found backwards."""
+    ends = [0] * count
+    left = count
+    while position and left:
+        start = max(0, position - LOOK_EVENTS)
+        for event in reversed(await read_after(connection, start, position - start)):
+            lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, count)
+            if not ends[lane]:
+                ends[lane], left = event.position, left - 1
+        position = start
+    return tuple(ends)
+
+
+async def set_lanes(
+    connection: asyncpg.Connection, ends: Sequence[int], wanted: int, epoch: int
+) -> bool:
+    """Decide a change of lanes, so that the relay goes on with them; False if it was taken back."""
+    decided: bool | None = await connection.fetchval(
+        "UPDATE relay_cursor SET lanes = $1, lanes_wanted = NULL, epoch = epoch + 1"
+        " WHERE lanes_wanted = $2 AND epoch = $3 RETURNING true",
+        list(ends),
+        wanted,
+        epoch,
+    )
+    return bool(decided)

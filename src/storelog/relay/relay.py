@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from storelog import change_lock
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, Unavailable
@@ -23,6 +24,7 @@ from storelog.relay import kafka_watch, measures
 from storelog.relay.cursor import AWAY, Cursor, Reading
 from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
+from storelog.relay.topics import even_out
 from storelog.web.clock import PostgresClock
 
 BATCH_EVENTS = 4_000
@@ -47,9 +49,15 @@ class Relay:
         self._cursor: Cursor | None = None
         self._has_led = False
         self._check_at = 0.0
+        self._wanted_lanes: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what health shows. Raises Unavailable while another relay is the active one."""
+        if self._cursor is None and self._wanted_lanes is not None:
+            raise Unavailable(
+                f"A change to {self._wanted_lanes} lanes is under way: nothing is sent until it has"
+                " ended or was taken back."
+            )
         if self._cursor is None:
             raise Unavailable(
                 "This relay is not active: it starts, stands by, or a server is away."
@@ -82,11 +90,13 @@ class Relay:
         publisher = Publisher(self._settings)
         try:
             await self.clock.keep_current(connection)
-            if not await cursors.lead(connection):
+            self._wanted_lanes = await change_lock.wanted_lanes(connection)
+            if self._wanted_lanes is not None or not await cursors.lead(connection):
                 await asyncio.sleep(IDLE_SECONDS)
                 return
             await self._check_kafka(connection)
             await check_history(connection, self._settings)
+            await asyncio.to_thread(even_out, self._settings)
             await self._lead(connection, publisher)
         finally:
             self._cursor = None

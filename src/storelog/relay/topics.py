@@ -1,6 +1,8 @@
 """Makes the topics: the nine of the contract and the watermarks, all with one partition a lane.
 
-Safe to repeat and to run twice at once. Never changes a topic that is there.
+Safe to repeat and to run twice at once. Changes nothing of a topic that is there, but that all have
+as many partitions as the one with most: a reader owns the same ones of each. A change of lanes that
+was interrupted may have made more for some.
 Next: relay/relay.py
 """
 
@@ -8,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
@@ -37,6 +40,7 @@ _FOR_EVER = {
 _NEWEST = {"cleanup.policy": "compact", "segment.ms": "3600000"}
 TIMEOUT_SECONDS = 30.0
 REACH_SECONDS = 10.0
+_log = structlog.get_logger()
 _HOPELESS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 _UNSAID = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -45,15 +49,19 @@ _UNSAID = (
 )
 
 
-def ensure_topics(settings: Settings, lanes: int, wanted_lanes: int | None = None) -> None:
+def ensure_topics(settings: Settings, lanes: int) -> None:
     """Create what is missing, with `lanes` partitions (the keys: one). Raises CannotRun.
 
-    `wanted_lanes`: the number that a change of lanes, which was interrupted, is about to bring.
+    More are accepted: Kafka takes none away that a change of lanes has made which was taken back.
     """
     admin = _reach(settings)
     wanted = dict.fromkeys(event_topics(settings), _FOR_EVER)
     wanted[watermark_topic(settings)] = _NEWEST
-    partitions = {**dict.fromkeys(wanted, lanes), keys_topic(settings): 1}
+    try:
+        most = max(lanes, *_partitions(admin, settings).values(), 0)
+    except KafkaException as error:
+        raise CannotRun(kafka_failure(error)) from error
+    partitions = {**dict.fromkeys(wanted, most), keys_topic(settings): 1}
     wanted[keys_topic(settings)] = _NEWEST
     copies = settings.kafka_replication_factor
     new = [
@@ -79,8 +87,9 @@ def ensure_topics(settings: Settings, lanes: int, wanted_lanes: int | None = Non
         )
     for name, count in partitions.items():
         found = len(known[name].partitions) if name in known else count
-        if found not in (count, wanted_lanes):
+        if found < min(count, lanes) or (name == keys_topic(settings) and found != count):
             raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
+    _grow_all(admin, settings, most)
 
 
 def too_small(admin: AdminClient, topics: Sequence[str]) -> list[str]:
@@ -125,18 +134,47 @@ def _reach(settings: Settings) -> AdminClient:
 
 def add_partitions(settings: Settings, lanes: int) -> None:
     """Give every topic `lanes` partitions; safe to repeat. Raises CannotRun."""
-    admin = _reach(settings)
+    _grow_all(_reach(settings), settings, lanes)
+
+
+def _grow_all(admin: AdminClient, settings: Settings, wanted: int) -> None:
     try:
-        known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
-        fewer = [
-            NewPartitions(topic, lanes)
-            for topic in (*event_topics(settings), watermark_topic(settings))
-            if len(known[topic].partitions) < lanes
-        ]
-        for result in admin.create_partitions(fewer).values() if fewer else ():
-            result.result(timeout=TIMEOUT_SECONDS)
+        _grow(admin, _partitions(admin, settings), wanted)
+    except TimeoutError as error:
+        raise CannotRun("Kafka has not made the partitions in time") from error
     except KafkaException as error:
         raise CannotRun(kafka_failure(error)) from error
+
+
+def even_out(settings: Settings) -> None:
+    """Give every topic as many partitions as the one with most. Raises KafkaException."""
+    admin = AdminClient({**client_settings(settings), "log_level": 0})
+    there = _partitions(admin, settings)
+    try:
+        _grow(admin, there, max(there.values(), default=0))
+    except KafkaException as error:
+        if error.args[0].code() not in _UNSAID:
+            raise
+        _log.warning("run `storelog migrate`: topics lack partitions", error=kafka_failure(error))
+
+
+def _partitions(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    """Return how many each of the topics with lanes has. Raises KafkaException."""
+    known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    topics = (*event_topics(settings), watermark_topic(settings))
+    return {topic: len(known[topic].partitions) for topic in topics if topic in known}
+
+
+def _grow(admin: AdminClient, there: dict[str, int], wanted: int) -> None:
+    """Make the partitions that are missing. Raises KafkaException."""
+    fewer = [NewPartitions(topic, wanted) for topic, found in there.items() if found < wanted]
+    for result in admin.create_partitions(fewer).values() if fewer else ():
+        try:
+            result.result(timeout=TIMEOUT_SECONDS)
+        except KafkaException as error:
+            # Somebody else has made them this moment.
+            if error.args[0].code() != KafkaError.INVALID_PARTITIONS:
+                raise
 
 
 def _is_made(result: object) -> bool:

@@ -150,7 +150,8 @@ class DeadLetters:
     def _ask(self, letters: list[Document], what: str) -> Outcome:
         ids = [letter["_id"] for letter in letters]
         for some in _by_fifty(ids):
-            self._letters.update_many({"_id": {"$in": some}}, {"$set": {"asked": what}})
+            asked = [UpdateOne({"_id": letter_id}, {"$set": {"asked": what}}) for letter_id in some]
+            self._letters.bulk_write(asked, ordered=False)
         give_up_at = time.monotonic() + WAIT_SECONDS
         while any(self._letters.find_one({"_id": i, "asked": what}) for i in ids):
             if time.monotonic() > give_up_at:

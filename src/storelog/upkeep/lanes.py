@@ -1,42 +1,48 @@
 """Raises the number of lanes: builds a read model for it, drains to one position, switches.
 
 While the new read model is filled, everything goes on. Then the relay stands by, all that Kafka may
-have is sent and folded, the topics get their partitions, the pointer and the relay's row move on.
-Interrupted anywhere, the same command goes on where it was.
+have is sent and folded, and the topics get their partitions. The relay's row decides: interrupted
+before it has moved, the change is taken back; after that the pointer follows.
 Next: upkeep/rebuild.py
 """
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
 from confluent_kafka import KafkaException
 from pymongo.database import Database
 
+from storelog import change_lock
 from storelog.config import Settings
+from storelog.envelope import format_time
 from storelog.errors import BadUse, CannotRun
 from storelog.kafka import kafka_failure
-from storelog.projector.checkpoints import CHECKPOINTS, Fenced
+from storelog.projector.checkpoints import Fenced
 from storelog.projector.database import pointer_of, sibling
-from storelog.projector.promotion import switch, thaw
+from storelog.projector.kept_models import drop_older
+from storelog.projector.promotion import freeze, switch, thaw
+from storelog.read_side import LaneChange
 from storelog.relay import cursor, kafka_watch
 from storelog.relay.history import check_history, newest_marks
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import add_partitions
 from storelog.upkeep.fill import Document, Fill
-from storelog.upkeep.rebuild import Builder, freeze_in_turn, opened, reached
-from storelog.upkeep.resend import lane_ends
+from storelog.upkeep.rebuild import Builder, changing, opened, reached
 from storelog.upkeep.sources import Progress, fill_from_log
 
 LEAD_SECONDS = 60.0
+# So long nothing is sent at most; a changer that is paused loses its connection, and so the lock.
+STANDSTILL_SECONDS = 120.0
+PAUSED_MS = 30_000
 MAX_LANES = 256
-TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The number of lanes, the last position in each, and what a change waits for."""
+    """The number of lanes, the last position in each, and the number that a change brings."""
 
     lanes: int
     positions: list[int]
@@ -56,7 +62,7 @@ async def _read(connection: asyncpg.Connection) -> Lanes:
 
 async def set_lanes(settings: Settings, wanted: int, progress: Progress) -> Lanes:
     """Raise the number of lanes to `wanted`. Raises BadUse, CannotRun."""
-    async with opened(settings) as (connection, home):
+    async with changing(settings) as (connection, home):
         now = await _read(connection)
         if wanted < now.lanes or wanted > MAX_LANES:
             raise BadUse(f"lanes set {wanted}: Kafka's partitions only grow, from {now.lanes} now")
@@ -64,9 +70,7 @@ async def set_lanes(settings: Settings, wanted: int, progress: Progress) -> Lane
             try:
                 await _Change(settings, connection, home, progress, wanted).run()
             except (*KAFKA_FAILURES, KafkaException) as error:
-                raise CannotRun(f"{kafka_failure(error)}; the same command goes on") from error
-        elif now.wanted is not None:
-            raise BadUse(f"a change to {now.wanted} lanes waits: `storelog lanes set {now.wanted}`")
+                raise CannotRun(f"{kafka_failure(error)}; nothing was changed") from error
         return await _read(connection)
 
 
@@ -84,40 +88,58 @@ class _Change:
         self._home = home
         self._progress = progress
         self._wanted = wanted
+        self._token: str | None = None
+        self._may_be_decided = False
 
     async def run(self) -> None:
-        if not await asyncio.to_thread(self._is_switched):
-            builder = Builder(self._settings, self._connection, self._home, self._progress)
-            name = await asyncio.to_thread(builder.begin, f"lanes-{self._wanted}")
-            fill = await builder.fill(sibling(self._home, name), self._wanted)
-            await builder.catch_up(fill)
-            await self._take_the_relays_place()
-            position = await self._drain()
-            before = pointer_of(self._home).database
-            await self._switch(builder, name, fill, position)
-            await asyncio.to_thread(builder.forget, before)
-        else:
-            await self._take_the_relays_place()
-        await self._let_the_relay_go_on()
+        builder = Builder(self._settings, self._connection, self._home, self._progress)
+        name = await asyncio.to_thread(builder.begin, f"lanes-{self._wanted}")
+        fill = await builder.fill(sibling(self._home, name), self._wanted)
+        await builder.catch_up(fill)
+        limit = asyncio.timeout(STANDSTILL_SECONDS)
+        try:
+            async with limit:
+                await self._take_the_relays_place()
+                now = await self._drain()
+                await self._switch(builder, name, fill, now)
+        except TimeoutError as error:
+            if limit.expired():
+                raise CannotRun(
+                    f"the servers are too slow: no switch within {STANDSTILL_SECONDS:.0f} s;"
+                    " nothing was changed"
+                ) from error
+            raise
+        finally:
+            await self._take_back()
+        await cursor.stand_by(self._connection)
+        await asyncio.to_thread(drop_older, self._home)
 
-    def _is_switched(self) -> bool:
-        """Tell whether the active read model has the wanted lanes: only the row is left to move."""
-        active = sibling(self._home, pointer_of(self._home).database)
-        return active[CHECKPOINTS].count_documents({}) == self._wanted
+    async def _take_back(self) -> None:
+        """Let all go on as before, unless it is decided or may be: then the projector settles it.
+
+        What cannot be done here, since a server is away, the relay and the projector do.
+        """
+        if self._may_be_decided:
+            return
+        with suppress(*cursor.AWAY):
+            await change_lock.take_back_lanes(self._connection)
+        if self._token is not None:
+            await asyncio.to_thread(thaw, self._home, self._token)
 
     async def _take_the_relays_place(self) -> None:
         """Say that a change waits, and become the active relay, which sends nothing more."""
         await self._connection.execute(
-            "UPDATE relay_cursor SET lanes_wanted = $1, epoch = epoch + 1", self._wanted
+            f"SET idle_session_timeout = {PAUSED_MS};"
+            f" UPDATE relay_cursor SET lanes_wanted = {self._wanted:d}, epoch = epoch + 1"
         )
         give_up_at = time.monotonic() + LEAD_SECONDS
         while not await cursor.lead(self._connection):
             if time.monotonic() > give_up_at:
-                raise CannotRun("the relay does not stand by; the same command goes on")
+                raise CannotRun("the relay does not stand by; nothing was changed")
             await asyncio.sleep(0.1)
 
-    async def _drain(self) -> int:
-        """Send again what a relay may have sent without its row; return the last position sent."""
+    async def _drain(self) -> cursor.Cursor:
+        """Send again what a relay may have sent without its row; return the row after it."""
         await check_history(self._connection, self._settings)
         proven_from = await self._connection.fetchval("SELECT proven_from FROM relay_cursor")
         marks = await asyncio.to_thread(newest_marks, self._settings, proven_from)
@@ -134,35 +156,37 @@ class _Change:
                 now = moved
         finally:
             await asyncio.to_thread(publisher.close)
-        return last
+        return now
 
-    async def _switch(self, builder: Builder, name: str, fill: Fill, position: int) -> None:
-        for _ in range(TRIES):
-            token = await freeze_in_turn(self._home)
-            try:
-                # Readers were told of what a relay sent whose row did not follow.
-                position = max(position, await asyncio.to_thread(reached, self._home))
-                await fill_from_log(self._connection, fill, position, self._progress)
-                await asyncio.to_thread(add_partitions, self._settings, self._wanted)
-                ends = await asyncio.to_thread(kafka_watch.ends, self._settings)
-                offsets = [
-                    {topic: end for (topic, n), end in ends.items() if n == lane}
-                    for lane in range(self._wanted)
-                ]
-                await asyncio.to_thread(fill.set_offsets, offsets)
-                target = sibling(self._home, name)
-                await asyncio.to_thread(builder.take_over_letters, target)
-                await asyncio.to_thread(switch, self._home, token, name)
-            except Fenced:
-                continue
-            finally:
-                await asyncio.to_thread(thaw, self._home, token)
-            return
-        raise CannotRun("the read model could not be switched in time; the same command goes on")
+    async def _switch(self, builder: Builder, name: str, fill: Fill, now: cursor.Cursor) -> None:
+        since = await self._connection.fetchval("SELECT clock_timestamp()")
+        change = LaneChange(name, self._wanted, format_time(since))
+        token = self._token = await asyncio.to_thread(freeze, self._home, change)
+        # Readers were told of what a relay sent whose row did not follow.
+        position = max(now.position, await asyncio.to_thread(reached, self._home))
+        await fill_from_log(self._connection, fill, position, self._progress)
+        await asyncio.to_thread(add_partitions, self._settings, self._wanted)
+        ends = await asyncio.to_thread(kafka_watch.ends, self._settings)
+        offsets = [
+            {topic: end for (topic, n), end in ends.items() if n == lane}
+            for lane in range(self._wanted)
+        ]
+        await asyncio.to_thread(fill.set_offsets, offsets)
+        target = sibling(self._home, name)
+        await asyncio.to_thread(builder.take_over_letters, target)
+        await self._let_the_relay_go_on(now)
+        try:
+            await asyncio.to_thread(switch, self._home, token, name)
+        except Fenced:
+            # The connection was lost just now, and a projector has completed it.
+            if (await asyncio.to_thread(pointer_of, self._home)).database != name:
+                raise
 
-    async def _let_the_relay_go_on(self) -> None:
-        position = await self._connection.fetchval("SELECT position FROM relay_cursor")
-        ends = await lane_ends(self._connection, position, self._wanted)
-        await self._connection.execute(
-            "UPDATE relay_cursor SET lanes = $1, lanes_wanted = NULL, epoch = epoch + 1", list(ends)
-        )
+    async def _let_the_relay_go_on(self, now: cursor.Cursor) -> None:
+        """Decide: from here on the change is completed, whatever happens. Raises CannotRun."""
+        ends = await cursor.lane_ends(self._connection, now.position, self._wanted)
+        self._may_be_decided = True
+        decided = await cursor.set_lanes(self._connection, ends, self._wanted, now.epoch)
+        self._may_be_decided = decided
+        if not decided:
+            raise CannotRun("the change took too long and was taken back: nothing was changed")

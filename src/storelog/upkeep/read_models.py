@@ -1,7 +1,6 @@
-"""The databases that hold read models: which are in use, what each takes on disk, which go.
+"""What each database that holds a read model takes on disk, and what it is for.
 
-The URI's own database also holds the pointer and the API keys: of it only the read model goes.
-Next: upkeep/rebuild.py
+Next: projector/kept_models.py
 """
 
 from typing import Any
@@ -9,54 +8,14 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from storelog import histories, ledgers, moments
 from storelog.config import Settings
 from storelog.errors import CannotRun
-from storelog.projector.checkpoints import CHECKPOINTS
-from storelog.projector.database import DEAD_LETTERS, READ_MODELS, connect, pointer_of, sibling
-from storelog.projector.read_models import changes
-from storelog.projector.shapes import ADVICE, SHAPES, is_search_current
+from storelog.projector.database import connect, pointer_of, sibling
+from storelog.projector.kept_models import all_of
+from storelog.projector.shapes import ADVICE, is_search_current
 from storelog.reasons import reason
 
 Document = dict[str, Any]
-# Checkpoints first: who comes back to half of a read model finds that it holds nothing.
-COLLECTIONS = (
-    CHECKPOINTS,
-    *(model.COLLECTION for model in READ_MODELS),
-    histories.COLLECTION,
-    ledgers.LEDGER,
-    ledgers.NODES,
-    moments.COLLECTION,
-    changes.COLLECTION,
-    DEAD_LETTERS,
-    SHAPES,
-)
-
-
-def in_use(home: Database[Document]) -> set[str]:
-    """Return the databases of the active read model and of the one before it."""
-    pointer = pointer_of(home)
-    return {name for name in (pointer.database, pointer.previous) if name is not None}
-
-
-def all_of(home: Database[Document]) -> list[str]:
-    """Return every database that holds a read model, or part of one, or may come to hold one."""
-    prefix = f"{home.name}_r"
-    names = home.client.list_database_names()
-    numbered = [n for n in names if n.startswith(prefix) and n[len(prefix) :].isdigit()]
-    return [home.name, *sorted(numbered, key=lambda name: int(name[len(prefix) :]))]
-
-
-def drop_all_but(home: Database[Document], kept: set[str]) -> None:
-    """Drop every read model but these. Raises PyMongoError."""
-    for name in all_of(home):
-        if name in kept:
-            continue
-        if name == home.name:
-            for collection in COLLECTIONS:
-                home.drop_collection(collection)
-        else:
-            home.client.drop_database(name)
 
 
 def sizes(settings: Settings) -> list[Document]:

@@ -1,7 +1,8 @@
 """Builds a whole new read model beside the live one, compares the two, and promotes on demand.
 
-Reads and projection go on throughout. Interrupted, it goes on where it was. A promotion never lets
-an answer's position go back, and keeps the old read model for one roll back.
+Reads and projection go on throughout. Interrupted, it goes on where it was; a promotion that was
+interrupted is taken back until the pointer has moved, and completed after that. It never lets an
+answer's position go back, and keeps the old read model for one roll back.
 Next: upkeep/fill.py
 """
 
@@ -15,14 +16,18 @@ import asyncpg
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from storelog import change_lock
 from storelog.config import Settings
 from storelog.errors import CannotRun
+from storelog.interrupted_changes import settle_all
 from storelog.origin import read_origin
-from storelog.projector.checkpoints import CHECKPOINTS, Fenced
+from storelog.projector.checkpoints import CHECKPOINTS, Fenced, update_each
 from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
-from storelog.projector.promotion import ABANDONED_SECONDS, freeze, switch, thaw
+from storelog.projector.kept_models import BUILDING_ID, drop_older, in_use
+from storelog.projector.promotion import freeze, switch, thaw
 from storelog.read_side import POINTERS
 from storelog.reasons import reason
+from storelog.relay.cursor import KEEPALIVES
 from storelog.upkeep.carry_over import (
     carry_discards,
     carry_foreign,
@@ -31,16 +36,15 @@ from storelog.upkeep.carry_over import (
 )
 from storelog.upkeep.compare import compare
 from storelog.upkeep.fill import Fill
-from storelog.upkeep.read_models import drop_all_but, in_use
 from storelog.upkeep.rebuilt import Rebuilt
 from storelog.upkeep.sources import KafkaSource, Progress, fill_from_log
 from storelog.verify.report import Report
 
-BUILDING_ID = "building"
 CLOSE_EVENTS = 2_000
 MAX_ROUNDS = 20
 PROMOTIONS = 3
-LIVE_WAIT_SECONDS = 60.0
+# For so long the live one is waited for in all, and for so long from step to step.
+LIVE_WAIT_SECONDS, LIVE_STANDS_SECONDS = 60.0, 20.0
 Document = dict[str, Any]
 
 
@@ -56,14 +60,14 @@ async def rebuild(
 
     What is left out of the live read model is left out of the new one, unless it is restored.
     """
-    async with opened(settings) as (connection, home):
+    async with changing(settings) as (connection, home):
         builder = Builder(settings, connection, home, progress, restore_discarded=restore_discarded)
         return await builder.run(source, promote=promote)
 
 
 async def roll_back(settings: Settings, progress: Progress) -> Rebuilt:
     """Make the read model before the last promotion the active one again. Raises CannotRun."""
-    async with opened(settings) as (connection, home):
+    async with changing(settings) as (connection, home):
         return await Builder(settings, connection, home, progress).roll_back()
 
 
@@ -80,7 +84,7 @@ async def opened(
             settings.postgres_url,
             timeout=5,
             command_timeout=60,
-            server_settings={"application_name": "storelog rebuild"},
+            server_settings={"application_name": "storelog rebuild", **KEEPALIVES},
         )
         try:
             yield connection, home
@@ -94,6 +98,20 @@ async def opened(
         raise CannotRun(f"another rebuild or promotion is under way: {error}") from error
     finally:
         home.client.close()
+
+
+@asynccontextmanager
+async def changing(
+    settings: Settings,
+) -> AsyncIterator[tuple[asyncpg.Connection, Database[Document]]]:
+    """Be the only one who changes the read side; settle what was interrupted. Raises CannotRun.
+
+    The lock is the connection's, by which the log is read: without the one there is not the other.
+    """
+    async with opened(settings) as (connection, home):
+        await change_lock.take(connection)
+        await settle_all(connection, home)
+        yield connection, home
 
 
 class Builder:
@@ -136,7 +154,7 @@ class Builder:
         done.report = await self._compare(target, fill.position)
         if promote:
             done.previous = await self._promote(name, fill)
-            await asyncio.to_thread(self.forget, done.previous)
+            await asyncio.to_thread(drop_older, self._home)
             done.is_promoted, done.position = True, fill.position
         return done
 
@@ -192,10 +210,13 @@ class Builder:
 
     async def _compare(self, target: Database[Document], position: int) -> Report:
         live = self._live
-        give_up_at = time.monotonic() + LIVE_WAIT_SECONDS
+        began = moved_at = time.monotonic()
+        last = -1
         while (at := await asyncio.to_thread(_position, live)) < position:
             self._progress("live", at, position)
-            if time.monotonic() > give_up_at:
+            now = time.monotonic()
+            last, moved_at = at, now if at != last else moved_at
+            if now - began > LIVE_WAIT_SECONDS or now - moved_at > LIVE_STANDS_SECONDS:
                 report = Report(position)
                 report.differ("mongodb.checkpoints", "all lanes", "position", position, at)
                 return report
@@ -207,7 +228,7 @@ class Builder:
         for _ in range(PROMOTIONS):
             await self.catch_up(fill)
             active = pointer_of(self._home).database
-            token = await freeze_in_turn(self._home)
+            token = await asyncio.to_thread(freeze, self._home)
             try:
                 live = sibling(self._home, active)
                 end = await asyncio.to_thread(reached, self._home)
@@ -231,13 +252,6 @@ class Builder:
                 return
             await fill_from_log(self._connection, fill, sent, self._progress)
 
-    def forget(self, previous: str) -> None:
-        """Begin anew the next time; drop what is neither active nor previous."""
-        pointers = self._home[POINTERS]
-        fields = {"source": None, "database": None}
-        pointers.update_one({"_id": BUILDING_ID}, {"$set": fields})
-        drop_all_but(self._home, {previous, pointer_of(self._home).database})
-
     async def roll_back(self) -> Rebuilt:
         """Catch the read model before the last promotion up, and promote it."""
         pointer = await asyncio.to_thread(pointer_of, self._home)
@@ -252,25 +266,13 @@ class Builder:
                 " build a new one with `storelog rebuild --promote`"
             )
         thawed = {"$unset": {"frozen": ""}}
-        await asyncio.to_thread(target[CHECKPOINTS].update_many, {}, thawed)
+        await asyncio.to_thread(update_each, target, {}, thawed)
         fill = await self.fill(target, lanes)
         done, began, start = Rebuilt(pointer.previous), time.monotonic(), fill.position
         done.previous = await self._promote(pointer.previous, fill)
         done.position, done.events = fill.position, fill.position - start
         done.seconds, done.is_promoted = time.monotonic() - began, True
         return done
-
-
-async def freeze_in_turn(home: Database[Document]) -> str:
-    """Freeze the active read model; an abandoned promotion is waited for. Raises Fenced."""
-    give_up_at = time.monotonic() + 2 * ABANDONED_SECONDS
-    while True:
-        try:
-            return await asyncio.to_thread(freeze, home)
-        except Fenced:
-            if time.monotonic() > give_up_at:
-                raise
-            await asyncio.sleep(0.5)
 
 
 def reached(home: Database[Document]) -> int:

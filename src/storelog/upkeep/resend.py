@@ -13,7 +13,6 @@ import asyncpg
 
 from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
-from storelog.event_codec import lane_of_event
 from storelog.kafka import kafka_failure
 from storelog.reasons import reason
 from storelog.relay import cursor, kafka_watch
@@ -21,8 +20,6 @@ from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import ensure_topics
 
 BATCH_EVENTS = 2_000
-# Looked at backwards for the lanes they are of: few at once, since each may be large.
-LOOK_EVENTS = 200
 Progress = Callable[[str, int, int], None]
 
 
@@ -76,7 +73,7 @@ async def _resend(
     if last > row["sent"]:
         first = min(first, row["sent"] + 1)
     await asyncio.to_thread(ensure_topics, settings, count)
-    lanes = await lane_ends(connection, first - 1, count)
+    lanes = await cursor.lane_ends(connection, first - 1, count)
     at = first - 1
     while at < last:
         events = (await cursor.read_some(connection, at, min(BATCH_EVENTS, last - at))).events
@@ -86,17 +83,3 @@ async def _resend(
     # Whatever Kafka had lost before is there again, as far as was asked for.
     await kafka_watch.keep(connection, await asyncio.to_thread(kafka_watch.look, settings))
     return Resent(first, last, last - first + 1)
-
-
-async def lane_ends(connection: asyncpg.Connection, position: int, count: int) -> tuple[int, ...]:
-    """Return the last position up to `position` in each of `count` lanes, found backwards."""
-    ends = [0] * count
-    left = count
-    while position and left:
-        start = max(0, position - LOOK_EVENTS)
-        for event in reversed(await cursor.read_after(connection, start, position - start)):
-            lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, count)
-            if not ends[lane]:
-                ends[lane], left = event.position, left - 1
-        position = start
-    return tuple(ends)

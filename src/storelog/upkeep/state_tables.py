@@ -1,7 +1,8 @@
 """Builds PostgreSQL's state tables anew from the log, compares, and switches in one transaction.
 
-The new rows are made in a schema beside, while commands go on; only for the last events, the
+The new rows are made in temporary tables, while commands go on; only for the last events, the
 comparison and the switch is the log's head locked. What differs is rewritten, the rest is left.
+Interrupted at any step, PostgreSQL takes all of it back, with the connection.
 
 The switch does not move the head, so `append_batch` would take a batch that was decided on the old
 rows. Guarantees that none lands: before the commit nobody can read the tables any more, and every
@@ -40,7 +41,7 @@ from storelog.upkeep.sources import Progress
 from storelog.verify.report import Report
 from storelog.verify.times import read_exact_times
 
-SCHEMA = "storelog_rebuild"
+BESIDE = "rebuilt"
 READ_EVENTS = 5_000
 LOCK_MS = 30_000
 # With the head locked: longer than PostgreSQL takes to end an autovacuum that is in the way.
@@ -102,10 +103,9 @@ class _Tables:
 
     async def rebuild(self) -> Report:
         connection = self._connection
-        await connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA}")
         for table, columns in TABLES.items():
             await connection.execute(
-                f"CREATE UNLOGGED TABLE {SCHEMA}.{table} AS"
+                f"CREATE TEMPORARY TABLE {BESIDE}_{table} AS"
                 f" SELECT {', '.join(columns)} FROM {table} WITH NO DATA"
             )
         await self._fold(await connection.fetchval("SELECT position FROM log_head"))
@@ -121,7 +121,6 @@ class _Tables:
                 await self._keep_readers_out()
                 await self._switch()
                 await self._end_services_connections()
-        await connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
         return report
 
     async def _fold(self, up_to: int) -> None:
@@ -154,7 +153,7 @@ class _Tables:
     async def _copy(self, table: str, rows: list[Row]) -> None:
         if rows:
             await self._connection.copy_records_to_table(
-                table, records=rows, columns=TABLES[table], schema_name=SCHEMA
+                f"{BESIDE}_{table}", records=rows, columns=TABLES[table]
             )
 
     async def _finish(self) -> None:
@@ -162,18 +161,18 @@ class _Tables:
             rows = rows_of(entity.structure, self._kept[entity.name].values())
             await self._copy(entity.collection, rows)
         await self._connection.execute(
-            f"UPDATE {SCHEMA}.orders SET is_deleted = true, version = version + 1"
+            f"UPDATE {BESIDE}_orders SET is_deleted = true, version = version + 1"
             " WHERE order_id = ANY ($1)",
             self._deleted,
         )
         for table in TABLES:
-            await self._connection.execute(f"ANALYZE {SCHEMA}.{table}")
+            await self._connection.execute(f"ANALYZE {BESIDE}_{table}")
 
     async def _compare(self, table: str, report: Report) -> None:
         key, *fields = TABLES[table]
         shown = ", ".join(f"t.{name}, r.{name}" for name in TABLES[table])
         different = " OR ".join(f"t.{name} IS DISTINCT FROM r.{name}" for name in TABLES[table])
-        joined = f"{table} t FULL JOIN {SCHEMA}.{table} r ON t.{key} = r.{key}"
+        joined = f"{table} t FULL JOIN {BESIDE}_{table} r ON t.{key} = r.{key}"
         count = await self._connection.fetchrow(
             f"SELECT count(*) AS rows, count(*) FILTER (WHERE {different}) AS found FROM {joined}"
         )
@@ -213,18 +212,18 @@ class _Tables:
         for table, (key, *_) in reversed(TABLES.items()):
             await execute(
                 f"DELETE FROM {table} t WHERE NOT EXISTS"
-                f" (SELECT FROM {SCHEMA}.{table} r WHERE r.{key} = t.{key})"
+                f" (SELECT FROM {BESIDE}_{table} r WHERE r.{key} = t.{key})"
             )
         for table, (key, *fields) in TABLES.items():
             columns, given = ", ".join(fields), ", ".join(f"r.{name}" for name in fields)
             present = ", ".join(f"t.{name}" for name in fields)
             await execute(
                 f"INSERT INTO {table} ({key}, {columns}) SELECT r.{key}, {given}"
-                f" FROM {SCHEMA}.{table} r LEFT JOIN {table} t ON t.{key} = r.{key}"
+                f" FROM {BESIDE}_{table} r LEFT JOIN {table} t ON t.{key} = r.{key}"
                 f" WHERE t.{key} IS NULL"
             )
             await execute(
-                f"UPDATE {table} t SET ({columns}) = ROW({given}) FROM {SCHEMA}.{table} r"
+                f"UPDATE {table} t SET ({columns}) = ROW({given}) FROM {BESIDE}_{table} r"
                 f" WHERE t.{key} = r.{key} AND ({present}) IS DISTINCT FROM ({given})"
             )
         await raise_behind(self._connection)
@@ -239,7 +238,7 @@ class _Tables:
         that the table may hold such an order; it may be written again, too.
         """
         has_any = await self._connection.fetchval(
-            f"SELECT EXISTS (SELECT FROM {SCHEMA}.orders"
+            f"SELECT EXISTS (SELECT FROM {BESIDE}_orders"
             " WHERE NOT is_deleted AND order_date NOT BETWEEN $1 AND $2)",
             EARLIEST_ORDER_DATE,
             LATEST_ORDER_DATE,

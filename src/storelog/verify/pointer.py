@@ -136,6 +136,9 @@ class Pointers:
         repaired = len(self._repairs)
         if self._frozen_by is not None:
             places = self._home.client[self.name]["checkpoints"]
-            done = await places.update_many({"frozen": self._frozen_by}, {"$unset": {"frozen": ""}})
-            repaired += done.modified_count
+            left = {"frozen": self._frozen_by}
+            # One by one: see projector/checkpoints.py.
+            for place in await places.find(left, {"_id": 1}).to_list():
+                done = await places.update_one({**place, **left}, {"$unset": {"frozen": ""}})
+                repaired += done.modified_count
         return repaired

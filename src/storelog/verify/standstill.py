@@ -18,6 +18,7 @@ from storelog.errors import CannotRun
 from storelog.projector.checkpoints import Fenced
 from storelog.projector.database import PATIENT_SECONDS, connect
 from storelog.projector.promotion import ABANDONED_SECONDS, freeze, thaw
+from storelog.read_side import POINTER_ID, POINTERS
 
 # Projectors look at the pointer once a second.
 SETTLE_SECONDS = 1.5
@@ -37,11 +38,26 @@ async def standstill(
         try:
             await asyncio.sleep(SETTLE_SECONDS)
             yield
-            await database["checkpoints"].update_many({}, {"$inc": {"repaired": 1}})
+            for place in await database["checkpoints"].find({}, {"_id": 1}).to_list():
+                counted = {"$inc": {"repaired": 1}}
+                await database["checkpoints"].update_one({"_id": place["_id"]}, counted)
         finally:
             await asyncio.to_thread(thaw, home, token)
     finally:
         home.client.close()
+
+
+async def wait_for_changes(home: AsyncDatabase[dict[str, Any]]) -> None:
+    """Wait for the end of a change that lets the read model stand still, if it comes soon.
+
+    Raises PyMongoError.
+    """
+    give_up_at = asyncio.get_running_loop().time() + 2 * ABANDONED_SECONDS
+    while asyncio.get_running_loop().time() < give_up_at:
+        found = await home[POINTERS].find_one({"_id": POINTER_ID}) or {}
+        if found.get("promoting") is None:
+            return
+        await asyncio.sleep(0.25)
 
 
 async def _freeze(home: Any) -> str:

@@ -15,6 +15,7 @@ from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
+from storelog import change_lock
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
@@ -31,6 +32,7 @@ from storelog.verify.places import WHERE, is_whole
 from storelog.verify.pointer import Pointers
 from storelog.verify.repair import repair_all
 from storelog.verify.report import Report
+from storelog.verify.standstill import wait_for_changes
 from storelog.verify.state_tables import StateTables
 from storelog.verify.times import read_exact_times
 from storelog.verify.totals import compare_totals
@@ -115,6 +117,9 @@ class _Run:
 
     async def _run(self, *, has_repair: bool) -> Report:
         report, connection = self._report, self._connection
+        if has_repair:
+            await change_lock.take(connection)
+        await wait_for_changes(self._home)
         written = report.position = await connection.fetchval("SELECT position FROM log_head")
         self._lanes = await connection.fetchval("SELECT cardinality(lanes) FROM relay_cursor")
         wanted = await connection.fetchval("SELECT lanes_wanted FROM relay_cursor")

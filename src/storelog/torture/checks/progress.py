@@ -55,6 +55,11 @@ def lanes_of(settings: Settings) -> int:
     return _fetch(settings, "SELECT cardinality(lanes) FROM relay_cursor")
 
 
+def lanes_wanted(settings: Settings) -> int | None:
+    """Return the number of lanes that a change is about to bring, if one is. Raises CannotRun."""
+    return _fetch(settings, "SELECT coalesce(lanes_wanted, 0) FROM relay_cursor") or None
+
+
 def projected(settings: Settings) -> int:
     """Return the read model's position; 0 when MongoDB does not answer."""
     try:

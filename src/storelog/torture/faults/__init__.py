@@ -5,7 +5,16 @@ Next: torture/faults/trial.py
 
 from collections.abc import Callable
 
-from storelog.torture.faults import commands, disks, processes, servers, topics, wires
+from storelog.torture.faults import (
+    changes,
+    commands,
+    disks,
+    processes,
+    records,
+    servers,
+    topics,
+    wires,
+)
 from storelog.torture.faults.trial import Trial
 
 FAULTS: dict[str, Callable[[Trial], None]] = {
@@ -20,10 +29,15 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "kafka-kill": servers.kill_kafka,
     "kafka-away": servers.kafka_away,
     "kafka-topic": topics.remake_topic,
+    "kafka-foreign": records.send_foreign,
     "mongodb-kill": servers.kill_mongodb,
     "mongodb-away": servers.mongodb_away,
     "mongodb-wiped": servers.wipe_mongodb,
     "mongodb-older": servers.older_mongodb,
+    "lanes-interrupted": changes.interrupt_lanes,
+    "rebuild-interrupted": changes.interrupt_rebuild,
+    "promotion-interrupted": changes.interrupt_promotion,
+    "rollback-interrupted": changes.interrupt_rollback,
     "away-minutes": servers.away_for_minutes,
     "wire-delayed": wires.delay,
     "wire-cut": wires.cut,

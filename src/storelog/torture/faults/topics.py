@@ -1,6 +1,6 @@
 """Faults of topics: one is deleted and made again, empty, and sent again from the log on command.
 
-Next: torture/faults/wires.py
+Next: torture/faults/changes.py
 """
 
 import asyncio
