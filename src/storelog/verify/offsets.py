@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
+from storelog.event_codec import lane_of_event
 from storelog.kafka import FETCHES, client_settings, event_topics, watermark_topic
 from storelog.verify.report import Report
 
@@ -73,7 +74,7 @@ class Offsets:
                 self._differ(lane, topic, f"{first} to {end}", offset, first)
                 continue
             for message in before.get((topic, lane), ()):
-                missed = await _event_of(connection, message, at[lane])
+                missed = await _event_of(connection, message, at[lane], len(places))
                 if missed is not None:
                     expected = f"at most {message.offset()}, where position {missed} is"
                     self._differ(lane, topic, expected, offset, first)
@@ -135,10 +136,13 @@ def _read(consumer: Consumer, wanted: dict[Place, tuple[int, int]]) -> dict[Plac
     return found
 
 
-async def _event_of(connection: asyncpg.Connection, message: Message, after: int) -> int | None:
+async def _event_of(
+    connection: asyncpg.Connection, message: Message, after: int, lanes: int
+) -> int | None:
     """Return the position of the event that a record is, where it comes after another position.
 
-    A record that is no event of the log has none.
+    A record that is no event of the log has none, nor has one that was sent while there were fewer
+    lanes and is another lane's now.
     """
     headers: dict[str, Any] = dict(message.headers() or ())
     try:
@@ -149,6 +153,13 @@ async def _event_of(connection: asyncpg.Connection, message: Message, after: int
     if not after < position < 2**63:
         return None
     row = await connection.fetchrow(
-        "SELECT 1 FROM events WHERE position = $1 AND hash = $2", position, event_hash
+        "SELECT aggregate_type, aggregate_id, payload FROM events"
+        " WHERE position = $1 AND hash = $2",
+        position,
+        event_hash,
     )
-    return None if row is None else position
+    if row is None:
+        return None
+    kind, number, payload = row
+    lane = lane_of_event(kind, f"{kind}-{number}", payload, lanes)
+    return position if lane == message.partition() else None

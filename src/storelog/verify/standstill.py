@@ -55,7 +55,7 @@ async def wait_for_changes(home: AsyncDatabase[dict[str, Any]]) -> None:
     give_up_at = asyncio.get_running_loop().time() + 2 * ABANDONED_SECONDS
     while asyncio.get_running_loop().time() < give_up_at:
         found = await home[POINTERS].find_one({"_id": POINTER_ID}) or {}
-        if found.get("promoting") is None:
+        if not isinstance(found.get("promoting"), str):
             return
         await asyncio.sleep(0.25)
 
