@@ -3,13 +3,17 @@
 import json
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
+from storelog.config import Settings
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.projector.checkpoints import CHECKPOINTS
+from storelog.projector.database import connect, pointer_of
+from storelog.projector.promotion import freeze, thaw
 from storelog.read_side import POINTERS, database_name
 from support import killed
 from support.embedded import EmbeddedServers, new_settings
@@ -224,3 +228,22 @@ def test_what_an_older_version_left_half_done_is_completed_by_migrate(hurt: Syst
     settled(hurt, "a change that an older version left")
     verified(hurt)
     assert hurt.mongo.client[database_name(hurt.settings)][POINTERS].find_one() is not None
+
+
+def test_a_promotion_waits_for_the_transaction_of_a_batch_and_does_not_stop_the_server(
+    settings: Settings,
+) -> None:
+    home = connect(settings, answer_seconds=30.0)
+    places = home[CHECKPOINTS]
+    places.insert_many([{"_id": lane} for lane in range(3)])
+    with ThreadPoolExecutor(1) as pool, home.client.start_session() as session:
+        with session.start_transaction():
+            places.update_one({"_id": 0}, {"$set": {"safe": 1}}, session=session)
+            freezing = pool.submit(freeze, home)
+            wait_for(lambda: pointer_of(home).promoting is not None, "the promotion")
+            places.update_one({"_id": 1}, {"$set": {"safe": 1}}, session=session)
+        token = freezing.result(30)
+    assert [place["frozen"] for place in places.find({})] == [token] * 3
+    thaw(home, token)
+    assert places.count_documents({"frozen": None}) == 3
+    home.client.close()
