@@ -6,6 +6,7 @@ from pathlib import Path
 from generate import events, grafana, metrics, postman
 from generate.openapi import documents
 from storelog.migrations.append_batch import OF_THIS_RELEASE
+from storelog.projector.validators import STRUCTURES, schema_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,6 +17,7 @@ def files() -> dict[str, str]:
         **{f"{name}.schema": schema for name, schema in events.schemas().items()},
         **{f"openapi-{service}": document for service, document in documents().items()},
         "asyncapi": events.asyncapi(),
+        "mongodb-validators": {name: schema_of(name) for name in STRUCTURES},
     }
     return {
         **{f"docs/schemas/{name}.json": _json(value) for name, value in schemas.items()},

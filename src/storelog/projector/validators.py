@@ -22,7 +22,7 @@ from storelog.shop.product import ProductSold
 _EXISTS = 48
 # CommandNotFound, CommandNotSupported: a server without validators does as well without them.
 _UNKNOWN = (59, 115)
-_STRUCTURES: Mapping[str, type[Struct]] = {
+STRUCTURES: Mapping[str, type[Struct]] = {
     **{kind.collection: kind.structure for kind in ENTITIES},
     product_sold.COLLECTION: ProductSold,
 }
@@ -30,7 +30,7 @@ _STRUCTURES: Mapping[str, type[Struct]] = {
 
 def schema_of(collection: str) -> dict[str, Any]:
     """Return the `$jsonSchema` of one of the four collections."""
-    structure = _STRUCTURES[collection]
+    structure = STRUCTURES[collection]
     types = {"_id": "long", **types_of(structure), "position": "long"}
     # Only `product_sold` has documents of a mark alone: see read_models/product_sold.py.
     required = ["_id", *oldest_fields(structure), "position"]
@@ -49,7 +49,7 @@ def make_validators(database: Database[dict[str, Any]]) -> None:
     Raises PyMongoError.
     """
     known = {found["name"]: found["options"] for found in database.list_collections()}
-    for collection in _STRUCTURES:
+    for collection in STRUCTURES:
         wanted = {"$jsonSchema": schema_of(collection)}
         if known.get(collection, {}).get("validator") == wanted:
             continue
