@@ -161,6 +161,19 @@ def test_fields_beyond_their_limits_are_422(
     assert (reply.status, reply.slug, reply.pointers) == (422, "invalid-fields", pointers)
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, identity", "x"])
+def test_a_body_with_a_content_encoding_is_415_and_changes_nothing(
+    refused: Refused, coding: str
+) -> None:
+    reply = refused("POST", "/customers", ANN, Content_Encoding=coding)
+    assert (reply.status, reply.slug) == (415, "unsupported-media-type")
+    assert reply.headers["accept-encoding"] == "identity"
+
+
+def test_a_body_that_is_sent_as_it_is_may_say_so(commands: Client) -> None:
+    assert commands.post("/customers", ANN, {"Content-Encoding": "identity"}).status == 201
+
+
 def test_a_replaced_thing_has_the_same_limits(shop: System, refused: Refused) -> None:
     customer, product = shop.new_customer(), shop.new_product()
     assert refused("PUT", f"/customers/{customer['customerId']}", {"name": "x"}).status == 422

@@ -227,10 +227,10 @@ def test_the_event_loop_goes_on_while_a_large_body_is_read(
 ) -> None:
     began, goes_on = threading.Event(), threading.Event()
 
-    def read_when_the_loop_goes_on(body: bytes, content_type: str | None) -> Any:
+    def read_when_the_loop_goes_on(body: bytes, *kind: str | None) -> Any:
         began.set()
         assert goes_on.wait(10), "the loop waits for the body"
-        return read_json(body, content_type)
+        return read_json(body, *kind)
 
     monkeypatch.setattr(api, "read_json", read_when_the_loop_goes_on)
     items = ",".join([array] * api.LOOP_BYTES)

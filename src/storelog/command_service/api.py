@@ -142,7 +142,8 @@ class CommandApi:
         """
 
         def read() -> S:
-            body = read_json(request.body, request.headers.get("content-type"))
+            kind, coding = map(request.headers.get, ("content-type", "content-encoding"))
+            body = read_json(request.body, kind, coding)
             return requests.read(structure, body)
 
         if len(request.body) <= LOOP_BYTES:

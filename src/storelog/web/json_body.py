@@ -41,8 +41,15 @@ _decode = json.JSONDecoder(
 ).decode
 
 
-def read_json(body: bytes, content_type: str | None) -> Any:
+def read_json(body: bytes, content_type: str | None, content_encoding: str | None = None) -> Any:
     """Return the parsed body. Raises Malformed (400) and ProtocolRefusal 415."""
+    if (content_encoding or "").strip().lower() not in ("", "identity"):
+        raise ProtocolRefusal(
+            415,
+            "unsupported-media-type",
+            "Send the body as it is, without a Content-Encoding.",
+            [("Accept-Encoding", "identity")],
+        )
     kind, _, parameters = (content_type or "").partition(";")
     charset = parameters.strip().lower().replace('"', "").replace(" ", "")
     if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):

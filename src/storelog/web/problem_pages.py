@@ -30,7 +30,10 @@ ABOUT: Mapping[str, tuple[int, str]] = {
     "request-timeout": (408, "Send the whole request within 20 s, on a new connection."),
     "headers-too-large": (431, "Send fewer or shorter headers, and a shorter path."),
     "too-large": (413, "Send at most 1 MiB; make several requests of it."),
-    "unsupported-media-type": (415, "Send `Content-Type: application/json`."),
+    "unsupported-media-type": (
+        415,
+        "Send `Content-Type: application/json`, and no `Content-Encoding`.",
+    ),
     "insufficient-stock": (
         409,
         "Nothing was sold. `products` says what was asked of each product and what there is.",

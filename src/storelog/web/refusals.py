@@ -14,7 +14,7 @@ _TEXT = {"schema": {"type": "string"}}
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": _TEXT},
     409: {"Retry-After": _SECONDS},
-    415: {"Accept": _TEXT},
+    415: {"Accept": _TEXT, "Accept-Encoding": _TEXT},
     429: {"Retry-After": _SECONDS, "RateLimit": _TEXT, "RateLimit-Policy": _TEXT},
     503: {"Retry-After": _SECONDS},
 }
