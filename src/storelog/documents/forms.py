@@ -16,7 +16,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from msgspec import Struct
 
-from storelog.envelope import format_time
+from storelog.envelope import format_time, parse_time
 from storelog.read_side import decimal128
 from storelog.shop.fields import Field, fields_of, searched_fields_of
 from storelog.shop.kinds import (
@@ -106,12 +106,28 @@ def fields_of_facts(kind: type[Struct], facts: Mapping[str, Any]) -> Document:
     document: Document = {}
     for field in fields_of(kind)[1:]:
         if field.json in facts:
-            value = facts[field.json]
-            is_money = isinstance(field.kind, Amount) and value is not None
-            document[document_name(kind, field)] = decimal128(value) if is_money else value
+            document[document_name(kind, field)] = _from_json(field.kind, facts[field.json])
         elif field.since is not None:
-            document[document_name(kind, field)] = field.since.before
+            document[document_name(kind, field)] = _from_json(field.kind, field.since.before)
     return document
+
+
+def _from_json(kind: Kind, value: Any) -> Any:
+    if value is None:
+        return None
+    match kind:
+        case Whole(is_id=True):
+            return Int64(value)
+        case Amount():
+            return decimal128(value)
+        case Instant():
+            return parse_time(value)
+        case Whole() | Text() | EmailAddress() | PhoneNumber() | Flag() | Choice():
+            return value
+        case Lines():
+            raise TypeError("no facts say lines")
+        case _:
+            assert_never(kind)
 
 
 def body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
@@ -122,7 +138,7 @@ def body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
     plain, newer = _readers(kind)
     body = {name: form(found[of]) for name, of, form in plain}
     for name, of, form, before in newer:
-        body[name] = form(found.get(of, before))
+        body[name] = form(found[of]) if of in found else before
     return body
 
 

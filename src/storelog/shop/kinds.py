@@ -165,7 +165,7 @@ class Unique(Mark):
 
 @dataclass(frozen=True, slots=True)
 class Since(Mark):
-    """The field came with this schema version of its events; `before`: its value until then."""
+    """The field came with this schema version; `before`: its value until then, as JSON has it."""
 
     version: int
     before: Any
