@@ -1,4 +1,4 @@
-CREATE TYPE customers_row_fd40af86 AS (
+CREATE TYPE customers_row_04aef8a8 AS (
     customer_id bigint,
     name text,
     email text,
@@ -6,7 +6,7 @@ CREATE TYPE customers_row_fd40af86 AS (
     version integer,
     is_deleted boolean
 );
-CREATE TYPE products_row_fd40af86 AS (
+CREATE TYPE products_row_04aef8a8 AS (
     product_id bigint,
     name text,
     price numeric,
@@ -14,7 +14,7 @@ CREATE TYPE products_row_fd40af86 AS (
     version integer,
     is_deleted boolean
 );
-CREATE TYPE orders_row_fd40af86 AS (
+CREATE TYPE orders_row_04aef8a8 AS (
     order_id bigint,
     order_date timestamptz,
     customer_id bigint,
@@ -22,7 +22,7 @@ CREATE TYPE orders_row_fd40af86 AS (
     version integer,
     is_deleted boolean
 );
-CREATE TYPE order_items_row_fd40af86 AS (
+CREATE TYPE order_items_row_04aef8a8 AS (
     item_id bigint,
     order_id bigint,
     product_id bigint,
@@ -37,16 +37,16 @@ CREATE TYPE order_items_row_fd40af86 AS (
 -- before, else now. Nor may it be before the last event or before what is settled; where the clock is
 -- behind those, it must be the later of them. Else the batch is refused (SL002; the detail is this
 -- clock in seconds since 1970), and is stamped again.
-CREATE FUNCTION append_batch_fd40af86(
+CREATE FUNCTION append_batch_04aef8a8(
     expected_position bigint, expected_hash bytea, new_recorded_at timestamptz,
     new_events new_event[],
-    new_customers customers_row_fd40af86[],
-    changed_customers customers_row_fd40af86[],
-    new_products products_row_fd40af86[],
-    changed_products products_row_fd40af86[],
-    new_orders orders_row_fd40af86[],
-    changed_orders orders_row_fd40af86[],
-    new_order_items order_items_row_fd40af86[],
+    new_customers customers_row_04aef8a8[],
+    changed_customers customers_row_04aef8a8[],
+    new_products products_row_04aef8a8[],
+    changed_products products_row_04aef8a8[],
+    new_orders orders_row_04aef8a8[],
+    changed_orders orders_row_04aef8a8[],
+    new_order_items order_items_row_04aef8a8[],
     responses response_row[], head_locked_at timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -106,7 +106,7 @@ BEGIN
     END IF;
     IF cardinality(changed_orders) > 0 THEN
         UPDATE orders t SET
-            order_date = n.order_date,
+            order_date = CASE n.order_date WHEN '-infinity' THEN timestamptz '0001-01-01T00:00:00Z' ELSE n.order_date END,
             customer_id = n.customer_id,
             total_price = n.total_price,
             version = n.version,

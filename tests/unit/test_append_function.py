@@ -61,7 +61,8 @@ def test_a_declared_field_is_a_column_that_is_inserted_and_updated_unless_it_is_
     ) in sql
     assert (
         "UPDATE gadgets t SET name = n.name, price = n.price, stock = n.stock,"
-        " made_at = n.made_at, is_new = n.is_new, version = n.version, is_deleted = n.is_deleted"
+        " made_at = CASE n.made_at WHEN '-infinity' THEN timestamptz '0001-01-01T00:00:00Z'"
+        " ELSE n.made_at END, is_new = n.is_new, version = n.version, is_deleted = n.is_deleted"
         " FROM unnest(changed_gadgets) n WHERE t.gadget_id = n.gadget_id;"
     ) in sql
     assert "has_stock" not in sql

@@ -79,13 +79,20 @@ class _Table:
         )
         if not self.changes:
             return insert
-        changes = ",\n            ".join(f"{name} = n.{name}" for name in others)
+        changes = ",\n            ".join(f"{name} = {self._given(name)}" for name in others)
         return insert + (
             f"    IF cardinality(changed_{self.name}) > 0 THEN\n"
             f"        UPDATE {self.name} t SET\n            {changes}\n"
             f"        FROM unnest(changed_{self.name}) n WHERE t.{key} = n.{key};\n"
             "    END IF;\n"
         )
+
+    def _given(self, name: str) -> str:
+        if self.columns[name] != "timestamptz":
+            return f"n.{name}"
+        # As -infinity the driver sends the first moment of all, which old orders have.
+        first = "timestamptz '0001-01-01T00:00:00Z'"
+        return f"CASE n.{name} WHEN '-infinity' THEN {first} ELSE n.{name} END"
 
 
 def append_batch(entities: Iterable[EntityKind]) -> AppendBatch:
