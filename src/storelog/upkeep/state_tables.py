@@ -23,20 +23,17 @@ from storelog.projector.change import Change, change_of_event
 from storelog.reasons import reason
 from storelog.relay import cursor
 from storelog.sequences import raise_behind
-from storelog.shop.aggregate import Aggregate
 from storelog.shop.columns import (
     LINES_TABLE,
     OF_AGGREGATES,
     Row,
     columns_of,
     line_columns_of,
-    line_rows_of,
-    rows_of,
 )
-from storelog.shop.events import ENTITIES, ORDER, id_of
-from storelog.shop.evolve import evolve
+from storelog.shop.events import ENTITIES
 from storelog.shop.kinds import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE
 from storelog.shop.order import Order
+from storelog.upkeep.folded_rows import FoldedRows
 from storelog.upkeep.sources import Progress
 from storelog.verify.report import Report
 from storelog.verify.times import read_exact_times
@@ -98,8 +95,7 @@ class _Tables:
         self._connection = connection
         self._progress = progress
         self._position = 0
-        self._kept: dict[str, dict[int, Aggregate[Any]]] = {each.name: {} for each in ENTITIES}
-        self._deleted: list[int] = []
+        self._folded = FoldedRows()
 
     async def rebuild(self) -> Report:
         connection = self._connection
@@ -127,46 +123,38 @@ class _Tables:
         while self._position < up_to:
             some = min(READ_EVENTS, up_to - self._position)
             events = (await cursor.read_some(self._connection, self._position, some)).events
-            orders: list[Row] = []
-            items: list[Row] = []
             for event in events:
-                self._apply(_change(event), orders, items)
-            await self._copy("orders", orders)
-            await self._copy("order_items", items)
+                self._folded.fold(_change(event))
+            for table, rows in self._folded.begun():
+                await self._copy(table, rows, TABLES[table])
             self._position = events[-1].position
             self._progress("events", self._position, up_to)
 
-    def _apply(self, change: Change, orders: list[Row], lines: list[Row]) -> None:
-        """Fold an event. Orders never change, so they are written at once and not kept."""
-        kind, number = change.kind, id_of(change.event)
-        if kind.entity is ORDER and kind.ends:
-            self._deleted.append(number)
-            return
-        kept = self._kept[kind.entity.name]
-        after = evolve(kept.get(number), change.event)
-        if kind.entity is ORDER:
-            orders += rows_of(Order, [after])
-            lines += line_rows_of(after.entity)
-        else:
-            kept[number] = after
-
-    async def _copy(self, table: str, rows: list[Row]) -> None:
+    async def _copy(self, table: str, rows: list[Row], columns: Row) -> None:
         if rows:
             await self._connection.copy_records_to_table(
-                f"{BESIDE}_{table}", records=rows, columns=TABLES[table]
+                f"{BESIDE}_{table}", records=rows, columns=columns
             )
 
     async def _finish(self) -> None:
-        for entity in ENTITIES:
-            rows = rows_of(entity.structure, self._kept[entity.name].values())
-            await self._copy(entity.collection, rows)
-        await self._connection.execute(
-            f"UPDATE {BESIDE}_orders SET is_deleted = true, version = version + 1"
-            " WHERE order_id = ANY ($1)",
-            self._deleted,
-        )
+        for table, rows in self._folded.kept():
+            await self._copy(table, rows, TABLES[table])
+        for table, columns, rows in self._folded.changed():
+            await self._change(table, columns, rows)
         for table in TABLES:
             await self._connection.execute(f"ANALYZE {BESIDE}_{table}")
+
+    async def _change(self, table: str, columns: Row, rows: list[Row]) -> None:
+        key, *others = columns
+        await self._connection.execute(
+            f"CREATE TEMPORARY TABLE {BESIDE}_changes AS"
+            f" SELECT {', '.join(columns)} FROM {table} WITH NO DATA"
+        )
+        await self._copy("changes", rows, columns)
+        await self._connection.execute(
+            f"UPDATE {BESIDE}_{table} t SET {', '.join(f'{name} = r.{name}' for name in others)}"
+            f" FROM {BESIDE}_changes r WHERE t.{key} = r.{key}; DROP TABLE {BESIDE}_changes"
+        )
 
     async def _compare(self, table: str, report: Report) -> None:
         key, *fields = TABLES[table]

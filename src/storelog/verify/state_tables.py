@@ -34,7 +34,8 @@ class StateTables:
         self._report = report
         self._customers: dict[int, Row] = {}
         self._products: dict[int, Row] = {}
-        self._deleted_orders: set[int] = set()
+        # The version of each order that has changed, and whether it is deleted.
+        self._changed_orders: dict[int, tuple[int, bool]] = {}
         self._orders = 0
         self._items = 0
 
@@ -54,7 +55,7 @@ class StateTables:
                 case OrderCreated():
                     created[event.order_id] = event
                 case OrderDeleted():
-                    self._deleted_orders.add(event.order_id)
+                    self._changed_orders[event.order_id] = change.version, True
                 case _:
                     assert_never(event)
         if created:
@@ -100,7 +101,7 @@ class StateTables:
         """Compare what is left after the last event: customers, products, deletions, strays."""
         await self._compare_table("customers", "customer_id", self._customers, connection)
         await self._compare_table("products", "product_id", self._products, connection)
-        await self._compare_deletions(connection)
+        await self._compare_versions(connection)
         await self._find_strays(connection)
         await self._compare_sequences(connection)
 
@@ -113,13 +114,13 @@ class StateTables:
         for thing, row in left.items():
             self._compare(table, thing, row, None)
 
-    async def _compare_deletions(self, connection: asyncpg.Connection) -> None:
+    async def _compare_versions(self, connection: asyncpg.Connection) -> None:
         rows = await connection.fetch(
             "SELECT order_id, version, is_deleted FROM orders WHERE is_deleted OR version <> 1"
         )
         found = {row["order_id"]: (row["version"], row["is_deleted"]) for row in rows}
-        for order_id in self._deleted_orders | found.keys():
-            expected = (2, True) if order_id in self._deleted_orders else (1, False)
+        for order_id in self._changed_orders.keys() | found.keys():
+            expected = self._changed_orders.get(order_id, (1, False))
             actual = found.get(order_id, (1, False))
             if expected != actual:
                 self._report.differ(
