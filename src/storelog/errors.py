@@ -17,6 +17,7 @@
     ├── BadUse                 what was asked for cannot be asked for like this (exit 2)
     │   └── BadSetting         a setting has a value that is not allowed
     ├── CannotRun              a server is away or nothing runs (exit 3)
+    │   └── ReadModelUnknown   MongoDB does not say which database is the read model
     ├── PoisonRecord           a record that cannot be projected (dead letter)
     └── HistoryMismatch        the log and what was sent disagree; stop and say what to do
 
@@ -201,6 +202,10 @@ class BadSetting(BadUse):
 
 class CannotRun(StorelogError):
     """What the command needs is away, or it failed itself."""
+
+
+class ReadModelUnknown(CannotRun):
+    """The pointer to the active read model names no database."""
 
 
 class PoisonRecord(StorelogError):

@@ -6,6 +6,7 @@ Next: projector/standstill.py
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from storelog import change_lock
 from storelog.config import Settings
-from storelog.errors import CannotRun
+from storelog.errors import CannotRun, ReadModelUnknown
 from storelog.projector import promotion
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
@@ -34,7 +35,9 @@ async def settle_changes(settings: Settings) -> int:
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         if await change_lock.is_taken(connection):
-            await settle_all(connection, home)
+            # What is damaged is told by whoever needs it; nothing was interrupted there.
+            with suppress(ReadModelUnknown):
+                await settle_all(connection, home)
         lanes: int = await connection.fetchval(_LANES)
         return lanes
     except PyMongoError as error:

@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from storelog.config import Settings
-from storelog.errors import CannotRun
+from storelog.errors import CannotRun, ReadModelUnknown
 from storelog.shop.events import CUSTOMER
 
 DEFAULT_DATABASE = "storelog"
@@ -27,6 +27,10 @@ POINTER_ID = "active"
 IDS_AT_ONCE = 17
 # Where an index on a document's own number lets a server read a range of ids, which costs less.
 NUMBERED = {CUSTOMER.collection: CUSTOMER.id_field}
+DAMAGED = (
+    f"in MongoDB, `{POINTERS}` does not say which database is the read model:"
+    " `storelog verify --repair` finds it"
+)
 # Changes are kept by blocks of so many positions, so that they are found by equality.
 BLOCK_POSITIONS = 256
 
@@ -64,16 +68,31 @@ class Pointer:
 
 
 def read_pointer(found: Mapping[str, Any] | None, home: str) -> Pointer:
-    """Return what the pointer document says; `home` is the URI's database."""
+    """Return what the pointer document says; `home` is the URI's database.
+
+    Raises ReadModelUnknown where it names no database.
+    """
     if found is None:
         return Pointer(home)
     change = found.get("laneChange")
+    if not isinstance(found.get("database"), str) or not is_lane_change(change):
+        raise ReadModelUnknown(DAMAGED)
     return Pointer(
         found["database"],
         found.get("previous"),
         found.get("promoting"),
         None if change is None else LaneChange(**change),
         bool(found.get("hasOlder")),
+    )
+
+
+def is_lane_change(said: Any) -> bool:
+    """Tell whether a pointer may say this of a change of lanes."""
+    types = {"database": str, "lanes": int, "since": str}
+    return said is None or (
+        isinstance(said, Mapping)
+        and said.keys() == types.keys()
+        and all(isinstance(said[name], kind) for name, kind in types.items())
     )
 
 

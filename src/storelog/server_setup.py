@@ -18,7 +18,6 @@ from storelog.interrupted_changes import settle_changes
 from storelog.key_sets import SignedSet, keep_set, sign_set
 from storelog.migrations import migrate
 from storelog.origin import Origin, keep_origin, public_key
-from storelog.projector import shapes
 from storelog.projector.database import PATIENT_SECONDS, connect, ensure_indexes
 from storelog.reasons import reason
 from storelog.relay.topics import ensure_topics
@@ -39,9 +38,9 @@ async def set_up_servers(settings: Settings) -> SetUp:
     await migrate(settings.postgres_url, settings.kafka_lanes)
     lanes = await settle_changes(settings)
     await asyncio.to_thread(ensure_topics, settings, lanes)
-    is_current = await asyncio.to_thread(ensure_indexes, settings)
+    advice = await asyncio.to_thread(ensure_indexes, settings)
     await asyncio.to_thread(_bring_keys, settings, *await _read_keys(settings.postgres_url))
-    return SetUp(lanes, [] if is_current else [shapes.ADVICE])
+    return SetUp(lanes, [] if advice is None else [advice])
 
 
 async def _read_keys(postgres_url: str) -> tuple[Origin, SignedSet]:

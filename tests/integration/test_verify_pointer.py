@@ -153,3 +153,22 @@ def test_a_rebuild_never_takes_the_name_of_a_read_model_in_use(small: System) ->
     wait_for(lambda: small.queries.get("/orders").status == 200, "responses")
     assert len(list(small.queries.pages("/orders"))) == 6
     assert run(small.settings).differences == []
+
+
+def test_a_pointer_that_names_no_database_stops_nothing_for_good(small: System) -> None:
+    pointers = small.mongo.read_models
+    pointers.update_one({"_id": "active"}, {"$set": {"database": 5}}, upsert=True)
+    wait_for(lambda: small.queries.get("/orders").status == 503, "a response that says so")
+    small.signal("projector", signal.SIGKILL)
+    small.start("projector")
+    for command in (("migrate",), ("doctor",)):
+        assert "`storelog verify --repair`" in small.cli(*command).stdout, command
+    assert small.cli("status").returncode == 1
+    placed = small.commands.post("/customers", {"name": "Ann", "email": "a@b"})
+    assert placed.status == 201
+    assert named(run(small.settings)) == {("read_models", "active", "database")}
+    run(small.settings, repair=True)
+    small.wait_ready("projector")
+    small.wait_projected()
+    assert run(small.settings).differences == []
+    assert len(list(small.queries.pages("/customers"))) == 7

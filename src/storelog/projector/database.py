@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import CannotRun
+from storelog.errors import CannotRun, ReadModelUnknown
 from storelog.projector.change import Change
 from storelog.projector.read_models import (
     changes,
@@ -24,7 +24,7 @@ from storelog.projector.read_models import (
     products,
 )
 from storelog.projector.read_models.document import Write
-from storelog.projector.shapes import is_search_current, stamp
+from storelog.projector.shapes import ADVICE, is_search_current, stamp
 from storelog.projector.validators import make_validators
 from storelog.read_side import (
     POINTER_ID,
@@ -86,7 +86,7 @@ def connect(
 
 
 def pointer_of(home: Database[Document]) -> Pointer:
-    """Return which database is the read model. Raises PyMongoError."""
+    """Return which database is the read model. Raises PyMongoError, ReadModelUnknown."""
     return read_pointer(home[POINTERS].find_one({"_id": POINTER_ID}), home.name)
 
 
@@ -97,16 +97,19 @@ def sibling(home: Database[Document], name: str) -> Database[Document]:
     )
 
 
-def ensure_indexes(settings: Settings) -> bool:
+def ensure_indexes(settings: Settings) -> str | None:
     """Make the read model's indexes that are missing.
 
-    Returns whether its names are indexed by the present word rules. Raises CannotRun.
+    Returns what is left to do, with the command that does it, if anything is. Raises CannotRun.
     """
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         active = sibling(home, pointer_of(home).database)
         make_indexes(active)
-        return is_search_current(active)
+        return None if is_search_current(active) else ADVICE
+    except ReadModelUnknown as error:
+        # All processes start, or the command that finds it again could not run.
+        return str(error)
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error
     finally:

@@ -23,7 +23,7 @@ from confluent_kafka import (
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import Unavailable
+from storelog.errors import ReadModelUnknown, Unavailable
 from storelog.kafka import event_topics, kafka_failure, watermark_topic
 from storelog.origin import read_origin
 from storelog.projector import measures
@@ -115,7 +115,7 @@ class Projector:
                 try:
                     self._step(consumer)
                     continue
-                except (PyMongoError, Fenced, KafkaException) as error:
+                except (PyMongoError, Fenced, KafkaException, ReadModelUnknown) as error:
                     self._recover(consumer, error)
                 # The lanes that were dropped hang on the error's frames, and nobody else collects
                 # them before the next are as large.
@@ -191,7 +191,7 @@ class Projector:
         self._owned = partitions
         try:
             self._load(consumer)
-        except (PyMongoError, Fenced) as error:
+        except (PyMongoError, Fenced, ReadModelUnknown) as error:
             # Nothing is read until MongoDB has said where from.
             consumer.assign([])
             _log.warning("projector waits for MongoDB", error=explain(error))
@@ -266,7 +266,7 @@ class Projector:
         if self._owned:
             try:
                 self._load(consumer)
-            except (PyMongoError, Fenced, KafkaException) as again:
+            except (PyMongoError, Fenced, KafkaException, ReadModelUnknown) as again:
                 _log.warning("projector still waits", error=_why(again))
 
     def _sound_alarm(self, lanes: Lanes) -> None:

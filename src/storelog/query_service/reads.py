@@ -16,7 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
-from storelog.errors import Unavailable
+from storelog.errors import ReadModelUnknown, Unavailable
 from storelog.query_service.positions import Condition, Positions
 from storelog.query_service.view import Document, View, place_of
 from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
@@ -71,7 +71,10 @@ class Reads:
         now = asyncio.get_running_loop().time()
         if now >= self._look_at:
             found = await self._home[POINTERS].find_one({"_id": POINTER_ID})
-            self._active = self._open(read_pointer(found, self._home.name).database)
+            try:
+                self._active = self._open(read_pointer(found, self._home.name).database)
+            except ReadModelUnknown as error:
+                raise Unavailable("MongoDB does not say where the read model is.") from error
             self._look_at = now + POINTER_SECONDS
         return self._active
 

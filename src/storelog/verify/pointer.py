@@ -10,7 +10,7 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from storelog.read_side import POINTER_ID, POINTERS
+from storelog.read_side import POINTER_ID, POINTERS, is_lane_change
 from storelog.verify.report import Report
 
 WHERE, PLACES = f"mongodb.{POINTERS}", "mongodb.checkpoints"
@@ -77,6 +77,9 @@ class Pointers:
             if right[field] is not None and not isinstance(right[field], str):
                 self._differ(POINTER_ID, field, "a name or null", right[field])
                 right[field] = None
+        if not is_lane_change(said.get("laneChange")):
+            self._differ(POINTER_ID, "laneChange", None, said["laneChange"])
+            right["laneChange"] = None
         if right["previous"] not in (None, self._home.name, *numbered):
             self._differ(POINTER_ID, "previous", None, right["previous"])
             right["previous"] = None
