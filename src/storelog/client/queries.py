@@ -5,7 +5,7 @@ Next: client/blocking.py
 """
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from storelog.client.bodies import (
     Customer,
@@ -24,9 +24,17 @@ from storelog.client.bodies import (
 )
 from storelog.client.session import Listing, Session, read, versioned
 from storelog.client.transport import Answer
+from storelog.shop.events import ENTITIES
 
 When = datetime | date
 AsOf = int | datetime
+
+
+def _ids(
+    customer_id: int | None, product_id: int | None, order_id: int | None = None
+) -> dict[str, Any]:
+    numbers = (customer_id, product_id, order_id)
+    return {kind.id_name: number for kind, number in zip(ENTITIES, numbers, strict=True)}
 
 
 class Queries(Session):
@@ -74,7 +82,7 @@ class Queries(Session):
         as_of: AsOf | None = None,
     ) -> Listing[Order]:
         """List orders, the newest first; `sort` is -orderDate or orderDate."""
-        asked = {"customerId": customer_id, "productId": product_id, "from": start, "to": end}
+        asked = {**_ids(customer_id, product_id), "from": start, "to": end}
         more = {"sort": sort, "asOf": as_of}
         return Listing(self, "/orders", Page[Order], {**asked, **more})
 
@@ -90,7 +98,7 @@ class Queries(Session):
         as_of: AsOf | None = None,
     ) -> Listing[Sale]:
         """List sales, the newest first; with `cancelled` those of deleted orders only."""
-        asked = {"customerId": customer_id, "productId": product_id, "orderId": order_id}
+        asked = _ids(customer_id, product_id, order_id)
         span = {"from": start, "to": end, "cancelled": cancelled or None, "asOf": as_of}
         return Listing(self, "/product-sold", Page[Sale], {**asked, **span})
 
