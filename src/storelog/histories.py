@@ -12,7 +12,7 @@ Next: projector/read_models/history.py
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -35,8 +35,17 @@ Bucket = dict[str, Any]
 Start = tuple[int, int]
 # Entities that have buckets; what only begins and ends needs none.
 KEPT = (CUSTOMER, PRODUCT)
-# What a document of each kind shows; every other fact of an event is about the event itself.
-FIELDS = {kind.name: tuple(field.json for field in fields_of(kind.structure)[1:]) for kind in KEPT}
+# Not the value of any field: the first value that is said of it is a change.
+_NOTHING = object()
+# What a document of each kind shows, each field with its value before it was first said; every
+# other fact of an event is about the event itself.
+FIELDS: Mapping[str, Mapping[str, Any]] = {
+    kind.name: {
+        field.json: field.since.before if field.since else _NOTHING
+        for field in fields_of(kind.structure)[1:]
+    }
+    for kind in KEPT
+}
 # The collections of their documents.
 KEPT_IN = {kind.collection: kind for kind in KEPT}
 
@@ -80,20 +89,23 @@ def name_of(collection: str, number: int) -> str:
     return KEPT_IN[collection].name_of(number)
 
 
-def shown_fields(name: str) -> tuple[str, ...]:
-    """Return which fields the document of a thing such as `product-5` shows."""
+def shown_fields(name: str) -> Mapping[str, Any]:
+    """Return which fields the document of a thing such as `product-5` shows.
+
+    Each with its value before any event says one: that of a field which came later, else nothing's.
+    """
     return FIELDS[name.partition("-")[0]]
 
 
-def apply(state: State, entry: Entry, fields: Iterable[str]) -> list[tuple[str, Any, Any]]:
+def apply(state: State, entry: Entry, fields: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Move the state on by an event; return what it changed: (field, from, to)."""
     changed = []
-    for name in fields:
+    for name, at_first in fields.items():
         if name not in entry.facts:
             continue
-        before, after = state.fields.get(name), entry.facts[name]
-        if before != after or name not in state.fields:
-            changed.append((name, before, after))
+        before, after = state.fields.get(name, at_first), entry.facts[name]
+        if before != after:
+            changed.append((name, None if before is _NOTHING else before, after))
             state.fields[name], state.set_by[name] = after, entry.position
     return changed
 
@@ -189,7 +201,7 @@ def read_before(bucket: Bucket) -> State:
     return State({}, {}) if raw is None else _read_state(raw)
 
 
-def split(bucket: Bucket, newer: Iterable[Entry], fields: Iterable[str]) -> list[Bucket]:
+def split(bucket: Bucket, newer: Iterable[Entry], fields: Mapping[str, Any]) -> list[Bucket]:
     """Return the closed buckets of an open one and newer entries, and the open one at the end."""
     known = {entry.version: entry for entry in read_entries(bucket)}
     known |= {entry.version: entry for entry in newer}

@@ -16,6 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.projector.change import Change
 from storelog.read_side import BLOCK_POSITIONS
 from storelog.verify.fold import told_of
+from storelog.verify.newer import fill_facts
 from storelog.verify.report import Report, differing
 
 COLLECTION = "changes"
@@ -79,6 +80,7 @@ class Changes:
         async for document in self._collection.find({"block": blocks}):
             for position, event_type, facts in self._entries(document):
                 if first <= position <= last:
+                    fill_facts(event_type, facts["change"])
                     one = (event_type, facts)
                     if told.setdefault(position, one) != one:
                         self._differ(document["block"], position, "change", "once", "in two ways")

@@ -19,6 +19,7 @@ from storelog.projector.change import Change
 from storelog.read_side import IDS_AT_ONCE
 from storelog.shop.events import ORDER
 from storelog.verify.fold import entry_of
+from storelog.verify.newer import filled_entry, newer_fields
 from storelog.verify.report import Report
 
 Document = dict[str, Any]
@@ -93,8 +94,10 @@ class Histories:
             number = histories.bucket_of(entry.version)
             bucket = _Bucket(key, number, entry.position, before, starts)
             thing = self._things[key] = _Thing(state, bucket)
+        newer = newer_fields(change.aggregate)
         for name in histories.shown_fields(change.aggregate):
-            if name in entry.facts and entry.facts[name] != thing.state.fields.get(name, _NOTHING):
+            before = thing.state.fields.get(name, newer.get(name, _NOTHING))
+            if name in entry.facts and entry.facts[name] != before:
                 thing.state.fields[name] = entry.facts[name]
                 thing.state.set_by[name] = entry.position
         thing.bucket.entries[entry.version] = histories.encode_entry(entry)
@@ -154,7 +157,7 @@ class Histories:
         if found is not None:
             for entry in _entries_of(found):
                 kept = newer if entry.position > self._position else same
-                kept.append(histories.encode_entry(entry))
+                kept.append(histories.encode_entry(filled_entry(bucket.label, entry)))
             place = _first(expected, same) or _beside(bucket, found, is_open=at is not None)
         if place is None:
             return

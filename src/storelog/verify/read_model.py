@@ -17,6 +17,7 @@ from storelog.projector.change import Change
 from storelog.verify.digests import Bits, Sums, digest
 from storelog.verify.expected import Expected, Key
 from storelog.verify.fold import COLLECTIONS, Write
+from storelog.verify.newer import fill_document
 from storelog.verify.report import Report
 from storelog.verify.suspects import Inspection, Suspects, marks_of
 
@@ -75,6 +76,7 @@ class ReadModel:
             cursor = self._database[name].find({}, batch_size=SCAN_DOCUMENTS)
             async for document in cursor:
                 document.pop(OPEN, None)
+                fill_document(name, document)
                 at = document.get("position")
                 if isinstance(at, int) and 0 < at <= highest:
                     newest = max(newest, self._found(name, sums, document, at))

@@ -16,6 +16,7 @@ from storelog.projector.change import Change
 from storelog.verify.digests import POSITIONS
 from storelog.verify.expected import Expected, Key
 from storelog.verify.fold import Fields, Write
+from storelog.verify.newer import fill_document
 from storelog.verify.report import Place, Report, differing
 
 MARKS = ("cancelled", "cancelPosition")
@@ -100,6 +101,7 @@ class Inspection:
             async for document in self._database[name].find({}, batch_size=SCAN_DOCUMENTS):
                 # A thing's newest events are compared by themselves.
                 document.pop(OPEN, None)
+                fill_document(name, document)
                 if suspects.has(document):
                     self._cases[name, document["_id"]] = _Case(document)
 
