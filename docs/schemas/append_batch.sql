@@ -1,4 +1,4 @@
-CREATE TYPE customers_row_04aef8a8 AS (
+CREATE TYPE customers_row_1fa9dd41 AS (
     customer_id bigint,
     name text,
     email text,
@@ -6,15 +6,16 @@ CREATE TYPE customers_row_04aef8a8 AS (
     version integer,
     is_deleted boolean
 );
-CREATE TYPE products_row_04aef8a8 AS (
+CREATE TYPE products_row_1fa9dd41 AS (
     product_id bigint,
     name text,
     price numeric,
     stock integer,
+    sku text,
     version integer,
     is_deleted boolean
 );
-CREATE TYPE orders_row_04aef8a8 AS (
+CREATE TYPE orders_row_1fa9dd41 AS (
     order_id bigint,
     order_date timestamptz,
     customer_id bigint,
@@ -22,7 +23,7 @@ CREATE TYPE orders_row_04aef8a8 AS (
     version integer,
     is_deleted boolean
 );
-CREATE TYPE order_items_row_04aef8a8 AS (
+CREATE TYPE order_items_row_1fa9dd41 AS (
     item_id bigint,
     order_id bigint,
     product_id bigint,
@@ -37,16 +38,16 @@ CREATE TYPE order_items_row_04aef8a8 AS (
 -- before, else now. Nor may it be before the last event or before what is settled; where the clock is
 -- behind those, it must be the later of them. Else the batch is refused (SL002; the detail is this
 -- clock in seconds since 1970), and is stamped again.
-CREATE FUNCTION append_batch_04aef8a8(
+CREATE FUNCTION append_batch_1fa9dd41(
     expected_position bigint, expected_hash bytea, new_recorded_at timestamptz,
     new_events new_event[],
-    new_customers customers_row_04aef8a8[],
-    changed_customers customers_row_04aef8a8[],
-    new_products products_row_04aef8a8[],
-    changed_products products_row_04aef8a8[],
-    new_orders orders_row_04aef8a8[],
-    changed_orders orders_row_04aef8a8[],
-    new_order_items order_items_row_04aef8a8[],
+    new_customers customers_row_1fa9dd41[],
+    changed_customers customers_row_1fa9dd41[],
+    new_products products_row_1fa9dd41[],
+    changed_products products_row_1fa9dd41[],
+    new_orders orders_row_1fa9dd41[],
+    changed_orders orders_row_1fa9dd41[],
+    new_order_items order_items_row_1fa9dd41[],
     responses response_row[], head_locked_at timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -88,7 +89,7 @@ BEGIN
         FROM unnest(changed_customers) n WHERE t.customer_id = n.customer_id;
     END IF;
     IF cardinality(new_products) > 0 THEN
-        INSERT INTO products (product_id, name, price, stock, version, is_deleted)
+        INSERT INTO products (product_id, name, price, stock, sku, version, is_deleted)
         SELECT * FROM unnest(new_products);
     END IF;
     IF cardinality(changed_products) > 0 THEN
@@ -96,6 +97,7 @@ BEGIN
             name = n.name,
             price = n.price,
             stock = n.stock,
+            sku = n.sku,
             version = n.version,
             is_deleted = n.is_deleted
         FROM unnest(changed_products) n WHERE t.product_id = n.product_id;

@@ -45,13 +45,23 @@ def differences(system: System) -> list[tuple[Any, ...]]:
     return [tuple(each.values()) for each in found]
 
 
+def with_newer_fields(body: Any) -> Any:
+    """Return a body of the older release with what bodies have since: a product without a sku."""
+    if isinstance(body, list):
+        return [with_newer_fields(each) for each in body]
+    if not isinstance(body, dict):
+        return body
+    newer = {"sku": None} if {"productId", "price", "stock"} <= body.keys() else {}
+    return {name: with_newer_fields(value) for name, value in body.items()} | newer
+
+
 def assert_it_reads_as_it_did(system: System) -> None:
     """Compare responses as of a position with those of the older Query Service."""
     for line in map(json.loads, lines_of("responses.jsonl")):
         reply = system.queries.get(line["path"])
         assert reply.status == line["status"], line["path"]
         if "body" in line:
-            assert reply.json == line["body"], line["path"]
+            assert reply.json == with_newer_fields(line["body"]), line["path"]
 
 
 def test_what_was_sent_and_what_was_not_is_projected_once_and_nothing_else_differs(
@@ -89,7 +99,7 @@ def test_new_commands_go_on_from_older_events(upgraded: System) -> None:
     # Orders of the first and the last moment, and a customer whose e-mail is none today.
     for path in ("/orders/5", "/orders/6", "/customers/3"):
         assert upgraded.commands.delete(path).status == 204
-    assert [each for each in differences(upgraded) if each[0] not in WORDS] == [DATE]
+    assert [each for each in differences(upgraded) if each[0] not in WORDS] == []
 
 
 def test_the_documented_commands_leave_no_difference(upgraded: System) -> None:

@@ -47,7 +47,7 @@ FOLLOWING, WHOLE_EVENTS = ("record", "event", "change"), 6
 EVENT = """hash event_id aggregate_type aggregate_id version event_type schema_version payload
     payload_hash occurred_at correlation_id causation_id caller traceparent"""
 CUSTOMER = "customer_id name email phone_number version is_deleted"
-PRODUCT = "product_id name price stock version is_deleted"
+PRODUCT = "product_id name price stock sku version is_deleted"
 ORDER = "order_id order_date customer_id total_price version is_deleted"
 ROWS = {
     "customers": CUSTOMER,

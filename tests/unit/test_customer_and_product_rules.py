@@ -32,7 +32,7 @@ from storelog.shop.product import (
 
 NOW = Time(2026, 1, 2, tzinfo=UTC)
 ANN = Aggregate(Customer(1, "Ann", "ann@example.com", None), version=4)
-PEN = Aggregate(Product(1, "Pen", Money("1.50"), 5, True), version=4)
+PEN = Aggregate(Product(1, "Pen", Money("1.50"), 5, True, "P1"), version=4)
 BOB = NewCustomer("B", "b@c")
 OTHERS = frozenset((3, 9))
 
@@ -87,7 +87,7 @@ def test_a_new_thing_is_at_version_one() -> None:
     created = customers.decide(CreateCustomer(1, BOB), None, NOW)
     assert evolve(None, created).version == 1
     made = products.decide(CreateProduct(1, NewProduct("Pen", Money(1), 0)), None, NOW)
-    assert evolve(None, made).entity == Product(1, "Pen", Money(1), 0, False)
+    assert evolve(None, made).entity == Product(1, "Pen", Money(1), 0, False, None)
 
 
 def test_an_update_without_stock_leaves_it() -> None:

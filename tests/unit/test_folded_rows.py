@@ -71,7 +71,7 @@ def test_an_event_that_changes_an_order_and_does_not_end_it_sets_what_it_declare
 
 
 def test_a_product_is_kept_until_the_end_as_its_newest_event_left_it() -> None:
-    created = ProductCreated(3, "Stand", PRICE, 5, True)
+    created = ProductCreated(3, "Stand", PRICE, 5, True, "S")
     sold = ProductSold(7, 3, "Stand", PRICE, 5, 0, False, 5, 1, Money(10), NOW)
     rows = folded(*changes((created, 1), (sold, 2)))
-    assert dict(rows.kept())["products"] == [(3, "Stand", PRICE, 0, 2, False)]
+    assert dict(rows.kept())["products"] == [(3, "Stand", PRICE, 0, "S", 2, False)]

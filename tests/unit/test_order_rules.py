@@ -30,7 +30,7 @@ ANN = Aggregate(Customer(1, "Ann", "ann@example.com", None))
 
 
 def product(product_id: int, stock: int = 10, price: str = "2.50") -> Aggregate[Product]:
-    entity = Product(product_id, f"Product {product_id}", Money(price), stock, stock > 0)
+    entity = Product(product_id, f"Product {product_id}", Money(price), stock, stock > 0, None)
     return Aggregate(entity, version=3)
 
 

@@ -25,10 +25,17 @@ from storelog.shop.product import (
 AT = Time(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC)
 SHOWN_AT = "2026-01-31T12:00:00.005Z"
 ANN = Customer(1, "Ann", "a@b", None)
-LAMP = Product(5, "Lamp", Money("0.4250"), 7, stock_status=True)
+LAMP = Product(5, "Lamp", Money("0.4250"), 7, stock_status=True, sku="L-7")
 ORDER = Order(2, AT, 1, (OrderItem(9, 5, "Lamp", 3, Money("0.425")),), Money("1.28"))
 CUSTOMER = {"customerId": 1, "name": "Ann", "email": "a@b", "phoneNumber": None}
-PRODUCT = {"productId": 5, "name": "Lamp", "price": "0.425", "stock": 7, "stockStatus": True}
+PRODUCT = {
+    "productId": 5,
+    "name": "Lamp",
+    "price": "0.425",
+    "stock": 7,
+    "stockStatus": True,
+    "sku": "L-7",
+}
 PLACED = {
     "orderId": 2,
     "orderDate": SHOWN_AT,

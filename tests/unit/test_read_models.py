@@ -63,6 +63,7 @@ def test_a_product_document_has_the_contracts_names_and_types() -> None:
         "price": Decimal128("0.425"),
         "stock": 7,
         "stockStatus": True,
+        "sku": None,
         "deleted": False,
         "created": {
             "position": 7,

@@ -1,79 +1,55 @@
-"""Commands are decided on which entity has a value that must be unique, also within one batch.
-
-Here the names of products are unique, as no release says.
-"""
+"""Commands are decided on which entity has a value that must be unique, also within one batch."""
 
 import asyncio
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import pytest
-from msgspec import Struct
+from msgspec import UNSET, UnsetType
 
 from storelog.command_service import decisions
 from storelog.command_service.state import MAX_KEPT, Head, State
 from storelog.command_service.state_reader import load_for
 from storelog.errors import Conflict
-from storelog.shop import unique
 from storelog.shop.commands import Command
-from storelog.shop.events import EVENTS, PRODUCT
-from storelog.shop.fields import Field, field_of
-from storelog.shop.kinds import Money, Time, Unique
+from storelog.shop.events import PRODUCT
+from storelog.shop.kinds import Money, Time
 from storelog.shop.product import (
     AdjustStock,
     ChangedProduct,
     CreateProduct,
     DeleteProduct,
     NewProduct,
-    Product,
-    ProductCreated,
-    ProductDeleted,
-    ProductUpdated,
     StockAdjustment,
     UpdateProduct,
 )
 
 NOW = Time.of(datetime(2026, 1, 1, tzinfo=UTC))
 PRICE = Money(1)
-NAMED = (Product, NewProduct, ChangedProduct, ProductCreated, ProductUpdated, ProductDeleted)
-
-
-@pytest.fixture(autouse=True)
-def _names_are_unique(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of(structure: type[Struct]) -> tuple[Field, ...]:
-        if structure not in NAMED:
-            return ()
-        return (replace(field_of(structure, "name"), marks=(Unique("name-taken"),)),)
-
-    monkeypatch.setattr(unique, "unique_fields_of", of)
-    for kind in EVENTS:
-        monkeypatch.setitem(kind.__dict__, "unique", of(kind.payload))
 
 
 class Table:
-    """Stands for a connection to a table of products: their names by id."""
+    """Stands for a connection to a table of products: their skus by id."""
 
-    def __init__(self, names: dict[int, str]) -> None:
-        self.names = names
+    def __init__(self, skus: dict[int, str]) -> None:
+        self.skus = skus
         self.asked: list[list[str]] = []
 
     async def fetch(self, statement: str, given: list[Any]) -> list[Any]:
-        if statement.startswith("SELECT name, product_id"):
-            assert statement.endswith("FROM products WHERE name = ANY ($1) AND NOT is_deleted")
+        if statement.startswith("SELECT sku, product_id"):
+            assert statement.endswith("FROM products WHERE sku = ANY ($1) AND NOT is_deleted")
             self.asked.append(sorted(given))
-            return [(name, number) for number, name in self.names.items() if name in given]
-        rows = [number for number in given if number in self.names]
-        return [(n, self.names[n], PRICE, 1, True, 1, False) for n in rows]
+            return [(sku, number) for number, sku in self.skus.items() if sku in given]
+        rows = [number for number in given if number in self.skus]
+        return [(n, "Lamp", PRICE, 1, True, self.skus[n], 1, False) for n in rows]
 
 
 class Shop:
     """Decides commands in batches, on one state that goes on from batch to batch."""
 
-    def __init__(self, **names: int) -> None:
-        self.table = Table({number: name for name, number in names.items()})
+    def __init__(self, **skus: int) -> None:
+        self.table = Table({number: sku for sku, number in skus.items()})
         self.state = State(Head())
         self.ids: Iterator[int] = itertools.count(100)
 
@@ -86,37 +62,37 @@ class Shop:
         try:
             decisions.decide(command, self.state, {"product": lambda: next(self.ids)}, NOW)
         except Conflict as conflict:
-            assert conflict.detail == "Another product has this name."
+            assert conflict.detail == "Another product has this sku."
             return conflict.slug
         return None
 
 
-def create(name: str) -> CreateProduct:
-    return CreateProduct(0, NewProduct(name, PRICE, 1))
+def create(sku: str | None) -> CreateProduct:
+    return CreateProduct(0, NewProduct("Lamp", PRICE, 1, sku))
 
 
-def rename(number: int, name: str) -> UpdateProduct:
-    return UpdateProduct(number, ChangedProduct(name, PRICE))
+def rename(number: int, sku: str | UnsetType | None) -> UpdateProduct:
+    return UpdateProduct(number, ChangedProduct("Lamp", PRICE, sku=sku))
 
 
 def test_a_value_that_another_entity_has_is_a_conflict_with_the_slug_of_its_field() -> None:
     shop = Shop(A=1, B=2)
     assert shop.batch(create("A"), create("C"), rename(1, "B"), rename(2, "D")) == [
-        "name-taken",
+        "sku-taken",
         None,
-        "name-taken",
+        "sku-taken",
         None,
     ]
 
 
 def test_of_two_commands_in_one_batch_the_second_meets_what_the_first_has_taken() -> None:
-    assert Shop().batch(create("A"), create("A"), create("B")) == [None, "name-taken", None]
+    assert Shop().batch(create("A"), create("A"), create("B")) == [None, "sku-taken", None]
 
 
 def test_a_value_is_free_once_its_entity_is_deleted_or_has_another() -> None:
     shop = Shop(A=1, B=2)
     assert shop.batch(DeleteProduct(1), create("A"), rename(2, "C"), create("B")) == [None] * 4
-    assert shop.batch(create("A"), create("B"), create("C")) == ["name-taken"] * 3
+    assert shop.batch(create("A"), create("B"), create("C")) == ["sku-taken"] * 3
 
 
 def test_an_entity_keeps_its_own_value_whatever_else_changes() -> None:
@@ -126,27 +102,37 @@ def test_an_entity_keeps_its_own_value_whatever_else_changes() -> None:
         None,
         None,
         None,
-        "name-taken",
+        "sku-taken",
     ]
 
 
 def test_a_rejected_command_takes_nothing() -> None:
     shop = Shop(A=1, B=2)
-    assert shop.batch(rename(1, "B"), create("A")) == ["name-taken", "name-taken"]
+    assert shop.batch(rename(1, "B"), create("A")) == ["sku-taken", "sku-taken"]
 
 
 def test_what_is_known_is_kept_from_batch_to_batch_and_not_read_again() -> None:
     shop = Shop(A=1)
-    assert shop.batch(create("A"), create("B")) == ["name-taken", None]
+    assert shop.batch(create("A"), create("B")) == ["sku-taken", None]
     after = shop.state.after(Head(2))
     assert after is not None
     shop.state = after
     # The table does not have what is not written yet.
-    assert shop.batch(create("B"), create("C")) == ["name-taken", None]
+    assert shop.batch(create("B"), create("C")) == ["sku-taken", None]
     assert shop.table.asked == [["A", "B"], ["C"]]
 
 
 def test_a_state_that_knows_too_many_values_is_read_anew() -> None:
     state = State(Head())
-    state.holders.of(PRODUCT, "name").update(dict.fromkeys(map(str, range(MAX_KEPT + 1))))
+    state.holders.of(PRODUCT, "sku").update(dict.fromkeys(map(str, range(MAX_KEPT + 1))))
     assert state.after(Head(1)) is None
+
+
+def test_any_number_of_entities_may_have_none() -> None:
+    shop = Shop(A=1)
+    assert shop.batch(create(None), create(None), rename(1, None), create("A")) == [None] * 4
+
+
+def test_a_value_that_is_not_said_stays() -> None:
+    shop = Shop(A=1)
+    assert shop.batch(rename(1, UNSET), create("A")) == [None, "sku-taken"]

@@ -6,7 +6,7 @@ Next: client/queries.py
 from collections.abc import Sequence
 from datetime import datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from storelog.client.bodies import Customer, Line, MoneyGiven, Order, Product, money_of
 from storelog.client.session import Session, versioned
@@ -48,10 +48,16 @@ class Commands(Session):
         await self.command("DELETE", f"/customers/{customer_id}", None, key, if_version)
 
     async def create_product(
-        self, name: str, price: MoneyGiven, stock: int, *, key: str | None = None
+        self,
+        name: str,
+        price: MoneyGiven,
+        stock: int,
+        *,
+        sku: str | None = None,
+        key: str | None = None,
     ) -> Product:
         """Create a product with so many units in stock."""
-        body = NewProduct(name, money_of(price), stock)
+        body = NewProduct(name, money_of(price), stock, sku)
         return versioned(await self.command("POST", "/products", body, key), Product)
 
     async def update_product(
@@ -61,11 +67,12 @@ class Commands(Session):
         price: MoneyGiven,
         stock: int | None = None,
         *,
+        sku: str | UnsetType | None = UNSET,
         if_version: int | None = None,
         key: str | None = None,
     ) -> Product:
-        """Replace a product; without `stock` the stock stays. Raises VersionIsStale."""
-        body = ChangedProduct(name, money_of(price), UNSET if stock is None else stock)
+        """Replace a product; without `stock` or `sku` it stays. Raises VersionIsStale."""
+        body = ChangedProduct(name, money_of(price), UNSET if stock is None else stock, sku)
         path = f"/products/{product_id}"
         return versioned(await self.command("PUT", path, body, key, if_version), Product)
 

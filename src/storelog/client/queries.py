@@ -63,12 +63,13 @@ class Queries(Session):
         self,
         *,
         words: str | None = None,
+        sku: str | None = None,
         in_stock: bool | None = None,
         sort: str | None = None,
         as_of: AsOf | None = None,
     ) -> Listing[Product]:
         """List products, those whose names have the words; `sort` is id or -id."""
-        asked = {"q": words, "inStock": in_stock, "sort": sort, "asOf": as_of}
+        asked = {"q": words, "sku": sku, "inStock": in_stock, "sort": sort, "asOf": as_of}
         return Listing(self, "/products", Page[Product], asked)
 
     def list_orders(

@@ -18,8 +18,11 @@ from storelog.shop.kinds import (
     Price,
     Quantity,
     Searched,
+    Since,
     Stock,
+    Text,
     Time,
+    Unique,
     Upcast,
     When,
     Whole,
@@ -28,6 +31,8 @@ from storelog.shop.kinds import (
 from storelog.shop.value import value
 
 ProductName = Annotated[Name, Example("Cake stand")]
+# The shop's own number of a product, as it stands on the shelf.
+Sku = Annotated[str, Text(1, 64), Example("CS-1275"), Unique("sku-taken")]
 Delta = Annotated[int, Whole(-MAX_STOCK, MAX_STOCK), Example(-2)]
 Note = Annotated[Name, Example("broken in the store")]
 _ADJUSTED, _GIVEN_BACK = OnlyWith("StockAdjusted"), OnlyWith("OrderDeleted")
@@ -41,6 +46,7 @@ class Product(Struct, frozen=True, rename="camel"):
     price: Price
     stock: Stock
     stock_status: Computed[YesNo]
+    sku: Annotated[Sku | None, Searched(), Since(version=2, before=None)]
 
     def with_stock(self, stock: int) -> "Product":
         """Return the product with another stock."""
@@ -53,14 +59,16 @@ class NewProduct(Struct, frozen=True, rename="camel"):
     name: ProductName
     price: Price
     stock: Stock
+    sku: Sku | None = None
 
 
 class ChangedProduct(Struct, frozen=True, rename="camel"):
-    """What a client says of a product that is replaced; without `stock` the stock stays."""
+    """What a client says of a product that is replaced; without `stock` and `sku` they stay."""
 
     name: ProductName
     price: Price
     stock: Stock | UnsetType = UNSET
+    sku: Sku | UnsetType | None = UNSET
 
 
 class StockAdjustment(Struct, frozen=True, rename="camel"):
@@ -162,7 +170,7 @@ def decide(command: ProductCommand, state: Aggregate[Product] | None, now: Time)
     number = command.product_id
     if isinstance(command, CreateProduct):
         new = command.said
-        return ProductCreated(number, new.name, new.price, new.stock, new.stock > 0)
+        return ProductCreated(number, new.name, new.price, new.stock, new.stock > 0, new.sku)
     before = existing(state, f"product {number}", command.expected_versions)
     if isinstance(command, AdjustStock):
         return _adjust(before, command.said)
@@ -170,7 +178,8 @@ def decide(command: ProductCommand, state: Aggregate[Product] | None, now: Time)
         return recorded(ProductDeleted, before, deleted_at=now)
     said = command.said
     stock = before.stock if said.stock is UNSET else said.stock
-    changed = Product(number, said.name, said.price, stock, stock > 0)
+    sku = before.sku if said.sku is UNSET else said.sku
+    changed = Product(number, said.name, said.price, stock, stock > 0, sku)
     return recorded(ProductUpdated, changed, reason="Changed")
 
 
