@@ -1,15 +1,19 @@
 """Whatever a change of the read side is interrupted at, all goes on within 30 s, by itself."""
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import asyncpg
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
+from storelog import change_lock
 from storelog.config import Settings
+from storelog.errors import CannotRun
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.database import connect, pointer_of
@@ -147,6 +151,22 @@ def test_a_changer_that_lost_its_connection_notices_before_anything_is_decided(
 
 def stands_still(system: System) -> bool:
     return Client(system.url("projector")).get("/health/ready").status == 503
+
+
+def test_a_second_change_waits_for_the_first_and_then_says_so(hurt: System) -> None:
+    async def take_twice() -> None:
+        connections = [await asyncpg.connect(hurt.settings.postgres_url) for _ in range(2)]
+        try:
+            await change_lock.take(connections[0])
+            with pytest.raises(CannotRun, match="another change of the read side is under way"):
+                await change_lock.take(connections[1], 0.3)
+            await connections[0].close()
+            await change_lock.take(connections[1])
+        finally:
+            for connection in connections:
+                connection.terminate()
+
+    asyncio.run(take_twice())
 
 
 def test_checkpoints_that_an_ended_promotion_left_frozen_go_on(hurt: System) -> None:
