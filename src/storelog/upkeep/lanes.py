@@ -159,7 +159,11 @@ class _Change:
         return now
 
     async def _switch(self, builder: Builder, name: str, fill: Fill, now: cursor.Cursor) -> None:
-        since = await self._connection.fetchval("SELECT clock_timestamp()")
+        # No watermark of a relay before has a later time, even if the log is ahead of the clock.
+        since = await self._connection.fetchval(
+            "SELECT greatest(clock_timestamp(),"
+            " (SELECT recorded_at FROM events ORDER BY position DESC LIMIT 1))"
+        )
         change = LaneChange(name, self._wanted, format_time(since))
         token = self._token = await asyncio.to_thread(freeze, self._home, change)
         # Readers were told of what a relay sent whose row did not follow.

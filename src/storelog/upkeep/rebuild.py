@@ -270,6 +270,7 @@ class Builder:
         fill = await self.fill(target, lanes)
         done, began, start = Rebuilt(pointer.previous), time.monotonic(), fill.position
         done.previous = await self._promote(pointer.previous, fill)
+        await asyncio.to_thread(drop_older, self._home)
         done.position, done.events = fill.position, fill.position - start
         done.seconds, done.is_promoted = time.monotonic() - began, True
         return done

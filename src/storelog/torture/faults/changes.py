@@ -27,7 +27,7 @@ from storelog.torture.faults.trial import Trial
 from storelog.upkeep.rebuild import rebuild as build
 
 SETTLED_SECONDS = 30.0
-RUN_SECONDS = 240.0
+RUN_SECONDS = 600.0
 LOOK_SECONDS = 0.01
 MOST_LANES = 8
 Home = Database[dict[str, Any]]
