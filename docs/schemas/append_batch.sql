@@ -1,4 +1,4 @@
-CREATE TYPE customers_row_1fa9dd41 AS (
+CREATE TYPE customers_row_8641d7ec AS (
     customer_id bigint,
     name text,
     email text,
@@ -6,7 +6,7 @@ CREATE TYPE customers_row_1fa9dd41 AS (
     version integer,
     is_deleted boolean
 );
-CREATE TYPE products_row_1fa9dd41 AS (
+CREATE TYPE products_row_8641d7ec AS (
     product_id bigint,
     name text,
     price numeric,
@@ -15,7 +15,7 @@ CREATE TYPE products_row_1fa9dd41 AS (
     version integer,
     is_deleted boolean
 );
-CREATE TYPE orders_row_1fa9dd41 AS (
+CREATE TYPE orders_row_8641d7ec AS (
     order_id bigint,
     order_date timestamptz,
     customer_id bigint,
@@ -23,7 +23,7 @@ CREATE TYPE orders_row_1fa9dd41 AS (
     version integer,
     is_deleted boolean
 );
-CREATE TYPE order_items_row_1fa9dd41 AS (
+CREATE TYPE order_items_row_8641d7ec AS (
     item_id bigint,
     order_id bigint,
     product_id bigint,
@@ -37,19 +37,20 @@ CREATE TYPE order_items_row_1fa9dd41 AS (
 -- older than the moment at which the head was locked: `head_locked_at` if this transaction did so
 -- before, else now. Nor may it be before the last event or before what is settled; where the clock is
 -- behind those, it must be the later of them. Else the batch is refused (SL002; the detail is this
--- clock in seconds since 1970), and is stamped again.
-CREATE FUNCTION append_batch_1fa9dd41(
+-- clock in seconds since 1970), and is stamped again. Rows are found by their keys (`enable_seqscan`): a
+-- connection keeps the plan that it made while a table was small, while the table grows.
+CREATE FUNCTION append_batch_8641d7ec(
     expected_position bigint, expected_hash bytea, new_recorded_at timestamptz,
     new_events new_event[],
-    new_customers customers_row_1fa9dd41[],
-    changed_customers customers_row_1fa9dd41[],
-    new_products products_row_1fa9dd41[],
-    changed_products products_row_1fa9dd41[],
-    new_orders orders_row_1fa9dd41[],
-    changed_orders orders_row_1fa9dd41[],
-    new_order_items order_items_row_1fa9dd41[],
+    new_customers customers_row_8641d7ec[],
+    changed_customers customers_row_8641d7ec[],
+    new_products products_row_8641d7ec[],
+    changed_products products_row_8641d7ec[],
+    new_orders orders_row_8641d7ec[],
+    changed_orders orders_row_8641d7ec[],
+    new_order_items order_items_row_8641d7ec[],
     responses response_row[], head_locked_at timestamptz
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     count_of_events integer := cardinality(new_events);
     last_time timestamptz;

@@ -1,13 +1,13 @@
 """Services of two releases write to one database, each by the function made of its declarations."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
 import asyncpg
 import pytest
-from msgspec import Struct
 
 from storelog import migrations
 from storelog.command_service.state_reader import load_holders
@@ -15,25 +15,23 @@ from storelog.config import Settings
 from storelog.migrations.append_batch import OF_THIS_RELEASE, AppendBatch, append_batch
 from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import CUSTOMER, ENTITIES, EVENT_TYPES, ORDER, PRODUCT
-from storelog.shop.kinds import Id, Name, Price, Since, Stock
+from storelog.shop.kinds import Name, Since
+from storelog.shop.product import Product
 from storelog.shop.unique import Holders
 from support.embedded import EmbeddedServers, new_settings
 from support.hurt import INNOCENTS, all_at_once, product
 from support.system import CAKE_STAND, System
 
 
-class NewerProduct(Struct, frozen=True):
+class NewerProduct(Product, frozen=True, rename="camel"):
     """The product of a release to come."""
 
-    product_id: Id
-    name: Name
-    price: Price
-    stock: Stock
-    sku: Annotated[Name | None, Since(2, None)]
+    brand: Annotated[Name | None, Since(9, None)]
 
 
 NEWER = append_batch((CUSTOMER, EntityKind("product", NewerProduct, "products", None), ORDER))
 NOTHING = "'{}'"
+Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +59,36 @@ def migrate(system: System, monkeypatch: pytest.MonkeyPatch, release: AppendBatc
         asyncio.run(migrations.migrate(system.settings.postgres_url or "", 3))
 
 
-def append_products(system: System, function: AppendBatch, new: str, changed: str) -> None:
-    """Write rows of products by a function, with no event."""
-    type_ = f"products_row_{function.name[-8:]}[]"
-    rows = [NOTHING] * 2 + [f"{new}::{type_}", f"{changed}::{type_}"] + [NOTHING] * 4
-    system.sql(
-        f"SELECT {function.name}(position, hash, now(), '{{}}', {', '.join(rows)}, NULL)"
-        " FROM log_head"
-    )
+def lamp(number: int, name: str, **more: object) -> Json:
+    return {
+        "product_id": number,
+        "name": name,
+        "price": 1,
+        "stock": 1,
+        "version": 1,
+        "is_deleted": False,
+        **more,
+    }
+
+
+def append(function: AppendBatch, new: list[Json], changed: list[Json]) -> str:
+    """Return the call of a function that writes rows of products, with no event."""
+    given = [
+        f"ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::products_row_{function.name[-8:]},"
+        f" '{json.dumps(rows)}') r)"
+        for rows in (new, changed)
+    ]
+    rows = ", ".join([NOTHING] * 3 + given + [NOTHING] * 4)
+    return f"SELECT {function.name}(position, hash, now(), {rows}, NULL) FROM log_head"
 
 
 def test_a_column_that_an_older_service_does_not_know_keeps_its_value(
     commands: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand = commands.new_product()["productId"]
-    commands.sql("ALTER TABLE products ADD COLUMN sku text DEFAULT 'none'")
+    commands.sql("ALTER TABLE products ADD COLUMN brand text DEFAULT 'none'")
     migrate(commands, monkeypatch, NEWER)
-    append_products(
-        commands, NEWER, NOTHING, f"ARRAY[ROW({stand}, 'Cake stand', 12.75, 10, 'A-1', 1, false)]"
-    )
+    commands.sql(append(NEWER, [], [lamp(stand, "Cake stand", stock=10, brand="Alder")]))
     # The service has run all the time, and a customer's order goes by its own function.
     ann = commands.new_customer()["customerId"]
     assert commands.new_order(ann, (stand, 1))["orderId"]
@@ -92,9 +101,9 @@ def test_a_column_that_an_older_service_does_not_know_keeps_its_value(
         f"{other}, 'Other', 1, 1, 1, false)]::product_row[], '{{}}', '{{}}', '{{}}', '{{}}', NULL)"
         " FROM log_head"
     )
-    rows = commands.sql("SELECT name, sku FROM products WHERE product_id >= $1 ORDER BY 1", stand)
-    assert [tuple(row.values()) for row in rows] == [("Other", "none"), ("Stand", "A-1")]
-    commands.sql("ALTER TABLE products DROP COLUMN sku")
+    rows = commands.sql("SELECT name, brand FROM products WHERE product_id >= $1 ORDER BY 1", stand)
+    assert [tuple(row.values()) for row in rows] == [("Other", "none"), ("Stand", "Alder")]
+    commands.sql("ALTER TABLE products DROP COLUMN brand")
 
 
 def test_migrate_keeps_the_functions_of_the_two_releases_before_and_removes_older_ones(
@@ -135,6 +144,25 @@ def test_a_service_whose_function_is_missing_says_to_run_migrate(commands: Syste
     assert commands.commands.post("/products", CAKE_STAND).status == 201
 
 
+def test_no_row_is_looked_for_from_end_to_end_of_a_table_that_was_small(settings: Settings) -> None:
+    call = append(OF_THIS_RELEASE, [], [lamp(1, "Stand", version=2)])
+
+    async def scans(connection: asyncpg.Connection) -> list[int]:
+        async with connection.transaction():
+            await connection.execute(
+                "INSERT INTO products (product_id, name, price, stock, version)"
+                " SELECT n, 'Stand', 1, 1, 1 FROM generate_series(1, 300) n; ANALYZE products"
+            )
+            for _ in range(10):
+                await connection.execute(call)
+            row = await connection.fetchrow(
+                "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'products'"
+            )
+        return list(row.values())
+
+    assert over_a_connection(System(settings), scans) == [0, 10]
+
+
 def test_no_constraint_lists_entities_or_events(commands: System) -> None:
     rows = commands.sql("SELECT pg_get_constraintdef(oid) AS rule FROM pg_constraint")
     names = [f"'{name}'" for name in (*EVENT_TYPES, *(each.name for each in ENTITIES))]
@@ -155,24 +183,14 @@ def unique_names(commands: System) -> Iterator[System]:
 
 def test_a_unique_value_goes_from_one_entity_to_another_in_one_batch(unique_names: System) -> None:
     first, second = (unique_names.new_product(name=name)["productId"] for name in "AB")
-    append_products(
-        unique_names,
-        OF_THIS_RELEASE,
-        "ARRAY[ROW(900001, 'A', 1, 1, 1, false), ROW(900002, 'C', 1, 1, 1, false)]",
-        f"ARRAY[ROW({first}, 'A', 1, 1, 2, true), ROW({second}, 'D', 1, 1, 2, false)]",
-    )
-    append_products(
-        unique_names,
-        OF_THIS_RELEASE,
-        NOTHING,
-        "ARRAY[ROW(900001, 'C', 1, 1, 2, false), ROW(900002, 'A', 1, 1, 2, false)]",
-    )
+    new = [lamp(900001, "A"), lamp(900002, "C")]
+    changed = [lamp(first, "A", is_deleted=True), lamp(second, "D")]
+    unique_names.sql(append(OF_THIS_RELEASE, new, changed))
+    unique_names.sql(append(OF_THIS_RELEASE, [], [lamp(900001, "C"), lamp(900002, "A")]))
     rows = unique_names.sql("SELECT name FROM products WHERE NOT is_deleted ORDER BY product_id")
     assert [row["name"] for row in rows] == ["D", "C", "A"]
     with pytest.raises(asyncpg.ExclusionViolationError):
-        append_products(
-            unique_names, OF_THIS_RELEASE, "ARRAY[ROW(900003, 'A', 1, 1, 1, false)]", NOTHING
-        )
+        unique_names.sql(append(OF_THIS_RELEASE, [lamp(900003, "A")], []))
 
 
 def test_holders_are_the_entities_that_have_a_value_and_are_not_deleted(
