@@ -131,6 +131,8 @@ class Listing:
                     )
                     return lists.page_of_sales(sales, after, limit)
                 search = lists.sales_of_product if PRODUCT.id_name in ids else lists.sales_of_orders
+                if len(ids) > 1:
+                    search = lists.sales_of_both
                 return await search(view, ids, span, after, limit, is_cancelled=is_cancelled)
 
             page = await find(after, limit)

@@ -16,6 +16,7 @@ from storelog.envelope import milliseconds, to_moment
 from storelog.query_service.paging import Key, Walk
 from storelog.query_service.parameters import MAX_LIMIT, Range
 from storelog.query_service.view import Document, View
+from storelog.read_side import IDS_AT_ONCE
 
 MAX_COUNTED = 10_000
 COUNT_CHUNK = 500
@@ -28,6 +29,8 @@ ORDERS_AT_ONCE = 32
 PRODUCT = "orderItems.productId"
 # Sales that are found through their orders are looked for in so many orders at first.
 LINES_GUESSED = 8
+# Of an order with thousands of lines no more are read than a page needs.
+SALES_AT_ONCE = 3 * IDS_AT_ONCE
 # Whether an order is there and where it stands: all that counting reads of one.
 COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "position", "created", "version"), 1)
 # What a walk goes by: the time and what follows it in the index, the mark of what is deleted and
@@ -71,16 +74,18 @@ async def orders(
     limit: int,
     *,
     is_up: bool = False,
+    is_deleted: bool = False,
     is_counting: bool = False,
 ) -> Page:
     """Return orders, newest first or oldest first; `match` is on a customer, a product, or both.
 
-    `is_counting`: without their items.
+    `is_deleted`: deleted ones in place of the others. `is_counting`: without their items.
     """
 
     async def find(one: Mapping[str, Any]) -> Page:
         others = {name: value for name, value in match.items() if name not in one}
-        walk = _walk(view, "orders", one, span, limit + 1, also=others, is_counting=is_counting)
+        marks = {"is_marked": is_deleted, "is_counting": is_counting}
+        walk = _walk(view, "orders", one, span, limit + 1, also=others, **marks)
         if walk is None:
             return Page([], None)
         found = walk.documents(after, is_up=is_up)
@@ -142,6 +147,35 @@ async def sales_of_orders(
         return await _page(_sales_in(view, documents, after), limit, _sale_key)
 
 
+async def sales_of_both(
+    view: View,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+    *,
+    is_cancelled: bool,
+) -> Page:
+    """Return the sales of a product to a customer, newest first, by the orders that have both.
+
+    The embedded server reads the whole collection for two equalities that no index has together.
+    """
+    product = match["productId"]
+    both = {"customerId": match["customerId"], PRODUCT: product}
+
+    async def found(start: Key | None) -> AsyncGenerator[Document]:
+        while True:
+            page = await orders(view, both, span, start, limit, is_deleted=is_cancelled)
+            for order in page.documents:
+                yield order
+            if (start := page.next_key) is None:
+                return
+
+    start = [after[0], after[1] + 1] if after else None
+    async with aclosing(found(start)) as documents:
+        return await _page(_sales_in(view, documents, after, product), limit, _sale_key)
+
+
 async def sales_of_order(
     view: View, order_id: int, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
 ) -> list[Document]:
@@ -170,17 +204,21 @@ def page_of_sales(sales: list[Document], after: Key | None, limit: int) -> Page:
 
 
 async def _sales_in(
-    view: View, orders: AsyncIterator[Document], after: Key | None
+    view: View, orders: AsyncIterator[Document], after: Key | None, product: int | None = None
 ) -> AsyncGenerator[Document]:
+    """Yield the sales of orders, those of one product if it is given."""
     async for order in orders:
-        items = sorted((item["itemId"] for item in order["orderItems"]), reverse=True)
+        lines = (line for line in order["orderItems"] if product in (None, line["productId"]))
+        items = sorted((line["itemId"] for line in lines), reverse=True)
         if after and order["_id"] == after[1]:
             items = [item for item in items if item < after[2]]
-        sales = await view.many("product_sold", items)
-        for item in items:
-            # A sale that its product's lane has not written yet is above the answer's position.
-            if item in sales and "productId" in sales[item]:
-                yield sales[item]
+        for first in range(0, len(items), SALES_AT_ONCE):
+            some = items[first : first + SALES_AT_ONCE]
+            sales = await view.many("product_sold", some)
+            for item in some:
+                # A sale that its product's lane has not written yet is above the answer's position.
+                if item in sales and "productId" in sales[item]:
+                    yield sales[item]
 
 
 async def _page(

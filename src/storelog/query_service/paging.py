@@ -30,6 +30,8 @@ FIRST_WINDOW = 32
 WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, 60_000, 3
 WIDEN_GAP_BY, LEAST_GAP = 1.5, 1_000
 SPARE = 3
+# So many documents of the time that the last page ended at are passed over here, not by the server.
+MAX_TIED = 5_000
 # No key is near the ends of 64 bits, so that one more or less than a part still has room there.
 MAX_PART = 2**62
 Document = dict[str, Any]
@@ -139,8 +141,22 @@ class Walk:
         return max(FIRST_WINDOW, int(window * min(WIDEN_BY, (left + SPARE) / (read - before))))
 
     async def _tied(self, after: Key, *, is_up: bool = False) -> AsyncGenerator[Document]:
-        """Yield the documents of the key's own time beyond it; the time is within the bounds."""
+        """Yield the documents of the key's own time beyond it; the time is within the bounds.
+
+        All of that time are asked for, as they are few: for a range of ids beside a time the
+        embedded server reads half of the collection. Where they are many, it is the lesser evil.
+        """
         at, *ties = after
+        skipped = 0
+        async with aclosing(self._all({self.time: to_moment(at)}, is_up=is_up)) as documents:
+            async for document in documents:
+                key = [document[name] for name in self.ties]
+                if (key > ties) if is_up else (key < ties):
+                    yield document
+                elif (skipped := skipped + 1) > MAX_TIED:
+                    break
+            else:
+                return
         beyond = "$gt" if is_up else "$lt"
         rest = [
             {**dict(zip(self.ties[:place], ties, strict=False)), tie: {beyond: ties[place]}}
