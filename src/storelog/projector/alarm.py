@@ -35,6 +35,10 @@ class Alarm:
                 stuck[lane] = place
         return stuck
 
+    def begin_anew(self) -> None:
+        """Let no time count before now: the lanes stood still for a change, and waited for none."""
+        self._since.clear()
+
     def to_read_again(self, stuck: Mapping[int, int]) -> list[int]:
         """Return those of the lanes that were not read again yet where they stand; once each."""
         lanes = [n for n, place in stuck.items() if self._read_again_at.get(n) != place]

@@ -220,6 +220,7 @@ class Projector:
         self._standstill.look(self._pointer)
         if self._standstill.is_one:
             # The read model is about to be another one: nothing is written until it is.
+            self._alarm.begin_anew()
             consumer.assign(self._standstill.places(self._owned))
             _log.info("lanes wait for a promotion", promoting=self._pointer.promoting)
             return
