@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
+
+D = TypeVar("D", bound=datetime)
 
 WATERMARK_TOPIC = "storelog.watermarks"
 KEYS_TOPIC = "storelog.keys"
@@ -116,7 +118,13 @@ def format_exact_time(at: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """Return a time that Storelog wrote, in a log of any release. Raises ValueError."""
-    at = datetime.fromisoformat(text)
+    return in_utc(datetime.fromisoformat(text), text)
+
+
+def in_utc(at: D, text: str) -> D:
+    """Return the time that was read from a text, in UTC. Raises ValueError."""
+    if at.tzinfo is UTC:
+        return at
     if at.tzinfo is None:
         raise ValueError(f"no time zone in {text!r}")
     try:

@@ -12,7 +12,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from storelog.errors import PoisonRecord
-from storelog.ledgers import to_decimal
+from storelog.ledgers import pack_facts, to_decimal, unpack_facts
 from storelog.projector.change import Change, Origin, read_change
 from storelog.projector.read_models import customers, orders, product_sold, products
 from storelog.projector.read_models.ledger import fact_of
@@ -158,11 +158,41 @@ def test_a_deleted_order_takes_away_exactly_what_it_added() -> None:
         ("ProductCreated", PRODUCT | {"price": None}, "price"),
         ("OrderCreated", ORDER | {"orderItems": [{}]}, "itemId"),
         ("OrderDeleted", ORDER, "deletedAt"),
+        ("ProductCreated", PRODUCT | {"price": "1E+999999"}, "digits - at `..price`"),
+        ("ProductCreated", PRODUCT | {"price": "1E-999999"}, "digits - at `..price`"),
+        ("ProductCreated", PRODUCT | {"price": "0." + "1" * 35}, "too many digits"),
+        ("OrderCreated", ORDER | {"totalPrice": "9" * 35}, "digits - at `..totalPrice`"),
+        ("ProductSold", SALE | {"quantitySold": 2**62}, "quantitySold"),
+        ("ProductSold", SALE | {"soldAt": "0001-01-01T00:00:00.000+02:00"}, "years 1 to 9999"),
+        ("ProductSold", SALE | {"soldAt": "9999-12-31T23:59:59.999-02:00"}, "years 1 to 9999"),
+        ("ProductSold", SALE | {"soldAt": "2026-01-31T23:59:59.999"}, "no time zone"),
     ],
 )
 def test_a_breach_of_the_schema_is_poison(kind: str, payload: dict[str, Any], cause: str) -> None:
     with pytest.raises(PoisonRecord, match=cause):
         change(kind, payload)
+
+
+def test_amounts_that_the_totals_cannot_hold_are_poison() -> None:
+    line = ORDER["orderItems"][0] | {"quantity": 1_000_000, "price": "9" * 21}
+    with pytest.raises(PoisonRecord, match="more than the totals can hold"):
+        fact_of(change("OrderCreated", ORDER | {"orderItems": [line]}))
+
+
+def test_the_largest_order_of_all_can_be_read_and_packed() -> None:
+    line = ORDER["orderItems"][0] | {"quantity": 1_000_000, "price": "9999999999"}
+    largest = ORDER | {"orderItems": [line] * 2_000, "totalPrice": "19999999998000000000.00"}
+    fact = fact_of(change("OrderCreated", largest))
+    assert fact is not None
+    assert fact.lines == ((5, 2_000_000_000, 199_999_999_980_000_000_000_000),)
+    assert list(unpack_facts(pack_facts([fact]))) == [fact]
+
+
+def test_a_time_with_an_offset_is_read_in_utc() -> None:
+    (write,) = orders.fold(
+        change("OrderCreated", ORDER | {"orderDate": "2026-02-01T01:00:00+02:00"})
+    )
+    assert write.fields["orderDate"].isoformat() == "2026-01-31T23:00:00+00:00"
 
 
 def test_unknown_types_versions_and_foreign_keys_are_poison() -> None:

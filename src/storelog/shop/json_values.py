@@ -8,9 +8,13 @@ from typing import Any
 
 import msgspec
 
-from storelog.envelope import format_time
+from storelog.envelope import format_time, in_utc
 from storelog.shop.kinds import Money, Time
 from storelog.shop.money import format_money
+
+# MongoDB's decimals hold so many digits exactly; no amount that any release took has a first digit
+# that is farther from the point.
+_DIGITS, _FARTHEST = 34, 20
 
 
 def shown(value: Any) -> Any:
@@ -32,18 +36,22 @@ def from_json(wanted: type[Any], value: Any) -> Any:
     """Return money or a time from its form in JSON: a hook of msgspec. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a string")
-    if wanted is Money:
-        try:
-            amount = Money(value)
-        except ArithmeticError as error:
-            raise ValueError(f"{value!r} is no amount") from error
-        if not amount.is_finite():
-            raise ValueError(f"{value!r} is no number")
-        return amount
-    at = Time.fromisoformat(value)
-    if at.tzinfo is None:
-        raise ValueError(f"no time zone in {value!r}")
-    return at
+    return _money(value) if wanted is Money else in_utc(Time.fromisoformat(value), value)
+
+
+def _money(value: str) -> Money:
+    """Return an amount that every room can hold, so that none fails after it was read."""
+    try:
+        amount = Money(value)
+    except ArithmeticError as error:
+        raise ValueError(f"{value!r} is no amount") from error
+    if not amount.is_finite():
+        raise ValueError(f"{value!r} is no number")
+    if abs(amount.adjusted()) > _FARTHEST or (
+        len(value) > _DIGITS and len(amount.as_tuple().digits) > _DIGITS
+    ):
+        raise ValueError(f"{value!r} has too many digits")
+    return amount
 
 
 encode_json = msgspec.json.Encoder(enc_hook=_to_json).encode

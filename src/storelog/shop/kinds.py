@@ -198,15 +198,16 @@ class Example(Mark):
 Computed = Annotated[T, IsComputed()]
 Personal = Annotated[T, IsPersonal()]
 
-# What MongoDB can hold. Payloads are checked against this much only, since logs of any release are
-# read; the limits of a kind are what a request is checked against.
+# What MongoDB can hold, and sums of it. Payloads are checked against this much only, since logs of
+# any release are read; the limits of a kind are what a request is checked against.
 _STORED = Meta(ge=0, le=MAX_ID)
+_SUMMED = Meta(ge=0, le=MAX_QUANTITY)
 Id = Annotated[int, _STORED, Whole(1, MAX_ID, is_id=True), Example(5)]
 Name = Annotated[str, Text(1, 200)]
 Email = Annotated[str, EmailAddress()]
 Phone = Annotated[str, PhoneNumber()]
 Stock = Annotated[int, _STORED, Whole(0, MAX_STOCK), Example(8)]
-Quantity = Annotated[int, _STORED, Whole(1, MAX_QUANTITY), Example(2)]
+Quantity = Annotated[int, _SUMMED, Whole(1, MAX_QUANTITY), Example(2)]
 Price = Annotated[Money, Amount(), Example("12.75")]
 Total = Annotated[Money, Amount(stored=2), Example("25.50")]
 When = Annotated[Time, Instant(), Example("2026-01-31T12:00:00.005Z")]

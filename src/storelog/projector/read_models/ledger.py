@@ -13,6 +13,9 @@ from storelog.projector.change import Change
 from storelog.shop.money import line_amount
 from storelog.shop.order import Order
 
+# Some thousand times what an order can come to by the limits, in ten-thousandths.
+_MOST = 10**27
+
 
 def fact_of(change: Change) -> Fact | None:
     """Return the fact of an order event, None for others. Raises PoisonRecord."""
@@ -25,6 +28,8 @@ def fact_of(change: Change) -> Fact | None:
         units, amount = products.get(item.product_id, (0, 0))
         added = _whole(line_amount(item.quantity, item.price))
         products[item.product_id] = (units + item.quantity, amount + added)
+    if sum(amount for _, amount in products.values()) > _MOST:
+        raise PoisonRecord("the order's lines come to more than the totals can hold")
     lines = tuple((product, units, amount) for product, (units, amount) in products.items())
     at_ms = milliseconds(event.order_date)
     return Fact(change.position, sign, at_ms, event.customer_id, lines)
