@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from msgspec import UNSET, Struct, UnsetType
 
 from storelog.command_service import requests
-from storelog.shop.event_kinds import EventKind, Json, check
+from storelog.shop.checks import check_event
+from storelog.shop.event_kinds import EventKind, Json
 from storelog.shop.events import KINDS
 from storelog.shop.json_schema import payload_schema, request_schema, response_schema
 from storelog.shop.kinds import (
@@ -271,7 +272,7 @@ def test_a_payload_of_an_older_version_lacks_the_fields_that_came_later() -> Non
 
 def test_a_payload_with_a_choice_has_a_schema_for_each_text() -> None:
     declared = kind(Turned, upcasters={1: lambda payload: {"note": None, **payload}})
-    check(replace(declared, shown=Turned))
+    check_event(replace(declared, shown=Turned))
     assert declared.version == 3
     note, sku = {**NAME, "examples": ["ouch"]}, {**SKU, "examples": ["LAMP-1"]}
     fell = {"const": "Fell", "examples": ["Fell"]}

@@ -1,7 +1,7 @@
 """How a kind of event is declared: what it says, and what it does to its entity.
 
 Guarantees that a declaration is whole: every effect is said, since nothing here has a default.
-Next: shop/events.py
+Next: shop/checks.py
 """
 
 from collections.abc import Callable, Mapping
@@ -140,36 +140,3 @@ def _past(kind: EventKind) -> tuple[tuple[Upcaster, ...], Mapping[str, int]]:
 
 def _add(missing: Json, payload: Json) -> Json:
     return {**missing, **payload}
-
-
-def check(kind: EventKind) -> None:
-    """Raise TypeError where a declaration contradicts itself or the structures."""
-    members = {field.name for field in fields_of(kind.payload)}
-    fields = {field.name for field in fields_of(kind.entity.structure)}
-    sources = set(kind.members.values())
-    wrong = {
-        "sets what its entity does not have": not set(kind.members) <= fields,
-        "says what it has no member for": not sources | set(kind.about.values()) <= members,
-        "lacks its entity's id": kind.entity.id_field not in members,
-        "begins without setting all": kind.begins and kind.sets != ALL,
-        "begins and ends at once": kind.begins and kind.ends,
-        "ends without deleted_at": kind.ends != ("deleted_at" in members),
-        "shows what it does not have": not {f.name for f in fields_of(kind.shown)} <= members,
-        "adds to the totals without lines": kind.ledger is not None
-        and "order_items" not in members,
-        "is carried by no live topic": not kind.live,
-        "has an upcaster of no version": max(kind.upcasters, default=0) > len(kind.steps),
-        "has an upcast member without its upcaster": any(
-            upcast.before - 1 not in kind.upcasters
-            for field in fields_of(kind.payload)
-            if (upcast := field.mark(Upcast)) is not None
-        ),
-        "has lines with a newer field": any(
-            part.since is not None
-            for field in fields_of(kind.payload)
-            if field.line is not None
-            for part in fields_of(field.line)
-        ),
-    }
-    for what in (text for text, is_wrong in wrong.items() if is_wrong):
-        raise TypeError(f"{kind.name} {what}")

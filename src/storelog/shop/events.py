@@ -8,6 +8,7 @@ Next: shop/evolve.py
 from collections.abc import Mapping
 from typing import Any
 
+from storelog.shop.checks import check_declared
 from storelog.shop.customer import (
     Customer,
     CustomerCreated,
@@ -15,7 +16,7 @@ from storelog.shop.customer import (
     CustomerEvent,
     CustomerUpdated,
 )
-from storelog.shop.event_kinds import ALL, EntityKind, EventKind, Json, check
+from storelog.shop.event_kinds import ALL, EntityKind, EventKind, Json
 from storelog.shop.order import Order, OrderCreated, OrderDeleted, OrderEvent, OrderOwner
 from storelog.shop.product import (
     Product,
@@ -194,5 +195,4 @@ def id_of(event: Event) -> int:
     return number
 
 
-for _kind in EVENTS:
-    check(_kind)
+check_declared(ENTITIES, EVENTS)

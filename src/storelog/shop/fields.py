@@ -8,24 +8,40 @@ Next: shop/events.py
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    TypeVar,
+    Union,
+    assert_never,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from storelog.shop.kinds import (
+    Amount,
     Choice,
+    EmailAddress,
+    Flag,
     ImportOnly,
+    Instant,
     IsComputed,
     IsPersonal,
     Kind,
     Lines,
     Mark,
     OnlyWith,
+    PhoneNumber,
     Reference,
     Searched,
     Since,
+    Text,
     Unique,
+    Whole,
 )
 
 M = TypeVar("M", bound=Mark)
@@ -107,6 +123,7 @@ def fields_of(structure: type[Struct]) -> tuple[Field, ...]:
         members = msgspec.structs.fields(structure)
         fields = tuple(_field(structure, each, hints[each.name]) for each in members)
         _check_choice(structure, fields)
+        _check_marks(structure, fields)
         _FIELDS[structure] = fields
     return fields
 
@@ -131,6 +148,40 @@ def _check_choice(structure: type[Struct], fields: tuple[Field, ...]) -> None:
             raise TypeError(
                 f"{structure.__name__}.{field.name} is not UNSET without a text of one choice"
             )
+
+
+def _check_marks(structure: type[Struct], fields: tuple[Field, ...]) -> None:
+    versions = {field.since.version for field in fields if field.since is not None}
+    if versions != set(range(2, len(versions) + 2)):
+        raise TypeError(f"{structure.__name__} has newer fields of other versions than 2, 3, ...")
+    for field in fields:
+        wrong = {
+            "was before what it cannot be": field.since is not None
+            and not _could_be(field, field.since.before),
+            "is found by its words and is no text": field.mark(Searched) is not None
+            and not isinstance(field.kind, Text | EmailAddress | PhoneNumber | Choice),
+            "is unique and is no text": field.unique is not None
+            and not isinstance(field.kind, Text),
+        }
+        for what in (text for text, is_wrong in wrong.items() if is_wrong):
+            raise TypeError(f"{structure.__name__}.{field.name} {what}")
+
+
+def _could_be(field: Field, value: Any) -> bool:
+    """Tell whether JSON may show such a value of a field."""
+    if value is None:
+        return field.is_nullable
+    match field.kind:
+        case Whole():
+            return type(value) is int
+        case Flag():
+            return isinstance(value, bool)
+        case Text() | EmailAddress() | PhoneNumber() | Choice() | Amount() | Instant():
+            return isinstance(value, str)
+        case Lines():
+            return False
+        case _:
+            assert_never(field.kind)
 
 
 def searched_fields_of(structure: type[Struct]) -> list[Field]:
