@@ -33,7 +33,7 @@ SALE = {
     "productTotalPrice": "1.275",
     "soldAt": AT,
 }
-ORDER = {
+ORDER: dict[str, Any] = {
     "orderId": 2,
     "orderDate": AT,
     "customerId": 1,

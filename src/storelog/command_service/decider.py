@@ -17,10 +17,10 @@ from storelog.command_service import measures, state_reader, store
 from storelog.command_service.batch import Batch, Key, Remembered
 from storelog.command_service.state import Head, State
 from storelog.command_service.submission import Submission
-from storelog.shop.commands import LINE, Command, NewIds, needed_ids
-from storelog.shop.events import ENTITIES
+from storelog.shop.commands import LINE, Command, NewIds, entity_of, needed_ids, own_id
+from storelog.shop.events import ENTITIES, ORDER
 from storelog.shop.kinds import Time
-from storelog.shop.order import DeleteOrder, PlaceOrder
+from storelog.shop.order import PlaceOrder
 from storelog.web.clock import PostgresClock
 from storelog.web.http import Response
 
@@ -125,13 +125,11 @@ class Decider:
 
 
 def _lines_of(command: Command, state: State) -> int:
-    match command:
-        case PlaceOrder(said=new):
-            return len(new.order_items)
-        case DeleteOrder(order_id=order_id):
-            order = state.orders.get(order_id)
-            return len(order.entity.order_items) if order else 0
-    return 1
+    """Return how many lines a command is decided on: those it says, or those of its order."""
+    if isinstance(command, PlaceOrder):
+        return len(command.said.order_items)
+    order = state.orders.get(own_id(command)) if entity_of(command) is ORDER else None
+    return 1 if order is None else len(order.entity.order_items)
 
 
 async def _beside(decide: Callable[[], list[Response]]) -> list[Response]:

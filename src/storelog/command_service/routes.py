@@ -5,11 +5,17 @@ Next: command_service/api.py
 
 from typing import Any
 
+from msgspec import Struct
+
 from storelog.command_service.api import MAX_EVENTS, CommandApi
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
-from storelog.shop.events import AGGREGATE_NAME
+from storelog.shop.customer import NewCustomer
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import AGGREGATE_NAME, CUSTOMER, ORDER, PRODUCT
 from storelog.shop.kinds import MAX_ID
+from storelog.shop.order import NewOrder
+from storelog.shop.product import ChangedProduct, NewProduct, Product, StockAdjustment
 from storelog.web.http import Handler, Operation, Route
 
 _EVENTS_QUERY: dict[str, dict[str, Any]] = {
@@ -26,8 +32,6 @@ _EVENTS_QUERY: dict[str, dict[str, Any]] = {
 _CONDITIONAL = ("Idempotency-Key", "If-Match", "If-None-Match")
 _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 
-CUSTOMER, PRODUCT, ORDER = "/customers/{customerId}", "/products/{productId}", "/orders/{orderId}"
-
 
 def routes(pipeline: Pipeline, log: Reader, query_url: str | None) -> list[Route]:
     """Return the table, its handlers around one pipeline and a reader of the log."""
@@ -35,64 +39,63 @@ def routes(pipeline: Pipeline, log: Reader, query_url: str | None) -> list[Route
     read_log = Operation(
         "Read the log", 200, None, "Events", _EVENTS_QUERY, headers=("Storelog-Position",)
     )
+    adjusted = f"{_one(PRODUCT)}/stock-adjustments"
     return [
-        _creates("/customers", api.create_customer, "Create a customer", "Customer"),
-        _changes("PUT", CUSTOMER, api.update_customer, "Replace a customer", "NewCustomer"),
-        _changes("DELETE", CUSTOMER, api.delete_customer, "Delete a customer"),
-        _creates("/products", api.create_product, "Create a product", "Product"),
-        _changes("PUT", PRODUCT, api.update_product, "Replace a product", "ChangedProduct"),
-        _changes("DELETE", PRODUCT, api.delete_product, "Delete a product"),
-        _adjusts(f"{PRODUCT}/stock-adjustments", api.adjust_stock, "Adjust a product's stock"),
-        _creates("/orders", api.place_order, "Place an order", "Order"),
+        _creates(CUSTOMER, api.create_customer, "Create a customer", NewCustomer),
+        _replaces(CUSTOMER, api.update_customer, "Replace a customer", NewCustomer),
+        _deletes(CUSTOMER, api.delete_customer, "Delete a customer"),
+        _creates(PRODUCT, api.create_product, "Create a product", NewProduct),
+        _replaces(PRODUCT, api.update_product, "Replace a product", ChangedProduct),
+        _deletes(PRODUCT, api.delete_product, "Delete a product"),
+        Route(
+            "POST",
+            adjusted,
+            "write",
+            api.adjust_stock,
+            _changes("Adjust a product's stock", StockAdjustment, Product),
+        ),
+        _creates(ORDER, api.place_order, "Place an order", NewOrder),
         _deletes(ORDER, api.delete_order, "Delete an order; its stock goes back"),
         Route("GET", "/events", "read", api.list_events, read_log),
     ]
 
 
-def _creates(path: str, handler: Handler, summary: str, body: str) -> Route:
+def _one(entity: EntityKind) -> str:
+    return f"/{entity.collection}/{{{entity.id_name}}}"
+
+
+def _creates(entity: EntityKind, handler: Handler, summary: str, said: type[Struct]) -> Route:
     operation = Operation(
         summary,
         201,
-        f"New{body}",
-        body,
+        said.__name__,
+        entity.structure.__name__,
         refusals=(409,),
         headers=(*_ANSWERED, "Location"),
         request_headers=("Idempotency-Key",),
     )
-    return Route("POST", path, "write", handler, operation)
+    return Route("POST", f"/{entity.collection}", "write", handler, operation)
 
 
-def _changes(
-    method: str, path: str, handler: Handler, summary: str, request: str | None = None
-) -> Route:
-    answer = "Customer" if path == CUSTOMER else "Product"
-    operation = Operation(
-        summary,
-        200 if request else 204,
-        request,
-        answer if request else None,
-        refusals=(409, 412),
-        headers=_ANSWERED,
-        request_headers=_CONDITIONAL,
-    )
-    return Route(method, path, "write", handler, operation)
+def _replaces(entity: EntityKind, handler: Handler, summary: str, said: type[Struct]) -> Route:
+    operation = _changes(summary, said, entity.structure)
+    return Route("PUT", _one(entity), "write", handler, operation)
 
 
-def _adjusts(path: str, handler: Handler, summary: str) -> Route:
-    operation = Operation(
+def _changes(summary: str, said: type[Struct], answer: type[Struct]) -> Operation:
+    return Operation(
         summary,
         200,
-        "StockAdjustment",
-        "Product",
+        said.__name__,
+        answer.__name__,
         refusals=(409, 412),
         headers=_ANSWERED,
         request_headers=_CONDITIONAL,
     )
-    return Route("POST", path, "write", handler, operation)
 
 
-def _deletes(path: str, handler: Handler, summary: str) -> Route:
+def _deletes(entity: EntityKind, handler: Handler, summary: str) -> Route:
     operation = Operation(
         summary, 204, refusals=(409, 412), headers=_ANSWERED, request_headers=_CONDITIONAL
     )
-    return Route("DELETE", path, "write", handler, operation)
+    return Route("DELETE", _one(entity), "write", handler, operation)

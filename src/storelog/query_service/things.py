@@ -16,6 +16,7 @@ from storelog.query_service.paging import Key
 from storelog.query_service.view import Document, Fields, View
 from storelog.read_side import IDS_AT_ONCE
 from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import CUSTOMER, PRODUCT
 from storelog.words import Asked, exactly, heads_asked, is_match, searched_text
 
 # Ids are dense; those of things with a word may be far apart.
@@ -75,7 +76,7 @@ class Wanted:
 async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Page:
     """Return a page of what is wanted, and the id after which the next begins."""
     place = view.place
-    highest = place.highest_customer if wanted.collection == "customers" else place.highest_product
+    highest = {CUSTOMER: place.highest_customer, PRODUCT: place.highest_product}[wanted.entity]
     found: list[Document] = []
     widen_by = WIDEN_WORDS_BY if wanted.words else WIDEN_BY
     # One at most has a value that is unique.
@@ -138,4 +139,4 @@ async def _candidates(
     return sorted(named.union(renamed.intersection(ids)), reverse=wanted.is_down)
 
 
-NAMES = {"customers": "customer_names", "products": "product_names"}
+NAMES = {CUSTOMER.collection: "customer_names", PRODUCT.collection: "product_names"}

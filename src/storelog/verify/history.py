@@ -17,7 +17,6 @@ from storelog import histories
 from storelog.histories import COLLECTION, OPEN, Bucket
 from storelog.projector.change import Change
 from storelog.read_side import IDS_AT_ONCE
-from storelog.shop.events import ORDER
 from storelog.verify.fold import entry_of
 from storelog.verify.newer import filled_entry, newer_fields
 from storelog.verify.report import Report
@@ -201,11 +200,11 @@ def _entries_of(bucket: Bucket) -> list[histories.Entry]:
 
 
 def _key_of(change: Change) -> Key | None:
-    """Return the document whose history the change belongs to, None for orders."""
-    if change.kind.entity is ORDER:
+    """Return the document whose history the change belongs to; None where there is no history."""
+    entity = change.kind.entity
+    if entity not in histories.KEPT:
         return None
-    kind, _, number = change.aggregate.partition("-")
-    return f"{kind}s", int(number)
+    return entity.collection, int(change.aggregate.partition("-")[2])
 
 
 def _first(expected: list[bytes], found: list[bytes]) -> tuple[str, Any, Any] | None:
