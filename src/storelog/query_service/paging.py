@@ -148,7 +148,7 @@ class Walk:
         """
         at, *ties = after
         skipped = 0
-        async with aclosing(self._all({self.time: to_moment(at)}, is_up=is_up)) as documents:
+        async with aclosing(self._window(at, at, is_up=is_up)) as documents:
             async for document in documents:
                 key = [document[name] for name in self.ties]
                 if (key > ties) if is_up else (key < ties):
