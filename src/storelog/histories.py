@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from storelog.shop.events import CUSTOMER, PRODUCT
+from storelog.shop.events import ENTITIES, EVENTS
 from storelog.shop.fields import fields_of
 
 COLLECTION = "history"
@@ -33,8 +33,9 @@ Facts = dict[str, Any]
 Bucket = dict[str, Any]
 # A bucket's number, and the position of its first event.
 Start = tuple[int, int]
-# Entities that have buckets; what only begins and ends needs none.
-KEPT = (CUSTOMER, PRODUCT)
+# Entities that have buckets: those with an event between the first and the last.
+_CHANGING = frozenset(kind.entity for kind in EVENTS if not kind.begins and not kind.ends)
+KEPT = tuple(entity for entity in ENTITIES if entity in _CHANGING)
 # Not the value of any field: the first value that is said of it is a change.
 _NOTHING = object()
 # What a document of each kind shows, each field with its value before it was first said; every
@@ -85,7 +86,7 @@ def begins_new_bucket(version: int) -> bool:
 
 
 def name_of(collection: str, number: int) -> str:
-    """Return the name of the thing that a document of `customers` or `products` is of."""
+    """Return the name of the thing that a document of a collection is of."""
     return KEPT_IN[collection].name_of(number)
 
 
@@ -126,7 +127,7 @@ def make_bucket(before: bytes | None, entries: Iterable[Entry], starts: bytes = 
 
 
 def open_bucket(document: dict[str, Any]) -> Bucket:
-    """Return the bucket of the newest events, which a customer's or product's document holds."""
+    """Return the bucket of the newest events, which an entity's document holds."""
     bucket: Bucket = document.get(OPEN) or {}
     return {"entries": [], **bucket}
 

@@ -3,15 +3,24 @@
 And which entities have buckets at all.
 """
 
+import json
+from datetime import UTC
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storelog.documents.forms import body_of, fields_of_facts
 from storelog.histories import KEPT, MAX_STARTS, add_start, list_starts, starts_around
-from storelog.shop.events import EVENTS
+from storelog.shop.events import CUSTOMER, PRODUCT
+from storelog.shop.fields import fields_of
+from storelog.shop.json_values import shown
+from storelog.shop.kinds import Money, Time
+from storelog.shop.order import Order, OrderItem
 
 
 def starts_of(begins: list[tuple[int, int]]) -> bytes:
@@ -54,6 +63,14 @@ def test_the_starts_around_a_position_are_the_nearest_of_those_that_are_kept(
     assert starts_around(starts, asked) == (max(below, default=None), min(above, default=None))
 
 
-def test_an_entity_that_changes_has_a_history_of_its_own() -> None:
-    changing = {kind.entity.name for kind in EVENTS if not kind.begins and not kind.ends}
-    assert changing == {kind.name for kind in KEPT}
+def test_what_changes_has_a_history_of_its_own_and_what_only_begins_and_ends_has_none() -> None:
+    assert KEPT == (CUSTOMER, PRODUCT)
+
+
+def test_what_a_history_says_of_lines_is_what_the_document_has() -> None:
+    line = OrderItem(9, 5, "Lamp", 3, Money("0.425"))
+    order = Order(2, Time(2026, 1, 31, tzinfo=UTC), 1, (line,), Money("1.28"))
+    facts = {field.json: shown(getattr(order, field.name)) for field in fields_of(Order)}
+    document = {"_id": Int64(2), **fields_of_facts(Order, json.loads(json.dumps(facts)))}
+    assert body_of(Order, document) == facts
+    assert document["orderItems"][0]["price"] == Decimal128("0.425")

@@ -15,7 +15,7 @@ from storelog.command_service import api, requests
 from storelog.errors import InvalidFields, Malformed, ProtocolRefusal
 from storelog.shop.customer import NewCustomer
 from storelog.shop.kinds import Time
-from storelog.shop.order import NewOrder
+from storelog.shop.order import NewOrder, PlaceOrder
 from storelog.shop.product import NewProduct
 from storelog.web.auth import ANYBODY
 from storelog.web.http import Request
@@ -240,7 +240,8 @@ def test_the_event_loop_goes_on_while_a_large_body_is_read(
 
     async def run() -> None:
         commands = api.CommandApi(NOBODY, NOBODY, None)
-        reading = asyncio.create_task(commands.place_order(request))
+        place = commands.creates(PlaceOrder, NewOrder)
+        reading = asyncio.ensure_future(place(request))
         assert await asyncio.to_thread(began.wait, 10)
         goes_on.set()
         with pytest.raises(InvalidFields):

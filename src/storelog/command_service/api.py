@@ -1,4 +1,4 @@
-"""The Command Service's endpoints: a request becomes a command, the pipeline answers it.
+"""The Command Service's handlers: a request becomes a command, the pipeline answers it.
 
 Nothing is decided here; what is refused here never reaches the pipeline and changed nothing.
 Next: shop/order.py
@@ -6,7 +6,7 @@ Next: shop/order.py
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import TypeVar
 
@@ -22,23 +22,13 @@ from storelog.errors import Forbidden, InvalidFields, Malformed
 from storelog.event_codec import event_body
 from storelog.shop.aggregate import AllBut, Versions
 from storelog.shop.commands import Command
-from storelog.shop.customer import CreateCustomer, DeleteCustomer, NewCustomer, UpdateCustomer
-from storelog.shop.events import AGGREGATE_NAME, CUSTOMER, ENTITIES, ORDER, PRODUCT
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import AGGREGATE_NAME, ENTITIES, ORDER
 from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import MAX_ID
-from storelog.shop.order import DeleteOrder, NewOrder, PlaceOrder
-from storelog.shop.product import (
-    AdjustStock,
-    ChangedProduct,
-    CreateProduct,
-    DeleteProduct,
-    NewProduct,
-    StockAdjustment,
-    UpdateProduct,
-)
 from storelog.web.auth import includes
 from storelog.web.entity_tags import read_tags
-from storelog.web.http import Request, Response
+from storelog.web.http import Handler, Request, Response
 from storelog.web.json_body import read_json
 
 S = TypeVar("S", bound=Struct)
@@ -65,52 +55,39 @@ class CommandApi:
         self._query_url = (query_url or "").rstrip("/")
         self._reading = asyncio.Lock()
 
-    async def create_customer(self, request: Request) -> Response:
-        """POST /customers"""
-        return await self._submit(
-            request, CreateCustomer(0, await self._read(request, NewCustomer))
-        )
+    def creates(self, command: Callable[[int, S], Command], said: type[S]) -> Handler:
+        """Return the handler of a command that begins an entity, of what a client says."""
 
-    async def update_customer(self, request: Request) -> Response:
-        """PUT /customers/{customerId}"""
-        said, number = await self._read(request, NewCustomer), request.ids[CUSTOMER.id_name]
-        return await self._submit(request, UpdateCustomer(number, said, _expected(request)))
+        async def handle(request: Request) -> Response:
+            return await self._submit(request, command(0, await self._read(request, said)))
 
-    async def delete_customer(self, request: Request) -> Response:
-        """DELETE /customers/{customerId}"""
-        _no_body(request)
-        command = DeleteCustomer(request.ids[CUSTOMER.id_name], _expected(request))
-        return await self._submit(request, command)
+        return handle
 
-    async def create_product(self, request: Request) -> Response:
-        """POST /products"""
-        return await self._submit(request, CreateProduct(0, await self._read(request, NewProduct)))
+    def changes(
+        self,
+        entity: EntityKind,
+        command: Callable[[int, S, Versions | None], Command],
+        said: type[S],
+    ) -> Handler:
+        """Return the handler of a command about one entity, of what a client says."""
 
-    async def update_product(self, request: Request) -> Response:
-        """PUT /products/{productId}"""
-        said, number = await self._read(request, ChangedProduct), request.ids[PRODUCT.id_name]
-        return await self._submit(request, UpdateProduct(number, said, _expected(request)))
+        async def handle(request: Request) -> Response:
+            number, what = request.ids[entity.id_name], await self._read(request, said)
+            return await self._submit(request, command(number, what, _expected(request, entity)))
 
-    async def adjust_stock(self, request: Request) -> Response:
-        """POST /products/{productId}/stock-adjustments"""
-        said, number = await self._read(request, StockAdjustment), request.ids[PRODUCT.id_name]
-        return await self._submit(request, AdjustStock(number, said, _expected(request)))
+        return handle
 
-    async def delete_product(self, request: Request) -> Response:
-        """DELETE /products/{productId}"""
-        _no_body(request)
-        command = DeleteProduct(request.ids[PRODUCT.id_name], _expected(request))
-        return await self._submit(request, command)
+    def deletes(
+        self, entity: EntityKind, command: Callable[[int, Versions | None], Command]
+    ) -> Handler:
+        """Return the handler of a command about one entity that has no body."""
 
-    async def place_order(self, request: Request) -> Response:
-        """POST /orders"""
-        return await self._submit(request, PlaceOrder(0, await self._read(request, NewOrder)))
+        async def handle(request: Request) -> Response:
+            _no_body(request)
+            number, versions = request.ids[entity.id_name], _expected(request, entity)
+            return await self._submit(request, command(number, versions))
 
-    async def delete_order(self, request: Request) -> Response:
-        """DELETE /orders/{orderId}"""
-        _no_body(request)
-        versions = _expected(request, _TAG_OF_AN_ORDER)
-        return await self._submit(request, DeleteOrder(request.ids[ORDER.id_name], versions))
+        return handle
 
     async def list_events(self, request: Request) -> Response:
         """GET /events"""
@@ -174,12 +151,13 @@ def _no_body(request: Request) -> None:
         raise Malformed("This request has no body.")
 
 
-def _expected(request: Request, tag_of_ours: re.Pattern[str] = _TAG_OF_OURS) -> Versions | None:
+def _expected(request: Request, entity: EntityKind) -> Versions | None:
     """Return the versions that the client's tags allow; None: any version will do.
 
     In `If-Match` a weak tag, and one that no service made, names no version and so matches none
     (RFC 9110, 13.1.1); `If-None-Match` compares weakly (13.1.2).
     """
+    tag_of_ours = _TAG_OF_AN_ORDER if entity is ORDER else _TAG_OF_OURS
     wanted, unwanted = (request.headers.get(name) for name in ("if-match", "if-none-match"))
     tags = None if wanted is None else read_tags("If-Match", wanted)
     versions = None if tags is None else _versions(tags, tag_of_ours)

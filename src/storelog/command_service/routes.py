@@ -3,21 +3,33 @@
 Next: command_service/api.py
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from storelog.command_service.api import MAX_EVENTS, CommandApi
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
-from storelog.shop.customer import NewCustomer
+from storelog.shop.aggregate import Versions
+from storelog.shop.commands import Command
+from storelog.shop.customer import CreateCustomer, DeleteCustomer, NewCustomer, UpdateCustomer
 from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import AGGREGATE_NAME, CUSTOMER, ORDER, PRODUCT
 from storelog.shop.kinds import MAX_ID
-from storelog.shop.order import NewOrder
-from storelog.shop.product import ChangedProduct, NewProduct, Product, StockAdjustment
-from storelog.web.http import Handler, Operation, Route
+from storelog.shop.order import DeleteOrder, NewOrder, PlaceOrder
+from storelog.shop.product import (
+    AdjustStock,
+    ChangedProduct,
+    CreateProduct,
+    DeleteProduct,
+    NewProduct,
+    StockAdjustment,
+    UpdateProduct,
+)
+from storelog.web.http import Operation, Route
 
+S = TypeVar("S", bound=Struct)
 _EVENTS_QUERY: dict[str, dict[str, Any]] = {
     "aggregate": {"type": "string", "pattern": f"^{AGGREGATE_NAME}$"},
     "after": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
@@ -36,35 +48,35 @@ _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 def routes(pipeline: Pipeline, log: Reader, query_url: str | None) -> list[Route]:
     """Return the table, its handlers around one pipeline and a reader of the log."""
     api = CommandApi(pipeline, log, query_url)
+    stock = f"{_path(PRODUCT)}/stock-adjustments"
     read_log = Operation(
         "Read the log", 200, None, "Events", _EVENTS_QUERY, headers=("Storelog-Position",)
     )
-    adjusted = f"{_one(PRODUCT)}/stock-adjustments"
     return [
-        _creates(CUSTOMER, api.create_customer, "Create a customer", NewCustomer),
-        _replaces(CUSTOMER, api.update_customer, "Replace a customer", NewCustomer),
-        _deletes(CUSTOMER, api.delete_customer, "Delete a customer"),
-        _creates(PRODUCT, api.create_product, "Create a product", NewProduct),
-        _replaces(PRODUCT, api.update_product, "Replace a product", ChangedProduct),
-        _deletes(PRODUCT, api.delete_product, "Delete a product"),
-        Route(
-            "POST",
-            adjusted,
-            "write",
-            api.adjust_stock,
-            _changes("Adjust a product's stock", StockAdjustment, Product),
-        ),
-        _creates(ORDER, api.place_order, "Place an order", NewOrder),
-        _deletes(ORDER, api.delete_order, "Delete an order; its stock goes back"),
+        _creates(api, CUSTOMER, CreateCustomer, NewCustomer, "Create a customer"),
+        _replaces(api, CUSTOMER, UpdateCustomer, NewCustomer, "Replace a customer"),
+        _deletes(api, CUSTOMER, DeleteCustomer, "Delete a customer"),
+        _creates(api, PRODUCT, CreateProduct, NewProduct, "Create a product"),
+        _replaces(api, PRODUCT, UpdateProduct, ChangedProduct, "Replace a product"),
+        _deletes(api, PRODUCT, DeleteProduct, "Delete a product"),
+        _posts(api, stock, PRODUCT, AdjustStock, StockAdjustment, "Adjust a product's stock"),
+        _creates(api, ORDER, PlaceOrder, NewOrder, "Place an order"),
+        _deletes(api, ORDER, DeleteOrder, "Delete an order; its stock goes back"),
         Route("GET", "/events", "read", api.list_events, read_log),
     ]
 
 
-def _one(entity: EntityKind) -> str:
+def _path(entity: EntityKind) -> str:
     return f"/{entity.collection}/{{{entity.id_name}}}"
 
 
-def _creates(entity: EntityKind, handler: Handler, summary: str, said: type[Struct]) -> Route:
+def _creates(
+    api: CommandApi,
+    entity: EntityKind,
+    command: Callable[[int, S], Command],
+    said: type[S],
+    summary: str,
+) -> Route:
     operation = Operation(
         summary,
         201,
@@ -74,28 +86,52 @@ def _creates(entity: EntityKind, handler: Handler, summary: str, said: type[Stru
         headers=(*_ANSWERED, "Location"),
         request_headers=("Idempotency-Key",),
     )
-    return Route("POST", f"/{entity.collection}", "write", handler, operation)
+    path = f"/{entity.collection}"
+    return Route("POST", path, "write", api.creates(command, said), operation)
 
 
-def _replaces(entity: EntityKind, handler: Handler, summary: str, said: type[Struct]) -> Route:
-    operation = _changes(summary, said, entity.structure)
-    return Route("PUT", _one(entity), "write", handler, operation)
+def _replaces(
+    api: CommandApi,
+    entity: EntityKind,
+    command: Callable[[int, S, Versions | None], Command],
+    said: type[S],
+    summary: str,
+) -> Route:
+    handler = api.changes(entity, command, said)
+    return Route("PUT", _path(entity), "write", handler, _changed(entity, said, summary))
 
 
-def _changes(summary: str, said: type[Struct], answer: type[Struct]) -> Operation:
+def _posts(
+    api: CommandApi,
+    path: str,
+    entity: EntityKind,
+    command: Callable[[int, S, Versions | None], Command],
+    said: type[S],
+    summary: str,
+) -> Route:
+    handler = api.changes(entity, command, said)
+    return Route("POST", path, "write", handler, _changed(entity, said, summary))
+
+
+def _changed(entity: EntityKind, said: type[Struct], summary: str) -> Operation:
     return Operation(
         summary,
         200,
         said.__name__,
-        answer.__name__,
+        entity.structure.__name__,
         refusals=(409, 412),
         headers=_ANSWERED,
         request_headers=_CONDITIONAL,
     )
 
 
-def _deletes(entity: EntityKind, handler: Handler, summary: str) -> Route:
+def _deletes(
+    api: CommandApi,
+    entity: EntityKind,
+    command: Callable[[int, Versions | None], Command],
+    summary: str,
+) -> Route:
     operation = Operation(
         summary, 204, refusals=(409, 412), headers=_ANSWERED, request_headers=_CONDITIONAL
     )
-    return Route("DELETE", _one(entity), "write", handler, operation)
+    return Route("DELETE", _path(entity), "write", api.deletes(entity, command), operation)

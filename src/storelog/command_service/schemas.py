@@ -6,15 +6,12 @@ Next: command_service/api.py
 
 from typing import Any
 
-from storelog.shop.customer import NewCustomer
+from storelog.shop.commands import REQUESTS
 from storelog.shop.events import AGGREGATE_NAME, ENTITIES, EVENT_TYPES
 from storelog.shop.json_schema import request_schema, response_schema
 from storelog.shop.kinds import MAX_ID
-from storelog.shop.order import NewOrder
-from storelog.shop.product import ChangedProduct, NewProduct, StockAdjustment
 from storelog.shop.value_schemas import TIME
 
-_REQUESTS = (NewCustomer, NewProduct, ChangedProduct, StockAdjustment, NewOrder)
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 
 
@@ -41,7 +38,7 @@ _EVENT = _object(
 )
 
 SCHEMAS: dict[str, Any] = {
-    **{structure.__name__: request_schema(structure) for structure in _REQUESTS},
+    **{structure.__name__: request_schema(structure) for structure in REQUESTS},
     **{kind.structure.__name__: response_schema(kind.structure) for kind in ENTITIES},
     "Events": _object(
         items={"type": "array", "items": _EVENT},

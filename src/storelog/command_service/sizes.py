@@ -2,8 +2,8 @@
 
 How long the names of an order's products are is known only once they are read, so until then they
 count as long as names may be; the batch counts what was decided (taken.py). Of an order that is to
-be deleted, the lines that are stored are counted before the command waits for its batch: many at
-once in one query, over a connection of its own.
+be changed or deleted, the lines that are stored are counted before the command waits for its batch:
+many at once in one query, over a connection of its own.
 Next: command_service/queue.py
 """
 
@@ -14,8 +14,9 @@ import asyncpg
 
 from storelog.command_service import failures, store
 from storelog.errors import Unavailable
-from storelog.shop.commands import Command
-from storelog.shop.order import DeleteOrder, PlaceOrder
+from storelog.shop.commands import Command, entity_of, own_id
+from storelog.shop.events import ORDER
+from storelog.shop.order import PlaceOrder
 from storelog.shop.value import value
 
 # What a line comes to in events and rows, without its product's name, which is in two events.
@@ -51,7 +52,7 @@ _ONE = size_of_lines(1)
 
 
 def size_of(command: Command) -> Size:
-    """Return the size of a command that says it by itself: any but the deletion of an order."""
+    """Return the size of a command that says it by itself: not of one about a stored order."""
     return size_of_lines(len(command.said.order_items)) if isinstance(command, PlaceOrder) else _ONE
 
 
@@ -66,12 +67,13 @@ class Sizes:
 
     async def of(self, command: Command) -> Size:
         """Return a command's size. Raises Unavailable where PostgreSQL does not say it."""
-        if not isinstance(command, DeleteOrder):
+        number = own_id(command)
+        if entity_of(command) is not ORDER or not number:
             return size_of(command)
-        wanted = self._wanted.get(command.order_id)
+        wanted = self._wanted.get(number)
         if wanted is None:
             wanted = asyncio.get_running_loop().create_future()
-            self._wanted[command.order_id] = wanted
+            self._wanted[number] = wanted
         if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._count())
         return await asyncio.shield(wanted)

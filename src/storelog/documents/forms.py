@@ -106,16 +106,17 @@ def fields_of_facts(kind: type[Struct], facts: Mapping[str, Any]) -> Document:
     document: Document = {}
     for field in fields_of(kind)[1:]:
         if field.json in facts:
-            document[document_name(kind, field)] = _from_json(field.kind, facts[field.json])
+            document[document_name(kind, field)] = _from_json(field, facts[field.json])
         elif field.since is not None:
-            document[document_name(kind, field)] = _from_json(field.kind, field.since.before)
+            document[document_name(kind, field)] = _from_json(field, field.since.before)
     return document
 
 
-def _from_json(kind: Kind, value: Any) -> Any:
+def _from_json(field: Field, value: Any) -> Any:
     if value is None:
         return None
-    match kind:
+    line = field.line
+    match field.kind:
         case Whole(is_id=True):
             return Int64(value)
         case Amount():
@@ -124,10 +125,19 @@ def _from_json(kind: Kind, value: Any) -> Any:
             return parse_time(value)
         case Whole() | Text() | EmailAddress() | PhoneNumber() | Flag() | Choice():
             return value
+        case Lines() if line is not None:
+            return [_line_of_facts(line, each) for each in value]
         case Lines():
-            raise TypeError("no facts say lines")
+            raise TypeError("lines without a structure")
         case _:
-            assert_never(kind)
+            assert_never(field.kind)
+
+
+def _line_of_facts(line: type[Struct], facts: Mapping[str, Any]) -> Document:
+    return {
+        document_name(line, field): _from_json(field, facts[field.json])
+        for field in fields_of(line)
+    }
 
 
 def body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:

@@ -89,7 +89,9 @@ async def orders(
         if walk is None:
             return Page([], None)
         found = walk.documents(after, is_up=is_up)
-        return await _page(found, limit, lambda d: [milliseconds(d["orderDate"]), d["_id"]], _size)
+        page = await _page(found, limit, lambda d: [milliseconds(d["orderDate"]), d["_id"]], _size)
+        were = page.documents if is_counting else await view.as_were("orders", page.documents)
+        return Page(were, page.next_key)
 
     if len(match) < 2:
         return await find(match)

@@ -6,7 +6,7 @@ others begin; between two that it names, the one is guessed from the positions a
 Next: query_service/buckets.py
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class PastView(View):
         return True
 
     def as_was(self, collection: str, found: Document) -> Document | None:
-        """Return an order or a sale as it was, None when there was none."""
+        """Return a document as far as it says itself what it was, None when there was none."""
         if collection == "product_sold":
             if found.get("position", self.position + 1) > self.position:
                 return None
@@ -49,7 +49,7 @@ class PastView(View):
         if "created" not in found or found["created"]["position"] > self.position:
             return None
         is_deleted = found["deleted"] and found["position"] <= self.position
-        # An order's only event after the first is its deletion; other versions are in a history.
+        # What only begins and ends has no other event; what else changes has a history.
         version = found["version"] - (found["deleted"] and not is_deleted)
         return {**found, "deleted": is_deleted, "version": version}
 
@@ -69,15 +69,26 @@ class PastView(View):
             for number, found in now.items()
             if (was := self.as_was(collection, found)) is not None
         }
-        if collection in KEPT_IN:
-            changed = {
-                name_of(collection, number): found
-                for number, found in then.items()
-                if found["position"] > self.position
-            }
-            for name, was in (await self._by_history(collection, changed)).items():
-                then[int(name.partition("-")[2])] = was
-        return then
+        return then | await self._changed_since(collection, then)
+
+    async def as_were(self, collection: str, found: list[Document]) -> list[Document]:
+        """Return documents that `as_was` let through, each with its fields as they were."""
+        changed = await self._changed_since(collection, {each["_id"]: each for each in found})
+        return [changed.get(each["_id"], each) for each in found]
+
+    async def _changed_since(
+        self, collection: str, things: Mapping[int, Document]
+    ) -> dict[int, Document]:
+        """Return those that have changed since, as their histories say that they were."""
+        if collection not in KEPT_IN:
+            return {}
+        changed = {
+            name_of(collection, number): found
+            for number, found in things.items()
+            if found["position"] > self.position
+        }
+        was = await self._by_history(collection, changed)
+        return {int(name.rpartition("-")[2]): document for name, document in was.items()}
 
     async def names(self, collection: str, ids: Iterable[int]) -> dict[int, str]:
         """Return the names of customers or products, of deleted ones too."""

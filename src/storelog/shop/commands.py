@@ -8,10 +8,11 @@ Next: command_service/decisions.py
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from msgspec import Struct
 
+from storelog.shop import order, product
 from storelog.shop.customer import CustomerCommand
 from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
@@ -33,6 +34,11 @@ _ENTITY_OF: Mapping[type[Command], EntityKind] = {
     )
     for command in get_args(commands)
 }
+REJECTIONS = (*product.REJECTIONS, *order.REJECTIONS)
+# What clients say of each command, by its JSON Schema's name.
+REQUESTS: tuple[type[Struct], ...] = tuple(
+    dict.fromkeys(hints["said"] for hints in map(get_type_hints, _ENTITY_OF) if "said" in hints)
+)
 
 
 def entity_of(command: Command) -> EntityKind:

@@ -19,6 +19,8 @@ _DIGITS, _FARTHEST = 34, 20
 
 def shown(value: Any) -> Any:
     """Return a value of a field as JSON shows it."""
+    if isinstance(value, tuple):
+        return [msgspec.to_builtins(line, enc_hook=_to_json) for line in value]
     return _to_json(value) if isinstance(value, Money | Time) else value
 
 

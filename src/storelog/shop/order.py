@@ -36,6 +36,7 @@ from storelog.shop.product import (
     ReturnedLine,
     insufficient_stock,
 )
+from storelog.shop.rejections import Rejection
 from storelog.shop.value import value
 
 _IN_AN_ORDER = Meta(max_length=MAX_LINES)
@@ -117,6 +118,27 @@ OrderCommand = PlaceOrder | DeleteOrder
 OrderEvent = OrderCreated | OrderDeleted
 Customers = Mapping[int, Aggregate[Customer] | None]
 Products = Mapping[int, Aggregate[Product] | None]
+
+REJECTIONS = (
+    Rejection(
+        Conflict,
+        "stock-limit",
+        "The stock would pass its limit",
+        f"A stock is at most {MAX_STOCK}; nothing was changed.",
+    ),
+    Rejection(
+        InvalidFields,
+        "unknown-customer",
+        "There is no such customer",
+        "The order's customer does not exist or was deleted.",
+    ),
+    Rejection(
+        InvalidFields,
+        "unknown-product",
+        "There is no such product",
+        "A product of the order does not exist or was deleted.",
+    ),
+)
 
 
 def decide(

@@ -28,6 +28,7 @@ from storelog.shop.kinds import (
     Whole,
     YesNo,
 )
+from storelog.shop.rejections import Rejection
 from storelog.shop.value import value
 
 ProductName = Annotated[Name, Example("Cake stand")]
@@ -159,6 +160,15 @@ class ProductDeleted(Product, frozen=True, rename="camel"):
 
 ProductCommand = CreateProduct | UpdateProduct | AdjustStock | DeleteProduct
 ProductEvent = ProductCreated | ProductUpdated | ProductSold | ProductDeleted
+
+REJECTIONS = (
+    Rejection(
+        Conflict,
+        "insufficient-stock",
+        "Not enough stock",
+        "Nothing was sold. `products` says what was asked of each product and what there is.",
+    ),
+)
 
 
 def decide(command: ProductCommand, state: Aggregate[Product] | None, now: Time) -> ProductEvent:

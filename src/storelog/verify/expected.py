@@ -12,7 +12,7 @@ import asyncpg
 from bson.int64 import Int64
 
 from storelog.projector.change import Change
-from storelog.shop.order import OrderDeleted
+from storelog.shop.events import ORDER, id_of
 from storelog.verify.fold import Fields, Write, writes_of
 
 Key = tuple[str, int]
@@ -52,16 +52,18 @@ class Expected:
             write.fields["created"] = self._created[key]
 
     async def _creations(self, changes: Iterable[Change]) -> dict[int, Fields]:
-        """Return which event made each order that is deleted here."""
-        deleted = [
-            change.event.order_id for change in changes if isinstance(change.event, OrderDeleted)
+        """Return which event made each order that is changed or deleted here."""
+        changed = [
+            id_of(change.event)
+            for change in changes
+            if change.kind.entity is ORDER and not change.kind.begins
         ]
-        if not deleted:
+        if not changed:
             return {}
         rows = await self._connection.fetch(
             "SELECT aggregate_id, position, recorded_at, caller, correlation_id FROM events"
             " WHERE aggregate_type = 'order' AND version = 1 AND aggregate_id = ANY ($1)",
-            deleted,
+            changed,
         )
         return {row["aggregate_id"]: _creation(row) for row in rows}
 

@@ -16,7 +16,7 @@ from storelog.envelope import format_time, milliseconds
 from storelog.histories import Entry
 from storelog.ledgers import Fact
 from storelog.projector.change import Change
-from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
+from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted
 from storelog.shop.events import Event
 from storelog.shop.fields import fields_of, searched_fields_of, unique_fields_of
 from storelog.shop.kinds import Money, Time
@@ -62,32 +62,26 @@ def writes_of(change: Change) -> list[Write]:
     """Return what an event sets."""
     event = change.event
     match event:
-        case CustomerCreated() | CustomerUpdated() | CustomerDeleted():
+        case Customer():
             return [
                 _whole("customers", change, Customer),
                 _named("customer_names", change, Customer),
             ]
-        case ProductCreated() | ProductDeleted():
-            return [
-                _whole("products", change, Product),
-                _named("product_names", change, Product),
-            ]
-        case ProductUpdated():
+        case Product():
             writes = [_whole("products", change, Product)]
-            if event.reason == "Changed":
+            if not isinstance(event, ProductUpdated) or event.reason == "Changed":
                 writes.append(_named("product_names", change, Product))
             return writes
         case ProductSold():
             return _sale(change, event)
-        case OrderCreated():
-            return [_whole("orders", change, Order)]
-        case OrderDeleted():
+        case Order():
             mark = {"cancelled": True, "cancelPosition": Int64(change.position)}
+            cancelled = event.order_items if is_last(change) else ()
             return [
                 _whole("orders", change, Order),
                 *(
                     Write("product_sold", Int64(item.item_id), mark, is_mark=True)
-                    for item in event.order_items
+                    for item in cancelled
                 ),
             ]
         case _:
@@ -106,7 +100,7 @@ def _named(collection: str, change: Change, structure: type[Struct]) -> Write:
     for field in unique_fields_of(structure):
         value = getattr(change.event, field.name)
         words += [] if value is None else [f"={field.json}:{value}"]
-    if _is_last(change):
+    if is_last(change):
         words = []
     fields = {"words": words, "position": Int64(change.position)}
     return Write(collection, Int64(_number(change)), fields, _is_first(change))
@@ -135,13 +129,14 @@ def _is_first(change: Change) -> bool:
     return isinstance(change.event, CustomerCreated | ProductCreated | OrderCreated)
 
 
-def _is_last(change: Change) -> bool:
+def is_last(change: Change) -> bool:
+    """Tell whether a document's entity ends with an event."""
     return isinstance(change.event, CustomerDeleted | ProductDeleted | OrderDeleted)
 
 
 def _life(change: Change) -> Fields:
     fields: Fields = {
-        "deleted": _is_last(change),
+        "deleted": is_last(change),
         "bodyPosition": Int64(change.position),
         "version": change.version,
         "position": Int64(change.position),
@@ -175,7 +170,7 @@ def fact_of(change: Change) -> Fact | None:
 
 
 def entry_of(change: Change) -> Entry:
-    """Return what an event of a customer or product adds to its history."""
+    """Return what an event of an entity with a history adds to it."""
     event, facts = change.event, dict[str, Any]()
     if isinstance(event, ProductSold):
         facts["stock"] = event.remaining_stock
@@ -186,11 +181,8 @@ def entry_of(change: Change) -> Entry:
         facts["quantity"] = event.quantity_sold
         facts["pricePaid"] = format_money(event.product_price)
     else:
-        # Both have nothing but texts, numbers and money.
-        structure = Product if isinstance(event, Product) else Customer
-        for field in fields_of(structure)[1:]:
-            value = getattr(event, field.name)
-            facts[field.json] = format_money(value) if isinstance(value, Money) else value
+        for field in fields_of(change.kind.entity.structure)[1:]:
+            facts[field.json] = _as_told(getattr(event, field.name))
     if isinstance(event, ProductUpdated):
         facts["reason"] = event.reason
         if event.delta is not UNSET:
@@ -209,6 +201,17 @@ def entry_of(change: Change) -> Entry:
         origin.correlation_id,
         facts,
     )
+
+
+def _as_told(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [
+            {field.json: _as_told(getattr(line, field.name)) for field in fields_of(type(line))}
+            for line in value
+        ]
+    if isinstance(value, Money):
+        return format_money(value)
+    return format_time(value) if isinstance(value, Time) else value
 
 
 def told_of(change: Change) -> Fields:
@@ -232,8 +235,6 @@ def _members(event: Event) -> Fields:
             continue
         if isinstance(value, tuple):
             members["lines"] = len(value)
-        elif isinstance(value, Money):
-            members[field.json] = format_money(value)
         else:
-            members[field.json] = format_time(value) if isinstance(value, Time) else value
+            members[field.json] = _as_told(value)
     return members

@@ -13,15 +13,10 @@ from msgspec import Struct
 from storelog.projector.change import Change
 from storelog.sequences import SEQUENCES, find_behind
 from storelog.shop.columns import columns_of
-from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted, CustomerUpdated
-from storelog.shop.order import Order, OrderCreated, OrderDeleted, OrderItem
-from storelog.shop.product import (
-    Product,
-    ProductCreated,
-    ProductDeleted,
-    ProductSold,
-    ProductUpdated,
-)
+from storelog.shop.customer import Customer
+from storelog.shop.order import Order, OrderCreated, OrderItem
+from storelog.shop.product import Product, ProductSold
+from storelog.verify.fold import is_last
 from storelog.verify.report import Report
 
 Row = dict[str, Any]
@@ -34,40 +29,46 @@ class StateTables:
         self._report = report
         self._customers: dict[int, Row] = {}
         self._products: dict[int, Row] = {}
-        # The version of each order that has changed, and whether it is deleted.
+        # The version of each order that has changed, and whether it is deleted. Its fields are
+        # compared as soon as an event says what the row's version has.
         self._changed_orders: dict[int, tuple[int, bool]] = {}
         self._orders = 0
         self._items = 0
 
     async def fold(self, changes: Iterable[Change], connection: asyncpg.Connection) -> None:
-        """Fold a chunk, and compare the orders that it creates."""
+        """Fold a chunk, and compare the orders that it creates or changes."""
         created: dict[int, Order] = {}
+        changed: dict[int, tuple[int, Order]] = {}
         for change in changes:
             event = change.event
             match event:
-                case CustomerCreated() | CustomerUpdated() | CustomerDeleted():
+                case Customer():
                     self._customers[event.customer_id] = _row(event, Customer, change)
-                case ProductCreated() | ProductUpdated() | ProductDeleted():
+                case Product():
                     self._products[event.product_id] = _row(event, Product, change)
                 case ProductSold():
                     row = self._products.setdefault(event.product_id, {})
                     row["stock"], row["version"] = event.remaining_stock, change.version
                 case OrderCreated():
                     created[event.order_id] = event
-                case OrderDeleted():
-                    self._changed_orders[event.order_id] = change.version, True
+                case Order():
+                    changed[event.order_id] = change.version, event
+                    self._changed_orders[event.order_id] = change.version, is_last(change)
                 case _:
                     assert_never(event)
-        if created:
-            await self._compare_orders(created, connection)
+        if created or changed:
+            await self._compare_orders(created, changed, connection)
 
     async def _compare_orders(
-        self, created: Mapping[int, Order], connection: asyncpg.Connection
+        self,
+        created: Mapping[int, Order],
+        changed: Mapping[int, tuple[int, Order]],
+        connection: asyncpg.Connection,
     ) -> None:
         ids = list(created)
         rows = await connection.fetch(
-            f"SELECT {', '.join(columns_of(Order))} FROM orders WHERE order_id = ANY ($1)",
-            ids,
+            f"SELECT {', '.join(columns_of(Order))}, version FROM orders WHERE order_id = ANY ($1)",
+            list(created.keys() | changed.keys()),
         )
         found = {row["order_id"]: dict(row) for row in rows}
         items: dict[int, dict[int, Row]] = {}
@@ -78,10 +79,17 @@ class StateTables:
         ):
             item = dict(row)
             items.setdefault(item.pop("order_id"), {})[item.pop("item_id")] = item
+        for order_id, (version, order) in changed.items():
+            row = found.get(order_id)
+            if row is not None and row["version"] == version:
+                self._differ("orders", order_id, _fields(order, Order), row)
         for order_id, order in created.items():
             self._orders += 1
             self._items += len(order.order_items)
-            self._compare("orders", order_id, _fields(order, Order), found.get(order_id))
+            row = found.get(order_id)
+            is_as_created = row is None or row["version"] == 1
+            expected_row = _fields(order, Order) if is_as_created else {}
+            self._compare("orders", order_id, expected_row, row)
             expected = {line.item_id: _fields(line, OrderItem) for line in order.order_items}
             actual = items.get(order_id, {})
             for item_id in expected.keys() | actual.keys():
@@ -93,9 +101,12 @@ class StateTables:
         if expected is None or found is None:
             self._report.differ(where, thing, "row", expected, found)
             return
+        self._differ(table, thing, expected, found)
+
+    def _differ(self, table: str, thing: int, expected: Row, found: Row) -> None:
         for name, value in expected.items():
             if found[name] != value:
-                self._report.differ(where, thing, name, value, found[name])
+                self._report.differ(f"postgresql.{table}", thing, name, value, found[name])
 
     async def finish(self, connection: asyncpg.Connection) -> None:
         """Compare what is left after the last event: customers, products, deletions, strays."""
@@ -148,8 +159,8 @@ class StateTables:
 
 
 def _row(event: Struct, structure: type[Struct], change: Change) -> Row:
-    is_deleted = isinstance(event, CustomerDeleted | ProductDeleted)
-    return {**_fields(event, structure), "version": change.version, "is_deleted": is_deleted}
+    life = {"version": change.version, "is_deleted": is_last(change)}
+    return {**_fields(event, structure), **life}
 
 
 def _fields(said: Struct, structure: type[Struct]) -> Row:

@@ -7,10 +7,11 @@ Next: web/problems.py
 from collections.abc import Mapping
 from html import escape
 
+from storelog.shop.commands import REJECTIONS
 from storelog.shop.json_values import encode_json
 from storelog.shop.unique import unique_values
 from storelog.web.http import Operation, Request, Response, Route
-from storelog.web.problems import TITLES
+from storelog.web.problems import STATUS, TITLES
 
 # The status that it comes with, and what to do.
 ABOUT: Mapping[str, tuple[int, str]] = {
@@ -34,11 +35,6 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         415,
         "Send `Content-Type: application/json`, and no `Content-Encoding`.",
     ),
-    "insufficient-stock": (
-        409,
-        "Nothing was sold. `products` says what was asked of each product and what there is.",
-    ),
-    "stock-limit": (409, "A stock is at most 2147483647; nothing was changed."),
     "idempotency-in-progress": (
         409,
         "The first request with this key still runs: repeat after `Retry-After`, with the key.",
@@ -49,8 +45,6 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         "it again and decide again.",
     ),
     "invalid-fields": (422, "`errors` names every field and parameter that is not allowed so."),
-    "unknown-customer": (422, "The order's customer does not exist or was deleted."),
-    "unknown-product": (422, "A product of the order does not exist or was deleted."),
     "idempotency-key-reused": (
         422,
         "A key belongs to one request: method, path, body, `If-Match` and `If-None-Match`. Take a "
@@ -74,6 +68,7 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         "its own: use one of them, name the host in `STORELOG_ALLOWED_HOSTS`, or create a key.",
     ),
     "too-many-requests": (429, "Repeat after `Retry-After`; this client has its limit."),
+    **{each.slug: (STATUS[each.error], each.about) for each in REJECTIONS},
     **{
         unique.slug: (
             409,

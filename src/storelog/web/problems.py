@@ -7,6 +7,7 @@ Next: web/app.py
 from typing import Any
 
 from storelog import errors
+from storelog.shop.commands import REJECTIONS
 from storelog.shop.json_values import encode_json
 from storelog.shop.unique import unique_values
 from storelog.web.http import Response
@@ -34,13 +35,9 @@ TITLES = {
     "headers-too-large": "The request's head is too large",
     "too-large": "The request is too large",
     "unsupported-media-type": "The body must be application/json",
-    "insufficient-stock": "Not enough stock",
-    "stock-limit": "The stock would pass its limit",
     "idempotency-in-progress": "The first request with this key is still running",
     "stale-version": "The version is not the current one",
     "invalid-fields": "Fields are not allowed as they are",
-    "unknown-customer": "There is no such customer",
-    "unknown-product": "There is no such product",
     "idempotency-key-reused": "The key was used for another request",
     "overloaded": "Too many requests are waiting",
     "unavailable": "A server behind is away",
@@ -49,6 +46,7 @@ TITLES = {
     "misdirected-request": "The request is meant for another host",
     "too-many-requests": "Too many requests in this time",
     "internal-error": "Something went wrong here",
+    **{each.slug: each.title for each in REJECTIONS},
     **{
         unique.slug: f"Another {kind.name} has this {name}"
         for kind, name, unique in unique_values()

@@ -5,7 +5,6 @@ Next: projector/read_models/products.py
 
 from storelog.projector.change import Change
 from storelog.projector.read_models.document import Write, owned
-from storelog.projector.read_models.history import entry_of
 from storelog.shop.events import CUSTOMER
 
 COLLECTION = CUSTOMER.collection
@@ -17,4 +16,4 @@ def fold(change: Change) -> list[Write]:
     """Return what the change writes here."""
     if change.kind.entity is not CUSTOMER:
         return []
-    return [owned(change, [entry_of(change)])]
+    return [owned(change)]

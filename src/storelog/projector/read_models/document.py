@@ -3,15 +3,15 @@
 Next: projector/read_models/orders.py
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from bson.int64 import Int64
 
 from storelog.documents.forms import document_of, members_of
-from storelog.histories import Entry
+from storelog.histories import KEPT, Entry
 from storelog.projector.change import Change
+from storelog.projector.read_models.history import entry_of
 from storelog.shop.events import id_of
 
 Fields = dict[str, Any]
@@ -36,9 +36,10 @@ class Write:
     entries: list[Entry] = field(default_factory=list)
 
 
-def owned(change: Change, entries: Iterable[Entry] = ()) -> Write:
+def owned(change: Change) -> Write:
     """Return the write of an entity's document, by the lane that owns it: what the event sets."""
     kind = change.kind
+    entries = [entry_of(change)] if kind.entity in KEPT else []
     number = Int64(id_of(change.event))
     if not kind.sets_all:
         fields = members_of(change.event, kind.members, kind.entity.structure)
@@ -47,7 +48,7 @@ def owned(change: Change, entries: Iterable[Entry] = ()) -> Write:
             number,
             {**fields, **_placed(change)},
             change.position,
-            entries=list(entries),
+            entries=entries,
         )
     fields = document_of(change.event, kind.entity.structure)
     life: Fields = {"deleted": kind.ends, "bodyPosition": Int64(change.position)}
@@ -63,7 +64,7 @@ def owned(change: Change, entries: Iterable[Entry] = ()) -> Write:
         change.position,
         is_new=kind.begins,
         is_whole=True,
-        entries=list(entries),
+        entries=entries,
     )
 
 

@@ -1,6 +1,6 @@
-"""What an event adds to the history of its customer or product.
+"""What an event adds to the history of its entity.
 
-An order has two events at most: what is to know of them stands in its own document.
+Of an entity that only begins and ends, all that is to know stands in its own document.
 Next: projector/history_writer.py
 """
 
@@ -16,7 +16,7 @@ from storelog.shop.json_values import shown
 
 
 def entry_of(change: Change) -> Entry:
-    """Return what a change of a customer or product adds to its history."""
+    """Return what a change of an entity adds to its history."""
     event, kind = change.event, change.kind
     facts = {name: shown(getattr(event, member)) for name, member in _fields(kind)}
     for name, member in kind.about.items():

@@ -5,7 +5,6 @@ Needs no index but `_id`. Next: projector/read_models/product_sold.py
 
 from storelog.projector.change import Change
 from storelog.projector.read_models.document import Write, owned
-from storelog.projector.read_models.history import entry_of
 from storelog.shop.events import PRODUCT
 
 COLLECTION = PRODUCT.collection
@@ -15,4 +14,4 @@ def fold(change: Change) -> list[Write]:
     """Return what the change writes here: a sale sets the stock only, other events all fields."""
     if change.kind.entity is not PRODUCT:
         return []
-    return [owned(change, [entry_of(change)])]
+    return [owned(change)]

@@ -1,0 +1,55 @@
+"""verify's own fold says of every kind of event what the projector's says, in other words."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from storelog.event_codec import name_of, read_event
+from storelog.histories import KEPT
+from storelog.projector.change import Change, Origin, read_change
+from storelog.projector.database import READ_MODELS
+from storelog.projector.read_models import changes, history, ledger
+from storelog.shop.events import EVENTS, kind_of
+from storelog.shop.json_schema import payload_schema
+from storelog.shop.json_values import encode_json
+from storelog.verify import fold
+
+ORIGIN = Origin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
+CHANGES: list[Change] = []
+for kind in EVENTS:
+    for example in payload_schema(kind, kind.version)["examples"]:
+        raw = encode_json(example)
+        name = name_of(read_event(kind.name, kind.version, raw))
+        version = 1 if kind.begins else 2
+        CHANGES.append(read_change(7, kind.name, name, version, kind.version, raw, ORIGIN))
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.kind.name)
+def test_both_folds_say_the_same_of_an_event(change: Change) -> None:
+    projected = {
+        (write.collection, write.document_id, write.is_mark, write.is_new): write.fields
+        for model in READ_MODELS
+        for write in model.fold(change)
+    }
+    verified = {
+        (write.collection, write.document_id, write.is_mark, write.is_new): write.fields
+        for write in fold.writes_of(change)
+    }
+    assert verified == projected
+    assert fold.entry_of(change) == history.entry_of(change)
+    assert fold.fact_of(change) == ledger.fact_of(change)
+    assert fold.told_of(change) == changes.entry_of(change)[2]
+    assert fold.is_last(change) == change.kind.ends
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.kind.name)
+def test_an_entity_that_changes_keeps_each_event_in_its_history(change: Change) -> None:
+    entity = kind_of(change.event).entity
+    written = [
+        write
+        for model in READ_MODELS
+        for write in model.fold(change)
+        if write.collection == entity.collection
+    ]
+    expected = [history.entry_of(change)] if entity in KEPT else []
+    assert [entry for write in written for entry in write.entries] == expected
