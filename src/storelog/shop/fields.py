@@ -2,7 +2,7 @@
 
 Guarantees that whatever a room derives follows the declaration: a field without a kind, or with a
 mark that does not fit, is an error when the declaration is read.
-Next: shop/events.py
+Next: shop/event_kinds.py
 """
 
 from dataclasses import dataclass
@@ -195,11 +195,6 @@ def unique_fields_of(structure: type[Struct]) -> tuple[Field, ...]:
     return tuple(field for field in fields_of(structure) if field.unique is not None)
 
 
-def field_of(structure: type[Struct], name: str) -> Field:
-    """Return one field by its Python name. Raises KeyError."""
-    return {field.name: field for field in fields_of(structure)}[name]
-
-
 def _field(structure: type[Struct], found: msgspec.structs.FieldInfo, hint: Any) -> Field:
     types: list[Any] = []
     said: list[Any] = []
@@ -234,12 +229,3 @@ def _unfold(hint: Any, types: list[Any], said: list[Any]) -> None:
             _unfold(part, types, said)
     elif hint is not UnsetType:
         types.append(hint)
-
-
-def given(structure: Struct) -> dict[str, Any]:
-    """Return the fields that are there, by their Python names."""
-    return {
-        name: value
-        for name, value in msgspec.structs.asdict(structure).items()
-        if value is not UNSET
-    }
