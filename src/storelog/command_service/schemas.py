@@ -9,28 +9,15 @@ from typing import Any
 from storelog.shop.commands import REQUESTS
 from storelog.shop.events import AGGREGATE_NAME, ENTITIES, EVENT_TYPES
 from storelog.shop.json_schema import request_schema, response_schema
-from storelog.shop.kinds import MAX_ID
-from storelog.shop.value_schemas import TIME
+from storelog.shop.value_schemas import ID, TIME, strict_object
 
-_ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(properties),
-        "properties": properties,
-    }
-
-
-_EVENT = _object(
-    position=_ID,
+_EVENT = strict_object(
+    position=ID,
     eventId={"type": "string", "format": "uuid"},
     eventType={"enum": list(EVENT_TYPES)},
     aggregate={"type": "string", "pattern": f"^{AGGREGATE_NAME}$", "examples": ["product-5"]},
-    version=_ID,
-    schemaVersion=_ID,
+    version=ID,
+    schemaVersion=ID,
     occurredAt=TIME,
     recordedAt=TIME,
     correlationId={"type": "string"},
@@ -40,7 +27,7 @@ _EVENT = _object(
 SCHEMAS: dict[str, Any] = {
     **{structure.__name__: request_schema(structure) for structure in REQUESTS},
     **{kind.structure.__name__: response_schema(kind.structure) for kind in ENTITIES},
-    "Events": _object(
+    "Events": strict_object(
         items={"type": "array", "items": _EVENT},
         nextAfter={"type": ["integer", "null"]},
     ),

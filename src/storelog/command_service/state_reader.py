@@ -14,9 +14,8 @@ from storelog.command_service.batch import Key, Remembered, response_from_row
 from storelog.command_service.state import State
 from storelog.sequences import SEQUENCES
 from storelog.shop.aggregate import Aggregate
-from storelog.shop.columns import OF_AGGREGATES, entity_of, read_columns_of
-from storelog.shop.commands import LINE, Command, named
-from storelog.shop.commands import entity_of as command_entity
+from storelog.shop.columns import OF_AGGREGATES, read_columns_of, read_row
+from storelog.shop.commands import LINE, Command, entity_of, named
 from storelog.shop.customer import Customer
 from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import ENTITIES
@@ -49,7 +48,7 @@ async def load_for(
             wanted[collection].add(number)
         said: Struct | None = getattr(command, "said", None)
         if said is not None:
-            entity = command_entity(command)
+            entity = entity_of(command)
             for name, value in state.holders.unknown(entity, said):
                 asked.setdefault((entity, name), set()).add(value)
     await load(connection, state, **wanted)
@@ -122,7 +121,7 @@ async def _load_orders(connection: asyncpg.Connection, state: State, ids: Sequen
         ids,
     )
     for order_id, *item in rows:
-        items.setdefault(order_id, []).append(entity_of(OrderItem, item))
+        items.setdefault(order_id, []).append(read_row(OrderItem, item))
     lines = {number: tuple(some) for number, some in items.items()}
     async for number, aggregate in _aggregates(connection, "orders", Order, ids, lines):
         state.orders[number] = aggregate
@@ -141,7 +140,7 @@ async def _aggregates(
     rows = await connection.fetch(f"SELECT {read} FROM {table} WHERE {columns[0]} = ANY ($1)", ids)
     for *row, version, is_deleted in rows:
         more = {} if lines is None else {"order_items": lines.get(row[0], ())}
-        yield row[0], Aggregate(entity_of(structure, row, **more), version, is_deleted)
+        yield row[0], Aggregate(read_row(structure, row, **more), version, is_deleted)
 
 
 async def read_answers(

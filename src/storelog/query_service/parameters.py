@@ -16,13 +16,13 @@ from storelog.errors import InvalidFields
 from storelog.shop import events
 from storelog.shop.fields import unique_fields_of
 from storelog.shop.kinds import MAX_ID, Text
+from storelog.shop.value_schemas import ID
 from storelog.words import Asked, asked_words
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
 MAX_QUERY_LENGTH = 200
 MAX_QUERY_WORDS = 10
-_ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME: dict[str, Any] = {
     "description": "A day (2026-01-31) or an RFC 3339 time, rounded up to a millisecond; from is in"
     " the range, to is not.",
@@ -43,7 +43,7 @@ _CURSOR = {
     "description": "The page before's `nextCursor`, with the same filters.",
 }
 PAGE = {"limit": LIMIT, "cursor": _CURSOR}
-CUSTOMER, PRODUCT, ORDER = ({kind.id_name: _ID} for kind in events.ENTITIES)
+CUSTOMER, PRODUCT, ORDER = ({kind.id_name: ID} for kind in events.ENTITIES)
 SEARCH: dict[str, Any] = {
     "q": {
         "type": "string",

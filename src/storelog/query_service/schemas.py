@@ -10,12 +10,10 @@ from storelog.query_service import bodies
 from storelog.shop.customer import Customer
 from storelog.shop.events import EVENT_TYPES
 from storelog.shop.json_schema import response_schema
-from storelog.shop.kinds import MAX_ID
 from storelog.shop.order import Order
 from storelog.shop.product import Product, ProductSold
-from storelog.shop.value_schemas import TIME
+from storelog.shop.value_schemas import ID, TIME, strict_object
 
-_ID: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
 _TEXT: dict[str, Any] = {"type": "string", "examples": [EVENT_TYPES[0]]}
@@ -26,32 +24,23 @@ _ANYTHING: dict[str, Any] = {"examples": ["4.25"]}
 _FLAG: dict[str, Any] = {"type": "boolean"}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(properties),
-        "properties": properties,
-    }
-
-
 def _items(schema: dict[str, Any]) -> dict[str, Any]:
-    return _object(items={"type": "array", "items": schema})
+    return strict_object(items={"type": "array", "items": schema})
 
 
 def _page(name: str) -> dict[str, Any]:
     items = {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
-    page = _object(items=items, nextCursor=_TEXT_OR_NULL)
+    page = strict_object(items=items, nextCursor=_TEXT_OR_NULL)
     page["properties"] |= {"count": _COUNT, "countIsExact": _FLAG}
     return page
 
 
-_CHANGE = _object(field=_TEXT, **{"from": _ANYTHING, "to": _ANYTHING})
+_CHANGE = strict_object(field=_TEXT, **{"from": _ANYTHING, "to": _ANYTHING})
 SCHEMAS: dict[str, Any] = {
     "Customer": response_schema(Customer),
     "Product": response_schema(Product),
-    "Order": _object(**bodies.with_name(response_schema(Order)["properties"], _ANN_OR_NULL)),
-    "Sale": _object(**response_schema(ProductSold)["properties"], cancelled=_FLAG),
+    "Order": strict_object(**bodies.with_name(response_schema(Order)["properties"], _ANN_OR_NULL)),
+    "Sale": strict_object(**response_schema(ProductSold)["properties"], cancelled=_FLAG),
     "Changes": {
         "type": "string",
         "description": "Server-sent events: `id` is the position, `event` the event's type, `data`"
@@ -59,17 +48,17 @@ SCHEMAS: dict[str, Any] = {
         " change}.",
         "examples": ["id: 1\nevent: CustomerDeleted\ndata: {...}\n\n"],
     },
-    "Ticket": _object(ticket=_TEXT, expiresAt=TIME),
+    "Ticket": strict_object(ticket=_TEXT, expiresAt=TIME),
     "Customers": _page("Customer"),
     "Products": _page("Product"),
     "Orders": _page("Order"),
     "Sales": _page("Sale"),
-    "History": _object(
+    "History": strict_object(
         items={
             "type": "array",
-            "items": _object(
-                position=_ID,
-                version=_ID,
+            "items": strict_object(
+                position=ID,
+                version=ID,
                 eventType=_TEXT,
                 recordedAt=TIME,
                 caller=_TEXT_OR_NULL,
@@ -79,11 +68,11 @@ SCHEMAS: dict[str, Any] = {
             ),
         },
         nextCursor=_TEXT_OR_NULL,
-        lastSetBy={"type": "object", "additionalProperties": _ID, "examples": [{"name": 1}]},
+        lastSetBy={"type": "object", "additionalProperties": ID, "examples": [{"name": 1}]},
     ),
-    "TotalSales": _object(totalSales=_MONEY, unitsSold=_COUNT, orders=_COUNT),
+    "TotalSales": strict_object(totalSales=_MONEY, unitsSold=_COUNT, orders=_COUNT),
     "SalesByDay": _items(
-        _object(
+        strict_object(
             day={"type": "string", "format": "date"},
             totalSales=_MONEY,
             unitsSold=_COUNT,
@@ -91,9 +80,9 @@ SCHEMAS: dict[str, Any] = {
         )
     ),
     "ProductTotals": _items(
-        _object(productId=_ID, productName=_STAND_OR_NULL, unitsSold=_COUNT, totalSales=_MONEY)
+        strict_object(productId=ID, productName=_STAND_OR_NULL, unitsSold=_COUNT, totalSales=_MONEY)
     ),
     "TopCustomers": _items(
-        _object(customerId=_ID, name=_ANN_OR_NULL, orders=_COUNT, totalSpent=_MONEY)
+        strict_object(customerId=ID, name=_ANN_OR_NULL, orders=_COUNT, totalSpent=_MONEY)
     ),
 }

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from storelog.shop.characters import BETWEEN_DIGITS, UNSEEN
 from storelog.shop.kinds import (
+    MAX_ID,
     Amount,
     Choice,
     EmailAddress,
@@ -26,8 +27,19 @@ TIME: Json = {
     "format": "date-time",
     "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
 }
+ID: Json = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _NO_NUL = r"^[^\x00]*$"
 _BETWEEN = rf"[{BETWEEN_DIGITS}()\[\]]*"
+
+
+def strict_object(**properties: Json) -> Json:
+    """Return the schema of an object that has these members, all of them and no others."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(properties),
+        "properties": properties,
+    }
 
 
 def asked(kind: Kind) -> Json:
