@@ -2,79 +2,28 @@
 
 import json
 import re
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from storelog.client import Storelog
 from storelog.setting_types import ApiKey
 from storelog.web import tickets
-from support.browser import browsing
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
 from support.live import LiveReader
 from support.system import ANN, System, wait_for
 
-HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "live-in-a-browser.md"
 READER = ApiKey("reader", "read", sha256(b"r").hexdigest())
-# What the documented page shows is told to the test.
-TELL = """<script>
-const shown = () => [...document.querySelectorAll("li")].map(li => li.textContent);
-const tell = () => fetch("/shown", { method: "POST", body: JSON.stringify(shown()) });
-new MutationObserver(tell).observe(document.querySelector("ol"), { childList: true });
-</script>"""
-
-
-class Pages(ThreadingHTTPServer):
-    """A shop's own web server: one page, and what it shows now."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _PageHandler)
-        self.page = ""
-        self.shown: list[str] = []
-        self.origin = f"http://127.0.0.1:{self.server_port}"
-
-
-class _PageHandler(BaseHTTPRequestHandler):
-    server: Pages
-
-    def do_GET(self) -> None:
-        body = self.server.page.encode() if self.path == "/" else b""
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        self.server.shown = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        return
 
 
 @pytest.fixture(scope="module")
-def pages() -> Iterator[Pages]:
-    with Pages() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def keyed(servers: EmbeddedServers, pages: Pages) -> Iterator[System]:
-    """A system with the keys `r` (read) and `w` (write), and one page of another origin."""
+def keyed(servers: EmbeddedServers) -> Iterator[System]:
+    """A system with the keys `r` (read) and `w` (write)."""
     keys = f"reader:read:{READER.sha256},writer:write:{sha256(b'w').hexdigest()}"
-    environment = {"STORELOG_API_KEYS": keys, "STORELOG_CORS_ORIGINS": pages.origin}
-    with System(new_settings(servers), environment=environment, key="w") as system:
+    with System(new_settings(servers), environment={"STORELOG_API_KEYS": keys}, key="w") as system:
         yield system
 
 
@@ -175,36 +124,3 @@ def test_unnamed_events_are_the_same_changes_without_a_name(shop: System) -> Non
     assert [kind for _, kind, _ in named] == ["ProductCreated", "CustomerCreated"]
     reply = shop.queries.get("/live?events=all")
     assert (reply.status, reply.pointers) == (422, ["?events"])
-
-
-def test_the_documented_page_shows_each_change_once_in_a_browser(
-    keyed: System, pages: Pages
-) -> None:
-    found = re.search(r"```html\n(.*?)```", HOW_TO.read_text("utf-8"), re.DOTALL)
-    assert found is not None
-    page = found[1].replace("http://127.0.0.1:8081", keyed.queries.url).replace('"KEY"', '"r"')
-    assert page.count("\n") <= 20
-    pages.page = page + TELL
-    made: list[int] = []
-
-    def create() -> None:
-        made.append(keyed.commands.post("/customers", ANN).position)
-
-    def shown() -> list[int]:
-        return [int(text.split()[0]) for text in pages.shown]
-
-    def has_begun() -> bool:
-        create()
-        return bool(shown())
-
-    with browsing(f"{pages.origin}/"):
-        wait_for(has_begun, "the page to show a change", 60)
-        # Its stream breaks off; what happens meanwhile is shown as well.
-        keyed.signal("query-service", signal.SIGKILL)
-        keyed.exit_code("query-service")
-        create()
-        keyed.start("query-service")
-        keyed.wait_ready("query-service")
-        create()
-        wait_for(lambda: shown()[-1] == made[-1], "all changes", 60)
-    assert shown() == made[made.index(shown()[0]) :]

@@ -1,15 +1,12 @@
-"""Verify: says yes while writes go on, and names whatever was changed by hand, where it was."""
+"""Verify names whatever was changed by hand, where it was; nothing else."""
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
-import pytest
 from bson.int64 import Int64
 
 from storelog.envelope import EVENT_COLUMNS, GENESIS_HASH, chain_hash, envelope_from_row
-from support.load import place_orders
 from support.system import System, trade
 
 
@@ -21,34 +18,6 @@ def verify(system: System, *argv: str) -> tuple[int, dict[str, Any]]:
 
 def places(report: dict[str, Any]) -> list[tuple[str, Any, str]]:
     return sorted((d["where"], d["id"], d["field"]) for d in report["differences"])
-
-
-@pytest.mark.alone
-def test_there_is_no_false_alarm_while_writes_go_on(system: System) -> None:
-    trade(system)
-    lines = [{"productId": 3, "quantity": 1}]
-    bodies = [{"customerId": customer, "orderItems": lines} for customer in (1, 3, 4)] * 20
-    stop = threading.Event()
-
-    def write() -> None:
-        # At a pace that the embedded read side can follow: verify waits for what is written.
-        while not stop.wait(0.5):
-            system.commands.post("/products/3/stock-adjustments", {"delta": 100, "reason": "x"})
-            _, answers = place_orders([system.commands.url], bodies, 4)
-            for order in answers[::9]:
-                if "orderId" in order:
-                    system.commands.delete(f"/orders/{order['orderId']}")
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for _ in range(4):
-            code, report = verify(system)
-            assert code == 0, report["differences"]
-    finally:
-        stop.set()
-        writer.join(60)
-    assert report["checked"]["mongodb.product_sold"] > 100
 
 
 def test_what_was_changed_by_hand_is_named_and_only_the_read_model_is_repaired(
