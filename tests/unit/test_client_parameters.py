@@ -36,9 +36,9 @@ NOT_IN_LISTINGS = {"limit", "cursor", "count"}
 class Said(BaseException):
     """What a call would have sent."""
 
-    def __init__(self, method: str, path: str, said: Any) -> None:
+    def __init__(self, method: str, path: str, said: Any, *more: Any) -> None:
         super().__init__(path)
-        self.method, self.path, self.said = method, path, said
+        self.method, self.path, self.said, self.more = method, path, said, more
 
 
 class Recorder(AsyncStorelog):
@@ -47,8 +47,10 @@ class Recorder(AsyncStorelog):
     def __init__(self) -> None:
         pass
 
-    async def command(self, method: str, path: str, body: Any, *_: Any) -> Any:
-        raise Said(method, path, body)
+    async def command(
+        self, method: str, path: str, body: Any, key: str | None, if_version: int | None = None
+    ) -> Any:
+        raise Said(method, path, body, key, if_version)
 
     async def get(self, path: str, asked: Any = None, **_: Any) -> Any:
         raise Said("GET", path, asked or {})
@@ -108,3 +110,11 @@ def test_a_read_has_every_parameter_of_its_endpoint(name: str) -> None:
 
 def test_the_blocking_client_has_every_method() -> None:
     assert {*methods(Commands), *methods(Queries)} <= set(vars(Storelog))
+
+
+@pytest.mark.parametrize("name", methods(Commands))
+def test_a_command_has_its_key_and_the_version_that_its_endpoint_compares(name: str) -> None:
+    said = said_by(name)
+    described = operations("command")[said.method, said.path]["parameters"]
+    has_version = "If-Match" in {parameter["name"] for parameter in described}
+    assert said.more == ("k", 5 if has_version else None)
