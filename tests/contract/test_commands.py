@@ -67,6 +67,7 @@ def test_a_product_is_created_replaced_adjusted_and_deleted(shop: System, comman
         "price": "0.425",
         "stock": 0,
         "stockStatus": False,
+        "sku": None,
     }
     path = f"/products/{number}"
     adjusted = commands.post(f"{path}/stock-adjustments", {"delta": 7, "reason": "delivery"})

@@ -145,6 +145,17 @@ def test_money_goes_out_exactly_and_never_as_a_float() -> None:
     assert script.bodies == ['{"name":"Lamp","price":"100.00","stock":1}']
 
 
+def test_a_response_of_an_older_release_has_the_values_of_before_for_newer_fields() -> None:
+    older = {"productId": 1, "name": "Lamp", "price": "1.00", "stock": 1, "stockStatus": True}
+
+    async def act(shop: AsyncStorelog) -> list[str | None]:
+        created = await shop.create_product("Lamp", "1", 1)
+        return [created.sku, *[product.sku async for product in shop.list_products()]]
+
+    page = done({"items": [older, {**older, "sku": "L-1"}], "nextCursor": None}, 1)
+    assert run(Script(done(older, 1, 201), page), act) == [None, None, "L-1"]
+
+
 def test_the_blocking_client_has_every_method_of_the_other() -> None:
     def public(kind: type) -> set[str]:
         return {n for n, v in inspect.getmembers(kind, callable) if not n.startswith("_")}

@@ -5,7 +5,7 @@ Next: client/commands.py
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, get_args, get_origin
 from uuid import uuid4
 
 import msgspec
@@ -14,6 +14,8 @@ from storelog.client.bodies import Customer, Order, Page, Product
 from storelog.client.problems import NoAnswer
 from storelog.client.transport import Answer, Transport
 from storelog.envelope import format_time
+from storelog.shop.events import ENTITIES
+from storelog.shop.fields import values_before
 from storelog.shop.json_values import from_json
 
 T = TypeVar("T")
@@ -111,11 +113,36 @@ class Listing(Generic[T]):
 
 
 def read(answer: Answer, kind: type[T]) -> T:
-    """Return the answer's body, checked. Raises NoAnswer for one that is no service's."""
+    """Return the answer's body, checked. Raises NoAnswer for one that is no service's.
+
+    A field that the service, or the one whose response it repeats, did not know yet has its value
+    of before.
+    """
+    newer = _newer(kind)
     try:
-        return msgspec.json.decode(answer.body, type=kind, dec_hook=from_json)
+        if not newer:
+            return msgspec.json.decode(answer.body, type=kind, dec_hook=from_json)
+        return msgspec.convert(
+            _filled(msgspec.json.decode(answer.body), newer), kind, dec_hook=from_json
+        )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NoAnswer(f"the answer is not one of a Storelog service: {error}") from error
+
+
+def _filled(said: Any, newer: Mapping[str, Any]) -> Any:
+    """Return a body, or a page of them, with the fields that came later."""
+    if not isinstance(said, dict):
+        return said
+    if isinstance(said.get("items"), list):
+        return {**said, "items": [_filled(each, newer) for each in said["items"]]}
+    return {**newer, **said}
+
+
+def _newer(kind: Any) -> Mapping[str, Any]:
+    """Return the fields of an entity, or of a page of them, that came later."""
+    (of,) = get_args(kind) if get_origin(kind) is Page else (kind,)
+    known = (entity.structure for entity in ENTITIES if issubclass(of, entity.structure))
+    return next(map(values_before, known), {})
 
 
 def versioned(answer: Answer, kind: type[V]) -> V:

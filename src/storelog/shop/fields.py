@@ -5,6 +5,7 @@ mark that does not fit, is an error when the declaration is read.
 Next: shop/event_kinds.py
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
@@ -182,6 +183,12 @@ def _could_be(field: Field, value: Any) -> bool:
             return False
         case _:
             assert_never(field.kind)
+
+
+@cache
+def values_before(structure: type[Struct]) -> Mapping[str, Any]:
+    """Return the fields that came later, by their names in JSON, with their values until then."""
+    return {field.json: field.since.before for field in fields_of(structure) if field.since}
 
 
 def searched_fields_of(structure: type[Struct]) -> list[Field]:

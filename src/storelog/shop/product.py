@@ -54,7 +54,7 @@ class Product(Struct, frozen=True, rename="camel"):
         return structs.replace(self, stock=stock, stock_status=stock > 0)
 
 
-class NewProduct(Struct, frozen=True, rename="camel"):
+class NewProduct(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a client says of a new product."""
 
     name: ProductName

@@ -12,7 +12,7 @@ from typing import Any
 from storelog.documents.forms import fields_of_facts
 from storelog.histories import Entry, shown_fields
 from storelog.shop.events import ENTITIES, KINDS
-from storelog.shop.fields import fields_of
+from storelog.shop.fields import fields_of, values_before
 
 Document = dict[str, Any]
 _ENTITIES = {entity.name: entity for entity in ENTITIES}
@@ -42,8 +42,7 @@ def _of_events(event_type: str) -> Mapping[str, Any]:
 
 def newer_fields(aggregate: str) -> Mapping[str, Any]:
     """Return the fields of an aggregate that came later, as JSON shows them: `product-5`."""
-    structure = _ENTITIES[aggregate.partition("-")[0]].structure
-    return {f.json: f.since.before for f in fields_of(structure) if f.since}
+    return values_before(_ENTITIES[aggregate.partition("-")[0]].structure)
 
 
 def fill_facts(event_type: str, facts: Document) -> None:
