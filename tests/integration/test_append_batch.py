@@ -26,7 +26,7 @@ from support.system import CAKE_STAND, System
 class NewerProduct(Product, frozen=True, rename="camel"):
     """The product of a release to come."""
 
-    brand: Annotated[Name | None, Since(9, None)]
+    brand: Annotated[Name | None, Since(3, None)]
 
 
 NEWER = append_batch((CUSTOMER, EntityKind("product", NewerProduct, "products", None), ORDER))

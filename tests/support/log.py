@@ -7,7 +7,7 @@ from typing import Any
 
 from support.system import System
 
-PRODUCT = ("productId", "name", "price", "stock", "stockStatus")
+PRODUCT = ("productId", "name", "price", "stock", "stockStatus", "sku")
 
 
 class Log:
