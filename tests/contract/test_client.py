@@ -166,6 +166,10 @@ def test_each_read_by_time_takes_its_start_and_its_end(client: Storelog) -> None
         found = [order.order_id for order in client.list_orders(**mine, sort="orderDate")]
         assert found == [o for o in orders if o in found]
         assert len(found) == len(list(client.list_sales(**mine))) == count
+        if end is None:
+            # Other tests' orders of the same shop may be later.
+            assert client.total_sales(start).orders >= count
+            continue
         assert client.total_sales(start, end).orders == count
         assert sum(each.orders for each in client.sales_by_day(start, end)) == count
         assert sum(each.units_sold for each in client.product_totals(start, end)) == count
