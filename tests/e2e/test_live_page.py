@@ -72,6 +72,7 @@ def keyed(servers: EmbeddedServers, pages: Pages) -> Iterator[System]:
         yield system
 
 
+@pytest.mark.alone
 def test_the_documented_page_shows_each_change_once_in_a_browser(
     keyed: System, pages: Pages
 ) -> None:
