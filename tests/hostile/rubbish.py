@@ -7,6 +7,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -66,7 +67,9 @@ async def _send(url: str, attack: Attack) -> tuple[int, bytes]:
                 _reset(writer)
                 return 0, b""
             if attack.end == "half":
-                writer.write_eof()
+                # The service may have ended the connection already, and its response be here.
+                with suppress(OSError):
+                    writer.write_eof()
             answer = await _head(
                 reader, has_body=not b"".join(attack.pieces[:1]).startswith(b"HEAD ")
             )
