@@ -20,6 +20,7 @@ from storelog.shop.kinds import (
     Lines,
     Name,
     OnlyWith,
+    Price,
     Reference,
     Searched,
     Since,
@@ -114,6 +115,12 @@ class SoldMaybe(ProductSold, frozen=True, rename="camel"):
     left: Annotated[Stock, Example(1)] | UnsetType = UNSET
 
 
+class SoldWithIdLater(Struct, frozen=True, rename="camel"):
+    price: Price
+    product_id: Id
+    stock: Stock
+
+
 class Renamed(Struct, frozen=True, rename="camel"):
     product_id: Id
     name: Name
@@ -156,6 +163,17 @@ class Renamed(Struct, frozen=True, rename="camel"):
         (event("ProductDeleted", ends=False), "ends without deleted_at"),
         (event("OrderCreated", ledger=2), "adds to the totals other than once"),
         (event("ProductSold", ledger=1), "adds to the totals without lines"),
+        (event("CustomerUpdated", sales="cancelled"), "cancels sales without lines"),
+        (
+            event(
+                "ProductSold",
+                payload=SoldWithIdLater,
+                sets={"stock": "stock"},
+                about={},
+                shown=SoldWithIdLater,
+            ),
+            "is a sale and does not have its id first",
+        ),
         (event("ProductSold", live=()), "is carried by no live topic"),
         (event("ProductSold", live=("products", "products")), "carried twice by a live topic"),
     ],
@@ -204,6 +222,11 @@ def test_an_entity_that_contradicts_its_structure_is_an_error(
             (*ENTITIES, replace(ORDER, name="buy")),
             EVENTS,
             "2 entities have the collection 'orders'",
+        ),
+        (
+            ENTITIES,
+            (*EVENTS[:-1], replace(EVENTS[-1], sales="made")),
+            "sales are made by ProductSold, OrderDeleted",
         ),
         (ENTITIES, EVENTS[1:], "product does not begin with one kind of event"),
         (ENTITIES[:2], EVENTS, "is of an entity that is not declared"),

@@ -26,6 +26,9 @@ def check_declared(entities: Iterable[EntityKind], kinds: Iterable[EventKind]) -
         check_entity(entity, entities)
         if sum(kind.begins for kind in kinds if kind.entity is entity) != 1:
             raise TypeError(f"{entity.name} does not begin with one kind of event")
+    sales = [kind.name for kind in kinds if kind.sales == "made"]
+    if len(sales) > 1:
+        raise TypeError(f"sales are made by {', '.join(sales)}, not by one kind of event")
     for kind in kinds:
         if kind.entity not in entities:
             raise TypeError(f"{kind.name} is of an entity that is not declared")
@@ -84,6 +87,9 @@ def check_event(kind: EventKind) -> None:
         "adds to the totals other than once": kind.ledger not in (None, 1, -1),
         "adds to the totals without lines": kind.ledger is not None
         and "order_items" not in members,
+        "is a sale and does not have its id first": kind.sales == "made"
+        and not fields_of(kind.payload)[0].is_id,
+        "cancels sales without lines": kind.sales == "cancelled" and kind.lines is None,
         "is carried by no live topic": not kind.live,
         "is carried twice by a live topic": len(set(kind.live)) < len(kind.live),
         "has an upcaster of no version": max(kind.upcasters, default=0) > len(kind.steps),

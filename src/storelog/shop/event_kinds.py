@@ -57,9 +57,10 @@ class EventKind:
     `begins`, `ends`: whether the entity begins or ends with it. `sets`: the entity's fields that it
     sets, each from which member. `renames`: whether it may change the words by which the entity is
     found. `about`: what a history tells of it beside the fields, by the name there. `ledger`: what
-    it adds to the totals, 1 or -1 times its lines, None for nothing. `shown`: the structure whose
-    fields a live change shows. `live`: the topics of GET /live that carry it. `upcasters`: what
-    lifts a payload of a schema version to the next, but for the steps that only add a new field.
+    it adds to the totals, 1 or -1 times its lines, None for nothing. `sales`: whether it is a sale,
+    or cancels those of its lines; None: neither. `shown`: the structure whose fields a live change
+    shows. `live`: the topics of GET /live that carry it. `upcasters`: what lifts a payload of a
+    schema version to the next, but for the steps that only add a new field.
     """
 
     payload: type[Any]
@@ -70,6 +71,7 @@ class EventKind:
     renames: Callable[[Any], bool]
     about: Mapping[str, str]
     ledger: int | None
+    sales: Literal["made", "cancelled"] | None
     shown: type[Struct]
     live: tuple[str, ...]
     upcasters: Mapping[int, Upcaster]
@@ -96,6 +98,18 @@ class EventKind:
         """The fields that the event sets and whose values no two entities have."""
         fields = unique_fields_of(self.entity.structure)
         return tuple(field for field in fields if field.name in self.members)
+
+    @cached_property
+    def lines(self) -> Field | None:
+        """The member that holds the event's lines, each with its id first."""
+        return next((field for field in fields_of(self.payload) if field.line is not None), None)
+
+    def line_ids(self, event: Any) -> list[int]:
+        """Return the ids of an event's lines. Raises LookupError for a kind without lines."""
+        if self.lines is None or self.lines.line is None:
+            raise LookupError(f"{self.name} has no lines")
+        first = fields_of(self.lines.line)[0].name
+        return [getattr(line, first) for line in getattr(event, self.lines.name)]
 
     @cached_property
     def steps(self) -> tuple[Upcaster, ...]:

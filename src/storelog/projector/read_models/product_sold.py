@@ -5,13 +5,13 @@ the order is deleted, in any order with the sale; a document that has only that 
 Next: projector/read_models/ledger.py
 """
 
+from typing import assert_never
+
 from bson.int64 import Int64
 
 from storelog.documents.forms import document_of
 from storelog.projector.change import Change
 from storelog.projector.read_models.document import Write
-from storelog.shop.order import OrderDeleted
-from storelog.shop.product import ProductSold
 
 COLLECTION = "product_sold"
 # Sales of one product by time, cancelled ones apart; those of an order are found by its items' ids.
@@ -20,20 +20,23 @@ INDEXES = [[("productId", 1), ("cancelled", 1), ("soldAt", 1), ("orderId", 1), (
 
 def fold(change: Change) -> list[Write]:
     """Return what the change writes here."""
-    event = change.event
-    if isinstance(event, ProductSold):
-        return [_sale(event, change)]
-    if isinstance(event, OrderDeleted):
-        mark = {"cancelled": True, "cancelPosition": Int64(change.position)}
-        return [
-            Write(COLLECTION, Int64(item.item_id), mark, change.position, is_mark=True)
-            for item in event.order_items
-        ]
-    return []
+    match change.kind.sales:
+        case None:
+            return []
+        case "made":
+            return [_sale(change)]
+        case "cancelled":
+            mark = {"cancelled": True, "cancelPosition": Int64(change.position)}
+            return [
+                Write(COLLECTION, Int64(item_id), mark, change.position, is_mark=True)
+                for item_id in change.kind.line_ids(change.event)
+            ]
+        case _:
+            assert_never(change.kind.sales)
 
 
-def _sale(event: ProductSold, change: Change) -> Write:
-    number, *fields = document_of(event).items()
+def _sale(change: Change) -> Write:
+    number, *fields = document_of(change.event).items()
     return Write(
         COLLECTION,
         number[1],
