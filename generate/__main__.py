@@ -6,7 +6,7 @@ from pathlib import Path
 from generate import events, grafana, metrics, postman
 from generate.openapi import documents
 from storelog.migrations.append_batch import OF_THIS_RELEASE
-from storelog.projector.validators import STRUCTURES, schema_of
+from storelog.projector.validators import SCHEMAS
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,7 +17,7 @@ def files() -> dict[str, str]:
         **{f"{name}.schema": schema for name, schema in events.schemas().items()},
         **{f"openapi-{service}": document for service, document in documents().items()},
         "asyncapi": events.asyncapi(),
-        "mongodb-validators": {name: schema_of(name) for name in STRUCTURES},
+        "mongodb-validators": SCHEMAS,
     }
     return {
         **{f"docs/schemas/{name}.json": _json(value) for name, value in schemas.items()},

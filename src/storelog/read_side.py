@@ -8,10 +8,8 @@ Next: projector/promotion.py
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-from bson.decimal128 import Decimal128
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
@@ -94,12 +92,6 @@ def is_lane_change(said: Any) -> bool:
         and said.keys() == types.keys()
         and all(isinstance(said[name], kind) for name, kind in types.items())
     )
-
-
-@lru_cache(4_096)
-def decimal128(digits: str) -> Decimal128:
-    """Return it by its digits: 1.0 equals 1.00. Making one is slow, and a shop has few prices."""
-    return Decimal128(digits)
 
 
 def mongodb_uri(settings: Settings) -> str:

@@ -6,7 +6,7 @@ and tails, and it is composed again. Letters, marks and digits make words, and s
 (c++); emoji are words, and so are numbers with their dots. Hyphens and apostrophes join words into
 a compound, which is found joined and split; so are words of different scripts that touch. Scripts
 without spaces have a word begin at every character. What changes here changes RULES.
-Next: projector/read_models/names.py
+Next: read_models/names.py
 """
 
 import re

@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, WriteError
 
 from storelog.projector.database import connect
-from storelog.projector.validators import schema_of
+from storelog.projector.validators import SCHEMAS
 from storelog.server_setup import set_up_servers
 from support.embedded import EmbeddedServers, new_settings
 from support.secure_mongodb import CLUSTER, NODE, SecureMongoDb, name_server
@@ -107,7 +107,7 @@ def test_the_server_refuses_a_value_of_a_wrong_type(system: System) -> None:
     database = client.get_default_database()
     for name in FOUR:
         options = next(database.list_collections(filter={"name": name}))["options"]
-        assert options["validator"] == {"$jsonSchema": schema_of(name)}
+        assert options["validator"] == {"$jsonSchema": SCHEMAS[name]}
         with pytest.raises(WriteError) as refused:
             database[name].insert_one({"_id": "one"})
         assert refused.value.code == 121

@@ -20,13 +20,13 @@ from pymongo.monitoring import (
 
 from storelog.config import Settings
 from storelog.projector.database import ensure_indexes
-from storelog.projector.read_models import orders, product_sold
 from storelog.query_service import lists, things
 from storelog.query_service.lists import Page
 from storelog.query_service.paging import Key
 from storelog.query_service.parameters import Range
 from storelog.query_service.past import PastView
 from storelog.query_service.view import Place, View
+from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_side import database_name
 from storelog.shop import events
 from storelog.words import asked_words, heads_of
@@ -100,11 +100,11 @@ def shop_of_one_product(servers: EmbeddedServers) -> Settings:
         )
     with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
         database = client[database_name(settings)]
-        for name in (orders.COLLECTION, product_sold.COLLECTION):
+        for name in ("orders", "product_sold"):
             if name in database.list_collection_names():
                 database.command("collMod", name, validator={})
-        database[orders.COLLECTION].insert_many(placed)
-        database[product_sold.COLLECTION].insert_many(sold)
+        database["orders"].insert_many(placed)
+        database["product_sold"].insert_many(sold)
     return settings
 
 
@@ -224,8 +224,8 @@ def test_a_short_word_reads_no_more_than_a_page(settings: Settings, asked: str, 
 def test_indexes_of_earlier_versions_are_dropped(settings: Settings) -> None:
     with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
         database = client[database_name(settings)]
-        database[orders.COLLECTION].create_index([("orderDate", 1), ("_id", 1)])
+        database["orders"].create_index([("orderDate", 1), ("_id", 1)])
         ensure_indexes(settings)
-        made = database[orders.COLLECTION].index_information()
+        made = database["orders"].index_information()
     keys = [index["key"] for index in made.values()]
-    assert sorted(keys) == sorted([[("_id", 1)], *orders.INDEXES])
+    assert sorted(keys) == sorted([[("_id", 1)], *BY_COLLECTION["orders"].indexes])

@@ -18,7 +18,6 @@ from pymongo.monitoring import (
 
 from storelog.config import Settings
 from storelog.projector.database import ensure_indexes
-from storelog.projector.read_models import customers, orders
 from storelog.query_service import lists
 from storelog.query_service.paging import Key
 from storelog.query_service.parameters import Range
@@ -77,7 +76,7 @@ def _fill(settings: Settings, moments: list[datetime]) -> list[tuple[datetime, i
         for i, at in enumerate(moments, 1)
     ]
     with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
-        client[database_name(settings)][orders.COLLECTION].insert_many(documents)
+        client[database_name(settings)]["orders"].insert_many(documents)
     return sorted((at, i) for i, at in enumerate(moments, 1) if i % 10)
 
 
@@ -141,5 +140,5 @@ def test_the_first_page_of_a_quiet_shop_takes_few_finds(settings: Settings) -> N
 def test_the_index_that_a_range_of_customers_stands_on_is_made(settings: Settings) -> None:
     ensure_indexes(settings)
     with MongoClient[dict[str, Any]](settings.mongodb_uri) as client:
-        made = client[database_name(settings)][customers.COLLECTION].index_information()
-    assert [(NUMBERED[customers.COLLECTION], 1)] in [index["key"] for index in made.values()]
+        made = client[database_name(settings)]["customers"].index_information()
+    assert [(NUMBERED["customers"], 1)] in [index["key"] for index in made.values()]

@@ -27,10 +27,10 @@ from storelog.errors import Refusal
 from storelog.event_codec import event_body, kafka_value, lane_of_event
 from storelog.histories import Entry
 from storelog.ledgers import Fact, leaf_node, parent_node
-from storelog.projector.change import Change
 from storelog.projector.ledger_writer import stored
 from storelog.projector.record import change_of, make_record
 from storelog.query_service import bodies
+from storelog.read_models.change import Change
 from storelog.relay.publisher import record_headers
 from storelog.shop.commands import NewIds
 from storelog.shop.customer import Customer

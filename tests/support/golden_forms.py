@@ -11,10 +11,10 @@ from bson.json_util import CANONICAL_JSON_OPTIONS, dumps
 
 from storelog import histories
 from storelog.ledgers import Fact, pack_facts
-from storelog.projector.change import Change
-from storelog.projector.database import READ_MODELS
-from storelog.projector.read_models import changes, ledger
-from storelog.projector.read_models.document import Write
+from storelog.projector import live_changes, order_facts
+from storelog.read_models.change import Change
+from storelog.read_models.listed import MODELS
+from storelog.read_models.read_model import Write
 
 Json = dict[str, Any]
 # What is longer is kept by its length and hash; of more events of one request, the first and last.
@@ -71,8 +71,8 @@ def kept(write: Write, change: Change) -> Json:
 
 def fold(change: Change) -> tuple[Json, list[Write], Fact | None]:
     """Return what the projector makes of a change: its forms, the writes, and the ledger's fact."""
-    writes = [write for model in READ_MODELS for write in model.fold(change)]
-    fact = ledger.fact_of(change)
+    writes = [write for model in MODELS for write in model.fold(change)]
+    fact = order_facts.fact_of(change)
     shown, digest = bson_forms([kept(w, change) for w in writes])
     flags = ("is_new", "is_whole", "is_mark")
     forms: Json = {
@@ -82,7 +82,7 @@ def fold(change: Change) -> tuple[Json, list[Write], Fact | None]:
             for w, document in zip(writes, shown, strict=True)
         ],
         "history": [histories.encode_entry(e).decode() for w in writes for e in w.entries],
-        "change": changes._encode(changes.entry_of(change)).decode(),
+        "change": live_changes._encode(live_changes.entry_of(change)).decode(),
     }
     if fact is not None:
         forms["fact"] = pack_facts([fact]).hex()

@@ -12,8 +12,8 @@ from storelog.command_service import state_reader
 from storelog.command_service.state import Head, State
 from storelog.envelope import parse_time
 from storelog.event_codec import read_event
-from storelog.projector.change import Origin, read_change
-from storelog.projector.validators import STRUCTURES, schema_of
+from storelog.projector.validators import SCHEMAS
+from storelog.read_models.change import Origin, read_change
 from storelog.shop.events import EVENTS
 from storelog.shop.json_values import encode_json
 from support.golden import EVENT, ROWS
@@ -51,8 +51,8 @@ def shapes() -> Iterator[Json]:
     for service, document in documents().items():
         for name, component in document["components"]["schemas"].items():
             yield {"of": f"component {service} {name}", "is": component}
-    for collection in STRUCTURES:
-        yield {"of": f"validator {collection}", "is": schema_of(collection)}
+    for collection, schema in SCHEMAS.items():
+        yield {"of": f"validator {collection}", "is": schema}
     for table, columns in columns_read().items():
         yield {"of": f"columns read {table}", "is": columns}
     yield {"of": "columns written events", "is": EVENT.split()}

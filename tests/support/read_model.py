@@ -8,11 +8,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from storelog import histories
-from storelog.projector.database import READ_MODELS
+from storelog.read_models.listed import BY_COLLECTION
 from support.embedded import beside
 from support.system import System, wait_for
 
-COLLECTIONS = (*(model.COLLECTION for model in READ_MODELS), histories.COLLECTION)
+COLLECTIONS = (*BY_COLLECTION, histories.COLLECTION)
 _RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 Documents = dict[str, dict[Any, bytes]]
 

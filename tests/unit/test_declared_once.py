@@ -14,7 +14,7 @@ from storelog.shop.fields import fields_of
 
 SOURCE = Path(storelog.__file__).parent
 # Declarations, read models, migrations, and checks from outside, which share nothing with the code.
-FREE = ("shop", "projector/read_models", "migrations", "torture/checks")
+FREE = ("shop", "read_models", "migrations", "torture/checks")
 # Names that other things have as well: a key, a setting, a refusal.
 COMMON = frozenset({"name", "reason"})
 MOST_FIELDS = 62

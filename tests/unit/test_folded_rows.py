@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.event_kinds import EventKind
 from storelog.shop.events import Event, kind_of
 from storelog.shop.kinds import Id, Money, Time, Total

@@ -13,9 +13,9 @@ from bson.int64 import Int64
 
 from storelog.errors import PoisonRecord
 from storelog.ledgers import pack_facts, to_decimal, unpack_facts
-from storelog.projector.change import Change, Origin, read_change
-from storelog.projector.read_models import customers, orders, product_sold, products
-from storelog.projector.read_models.ledger import fact_of
+from storelog.projector.order_facts import fact_of
+from storelog.read_models.change import Change, Origin, read_change
+from storelog.read_models.listed import BY_COLLECTION
 
 ORIGIN = Origin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
 AT = "2026-01-31T23:59:59.999Z"
@@ -55,7 +55,7 @@ def change(kind: str, payload: dict[str, Any], position: int = 7, version: int =
 
 
 def test_a_product_document_has_the_contracts_names_and_types() -> None:
-    (write,) = products.fold(change("ProductCreated", PRODUCT, version=1))
+    (write,) = BY_COLLECTION["products"].fold(change("ProductCreated", PRODUCT, version=1))
     assert (write.collection, write.document_id, write.is_new) == ("products", 5, True)
     assert write.fields == {
         "product_id": 5,
@@ -79,14 +79,14 @@ def test_a_product_document_has_the_contracts_names_and_types() -> None:
 
 
 def test_a_sale_sets_the_stock_of_its_product_and_nothing_else() -> None:
-    (write,) = products.fold(change("ProductSold", SALE))
+    (write,) = BY_COLLECTION["products"].fold(change("ProductSold", SALE))
     assert write.fields == {"stock": 4, "stockStatus": True, "version": 2, "position": 7}
     assert not write.is_new
     assert not write.is_whole
 
 
 def test_a_sale_is_one_document_of_product_sold() -> None:
-    (write,) = product_sold.fold(change("ProductSold", SALE))
+    (write,) = BY_COLLECTION["product_sold"].fold(change("ProductSold", SALE))
     assert write.document_id == 9
     assert write.fields == {
         "productId": 5,
@@ -104,7 +104,7 @@ def test_a_sale_is_one_document_of_product_sold() -> None:
 
 
 def test_an_order_document_has_dbrefs_and_embedded_items() -> None:
-    (write,) = orders.fold(change("OrderCreated", ORDER, version=1))
+    (write,) = BY_COLLECTION["orders"].fold(change("OrderCreated", ORDER, version=1))
     assert write.fields["customer"] == DBRef("customers", 1)
     assert write.fields["orderItems"][0] == {
         "itemId": 9,
@@ -119,17 +119,17 @@ def test_an_order_document_has_dbrefs_and_embedded_items() -> None:
 
 def test_a_deleted_order_stays_as_a_tombstone_and_marks_its_sales() -> None:
     deleted = change("OrderDeleted", ORDER | {"deletedAt": AT})
-    (write,) = orders.fold(deleted)
+    (write,) = BY_COLLECTION["orders"].fold(deleted)
     assert write.fields["deleted"] is True
     assert write.fields["deletedAt"].year == 2026
-    marks = product_sold.fold(deleted)
+    marks = BY_COLLECTION["product_sold"].fold(deleted)
     assert [mark.document_id for mark in marks] == [9, 10]
     assert all(mark.is_mark and mark.fields["cancelled"] for mark in marks)
 
 
 def test_a_customer_document_keeps_a_missing_phone_as_null() -> None:
     body = {"customerId": 1, "name": "Ann", "email": "a@b", "phoneNumber": None}
-    (write,) = customers.fold(change("CustomerUpdated", body))
+    (write,) = BY_COLLECTION["customers"].fold(change("CustomerUpdated", body))
     assert write.fields["phoneNumber"] is None
     assert write.fields["customer_id"] == 1
 
@@ -189,7 +189,7 @@ def test_the_largest_order_of_all_can_be_read_and_packed() -> None:
 
 
 def test_a_time_with_an_offset_is_read_in_utc() -> None:
-    (write,) = orders.fold(
+    (write,) = BY_COLLECTION["orders"].fold(
         change("OrderCreated", ORDER | {"orderDate": "2026-02-01T01:00:00+02:00"})
     )
     assert write.fields["orderDate"].isoformat() == "2026-01-31T23:00:00+00:00"

@@ -6,9 +6,10 @@ import pytest
 
 from storelog.event_codec import name_of, read_event
 from storelog.histories import KEPT
-from storelog.projector.change import Change, Origin, read_change
-from storelog.projector.database import READ_MODELS
-from storelog.projector.read_models import changes, history, ledger
+from storelog.projector import live_changes, order_facts
+from storelog.read_models import history
+from storelog.read_models.change import Change, Origin, read_change
+from storelog.read_models.listed import MODELS
 from storelog.shop.events import EVENTS, kind_of
 from storelog.shop.json_schema import payload_schema
 from storelog.shop.json_values import encode_json
@@ -28,7 +29,7 @@ for kind in EVENTS:
 def test_both_folds_say_the_same_of_an_event(change: Change) -> None:
     projected = {
         (write.collection, write.document_id, write.is_mark, write.is_new): write.fields
-        for model in READ_MODELS
+        for model in MODELS
         for write in model.fold(change)
     }
     verified = {
@@ -37,8 +38,8 @@ def test_both_folds_say_the_same_of_an_event(change: Change) -> None:
     }
     assert verified == projected
     assert fold.entry_of(change) == history.entry_of(change)
-    assert fold.fact_of(change) == ledger.fact_of(change)
-    assert fold.told_of(change) == changes.entry_of(change)[2]
+    assert fold.fact_of(change) == order_facts.fact_of(change)
+    assert fold.told_of(change) == live_changes.entry_of(change)[2]
     assert fold.is_last(change) == change.kind.ends
 
 
@@ -47,7 +48,7 @@ def test_an_entity_that_changes_keeps_each_event_in_its_history(change: Change) 
     entity = kind_of(change.event).entity
     written = [
         write
-        for model in READ_MODELS
+        for model in MODELS
         for write in model.fold(change)
         if write.collection == entity.collection
     ]

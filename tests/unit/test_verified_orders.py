@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.events import Event, kind_of
 from storelog.shop.kinds import Money, Time
 from storelog.shop.order import OrderCreated, OrderDeleted, OrderItem

@@ -3,7 +3,7 @@
 An entity's own id stands under its Python name, every other field under its name in JSON; a field
 that refers to another collection stands as a DBRef as well. Guarantees that a value is written and
 read exactly: money as a decimal, times as dates, ids as 64-bit numbers.
-Next: projector/read_models/orders.py
+Next: read_models/orders/model.py
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,6 @@ from bson.int64 import Int64
 from msgspec import Struct
 
 from storelog.envelope import format_time, parse_time
-from storelog.read_side import decimal128
 from storelog.shop.fields import Field, fields_of, searched_fields_of
 from storelog.shop.kinds import (
     Amount,
@@ -35,6 +34,12 @@ from storelog.shop.money import format_money
 
 Document = dict[str, Any]
 Form = Callable[[Any], Any]
+
+
+@lru_cache(4_096)
+def decimal128(digits: str) -> Decimal128:
+    """Return it by its digits: 1.0 equals 1.00. Making one is slow, and a shop has few prices."""
+    return Decimal128(digits)
 
 
 def document_of(structure: Struct, kind: type[Struct] | None = None) -> Document:

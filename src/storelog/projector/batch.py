@@ -10,13 +10,13 @@ from typing import Any
 
 from pymongo.database import Database
 
-from storelog.projector.change import Change
 from storelog.projector.changes_writer import Changes, ChangesWriter
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.footing import Footing
-from storelog.projector.read_models.changes import block_of, entry_of
-from storelog.projector.read_models.document import Write
+from storelog.projector.live_changes import block_of, entry_of
 from storelog.projector.writer import BatchWriter, Writes
+from storelog.read_models.change import Change
+from storelog.read_models.read_model import Write
 
 # A transaction is kept in the server's cache until it ends. The embedded server, which has 256 MiB
 # of it, stood still for good in one of 10,000 events; some 1,000 are written about fastest.

@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from storelog.projector.bulk import existing
 from storelog.projector.footing import Footing
-from storelog.projector.read_models.changes import COLLECTION, pack
+from storelog.projector.live_changes import COLLECTION, pack
 
 # By block and lane: each change's position, its event's type, and its facts.
 Changes = dict[tuple[int, int], list[tuple[int, str, dict[str, Any]]]]

@@ -18,7 +18,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from storelog.projector.bulk import existing
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.events import CUSTOMER, PRODUCT, id_of
 from storelog.shop.order import Order
 

@@ -3,8 +3,8 @@
 Every write waits for a majority and the journal. Next: projector/writer.py
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, WriteConcern
@@ -14,18 +14,11 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun, ReadModelUnknown
-from storelog.projector.change import Change
-from storelog.projector.read_models import (
-    changes,
-    customers,
-    names,
-    orders,
-    product_sold,
-    products,
-)
-from storelog.projector.read_models.document import Write
+from storelog.projector import live_changes
 from storelog.projector.shapes import ADVICE, is_search_current, stamp
 from storelog.projector.validators import make_validators
+from storelog.read_models.listed import MODELS
+from storelog.read_models.read_model import Index
 from storelog.read_side import (
     POINTER_ID,
     POINTERS,
@@ -36,20 +29,6 @@ from storelog.read_side import (
 )
 from storelog.reasons import reason
 
-
-class ReadModel(Protocol):
-    """A collection's name, and what an event writes to it."""
-
-    @property
-    def COLLECTION(self) -> str:
-        """Return the collection's name."""
-
-    @property
-    def fold(self) -> Callable[[Change], list[Write]]:
-        """Return what makes an event's writes."""
-
-
-READ_MODELS: tuple[ReadModel, ...] = (customers, products, orders, product_sold, *names.MODELS)
 DEAD_LETTERS = "dead_letters"
 ANSWER_SECONDS = 60.0
 # How long the server may take to say that it is there: a busy one is late. Commands have patience.
@@ -123,21 +102,16 @@ def make_indexes(database: Database[Document]) -> None:
     """
     make_validators(database)
     stamp(database)
-    for model in (customers, orders, product_sold, changes):
-        for keys in model.INDEXES:
-            database[model.COLLECTION].create_index(keys)
-    for model in (orders, product_sold):
-        _drop_others(database[model.COLLECTION], model.INDEXES)
-    for kind in names.MODELS:
-        for keys in names.INDEXES:
-            database[kind.COLLECTION].create_index(keys)
+    for model in MODELS:
+        for keys in model.indexes:
+            database[model.collection].create_index(keys)
+        _drop_others(database[model.collection], model.indexes)
+    database[live_changes.COLLECTION].create_index(live_changes.INDEX)
     for name in ("aggregate", "asked"):
         database[DEAD_LETTERS].create_index([(name, 1)])
 
 
-def _drop_others(
-    collection: Collection[Document], wanted: Sequence[Sequence[tuple[str, int]]]
-) -> None:
+def _drop_others(collection: Collection[Document], wanted: Sequence[Index]) -> None:
     """Drop the indexes that no list goes by any more: each costs every insert."""
     kept = [list(keys) for keys in wanted]
     for name, index in collection.index_information().items():

@@ -17,13 +17,13 @@ from storelog.errors import PoisonRecord
 from storelog.ledgers import Fact
 from storelog.projector import dead_letters
 from storelog.projector.batch import Batch, Documents
-from storelog.projector.change import Change
 from storelog.projector.checkpoints import Bounds
-from storelog.projector.database import READ_MODELS
 from storelog.projector.ledger_writer import LedgerWriter
 from storelog.projector.moments_writer import MomentsWriter, Note
-from storelog.projector.read_models.ledger import fact_of
+from storelog.projector.order_facts import fact_of
 from storelog.projector.record import Record, change_of, header_of
+from storelog.read_models.change import Change
+from storelog.read_models.listed import MODELS
 
 _log = structlog.get_logger()
 
@@ -97,7 +97,7 @@ class Folding:
 
         For an event that comes late; the lane's next one is noted with its time as well.
         """
-        writes = [write for model in READ_MODELS for write in model.fold(change)]
+        writes = [write for model in MODELS for write in model.fold(change)]
         fact = fact_of(change)
         self.bounds = self.bounds.including(change)
         self._batch.add(self._lane, change, writes)

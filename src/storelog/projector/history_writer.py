@@ -17,7 +17,7 @@ from storelog import histories
 from storelog.histories import OPEN, Bucket
 from storelog.projector.bulk import existing
 from storelog.projector.footing import Footing
-from storelog.projector.read_models.document import Write
+from storelog.read_models.read_model import Write
 from storelog.read_side import IDS_AT_ONCE
 
 Document = dict[str, Any]

@@ -10,10 +10,11 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from storelog import histories, ledgers, moments
+from storelog.projector import live_changes
 from storelog.projector.checkpoints import CHECKPOINTS
-from storelog.projector.database import DEAD_LETTERS, READ_MODELS, pointer_of
-from storelog.projector.read_models import changes
+from storelog.projector.database import DEAD_LETTERS, pointer_of
 from storelog.projector.shapes import SHAPES
+from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_side import POINTER_ID, POINTERS
 
 BUILDING_ID = "building"
@@ -21,12 +22,12 @@ Document = dict[str, Any]
 # Checkpoints first: who comes back to half of a read model finds that it holds nothing.
 COLLECTIONS = (
     CHECKPOINTS,
-    *(model.COLLECTION for model in READ_MODELS),
+    *BY_COLLECTION,
     histories.COLLECTION,
     ledgers.LEDGER,
     ledgers.NODES,
     moments.COLLECTION,
-    changes.COLLECTION,
+    live_changes.COLLECTION,
     DEAD_LETTERS,
     SHAPES,
 )

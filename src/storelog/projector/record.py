@@ -19,7 +19,7 @@ from confluent_kafka import Message
 from storelog.envelope import Envelope, chain_hash, parse_time
 from storelog.errors import PoisonRecord
 from storelog.kafka import MAX_RECORD_BYTES
-from storelog.projector.change import Change, Origin, read_change
+from storelog.read_models.change import Change, Origin, read_change
 
 
 @dataclass(frozen=True, slots=True)

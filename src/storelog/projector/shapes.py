@@ -10,7 +10,6 @@ from typing import Any
 from bson.int64 import Int64
 from pymongo.database import Database
 
-from storelog.projector.read_models import names
 from storelog.words import RULES
 
 SHAPES = "shapes"
@@ -20,6 +19,7 @@ ADVICE = (
     " them again, while reads go on"
 )
 Document = dict[str, Any]
+_NAMES = ("customer_names", "product_names")
 
 
 def stamp(database: Database[Document]) -> None:
@@ -39,4 +39,4 @@ def is_search_current(database: Database[Document]) -> bool:
 
 
 def _has_names(database: Database[Document]) -> bool:
-    return any(database[kind.COLLECTION].find_one({}, {"_id": 1}) for kind in names.MODELS)
+    return any(database[kind].find_one({}, {"_id": 1}) for kind in _NAMES)

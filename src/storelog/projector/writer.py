@@ -22,7 +22,7 @@ from storelog.histories import OPEN, Bucket
 from storelog.projector.bulk import existing
 from storelog.projector.footing import Footing
 from storelog.projector.history_writer import HistoryWriter
-from storelog.projector.read_models.document import Write
+from storelog.read_models.read_model import Write
 
 Operation = InsertOne[dict[str, Any]] | UpdateOne
 

@@ -17,7 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from storelog import histories
-from storelog.projector.database import READ_MODELS
+from storelog.read_models.listed import BY_COLLECTION
 from storelog.verify.report import Place, Report, differing
 
 BUCKETS = 65_536
@@ -31,7 +31,7 @@ def compare(built: Database[Document], live: Database[Document], position: int) 
     """Return where `live` differs from `built`, which holds the log up to `position`."""
     report = Report(position)
     newer: set[str] = set()
-    for name in (*(model.COLLECTION for model in READ_MODELS), histories.COLLECTION):
+    for name in (*BY_COLLECTION, histories.COLLECTION):
         comparison = _Comparison(report, name, position, newer)
         comparison.run(built, live)
         if name in histories.KEPT_IN:

@@ -17,13 +17,13 @@ from storelog.errors import PoisonRecord
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.projector import checkpoints, dead_letters
 from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
-from storelog.projector.change import change_of_event
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.database import make_indexes
 from storelog.projector.folding import Folding, Share
 from storelog.projector.footing import take_over
 from storelog.projector.record import Record, make_record
 from storelog.projector.writing import Writing
+from storelog.read_models.change import change_of_event
 from storelog.relay.publisher import record_headers
 
 Document = dict[str, Any]

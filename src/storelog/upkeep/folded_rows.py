@@ -8,7 +8,7 @@ Next: upkeep/state_tables.py
 from collections.abc import Iterator
 from typing import Any
 
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.columns import LINES_TABLE, Row, columns_of, has_lines, line_rows_of, rows_of
 from storelog.shop.events import ENTITIES

@@ -19,7 +19,7 @@ import asyncpg
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
-from storelog.projector.change import Change, change_of_event
+from storelog.read_models.change import Change, change_of_event
 from storelog.reasons import reason
 from storelog.relay import cursor
 from storelog.sequences import raise_behind

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from pymongo.asynchronous.database import AsyncDatabase
 
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.read_side import BLOCK_POSITIONS
 from storelog.verify.fold import told_of
 from storelog.verify.newer import fill_facts

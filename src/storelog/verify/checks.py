@@ -11,7 +11,7 @@ import asyncpg
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.envelope import Envelope
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.verify.absent import Absent, read_letters
 from storelog.verify.changes import Changes
 from storelog.verify.history import Histories

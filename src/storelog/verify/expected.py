@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from bson.int64 import Int64
 
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.events import ORDER, id_of
 from storelog.verify.fold import Fields, Write, writes_of
 

@@ -15,7 +15,7 @@ from storelog.documents.forms import document_of
 from storelog.envelope import format_time, milliseconds
 from storelog.histories import Entry
 from storelog.ledgers import Fact
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted
 from storelog.shop.events import Event
 from storelog.shop.fields import fields_of, searched_fields_of, unique_fields_of

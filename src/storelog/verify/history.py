@@ -15,7 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog import histories
 from storelog.histories import COLLECTION, OPEN, Bucket
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.read_side import IDS_AT_ONCE
 from storelog.verify.fold import entry_of
 from storelog.verify.newer import filled_entry, newer_fields

@@ -17,7 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.event_codec import lane_of
 from storelog.ledgers import LEDGER, NODES, Fact, facts_of_leaf, pack_facts
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.verify.digests import POSITIONS, Sums
 from storelog.verify.fold import fact_of
 from storelog.verify.report import Report

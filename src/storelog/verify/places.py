@@ -14,7 +14,7 @@ from typing import Any
 from storelog.envelope import Envelope, format_time, milliseconds
 from storelog.event_codec import lane_of, owner_of
 from storelog.moments import BLOCK_ROWS, Moment, unpack_moments
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.events import CUSTOMER, PRODUCT, id_of
 from storelog.shop.order import Order
 from storelog.verify.offsets import has_offsets

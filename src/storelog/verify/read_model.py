@@ -13,7 +13,7 @@ import asyncpg
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.histories import OPEN
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.verify.digests import Bits, Sums, digest
 from storelog.verify.expected import Expected, Key
 from storelog.verify.fold import COLLECTIONS, Write

@@ -14,7 +14,7 @@ from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.envelope import Envelope
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.read_side import BLOCK_POSITIONS
 from storelog.verify.changes import COLLECTION, Changes, block_of, read_entries
 from storelog.verify.fold import told_of

@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.envelope import Envelope, format_time
 from storelog.errors import PoisonRecord
 from storelog.moments import COLLECTION, pack_moments
-from storelog.projector.change import change_of_event
+from storelog.read_models.change import change_of_event
 from storelog.verify.absent import DEAD_LETTERS, Absent
 from storelog.verify.log import read_log
 from storelog.verify.offsets import Offsets

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 import asyncpg
 from msgspec import Struct
 
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.sequences import SEQUENCES, find_behind
 from storelog.shop.columns import columns_of
 from storelog.shop.customer import Customer

@@ -12,7 +12,7 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.histories import OPEN
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.verify.digests import POSITIONS
 from storelog.verify.expected import Expected, Key
 from storelog.verify.fold import Fields, Write

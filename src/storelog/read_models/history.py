@@ -9,7 +9,7 @@ from functools import cache
 from msgspec import UNSET
 
 from storelog.histories import Entry
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.event_kinds import EventKind
 from storelog.shop.fields import fields_of
 from storelog.shop.json_values import shown

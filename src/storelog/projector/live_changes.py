@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from storelog.envelope import format_time
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.read_side import BLOCK_POSITIONS
 from storelog.shop.event_kinds import EventKind
 from storelog.shop.fields import fields_of
@@ -21,7 +21,7 @@ from storelog.shop.json_values import shown
 from storelog.shop.kinds import Lines
 
 COLLECTION = "changes"
-INDEXES = [[("block", 1)]]
+INDEX = [("block", 1)]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,11 +58,12 @@ def _facts(change: Change) -> dict[str, Any]:
 @cache
 def _told(kind: EventKind) -> tuple[tuple[str, str], ...]:
     """Return what is told of an event of a kind, by which name, from which member."""
-    names = {field.name for field in fields_of(kind.shown)} | {"deleted_at"}
+    names = {field.name for field in fields_of(kind.shown)}
     return tuple(
         ("lines" if isinstance(field.kind, Lines) else field.json, field.name)
         for field in fields_of(kind.payload)
-        if field.name in names
+        # What an entity ends with says when, too.
+        if kind.ends or field.name in names
     )
 
 

@@ -1,7 +1,7 @@
 """An event as the read models see it: its place in the log, and what it says, checked and typed.
 
 Whatever does not hold to the schema raises PoisonRecord, before anything is folded.
-Next: projector/read_models/orders.py
+Next: read_models/read_model.py
 """
 
 from dataclasses import dataclass

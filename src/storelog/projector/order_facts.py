@@ -9,7 +9,7 @@ from decimal import Decimal
 from storelog.envelope import milliseconds
 from storelog.errors import PoisonRecord
 from storelog.ledgers import PLACES, Fact
-from storelog.projector.change import Change
+from storelog.read_models.change import Change
 from storelog.shop.money import line_amount
 from storelog.shop.order import Order
 

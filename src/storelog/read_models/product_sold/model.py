@@ -2,20 +2,21 @@
 
 The sale itself is written by the product's lane. `cancelled` is set by the customer's lane, when
 the order is deleted, in any order with the sale; a document that has only that mark is no sale yet.
-Next: projector/read_models/ledger.py
+Next: projector/order_facts.py
 """
 
 from typing import assert_never
 
 from bson.int64 import Int64
 
-from storelog.documents.forms import document_of
-from storelog.projector.change import Change
-from storelog.projector.read_models.document import Write
+from storelog.documents.forms import document_of, types_of
+from storelog.read_models.change import Change
+from storelog.read_models.read_model import DocumentModel, Fields, Write
+from storelog.shop.product import ProductSold
 
 COLLECTION = "product_sold"
 # Sales of one product by time, cancelled ones apart; those of an order are found by its items' ids.
-INDEXES = [[("productId", 1), ("cancelled", 1), ("soldAt", 1), ("orderId", 1), ("_id", 1)]]
+INDEXES = ([("productId", 1), ("cancelled", 1), ("soldAt", 1), ("orderId", 1), ("_id", 1)],)
 
 
 def fold(change: Change) -> list[Write]:
@@ -45,3 +46,30 @@ def _sale(change: Change) -> Write:
         is_new=True,
         is_whole=True,
     )
+
+
+def as_was(found: Fields, position: int) -> Fields | None:
+    """Return a sale as it was at a position, None when it was not made yet."""
+    if found.get("position", position + 1) > position:
+        return None
+    return {**found, "cancelled": found.get("cancelPosition", position + 1) <= position}
+
+
+def schema() -> Fields:
+    """Return the types of a sale. Its `_id` is all that a document of a mark alone has."""
+    types = {"_id": "long", **types_of(ProductSold), "position": "long"}
+    del types["itemId"]
+    properties = {name: {"bsonType": kind} for name, kind in types.items()}
+    return {"bsonType": "object", "required": ["_id"], "properties": properties}
+
+
+MODELS = (
+    DocumentModel(
+        collection=COLLECTION,
+        shape=1,
+        indexes=INDEXES,
+        schema=schema(),
+        fold=fold,
+        as_was=as_was,
+    ),
+)

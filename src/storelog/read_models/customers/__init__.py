@@ -1,0 +1,1 @@
+"""Who buys: GET /customers. Next: read_models/customers/model.py"""

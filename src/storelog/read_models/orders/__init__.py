@@ -1,0 +1,1 @@
+"""What was ordered: GET /orders. Next: read_models/orders/model.py"""
