@@ -143,6 +143,21 @@ def test_a_checkpoint_ahead_of_its_documents_and_a_wrong_document_are_found(
     ]
 
 
+def test_checkpoints_are_checked_of_the_read_model_that_is_read(system: System) -> None:
+    trade(system)
+    system.wait_projected()
+    before = system.mongo
+    assert system.cli("rebuild", "--promote").returncode == 0
+    system.new_order(3, (3, 1))
+    system.wait_projected()
+    # It stands where it stood, and may be half filled: what is there is no promise to anybody.
+    before.orders.delete_one({"_id": 3})
+    assert found_in_mongodb(system) == ([], [])
+    system.mongo.orders.delete_one({"_id": 3})
+    (breach,), _ = found_in_mongodb(system)
+    assert breach.startswith("a checkpoint is ahead of order 3: the document is at 0")
+
+
 def sales_found(system: System) -> list[str]:
     report = empty_report()
     history = History(report)

@@ -14,12 +14,14 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.envelope import Envelope
+from storelog.errors import CannotRun
 from storelog.event_codec import lane_of_event
-from storelog.read_side import database_name, mongodb_uri
+from storelog.projector.checkpoints import CHECKPOINTS
+from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.torture.checks.history import CENT, History
 from storelog.torture.report import Report
 from storelog.verify.verify import verify
@@ -37,21 +39,24 @@ def check_documents(settings: Settings, report: Report) -> None:
 
 
 def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: Report) -> None:
-    """No checkpoint is ahead of the data: documents hold what their lane's checkpoint names."""
-    client: MongoClient[dict[str, Any]] = MongoClient(
-        mongodb_uri(settings), serverSelectionTimeoutMS=10_000, socketTimeoutMS=60_000
-    )
+    """No checkpoint is ahead of the data: documents hold what their lane's checkpoint names.
+
+    Of the read model that is read: the one before it stands where it stood. Raises CannotRun.
+    """
+    home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
-        database = client[database_name(settings)]
+        database = sibling(home, pointer_of(home).database)
         # The checkpoints first: documents only ever get newer.
-        lanes = {int(c["_id"]): c for c in database["checkpoints"].find({})}
-        if not lanes:
+        known = list(database[CHECKPOINTS].find({}, {"position": 1, "lanes": 1}))
+        places = {int(place["_id"]): int(place["position"]) for place in known}
+        count = max((int(place["lanes"]) for place in known), default=0)
+        if not count:
+            report.breach(f"the read model {database.name} has no checkpoints")
             return
-        count = next(iter(lanes.values()))["lanes"] or len(lanes)
         due: dict[str, dict[int, int]] = defaultdict(dict)
         for event in log:
             lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, count)
-            if lane in lanes and event.position <= lanes[lane]["position"]:
+            if event.position <= places.get(lane, 0):
                 due[event.aggregate_type][event.aggregate_id] = event.position
         for kind, positions in due.items():
             found = database[_COLLECTIONS[kind]].find({}, {"position": 1})
@@ -63,8 +68,10 @@ def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: Repor
                         f"a checkpoint is ahead of {kind} {number}: the document is at"
                         f" {at.get(number, 0)}, its event at {position} counts as projected"
                     )
+    except PyMongoError as error:
+        raise CannotRun(f"MongoDB: {error}") from error
     finally:
-        client.close()
+        home.client.close()
 
 
 def check_sales(query_url: str, history: History, report: Report) -> None:
