@@ -29,7 +29,9 @@ class NewerProduct(Product, frozen=True, rename="camel"):
     brand: Annotated[Name | None, Since(3, None)]
 
 
-NEWER = append_batch((CUSTOMER, EntityKind("product", NewerProduct, "products", None), ORDER))
+NEWER = append_batch(
+    (CUSTOMER, EntityKind("product", NewerProduct, "products", None, "products"), ORDER)
+)
 NOTHING = "'{}'"
 Json = dict[str, Any]
 

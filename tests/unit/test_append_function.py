@@ -36,8 +36,8 @@ class Kit(Struct, frozen=True):
     parts: Annotated[tuple[Part, ...], Lines(1)]
 
 
-GADGET = EntityKind("gadget", Gadget, "gadgets", None)
-KIT = EntityKind("kit", Kit, "kits", None)
+GADGET = EntityKind("gadget", Gadget, "gadgets", None, None)
+KIT = EntityKind("kit", Kit, "kits", None, None)
 
 
 def test_the_same_declarations_make_the_same_function_and_others_another() -> None:

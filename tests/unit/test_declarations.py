@@ -121,6 +121,10 @@ class SoldWithIdLater(Struct, frozen=True, rename="camel"):
     stock: Stock
 
 
+class WithoutCustomer(Struct, frozen=True, rename="camel"):
+    order_id: Id
+
+
 class Renamed(Struct, frozen=True, rename="camel"):
     product_id: Id
     name: Name
@@ -162,7 +166,11 @@ class Renamed(Struct, frozen=True, rename="camel"):
         (event("ProductDeleted", begins=True), "begins and ends at once"),
         (event("ProductDeleted", ends=False), "ends without deleted_at"),
         (event("OrderCreated", ledger=2), "adds to the totals other than once"),
-        (event("ProductSold", ledger=1), "adds to the totals without lines"),
+        (event("ProductSold", ledger=1), "adds to the totals and is no order"),
+        (
+            event("OrderCreated", payload=WithoutCustomer, sets={}, shown=WithoutCustomer),
+            "lacks its owner's id",
+        ),
         (event("CustomerUpdated", sales="cancelled"), "cancels sales without lines"),
         (
             event(
@@ -196,9 +204,12 @@ class Late(Struct, frozen=True, rename="camel"):
 @pytest.mark.parametrize(
     ("entity", "words"),
     [
-        (EntityKind("parcel", Parcel, "parcels", None), "refers to a collection that there is not"),
-        (EntityKind("parcel", Late, "parcels", None), "is not named as its structure is"),
-        (EntityKind("late", Late, "late", None), "does not have its id first"),
+        (
+            EntityKind("parcel", Parcel, "parcels", None, None),
+            "refers to a collection that there is not",
+        ),
+        (EntityKind("parcel", Late, "parcels", None, None), "is not named as its structure is"),
+        (EntityKind("late", Late, "late", None, None), "does not have its id first"),
         (replace(ORDER, owner=(PRODUCT, OrderOwner)), "does not name its owner"),
         (
             replace(ORDER, owner=(replace(CUSTOMER), OrderOwner)),

@@ -1,6 +1,7 @@
 """verify compares an order's row with what the event of the row's version says."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import pytest
 
 from storelog.read_models.change import Change
 from storelog.shop.events import Event, kind_of
+from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import Money, Time
 from storelog.shop.order import OrderCreated, OrderDeleted, OrderItem
 from storelog.verify.report import Report
@@ -29,12 +31,14 @@ ITEM = {
 
 
 class Tables:
-    """A connection to the tables `orders` and `order_items`."""
+    """A connection to the tables `orders` and `order_items`, and to the log before version 2."""
 
     def __init__(self, *orders: dict[str, Any]) -> None:
         self._orders = orders
 
-    async def fetch(self, query: str, _ids: Any) -> list[dict[str, Any]]:
+    async def fetch(self, query: str, *_args: Any) -> list[Any]:
+        if "FROM events" in query:
+            return [("OrderCreated", 1, encode_json(CREATED))]
         return [dict(row) for row in (self._orders if " orders " in query else [ITEM])]
 
 
@@ -59,6 +63,16 @@ def test_a_field_that_is_not_the_events_is_a_difference_named_once(
     assert differences(row, in_one_chunk=in_one_chunk) == []
     wrong = row | {"customer_id": 2}
     assert differences(wrong, in_one_chunk=in_one_chunk) == [(5, "customer_id")]
+
+
+def test_what_a_newer_event_does_not_set_is_compared_with_what_an_older_one_said() -> None:
+    kind = replace(kind_of(DELETED), sets={"order_date": "order_date"})
+    change = Change(2, kind, "order-5", 2, DELETED, cast(Any, None))
+    for customer, expected in ((1, []), (2, [(5, "customer_id")])):
+        report = Report(9)
+        row = ROW | {"version": 2, "customer_id": customer}
+        asyncio.run(StateTables(report).fold([change], cast(Any, Tables(row))))
+        assert [(e["id"], e["field"]) for e in report.facts()["differences"]] == expected
 
 
 def test_an_order_without_a_row_is_a_difference() -> None:

@@ -9,7 +9,7 @@ Next: projector/lanes.py
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from bson.int64 import Int64
 from pymongo import ReplaceOne, UpdateOne
@@ -19,8 +19,7 @@ from pymongo.errors import BulkWriteError
 
 from storelog.projector.bulk import existing
 from storelog.read_models.change import Change
-from storelog.shop.events import CUSTOMER, PRODUCT, id_of
-from storelog.shop.order import Order
+from storelog.shop.events import id_of, order_date_of
 
 CHECKPOINTS = "checkpoints"
 
@@ -45,16 +44,24 @@ class Bounds:
 
     def including(self, change: Change) -> "Bounds":
         """Return the bounds with one more event's document inside."""
-        entity = change.kind.entity
-        if entity is CUSTOMER:
-            return self._with(customers=max(self.customers, id_of(change.event)))
-        if entity is PRODUCT:
-            return self._with(products=max(self.products, id_of(change.event)))
-        if isinstance(change.event, Order):
-            at = change.event.order_date
-            oldest, newest = self.oldest_order or at, self.newest_order or at
-            return self._with(oldest_order=min(oldest, at), newest_order=max(newest, at))
-        return self
+        bound = change.kind.entity.bound
+        match bound:
+            case None:
+                return self
+            case "customers":
+                return self._with(customers=max(self.customers, id_of(change.event)))
+            case "products":
+                return self._with(products=max(self.products, id_of(change.event)))
+            case "orders":
+                return self._including_date(order_date_of(change.event))
+            case _:
+                assert_never(bound)
+
+    def _including_date(self, at: datetime | None) -> "Bounds":
+        if at is None:
+            return self
+        oldest, newest = self.oldest_order or at, self.newest_order or at
+        return self._with(oldest_order=min(oldest, at), newest_order=max(newest, at))
 
     def _with(self, **changed: Any) -> "Bounds":
         if all(getattr(self, name) == value for name, value in changed.items()):

@@ -5,6 +5,7 @@ Next: projector/ledger_writer.py
 """
 
 from decimal import Decimal
+from typing import cast
 
 from storelog.envelope import milliseconds
 from storelog.errors import PoisonRecord
@@ -19,10 +20,10 @@ _MOST = 10**27
 
 def fact_of(change: Change) -> Fact | None:
     """Return the fact of an order event, None for others. Raises PoisonRecord."""
-    sign, event = change.kind.ledger, change.event
+    sign = change.kind.ledger
     if sign is None:
         return None
-    assert isinstance(event, Order)
+    event = cast(Order, change.event)
     products: dict[int, tuple[int, int]] = {}
     for item in event.order_items:
         units, amount = products.get(item.product_id, (0, 0))

@@ -12,6 +12,7 @@ from msgspec import Struct
 from storelog.shop.event_kinds import ALL, EntityKind, EventKind
 from storelog.shop.fields import Field, fields_of, searched_fields_of, unique_fields_of
 from storelog.shop.kinds import Upcast
+from storelog.shop.order import Order
 
 
 def check_declared(entities: Iterable[EntityKind], kinds: Iterable[EventKind]) -> None:
@@ -76,17 +77,19 @@ def check_event(kind: EventKind) -> None:
     """Raise TypeError where a kind of event contradicts itself or the structures."""
     members, fields = _names(kind.payload), _names(kind.entity.structure)
     sources = set(kind.members.values())
+    owner = kind.entity if kind.entity.owner is None else kind.entity.owner[0]
     wrong = {
         "sets what its entity does not have": not set(kind.members) <= fields,
         "says what it has no member for": not sources | set(kind.about.values()) <= members,
         "lacks its entity's id": kind.entity.id_field not in members,
+        "lacks its owner's id": owner.id_field not in members,
         "begins without setting all": kind.begins and kind.sets != ALL,
         "begins and ends at once": kind.begins and kind.ends,
         "ends without deleted_at": kind.ends != ("deleted_at" in members),
         "shows what it does not have": not _names(kind.shown) <= members,
         "adds to the totals other than once": kind.ledger not in (None, 1, -1),
-        "adds to the totals without lines": kind.ledger is not None
-        and "order_items" not in members,
+        "adds to the totals and is no order": kind.ledger is not None
+        and not issubclass(kind.payload, Order),
         "is a sale and does not have its id first": kind.sales == "made"
         and not fields_of(kind.payload)[0].is_id,
         "cancels sales without lines": kind.sales == "cancelled" and kind.lines is None,

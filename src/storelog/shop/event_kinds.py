@@ -16,6 +16,7 @@ from storelog.shop.kinds import Upcast
 
 Json = dict[str, Any]
 Upcaster = Callable[[Json], Json]
+Bound = Literal["customers", "products", "orders"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +24,15 @@ class EntityKind:
     """A kind of entity: its name in the log, its structure, its table and collection.
 
     `owner`: the entity in whose lane its events travel, and the part of their payloads that names
-    it; None: itself.
+    it; None: itself. `bound`: the bound of a lane within which its documents are: the highest id of
+    customers or of products, or the oldest and the newest date of orders; None: within none.
     """
 
     name: str
     structure: type[Struct]
     collection: str
     owner: tuple["EntityKind", type[Struct]] | None
+    bound: Bound | None
 
     @cached_property
     def id_field(self) -> str:

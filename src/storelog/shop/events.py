@@ -17,6 +17,8 @@ from storelog.shop.customer import (
     CustomerUpdated,
 )
 from storelog.shop.event_kinds import ALL, EntityKind, EventKind, Json
+from storelog.shop.fields import field_at
+from storelog.shop.kinds import Time
 from storelog.shop.order import Order, OrderCreated, OrderDeleted, OrderEvent, OrderOwner
 from storelog.shop.product import (
     Product,
@@ -29,9 +31,9 @@ from storelog.shop.product import (
 
 Event = CustomerEvent | ProductEvent | OrderEvent
 
-CUSTOMER = EntityKind("customer", Customer, "customers", None)
-PRODUCT = EntityKind("product", Product, "products", None)
-ORDER = EntityKind("order", Order, "orders", (CUSTOMER, OrderOwner))
+CUSTOMER = EntityKind("customer", Customer, "customers", owner=None, bound="customers")
+PRODUCT = EntityKind("product", Product, "products", owner=None, bound="products")
+ORDER = EntityKind("order", Order, "orders", owner=(CUSTOMER, OrderOwner), bound="orders")
 ENTITIES = (CUSTOMER, PRODUCT, ORDER)
 # The name of an aggregate, as a regular expression: `product-5`.
 AGGREGATE_NAME = rf"({'|'.join(entity.name for entity in ENTITIES)})-[1-9][0-9]{{0,18}}"
@@ -190,6 +192,7 @@ EVENTS = (
 )
 EVENT_TYPES = tuple(kind.name for kind in EVENTS)
 KINDS: Mapping[str, EventKind] = {kind.name: kind for kind in EVENTS}
+_ORDER_DATE = field_at(Order.order_date).name
 _KIND_OF: Mapping[type[Any], EventKind] = {kind.payload: kind for kind in EVENTS}
 
 
@@ -202,6 +205,12 @@ def id_of(event: Event) -> int:
     """Return the id of the entity that an event is of."""
     number: int = getattr(event, _KIND_OF[type(event)].entity.id_field)
     return number
+
+
+def order_date_of(event: Event) -> Time | None:
+    """Return the date of an order as an event says it, None where it says none."""
+    at: Time | None = getattr(event, _ORDER_DATE, None)
+    return at
 
 
 check_declared(ENTITIES, EVENTS)

@@ -129,6 +129,13 @@ def fields_of(structure: type[Struct]) -> tuple[Field, ...]:
     return fields
 
 
+def field_at(member: object) -> Field:
+    """Return the field that an attribute of a declared class is: `field_at(Product.stock)`."""
+    attribute: Any = member
+    fields = fields_of(attribute.__objclass__)
+    return next(field for field in fields if field.name == attribute.__name__)
+
+
 def request_fields_of(structure: type[Struct]) -> tuple[Field, ...]:
     """Return the fields of what a client says. Raises TypeError where one is computed."""
     fields = fields_of(structure)

@@ -6,42 +6,35 @@ Next: verify/expected.py
 """
 
 from dataclasses import dataclass
-from typing import Any, assert_never
+from functools import cache
+from typing import Any, assert_never, cast
 
 from bson.int64 import Int64
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
-from storelog.documents.forms import document_of
+from storelog.documents.forms import document_of, members_of
 from storelog.envelope import format_time, milliseconds
 from storelog.histories import Entry
 from storelog.ledgers import Fact
 from storelog.read_models.change import Change
-from storelog.shop.customer import Customer, CustomerCreated, CustomerDeleted
-from storelog.shop.events import Event
-from storelog.shop.fields import fields_of, searched_fields_of, unique_fields_of
+from storelog.shop.customer import CustomerDeleted
+from storelog.shop.event_kinds import EventKind
+from storelog.shop.events import ENTITIES
+from storelog.shop.fields import field_at, fields_of, searched_fields_of, unique_fields_of
 from storelog.shop.kinds import Money, Time
 from storelog.shop.money import format_money
-from storelog.shop.order import Order, OrderCreated, OrderDeleted
-from storelog.shop.product import (
-    Product,
-    ProductCreated,
-    ProductDeleted,
-    ProductSold,
-    ProductUpdated,
-)
+from storelog.shop.order import Order
 from storelog.words import heads_of
 
 Fields = dict[str, Any]
-COLLECTIONS = (
-    "customers",
-    "products",
-    "orders",
-    "product_sold",
-    "customer_names",
-    "product_names",
-)
-# Why a product was updated is not told, only what it is then.
-_REASON = ("reason", "delta", "note", "order_id", "returned")
+SALES = "product_sold"
+# Where the words stand by which an entity is found.
+NAMES = {
+    entity: f"{entity.name}_names" for entity in ENTITIES if searched_fields_of(entity.structure)
+}
+COLLECTIONS = (*(entity.collection for entity in ENTITIES), SALES, *NAMES.values())
+# When an entity ended, as every event says it that ends one.
+_DELETED_AT = field_at(CustomerDeleted.deleted_at)
 
 
 @dataclass(slots=True)
@@ -60,83 +53,65 @@ class Write:
 
 def writes_of(change: Change) -> list[Write]:
     """Return what an event sets."""
-    event = change.event
-    match event:
-        case Customer():
-            return [
-                _whole("customers", change, Customer),
-                _named("customer_names", change, Customer),
-            ]
-        case Product():
-            writes = [_whole("products", change, Product)]
-            if not isinstance(event, ProductUpdated) or event.reason == "Changed":
-                writes.append(_named("product_names", change, Product))
-            return writes
-        case ProductSold():
-            return _sale(change, event)
-        case Order():
+    kind = change.kind
+    writes = [_whole(change) if kind.sets_all else _part(change)]
+    if kind.entity in NAMES and kind.renames(change.event):
+        writes.append(_named(change))
+    match kind.sales:
+        case None:
+            pass
+        case "made":
+            writes.append(_sale(change))
+        case "cancelled":
             mark = {"cancelled": True, "cancelPosition": Int64(change.position)}
-            cancelled = event.order_items if is_last(change) else ()
-            return [
-                _whole("orders", change, Order),
-                *(
-                    Write("product_sold", Int64(item.item_id), mark, is_mark=True)
-                    for item in cancelled
-                ),
-            ]
+            items = kind.line_ids(change.event)
+            writes += [Write(SALES, Int64(item), mark, is_mark=True) for item in items]
         case _:
-            assert_never(event)
+            assert_never(kind.sales)
+    return writes
 
 
-def _whole(collection: str, change: Change, structure: type[Struct]) -> Write:
+def _whole(change: Change) -> Write:
     """Return the write of a document that the event says all of."""
-    fields = document_of(change.event, structure) | _life(change)
-    return Write(collection, Int64(_number(change)), fields, _is_first(change))
+    entity = change.kind.entity
+    fields = document_of(change.event, entity.structure) | _life(change)
+    return Write(entity.collection, Int64(_number(change)), fields, change.kind.begins)
 
 
-def _named(collection: str, change: Change, structure: type[Struct]) -> Write:
-    values = [getattr(change.event, field.name) for field in searched_fields_of(structure)]
+def _part(change: Change) -> Write:
+    """Return the write of a document that the event says some fields of."""
+    entity = change.kind.entity
+    fields = members_of(change.event, change.kind.members, entity.structure)
+    fields |= {"version": change.version, "position": Int64(change.position)}
+    return Write(entity.collection, Int64(_number(change)), fields)
+
+
+def _named(change: Change) -> Write:
+    entity = change.kind.entity
+    values = [getattr(change.event, field.name) for field in searched_fields_of(entity.structure)]
     words = heads_of(" ".join(value for value in values if value is not None))
-    for field in unique_fields_of(structure):
+    for field in unique_fields_of(entity.structure):
         value = getattr(change.event, field.name)
         words += [] if value is None else [f"={field.json}:{value}"]
-    if is_last(change):
+    if change.kind.ends:
         words = []
     fields = {"words": words, "position": Int64(change.position)}
-    return Write(collection, Int64(_number(change)), fields, _is_first(change))
+    return Write(NAMES[entity], Int64(_number(change)), fields, change.kind.begins)
 
 
-def _sale(change: Change, sale: ProductSold) -> list[Write]:
-    product = {
-        "stock": sale.remaining_stock,
-        "stockStatus": sale.stock_status,
-        "version": change.version,
-        "position": Int64(change.position),
-    }
-    sold = document_of(sale) | {"position": Int64(change.position)}
-    del sold["itemId"]
-    return [
-        Write("products", Int64(sale.product_id), product),
-        Write("product_sold", Int64(sale.item_id), sold, is_new=True),
-    ]
+def _sale(change: Change) -> Write:
+    sold = document_of(change.event) | {"position": Int64(change.position)}
+    item_id = sold.pop(fields_of(change.kind.payload)[0].json)
+    return Write(SALES, item_id, sold, is_new=True)
 
 
 def _number(change: Change) -> int:
     return int(change.aggregate.rpartition("-")[2])
 
 
-def _is_first(change: Change) -> bool:
-    return isinstance(change.event, CustomerCreated | ProductCreated | OrderCreated)
-
-
-def is_last(change: Change) -> bool:
-    """Tell whether a document's entity ends with an event."""
-    return isinstance(change.event, CustomerDeleted | ProductDeleted | OrderDeleted)
-
-
 def _life(change: Change) -> Fields:
     fields: Fields = {
-        "deleted": is_last(change),
+        "deleted": change.kind.ends,
         "bodyPosition": Int64(change.position),
         "version": change.version,
         "position": Int64(change.position),
@@ -147,8 +122,9 @@ def _life(change: Change) -> Fields:
         "caller": change.origin.caller,
         "correlationId": change.origin.correlation_id,
     }
-    if isinstance(change.event, CustomerDeleted | ProductDeleted | OrderDeleted):
-        fields["deletedAt"], fields["removed"] = change.event.deleted_at, origin
+    if change.kind.ends:
+        fields[_DELETED_AT.json] = getattr(change.event, _DELETED_AT.name)
+        fields["removed"] = origin
     if change.version == 1:
         fields["created"] = origin
     return fields
@@ -156,46 +132,34 @@ def _life(change: Change) -> Fields:
 
 def fact_of(change: Change) -> Fact | None:
     """Return what an order event adds to the totals, None for other events."""
-    order = change.event
-    if not isinstance(order, OrderCreated | OrderDeleted):
+    if change.kind.ledger is None:
         return None
+    order = cast(Order, change.event)
     lines: dict[int, list[int]] = {}
     for item in order.order_items:
         line = lines.setdefault(item.product_id, [0, 0])
         line[0] += item.quantity
         line[1] += int(item.price * 10_000 * item.quantity)
     packed = tuple((product, units, amount) for product, (units, amount) in lines.items())
-    sign = 1 if isinstance(order, OrderCreated) else -1
-    return Fact(change.position, sign, milliseconds(order.order_date), order.customer_id, packed)
+    at_ms = milliseconds(order.order_date)
+    return Fact(change.position, change.kind.ledger, at_ms, order.customer_id, packed)
 
 
 def entry_of(change: Change) -> Entry:
     """Return what an event of an entity with a history adds to it."""
-    event, facts = change.event, dict[str, Any]()
-    if isinstance(event, ProductSold):
-        facts["stock"] = event.remaining_stock
-        facts["stockStatus"] = event.stock_status
-        facts["orderId"] = event.order_id
-        facts["itemId"] = event.item_id
-        facts["customerId"] = event.customer_id
-        facts["quantity"] = event.quantity_sold
-        facts["pricePaid"] = format_money(event.product_price)
-    else:
-        for field in fields_of(change.kind.entity.structure)[1:]:
-            facts[field.json] = _as_told(getattr(event, field.name))
-    if isinstance(event, ProductUpdated):
-        facts["reason"] = event.reason
-        if event.delta is not UNSET:
-            facts["delta"] = event.delta
-        if event.note is not UNSET and event.note is not None:
-            facts["note"] = event.note
-        if event.order_id is not UNSET:
-            facts["orderId"] = event.order_id
+    kind, facts = change.kind, dict[str, Any]()
+    for field in fields_of(kind.entity.structure)[1:]:
+        if field.name in kind.members:
+            facts[field.json] = _as_told(getattr(change.event, kind.members[field.name]))
+    for name, member in kind.about.items():
+        value = getattr(change.event, member)
+        if value is not None and value is not UNSET:
+            facts[name] = _as_told(value)
     origin = change.origin
     return Entry(
         change.position,
         change.version,
-        type(event).__name__,
+        kind.name,
         origin.recorded_at,
         origin.caller,
         origin.correlation_id,
@@ -218,21 +182,27 @@ def told_of(change: Change) -> Fields:
     """Return what live readers are told of an event."""
     return {
         "position": change.position,
-        "eventType": type(change.event).__name__,
+        "eventType": change.kind.name,
         "aggregate": change.aggregate,
         "version": change.version,
         "recordedAt": format_time(change.origin.recorded_at),
         "correlationId": change.origin.correlation_id,
-        "change": _members(change.event),
+        "change": _members(change),
     }
 
 
-def _members(event: Event) -> Fields:
+@cache
+def _shown(kind: EventKind) -> frozenset[str]:
+    return frozenset({_DELETED_AT.name, *(field.name for field in fields_of(kind.shown))})
+
+
+def _members(change: Change) -> Fields:
     members: Fields = {}
-    for field in fields_of(type(event)):
-        value = getattr(event, field.name)
-        if isinstance(event, ProductUpdated) and field.name in _REASON:
+    shown = _shown(change.kind)
+    for field in fields_of(change.kind.payload):
+        if field.name not in shown:
             continue
+        value = getattr(change.event, field.name)
         if isinstance(value, tuple):
             members["lines"] = len(value)
         else:

@@ -9,14 +9,13 @@ Next: verify/repair_places.py
 import struct
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from storelog.envelope import Envelope, format_time, milliseconds
 from storelog.event_codec import lane_of, owner_of
 from storelog.moments import BLOCK_ROWS, Moment, unpack_moments
 from storelog.read_models.change import Change
-from storelog.shop.events import CUSTOMER, PRODUCT, id_of
-from storelog.shop.order import Order
+from storelog.shop.events import id_of, order_date_of
 from storelog.verify.offsets import has_offsets
 from storelog.verify.report import Report
 
@@ -59,17 +58,8 @@ class LaneState:
 
     def add(self, event: Envelope, change: Change, *, is_absent: bool) -> list[Moment] | None:
         """Move on by an event; return the block of moments that is full with it, if one is."""
-        said = change.event
-        if is_absent:
-            pass
-        elif change.kind.entity is CUSTOMER:
-            self.customers = max(self.customers, id_of(said))
-        elif change.kind.entity is PRODUCT:
-            self.products = max(self.products, id_of(said))
-        elif isinstance(said, Order):
-            at = said.order_date
-            self.oldest = at if self.oldest is None or at < self.oldest else self.oldest
-            self.newest = at if self.newest is None or at > self.newest else self.newest
+        if not is_absent:
+            self._move_bound(change)
         self.position, self.hash = event.position, event.hash.hex()
         recorded = milliseconds(event.recorded_at)
         if self.rows and self.rows[-1].recorded_ms >= recorded:
@@ -85,6 +75,24 @@ class LaneState:
         full, self.rows = self.rows[:BLOCK_ROWS], self.rows[BLOCK_ROWS:]
         self.blocks += 1
         return full
+
+    def _move_bound(self, change: Change) -> None:
+        """Move the bound within which the event's document is."""
+        bound = change.kind.entity.bound
+        match bound:
+            case None:
+                pass
+            case "customers":
+                self.customers = max(self.customers, id_of(change.event))
+            case "products":
+                self.products = max(self.products, id_of(change.event))
+            case "orders":
+                at = order_date_of(change.event)
+                if at is not None:
+                    self.oldest = at if self.oldest is None or at < self.oldest else self.oldest
+                    self.newest = at if self.newest is None or at > self.newest else self.newest
+            case _:
+                assert_never(bound)
 
     def copy(self) -> "LaneState":
         """Return a state that moves on by itself."""

@@ -17,6 +17,7 @@ from storelog.config import Settings
 from storelog.histories import COLLECTION, OPEN
 from storelog.read_side import BLOCK_POSITIONS
 from storelog.verify.checks import Checks
+from storelog.verify.fold import SALES
 from storelog.verify.history import Histories
 from storelog.verify.offsets import Offsets
 from storelog.verify.repair_changes import repair_changes
@@ -123,7 +124,7 @@ async def _documents(database: AsyncDatabase[Document], model: Inspection, repor
             repaired += await _repair(database[key[0]], key[1], one, model.marks_of(key))
         except WriteError as error:
             report.differ(f"mongodb.{key[0]}", key[1], "repair", "written", str(error)[:200])
-    sales = database["product_sold"]
+    sales = database[SALES]
     for item, marks in model.mark_repairs.items():
         update = {"$set": marks} if marks else {"$unset": dict.fromkeys(MARKS, "")}
         repaired += (await sales.update_one({"_id": item}, update)).matched_count

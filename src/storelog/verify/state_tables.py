@@ -5,21 +5,23 @@ Next: verify/read_model.py
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, assert_never
+from typing import Any, cast
 
 import asyncpg
-from msgspec import Struct
 
+from storelog.event_codec import read_event
 from storelog.read_models.change import Change
 from storelog.sequences import SEQUENCES, find_behind
-from storelog.shop.columns import columns_of
-from storelog.shop.customer import Customer
-from storelog.shop.order import Order, OrderCreated, OrderItem
-from storelog.shop.product import Product, ProductSold
-from storelog.verify.fold import is_last
+from storelog.shop.columns import LINES_TABLE, columns_of, has_lines
+from storelog.shop.event_kinds import EntityKind, EventKind
+from storelog.shop.events import ENTITIES, ORDER, Event, id_of, kind_of
+from storelog.shop.order import Order, OrderItem
 from storelog.verify.report import Report
 
 Row = dict[str, Any]
+# What has lines is compared as it is read, since there are many; the rest is kept until the end.
+_KEPT = tuple(each for each in ENTITIES if not has_lines(each.structure))
+_ORDER_ID, _ITEM_ID = ORDER.id_field, columns_of(OrderItem)[0]
 
 
 class StateTables:
@@ -27,8 +29,7 @@ class StateTables:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._customers: dict[int, Row] = {}
-        self._products: dict[int, Row] = {}
+        self._kept: dict[EntityKind, dict[int, Row]] = {each: {} for each in _KEPT}
         # The version of each order that has changed, and whether it is deleted. Its fields are
         # compared as soon as an event says what the row's version has.
         self._changed_orders: dict[int, tuple[int, bool]] = {}
@@ -37,63 +38,59 @@ class StateTables:
 
     async def fold(self, changes: Iterable[Change], connection: asyncpg.Connection) -> None:
         """Fold a chunk, and compare the orders that it creates or changes."""
-        created: dict[int, Order] = {}
-        changed: dict[int, tuple[int, Order]] = {}
+        created: dict[int, Change] = {}
+        changed: dict[int, Change] = {}
         for change in changes:
-            event = change.event
-            match event:
-                case Customer():
-                    self._customers[event.customer_id] = _row(event, Customer, change)
-                case Product():
-                    self._products[event.product_id] = _row(event, Product, change)
-                case ProductSold():
-                    row = self._products.setdefault(event.product_id, {})
-                    row["stock"], row["version"] = event.remaining_stock, change.version
-                case OrderCreated():
-                    created[event.order_id] = event
-                case Order():
-                    changed[event.order_id] = change.version, event
-                    self._changed_orders[event.order_id] = change.version, is_last(change)
-                case _:
-                    assert_never(event)
+            kind, number = change.kind, id_of(change.event)
+            life = {"version": change.version, "is_deleted": kind.ends}
+            if kind.entity in self._kept:
+                self._kept[kind.entity].setdefault(number, {}).update(
+                    _columns(kind, change.event), **life
+                )
+            elif kind.begins:
+                created[number] = change
+            else:
+                changed[number] = change
+                self._changed_orders[number] = change.version, kind.ends
         if created or changed:
             await self._compare_orders(created, changed, connection)
 
     async def _compare_orders(
         self,
-        created: Mapping[int, Order],
-        changed: Mapping[int, tuple[int, Order]],
+        created: Mapping[int, Change],
+        changed: Mapping[int, Change],
         connection: asyncpg.Connection,
     ) -> None:
-        ids = list(created)
         rows = await connection.fetch(
-            f"SELECT {', '.join(columns_of(Order))}, version FROM orders WHERE order_id = ANY ($1)",
+            f"SELECT {', '.join(columns_of(Order))}, version FROM {ORDER.collection}"
+            f" WHERE {_ORDER_ID} = ANY ($1)",
             list(created.keys() | changed.keys()),
         )
-        found = {row["order_id"]: dict(row) for row in rows}
+        found = {row[_ORDER_ID]: dict(row) for row in rows}
         items: dict[int, dict[int, Row]] = {}
         for row in await connection.fetch(
-            f"SELECT order_id, {', '.join(columns_of(OrderItem))} FROM order_items"
-            " WHERE order_id = ANY ($1)",
-            ids,
+            f"SELECT {_ORDER_ID}, {', '.join(columns_of(OrderItem))} FROM {LINES_TABLE}"
+            f" WHERE {_ORDER_ID} = ANY ($1)",
+            list(created),
         ):
             item = dict(row)
-            items.setdefault(item.pop("order_id"), {})[item.pop("item_id")] = item
-        for order_id, (version, order) in changed.items():
+            items.setdefault(item.pop(_ORDER_ID), {})[item.pop(_ITEM_ID)] = item
+        for order_id, change in changed.items():
             row = found.get(order_id)
-            if row is not None and row["version"] == version:
-                self._differ("orders", order_id, _fields(order, Order), row)
-        for order_id, order in created.items():
+            if row is not None and row["version"] == change.version:
+                self._differ(ORDER.collection, order_id, await _whole(change, connection), row)
+        for order_id, change in created.items():
+            order = cast(Order, change.event)
             self._orders += 1
             self._items += len(order.order_items)
             row = found.get(order_id)
             is_as_created = row is None or row["version"] == 1
-            expected_row = _fields(order, Order) if is_as_created else {}
-            self._compare("orders", order_id, expected_row, row)
-            expected = {line.item_id: _fields(line, OrderItem) for line in order.order_items}
+            expected_row = _columns(change.kind, change.event) if is_as_created else {}
+            self._compare(ORDER.collection, order_id, expected_row, row)
+            expected = {line.item_id: _fields(line) for line in order.order_items}
             actual = items.get(order_id, {})
             for item_id in expected.keys() | actual.keys():
-                self._compare("order_items", item_id, expected.get(item_id), actual.get(item_id))
+                self._compare(LINES_TABLE, item_id, expected.get(item_id), actual.get(item_id))
 
     def _compare(self, table: str, thing: int, expected: Row | None, found: Row | None) -> None:
         self._report.count(f"postgresql.{table}")
@@ -110,8 +107,8 @@ class StateTables:
 
     async def finish(self, connection: asyncpg.Connection) -> None:
         """Compare what is left after the last event: customers, products, deletions, strays."""
-        await self._compare_table("customers", "customer_id", self._customers, connection)
-        await self._compare_table("products", "product_id", self._products, connection)
+        for entity, rows in self._kept.items():
+            await self._compare_table(entity.collection, entity.id_field, rows, connection)
         await self._compare_versions(connection)
         await self._find_strays(connection)
         await self._compare_sequences(connection)
@@ -127,9 +124,10 @@ class StateTables:
 
     async def _compare_versions(self, connection: asyncpg.Connection) -> None:
         rows = await connection.fetch(
-            "SELECT order_id, version, is_deleted FROM orders WHERE is_deleted OR version <> 1"
+            f"SELECT {_ORDER_ID}, version, is_deleted FROM {ORDER.collection}"
+            " WHERE is_deleted OR version <> 1"
         )
-        found = {row["order_id"]: (row["version"], row["is_deleted"]) for row in rows}
+        found = {number: (version, is_deleted) for number, version, is_deleted in rows}
         for order_id in self._changed_orders.keys() | found.keys():
             expected = self._changed_orders.get(order_id, (1, False))
             actual = found.get(order_id, (1, False))
@@ -140,14 +138,17 @@ class StateTables:
 
     async def _find_strays(self, connection: asyncpg.Connection) -> None:
         """Find orders that no event made; only where there are more than the log has."""
-        if await connection.fetchval("SELECT count(*) FROM orders") <= self._orders:
+        table = ORDER.collection
+        if await connection.fetchval(f"SELECT count(*) FROM {table}") <= self._orders:
             return
         rows = await connection.fetch(
-            "SELECT order_id FROM orders o LEFT JOIN events e ON e.aggregate_type = 'order'"
-            " AND e.aggregate_id = o.order_id AND e.version = 1 WHERE e.position IS NULL LIMIT 1000"
+            f"SELECT {_ORDER_ID} FROM {table} LEFT JOIN events e ON e.aggregate_type = $1"
+            f" AND e.aggregate_id = {_ORDER_ID} AND e.version = 1"
+            " WHERE e.position IS NULL LIMIT 1000",
+            ORDER.name,
         )
-        for row in rows:
-            self._report.differ("postgresql.orders", row["order_id"], "row", None, "a row")
+        for (order_id,) in rows:
+            self._report.differ(f"postgresql.{table}", order_id, "row", None, "a row")
 
     async def _compare_sequences(self, connection: asyncpg.Connection) -> None:
         """Find sequences that would give ids which their tables have already."""
@@ -158,11 +159,29 @@ class StateTables:
             self._report.differ(where, each.sequence, "last_value", expected, each.given)
 
 
-def _row(event: Struct, structure: type[Struct], change: Change) -> Row:
-    life = {"version": change.version, "is_deleted": is_last(change)}
-    return {**_fields(event, structure), **life}
+async def _whole(change: Change, connection: asyncpg.Connection) -> Row:
+    """Return a row after an event: what the event itself does not set, those before it say."""
+    if change.kind.sets_all:
+        return _columns(change.kind, change.event)
+    row: Row = {}
+    for event_type, schema_version, payload in await connection.fetch(
+        "SELECT event_type, schema_version, payload FROM events"
+        " WHERE aggregate_type = $1 AND aggregate_id = $2 AND version < $3 ORDER BY version",
+        change.kind.entity.name,
+        id_of(change.event),
+        change.version,
+    ):
+        earlier = read_event(event_type, schema_version, payload)
+        row |= _columns(kind_of(earlier), earlier)
+    return row | _columns(change.kind, change.event)
 
 
-def _fields(said: Struct, structure: type[Struct]) -> Row:
-    """Return the columns of a structure but for its id, which the row is found by."""
-    return {name: getattr(said, name) for name in columns_of(structure)[1:]}
+def _columns(kind: EventKind, event: Event) -> Row:
+    """Return the columns that an event sets, but for the id, which the row is found by."""
+    names = (name for name in columns_of(kind.entity.structure)[1:] if name in kind.members)
+    return {name: getattr(event, kind.members[name]) for name in names}
+
+
+def _fields(line: OrderItem) -> Row:
+    """Return a line's columns but for its id, which the row is found by."""
+    return {name: getattr(line, name) for name in columns_of(OrderItem)[1:]}

@@ -15,7 +15,7 @@ from storelog.histories import OPEN
 from storelog.read_models.change import Change
 from storelog.verify.digests import POSITIONS
 from storelog.verify.expected import Expected, Key
-from storelog.verify.fold import Fields, Write
+from storelog.verify.fold import SALES, Fields, Write
 from storelog.verify.newer import fill_document
 from storelog.verify.report import Place, Report, differing
 
@@ -132,7 +132,7 @@ class Inspection:
     def finish(self) -> None:
         """Name what differs."""
         for key, case in self._cases.items():
-            if not self._settle(key, case) and key[0] == "product_sold":
+            if not self._settle(key, case) and key[0] == SALES:
                 self._compare_marks(key, case)
 
     def _settle(self, key: Key, case: _Case) -> bool:

@@ -87,9 +87,9 @@ async def _summed(connection: asyncpg.Connection, absent: list[int], head: int) 
     no_deletion = [row["aggregate_id"] for row in rows if row["version"] > 1]
     sums: Sums = {}
     for row in await connection.fetch(_SUMS, no_order, no_deletion, timeout=SUM_SECONDS):
-        keys = (row["product_id"], row["customer_id"], row["day"])
+        *keys, units, amount, orders = row
         kind = next(n for n, key in enumerate(keys) if key is not None)
-        sums[KINDS[kind], keys[kind]] = (row["units"], int(row["amount"]), row["orders"])
+        sums[KINDS[kind], keys[kind]] = (units, int(amount), orders)
     return sums
 
 
