@@ -64,8 +64,9 @@ bench-memory: install ## does any process grow? full load again and again (MINUT
 hostile: install ## 100,000 malformed requests for each service
 	STORELOG_HOSTILE_REQUESTS=100000 $(BIN)/python -m pytest -s tests/hostile/test_rubbish.py
 
-closed: install ## 100,000 connections of each kind on each port: closed, they leave no memory taken
-	STORELOG_CLOSED_CONNECTIONS=100000 $(BIN)/python -m pytest -s tests/hostile/test_closed_connections.py
+closed: install ## 100,000 closed connections of each kind on each port (ON=relay KINDS='rejected;malformed')
+	STORELOG_CLOSED_CONNECTIONS=100000 STORELOG_CLOSED_KINDS="$(KINDS)" $(BIN)/python -m pytest -s \
+		tests/hostile/test_closed_connections.py $(if $(ON),-k "$(ON)")
 
 siege: install ## 1,000 slow clients and rubbish for MINUTES=60: descriptors and memory stay flat
 	STORELOG_SIEGE_MINUTES=$(or $(MINUTES),60) $(BIN)/python -m pytest -s -m siege
