@@ -11,7 +11,7 @@ from storelog.web.corked import CorkedTransport
 from storelog.web.server import BACKLOG, open_listeners
 
 
-@pytest.mark.parametrize("name", ["write_eof", "close", "abort", "get_write_buffer_size"])
+@pytest.mark.parametrize("name", ["close", "close_now", "abort", "get_write_buffer_size"])
 def test_nothing_fails_on_a_connection_that_is_gone(name: str) -> None:
     """On uvloop an end that is written to a closed connection is an error."""
 

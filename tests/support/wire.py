@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,17 @@ TURNS = 60
 
 @dataclass
 class Served:
-    """The requests that reached the application, the bytes that went out, how it ended."""
+    """The requests that reached the application, the bytes that went out, how it ended.
+
+    `is_closed`: nothing more is written; `is_cut`: nothing more is read either.
+    """
 
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     headers: list[dict[bytes, bytes]] = field(default_factory=list)
     sent: bytes = b""
     is_closed: bool = False
+    is_cut: bool = False
+    unsent: int = 0
 
     @property
     def statuses(self) -> list[int]:
@@ -43,13 +48,13 @@ class _Transport(asyncio.Transport):
         self._served.is_closed = True
 
     def close(self) -> None:
-        self._served.is_closed = True
+        self._served.is_closed = self._served.is_cut = True
 
     def abort(self) -> None:
-        self._served.is_closed = True
+        self._served.is_closed = self._served.is_cut = True
 
     def is_closing(self) -> bool:
-        return self._served.is_closed
+        return self._served.is_cut
 
     def pause_reading(self) -> None:
         pass
@@ -58,12 +63,21 @@ class _Transport(asyncio.Transport):
         pass
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self._served.unsent
 
 
-def serve(pieces: Iterable[bytes]) -> Served:
-    """Have one connection read the pieces, one in a turn of the loop each."""
-    served = Served()
+def serve(
+    pieces: Iterable[bytes],
+    then: Callable[[LimitedProtocol, Served], None] = lambda *_: None,
+    clock: Callable[[], float] | None = None,
+    unsent: int = 0,
+) -> Served:
+    """Have one connection read the pieces, one in a turn of the loop each, and `then` is called.
+
+    The loop's time is the real one, or that of `clock`, in seconds; the system takes all that is
+    written but `unsent` bytes.
+    """
+    served = Served(unsent=unsent)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         body, more = b"", True
@@ -81,16 +95,19 @@ def serve(pieces: Iterable[bytes]) -> Served:
     async def run() -> None:
         config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
         config.load()
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
+        loop.time = clock or loop.time
         kind = type("P", (LimitedProtocol,), {"door": Connections(9, 9), "turns": Turns()})
-        protocol = kind(config=config, server_state=ServerState(), app_state={}, _loop=loop)
+        state = {"stopping": asyncio.Event()}
+        protocol = kind(config=config, server_state=ServerState(), app_state=state, _loop=loop)
         protocol.connection_made(_Transport(served))
         for piece in pieces:
-            if not served.is_closed or protocol._deaf_since is not None:
+            if not served.is_cut:
                 protocol.data_received(piece)
             await asyncio.sleep(0)
         for _ in range(TURNS):
             await asyncio.sleep(0)
+        then(protocol, served)
 
     asyncio.run(run())
     return served

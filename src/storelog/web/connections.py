@@ -16,6 +16,8 @@ from storelog.errors import StorelogError, Unavailable
 
 # Files, sockets to the servers behind, and connections that are being refused.
 SPARE_DESCRIPTORS = 200
+# Connections that have had their last response and are heard out: not counted among the others.
+MAX_LINGERING = 500
 WANTED_DESCRIPTORS = 65_536
 _log = structlog.get_logger()
 Address = tuple[str, int] | None
@@ -35,9 +37,12 @@ class Connections:
     """The connections of one server."""
 
     def __init__(self, max_in_all: int, max_per_client: int) -> None:
-        self._max_in_all = min(max_in_all, max(_descriptors() - SPARE_DESCRIPTORS, 1))
+        room = max(_descriptors() - SPARE_DESCRIPTORS, 2)
+        self._max_lingering = min(MAX_LINGERING, room // 4 + 1)
+        self._max_in_all = min(max_in_all, room - self._max_lingering)
         self._max_per_client = max_per_client
         self._open: dict[Connection, bool] = {}
+        self._lingering: dict[Connection, bool] = {}
         self._per_client: Counter[str] = Counter()
 
     def enter(self, connection: Connection, address: Address) -> StorelogError | None:
@@ -53,15 +58,28 @@ class Connections:
 
     def leave(self, connection: Connection, address: Address) -> None:
         """Count a connection out."""
+        self._lingering.pop(connection, None)
         if self._open.pop(connection, False):
             client = client_of(address)
             self._per_client[client] -= 1
             if not self._per_client[client]:
                 del self._per_client[client]
 
+    def linger(self, connection: Connection, address: Address) -> None:
+        """Count out a connection that is only heard out from now on, and go on looking at it.
+
+        Of too many the one that has lingered longest is cut off.
+        """
+        self.leave(connection, address)
+        self._lingering[connection] = True
+        if len(self._lingering) > self._max_lingering:
+            oldest = next(iter(self._lingering))
+            del self._lingering[oldest]
+            oldest.cut_off()
+
     def sweep(self, now: float) -> None:
         """Look at every connection; `now` is the loop's time in seconds."""
-        for connection in list(self._open):
+        for connection in [*self._open, *self._lingering]:
             try:
                 connection.look(now)
             except Exception:  # noqa: BLE001  one that fails must not end the sweep of all others

@@ -2,7 +2,8 @@
 
 uvicorn writes them apart, and each write is a system call of its own: on loopback that was half of
 what an answer cost (measured by `make bench`). A head whose body does not follow at once, such as
-an event stream's, goes out by itself in the same turn of the loop.
+an event stream's, goes out by itself in the same turn of the loop. Closing it ends the writing
+alone: whoever owns it hears the client out.
 Next: web/protocol.py
 """
 
@@ -19,7 +20,9 @@ class CorkedTransport:
         self._transport = transport
         self._loop = loop
         self._held = b""
-        self.is_closing = transport.is_closing
+        # Whether nothing more is written, while what the client still sends is read.
+        self.has_ended = False
+        self.is_closed = transport.is_closing
         self.get_extra_info = transport.get_extra_info
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
@@ -45,16 +48,21 @@ class CorkedTransport:
         if not self.is_closing():
             self._transport.write(data)
 
-    def close(self) -> None:
-        """Close once everything is written."""
-        self._uncork()
-        self._transport.close()
+    def is_closing(self) -> bool:
+        """Tell whether nothing more can be written."""
+        return self.has_ended or self.is_closed()
 
-    def write_eof(self) -> None:
+    def close(self) -> None:
         """Say that nothing more will be written, to who is still there."""
         self._uncork()
         if not self.is_closing():
+            self.has_ended = True
             self._transport.write_eof()
+
+    def close_now(self) -> None:
+        """Close once everything is written: what the client sends after that is not read."""
+        self._uncork()
+        self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -3,6 +3,8 @@
 uvicorn itself has no time-out for reading or writing and no limit on a request's head. Here a head
 has a deadline, a size and a number of fields; what never becomes a request is answered with a
 problem document all the same; and an answer that its client does not read ends the connection.
+Behind its last answer a connection lingers (RFC 9112, section 9.6): a close with something unread
+would take the answer away again, so what the client still sends is read and thrown away.
 Next: web/framing.py
 """
 
@@ -29,12 +31,12 @@ MAX_PIPELINED = 16
 # A client reads at least so much of its answer in so long, or is cut off.
 WRITE_DEADLINE_SECONDS = 20.0
 MIN_READ_BYTES = 16_384
-# What a client still sends of a request that was answered already, or between two requests.
+# How long a client sends on of a request that was answered already, or between two requests.
 REST_SECONDS = 20.0
 # What may come behind a head: the body, with its chunks' frames and its trailers.
 MAX_REST_BYTES = 16 * 1_048_576
-# How long what a refused client still sends is read and thrown away.
-DEAF_SECONDS = 2.0
+# How long a client that lingers may send nothing; in all it has REST_SECONDS and MAX_REST_BYTES.
+LINGER_SECONDS = 2.0
 
 
 class LimitedProtocol(FramedProtocol):
@@ -42,13 +44,16 @@ class LimitedProtocol(FramedProtocol):
 
     door: Connections
     turns: Turns
+    transport: CorkedTransport  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_since: float | None = None
         self._head_bytes = 0
         self._chunk_bytes = 0
-        self._deaf_since: float | None = None
+        self._lingers_since: float | None = None
+        self._heard_at = 0.0
+        self._is_stopping = False
         self._answered_at: float | None = None
         self._rest_bytes = 0
         self._unread = 0
@@ -61,12 +66,10 @@ class LimitedProtocol(FramedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         corked: Any = CorkedTransport(transport, self.loop)
         super().connection_made(corked)
-        self._head_since = self.loop.time()
+        self._head_since = self._unread_since = self.loop.time()
         refusal = self.door.enter(self, self.client)
         if refusal is not None:
             self._answer(refusal)
-            # One too many is not heard out: a flood of them would hold descriptors.
-            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Let go of everything, so that counting references frees it at once.
@@ -108,7 +111,7 @@ class LimitedProtocol(FramedProtocol):
 
     def _begin_late(self) -> None:
         data, self._unbegun = self._unbegun, b""
-        if not data or self.transport.is_closing():
+        if not data or self.transport.is_closed():
             return
         try:
             self._begin(data)
@@ -116,19 +119,19 @@ class LimitedProtocol(FramedProtocol):
             # As the loop does with a connection that fails while it is read.
             self.transport.abort()
             raise
-        if not self.flow.read_paused and not self.transport.is_closing():
+        if not self.flow.read_paused and not self.transport.is_closed():
             self.transport.resume_reading()
 
     def _begin(self, data: bytes) -> None:
-        if self._deaf_since is not None:
-            return
-        self._chunk_bytes = len(data)
-        super().data_received(data)
+        if not self.transport.has_ended:
+            self._chunk_bytes = len(data)
+            super().data_received(data)
         if self._head_since is not None:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and self._deaf_since is None:
+            if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(_too_large())
         else:
+            self._heard_at = self.loop.time()
             self._rest_bytes += len(data)
             if self._rest_bytes > MAX_REST_BYTES:
                 self.transport.abort()
@@ -136,9 +139,15 @@ class LimitedProtocol(FramedProtocol):
     def shutdown(self) -> None:
         # A stream does not end by itself: every stream of the process waits for this.
         self.app_state["stopping"].set()
+        self._is_stopping = True
         # What was read is answered.
         self._begin_late()
-        super().shutdown()
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and not self.transport.has_ended:
+            # One that has had its response a while ago is not heard out: it may be kept for hours.
+            self.transport.close_now()
+        else:
+            super().shutdown()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -157,7 +166,9 @@ class LimitedProtocol(FramedProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.response_complete and self._head_since is None:
+        if self.transport.has_ended:
+            self._linger()
+        elif self.cycle.response_complete and self._head_since is None:
             self._answered_at = self.loop.time()
             self._rest_bytes = 0
 
@@ -199,10 +210,28 @@ class LimitedProtocol(FramedProtocol):
         head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers)
         self.transport.write(f"{head}\r\n".encode() + answer.body)
-        # A close with something unread would take the answer away again: hear the client out.
-        self.transport.write_eof()
-        self._deaf_since = self.loop.time()
-        self._head_since = None
+        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Hear the client out behind the last answer, once that was handed to the system."""
+        self._head_since = self._answered_at = None
+        self.pipeline.clear()
+        if self.transport.is_closed():
+            return
+        self._disconnect(self._running)
+        self._running = self.cycle = None  # type: ignore[assignment]
+        self.flow.resume_reading()
+        if self._lingers_since is None and not self.transport.get_write_buffer_size():
+            self._lingers_since = self._heard_at = self.loop.time()
+            self.door.linger(self, self.client)
+
+    def _has_lingered(self, now: float) -> bool:
+        since = self._lingers_since
+        longest = LINGER_SECONDS if self._is_stopping else REST_SECONDS
+        return since is not None and (
+            now - self._heard_at > LINGER_SECONDS or now - since > longest
+        )
 
     def look(self, now: float) -> None:
         """Close the connection if its head is late or its answer is not read; called every second.
@@ -211,19 +240,21 @@ class LimitedProtocol(FramedProtocol):
         """
         if self._unbegun:
             return
-        if self._deaf_since is not None and now - self._deaf_since > DEAF_SECONDS:
-            self.transport.abort()
+        if self.transport.has_ended:
+            self._linger()
+            if self._has_lingered(now):
+                self.transport.abort()
         since = self._head_since
         if since is not None and now - since > HEAD_DEADLINE_SECONDS:
             self._head_since = None
             if self._head_bytes and not self.transport.is_closing():
                 self._refuse(_too_late())
             else:
-                self.transport.close()
+                self.transport.close_now()
         # uvicorn closes an idle connection, but to it a byte of anything is no idleness.
         since = self._answered_at
         if self._rest_bytes and since is not None and now - since > REST_SECONDS:
-            self.transport.close()
+            self.transport.close_now()
         unread = self.transport.get_write_buffer_size()
         if not unread or self._has_drained or unread <= self._unread - MIN_READ_BYTES:
             self._unread, self._unread_since = unread, now
