@@ -40,7 +40,8 @@ def _setting(
 
 _RATE = r"[1-9]\d{0,8}/([1-9]\d{0,3} ?)?(second|minute|hour|day)"
 _ALLOWED_HOST = r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?"
-_BOOTSTRAP = r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*"
+_BROKER = r"([^\s,:\[\]]+|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}"
+_BOOTSTRAP = f"{_BROKER}(,{_BROKER})*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Settings:
     """All settings; None where nothing names a server yet."""
 
     postgres_url: str | None = _setting(
-        "the write side's PostgreSQL", types.url("postgresql", "postgres"), is_secret=True
+        "the write side's PostgreSQL", types.postgres_url, is_secret=True
     )
     kafka_bootstrap_servers: str | None = _setting(
         "Kafka's brokers", types.matching(_BOOTSTRAP, "HOST:PORT, separated by commas")

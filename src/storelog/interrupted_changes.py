@@ -13,7 +13,7 @@ import asyncpg
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from storelog import change_lock
+from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.errors import CannotRun, ReadModelUnknown
 from storelog.projector import promotion
@@ -31,7 +31,7 @@ async def settle_changes(settings: Settings) -> int:
 
     Raises CannotRun, asyncpg errors, OSError.
     """
-    connection = await asyncpg.connect(settings.postgres_url, timeout=10, command_timeout=60)
+    connection = await postgres.connect(settings.postgres_url, timeout=10, command_timeout=60)
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         if await change_lock.is_taken(connection):

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 from pymongo.errors import PyMongoError
 
+from storelog import postgres
 from storelog.config import Settings
 from storelog.errors import CannotRun, StorelogError
 from storelog.projector.database import DEAD_LETTERS
@@ -91,7 +92,7 @@ async def active_database(settings: Settings) -> str:
 
 
 async def _compare(postgres_url: str, place: Place, foreign: int) -> Lag:
-    connection = await asyncpg.connect(postgres_url, timeout=TIMEOUT_SECONDS)
+    connection = await postgres.connect(postgres_url, timeout=TIMEOUT_SECONDS, is_writing=False)
     try:
         row = await connection.fetchrow(
             "SELECT h.position AS written, c.position AS relayed,"

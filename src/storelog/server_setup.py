@@ -8,9 +8,9 @@ Next: migrations/__init__.py
 import asyncio
 from dataclasses import dataclass
 
-import asyncpg
 from pymongo.errors import PyMongoError
 
+from storelog import postgres
 from storelog.api_keys import read_announced
 from storelog.config import Settings
 from storelog.errors import CannotRun
@@ -45,7 +45,7 @@ async def set_up_servers(settings: Settings) -> SetUp:
 
 async def _read_keys(postgres_url: str) -> tuple[Origin, SignedSet]:
     """Return by what the read side tells this shop's records and sets of keys, and the set."""
-    connection = await asyncpg.connect(postgres_url, timeout=10, command_timeout=60)
+    connection = await postgres.connect(postgres_url, timeout=10, command_timeout=60)
     try:
         known, secret = await read_announced(connection)
         proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from storelog.errors import BadSetting
+from storelog.postgres_address import parse_address
 
 ROLES = ("read", "write", "import", "admin")
 # A line break at the end of a variable would get into a header.
@@ -65,6 +66,17 @@ def url(*schemes: str) -> Callable[[str, str], str]:
         raise BadSetting(name, mask_url(raw), " or ".join(f"{s}://HOST..." for s in schemes))
 
     return parse
+
+
+def postgres_url(name: str, raw: str) -> str:
+    """Check an address of PostgreSQL, in any form that libpq documents."""
+    try:
+        parse_address(raw)
+        if not _CONTROLS.search(raw):
+            return raw
+    except ValueError:
+        pass
+    raise BadSetting(name, mask_url(raw), "postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
 
 
 def integer(low: int, high: int) -> Callable[[str, str], int]:

@@ -78,12 +78,13 @@ def _wait_ready(program: Program) -> None:
 
 
 @contextmanager
-def another_postgres() -> Iterator[str]:
-    """Give the address of a second PostgreSQL cluster, which is new and empty."""
+def another_postgres(**options: str) -> Iterator[str]:
+    """Give the address of a second PostgreSQL cluster, new and empty, with settings of its own."""
     home = Path(tempfile.mkdtemp(prefix="storelog-tests-"))
     (home / "logs").mkdir()
     port, watchdog = free_port(), Watchdog()
     program = postgres.program(home, port)
+    program.argv += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     try:
         _launch(program, watchdog)
         _wait_ready(program)

@@ -42,6 +42,10 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ("STORELOG_COMMAND_URL", "http://127.0.0.1:99999"),
         ("STORELOG_POSTGRES_URL", "postgresql://127.0.0.1:five/x"),
         ("STORELOG_POSTGRES_URL", "postgresql://a..b/x"),
+        ("STORELOG_POSTGRES_URL", "postgresql://a:1,b:2:3/x"),
+        ("STORELOG_POSTGRES_URL", "postgresql://a,b/x?port=1,2,3"),
+        ("STORELOG_POSTGRES_URL", "postgresql://a/x?connect_timeout=soon"),
+        ("STORELOG_KAFKA_BOOTSTRAP_SERVERS", "::1:9092"),
     ],
 )
 def test_a_bad_value_names_the_setting_the_value_and_what_is_allowed(
@@ -71,6 +75,20 @@ def test_what_would_break_a_header_is_no_value(name: str, value: str, tmp_path: 
 )
 def test_addresses_of_sockets_and_of_several_hosts_are_taken(uri: str, tmp_path: Path) -> None:
     assert load(None, {"STORELOG_MONGODB_URI": uri}, tmp_path).settings.mongodb_uri == uri
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("postgres_url", "postgresql://ann:s3@/shop?host=/cloudsql/project:region:instance"),
+        ("postgres_url", "postgresql://[::1]:5432,db-2:5433/shop?target_session_attrs=read-write"),
+        ("kafka_bootstrap_servers", "[::1]:9092"),
+        ("kafka_bootstrap_servers", "kafka-1:9092,[2001:db8::2]:9092"),
+    ],
+)
+def test_sockets_ipv6_and_lists_are_addresses(name: str, value: str, tmp_path: Path) -> None:
+    settings = load(None, {f"STORELOG_{name.upper()}": value}, tmp_path).settings
+    assert getattr(settings, name) == value
 
 
 @pytest.mark.parametrize("given", ["5", '""', '"a\\u0000b"'])

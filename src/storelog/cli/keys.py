@@ -126,8 +126,10 @@ async def _now(connection: Any) -> datetime:
 def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
     import asyncpg
 
+    from storelog import postgres
+
     async def run() -> T:
-        connection = await asyncpg.connect(settings.postgres_url, timeout=5, command_timeout=10)
+        connection = await postgres.connect(settings.postgres_url, timeout=5, command_timeout=10)
         try:
             return await work(connection)
         finally:

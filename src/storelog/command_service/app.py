@@ -38,7 +38,7 @@ class CommandService:
         )
         # Each with connections of its own: none of them waits for another.
         self.log = _reader(settings, 4)
-        self._head = _reader(settings, 1)
+        self._head = _reader(settings, 1, is_writing=True)
         self._scrapes = _reader(settings, 1)
         self._keys = _reader(settings, 1, KEYS_SECONDS)
         self._forgetting = Forgetting(settings.postgres_url)
@@ -64,7 +64,7 @@ class CommandService:
     async def ready(self) -> dict[str, Any]:
         """Return the log's position, and what is wrong with the clocks.
 
-        Raises Unavailable when PostgreSQL does not answer.
+        Raises Unavailable when PostgreSQL does not answer, or takes no writes.
         """
         clock = self.pipeline.clock
         head = await self._head.read(lambda connection: store.look(connection, clock))
@@ -77,9 +77,19 @@ class CommandService:
         return await self._keys.read(read_key_set)
 
 
-def _reader(settings: Settings, connections: int, seconds: float = READ_SECONDS) -> Reader:
-    url = str(settings.postgres_url)
-    return Reader(url, connections=connections, deadline_seconds=seconds)
+def _reader(
+    settings: Settings,
+    connections: int,
+    seconds: float = READ_SECONDS,
+    *,
+    is_writing: bool = False,
+) -> Reader:
+    return Reader(
+        str(settings.postgres_url),
+        connections=connections,
+        deadline_seconds=seconds,
+        is_writing=is_writing,
+    )
 
 
 def run(settings: Settings, host: str, port: int, query_url: str | None) -> None:

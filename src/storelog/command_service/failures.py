@@ -7,10 +7,11 @@ Next: command_service/division.py
 import asyncpg
 
 from storelog.command_service import store
+from storelog.postgres import READ_ONLY, SessionShared
 
 # What PostgreSQL refuses to everybody, by SQLSTATE or by its class.
 _SERVER = {
-    "25006": "PostgreSQL is read-only.",
+    "25006": READ_ONLY,
     "28": "PostgreSQL does not let the service's role in.",
     "3D": "The database does not exist in PostgreSQL.",
     "3F": "PostgreSQL's schema is missing or of another version: run `storelog migrate`.",
@@ -28,8 +29,9 @@ _SERVER = {
 _HEAD = "events_pkey"
 _VERSION = "events_aggregate_type_aggregate_id_version_key"
 _VERIFY = "run `storelog verify`."
-# After these, what the driver has cached of the schema may be the cause.
-_STALE_CLASSES = ("0A", "26", "XX")
+# After these, what the driver has cached of the schema may be the cause, or the server is no more
+# the one to write to.
+_STALE_CLASSES = ("0A", "25", "26", "XX")
 
 
 class BatchFailed(Exception):
@@ -57,6 +59,8 @@ def is_timeout(error: Exception) -> bool:
 def server_reason(error: Exception) -> str | None:
     """Return why no command can succeed now; None where one command may be the cause."""
     state = str(getattr(error, "sqlstate", None) or "")
+    if isinstance(error, SessionShared):
+        return str(error)
     known = _SERVER.get(state) or _SERVER.get(state[:2])
     if known is not None:
         return known

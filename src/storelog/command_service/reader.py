@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import asyncpg
 
-from storelog.command_service import store
+from storelog import postgres
+from storelog.command_service import failures, store
 from storelog.errors import Unavailable
 
 T = TypeVar("T")
@@ -23,8 +24,17 @@ STATEMENT_SHARE = 0.7
 class Reader:
     """At most `connections` to PostgreSQL; each use ends within `deadline_seconds`."""
 
-    def __init__(self, postgres_url: str, *, connections: int, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        postgres_url: str,
+        *,
+        connections: int,
+        deadline_seconds: float,
+        is_writing: bool = False,
+    ) -> None:
+        """`is_writing`: what it reads counts only of a server that takes writes."""
         self._url, self._connections, self._deadline = postgres_url, connections, deadline_seconds
+        self._is_writing = is_writing
         self._pool: asyncpg.Pool | None = None
         self._uses: set[asyncio.Task[object]] = set()
 
@@ -35,6 +45,10 @@ class Reader:
             self._url,
             min_size=0,
             max_size=self._connections,
+            connect=postgres.connect,
+            # The session has its settings by `SET`, which the driver's own would take back.
+            reset=_keep,
+            is_writing=self._is_writing,
             timeout=self._deadline,
             command_timeout=self._deadline,
             max_inactive_connection_lifetime=30,
@@ -73,7 +87,8 @@ class Reader:
         except (TimeoutError, asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
             raise Unavailable("PostgreSQL did not respond in time.") from error
         except (*store.AWAY, asyncpg.PostgresError) as error:
-            raise Unavailable("PostgreSQL is away or not migrated.") from error
+            told = failures.server_reason(error) or "PostgreSQL is away or not migrated."
+            raise Unavailable(told) from error
         finally:
             use.cancel()
 
@@ -87,3 +102,7 @@ class Reader:
         self._uses.discard(use)
         if not use.cancelled():
             use.exception()  # whoever gave it up does not look at it
+
+
+async def _keep(_connection: asyncpg.Connection) -> None:
+    """Leave a connection as it is."""

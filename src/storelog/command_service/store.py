@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from storelog import postgres
 from storelog.command_service.batch import (
     Writes,
     headers_to_json,
@@ -57,7 +58,7 @@ _KEYS = "idempotency_keys_pkey"
 
 async def connect(postgres_url: str) -> asyncpg.Connection:
     """Open a writing connection within 1 s. Raises OSError, TimeoutError, PostgresError."""
-    return await asyncpg.connect(
+    return await postgres.connect(
         postgres_url, timeout=0.9, command_timeout=6, server_settings=SESSION_SETTINGS
     )
 
@@ -86,7 +87,14 @@ def _head(row: asyncpg.Record) -> Head:
 
 
 async def look(connection: asyncpg.Connection, clock: PostgresClock) -> Head:
-    """Return the log's head, and see that the clock is known."""
+    """Return the log's head, and see that the clock is known.
+
+    Raises ReadOnlySQLTransactionError where the server takes no writes any more; the connection is
+    closed then, so that the next one finds a server that does.
+    """
+    if await connection.fetchval("SELECT current_setting('transaction_read_only')::boolean"):
+        connection.terminate()
+        raise asyncpg.ReadOnlySQLTransactionError(postgres.READ_ONLY)
     await clock.keep_current(connection)
     return await read_head(connection)
 

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from storelog import migrations
+from storelog import migrations, postgres
 from storelog.api_keys import COLLECTION as KEYS
 from storelog.config import Settings
 from storelog.doctor.check import Finding, ok, problem, warning
@@ -111,6 +111,11 @@ def check_postgres(settings: Settings, known_version: str = "") -> Finding:
         return problem("PostgreSQL", found, f"use PostgreSQL {OLDEST_POSTGRES} or newer")
     if row["is_replica"]:
         return problem("PostgreSQL", f"{found}: a replica", "name the primary: it is written to")
+    if row["is_read_only"]:
+        advice = (
+            "it takes no commands: reset default_transaction_read_only of server, role, database"
+        )
+        return problem("PostgreSQL", f"{found}: read-only", advice)
     if row["encoding"] != migrations.ENCODING:
         found = f"{found}: the database has the encoding {row['encoding']}"
         return problem("PostgreSQL", found, migrations.ENCODING_ADVICE)
@@ -139,12 +144,15 @@ def _wrong_clocks(row: dict[str, Any]) -> list[str]:
 
 
 async def _ask_postgres(url: str) -> dict[str, Any]:
-    connection = await asyncpg.connect(url, timeout=SECONDS, command_timeout=SECONDS)
+    connection = await postgres.connect(
+        url, timeout=SECONDS, command_timeout=SECONDS, is_writing=False
+    )
     try:
         row = await connection.fetchrow(
             "SELECT current_setting('server_version') AS version,"
             " current_setting('server_version_num')::integer AS number,"
             " pg_is_in_recovery() AS is_replica,"
+            " current_setting('transaction_read_only')::boolean AS is_read_only,"
             " current_setting('server_encoding') AS encoding,"
             " to_regclass('schema_migrations') IS NOT NULL AS is_migrated,"
             " to_regclass('log_head') IS NOT NULL AS has_log"

@@ -17,11 +17,11 @@ from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from storelog.errors import CannotRun
 from storelog.local.ports import HOST
 from storelog.local.program import Program
+from storelog.postgres_address import DEFAULT_PORT, parse_address
 
 REQUIREMENT = "pgadmin4>=9.10,<10"
 INSTALL_SECONDS = 900.0
@@ -51,10 +51,11 @@ def queries() -> dict[str, str]:
 
 def servers_json(postgres_url: str, passfile: Path) -> dict[str, Any]:
     """Return what pgAdmin imports to know the write database; no password is in it."""
-    address = urlsplit(postgres_url)
-    asked = {name: values[-1] for name, values in parse_qs(address.query).items()}
+    address = parse_address(postgres_url)
+    named = address.parameters
+    host, port = address.hosts[0] if address.hosts else ("localhost", DEFAULT_PORT)
     parameters = {
-        "sslmode": asked.get("sslmode", "prefer"),
+        "sslmode": named.get("sslmode", "prefer"),
         "connect_timeout": 10,
         # With a file named, an empty one too, pgAdmin does not ask for a password.
         "passfile": str(passfile),
@@ -62,10 +63,10 @@ def servers_json(postgres_url: str, passfile: Path) -> dict[str, Any]:
     entry = {
         "Name": SERVER_NAME,
         "Group": "Storelog",
-        "Host": address.hostname,
-        "Port": address.port or 5432,
-        "MaintenanceDB": address.path.lstrip("/") or "postgres",
-        "Username": unquote(address.username or "postgres"),
+        "Host": host,
+        "Port": port,
+        "MaintenanceDB": named.get("dbname", "postgres"),
+        "Username": named.get("user", "postgres"),
         "ConnectionParameters": parameters,
     }
     return {"Servers": {"1": entry}}
@@ -137,7 +138,7 @@ def _package(environment: Path) -> Path:
 def _set_up(
     python: str, package: Path, home: Path, variables: dict[str, str], postgres_url: str
 ) -> None:
-    passfile = _passfile(home, unquote(urlsplit(postgres_url).password or ""))
+    passfile = _passfile(home, parse_address(postgres_url).parameters.get("password", ""))
     servers = home / "servers.json"
     servers.write_text(json.dumps(servers_json(postgres_url, passfile), indent=2) + "\n", "utf-8")
     setup = [python, str(package / "setup.py")]

@@ -15,6 +15,7 @@ from importlib.resources import files
 
 import asyncpg
 
+from storelog import postgres
 from storelog.errors import CannotRun
 from storelog.migrations.append_batch import OF_THIS_RELEASE, PREFIX
 from storelog.sequences import raise_behind
@@ -35,7 +36,7 @@ async def migrate(postgres_url: str, lanes: int) -> tuple[int, int | None]:
 
     `lanes` counts for a new database only. Raises CannotRun, asyncpg.PostgresError, OSError.
     """
-    connection = await asyncpg.connect(postgres_url, timeout=10, command_timeout=60)
+    connection = await postgres.connect(postgres_url, timeout=10, command_timeout=60)
     try:
         encoding = await connection.fetchval("SHOW server_encoding")
         if encoding != ENCODING:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import asyncpg
 
+from storelog import postgres
 from storelog.envelope import (
     EVENT_COLUMNS,
     GENESIS_HASH,
@@ -61,6 +62,7 @@ AWAY = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.IdleSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientResourcesError,
     # What the driver says when the connection ends between two of its messages.
     asyncpg.InternalClientError,
@@ -86,7 +88,7 @@ class Reading:
 
 async def connect(postgres_url: str) -> asyncpg.Connection:
     """Open the relay's one connection."""
-    return await asyncpg.connect(
+    return await postgres.connect(
         postgres_url, timeout=5, command_timeout=15, server_settings=SESSION_SETTINGS
     )
 

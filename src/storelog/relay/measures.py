@@ -5,6 +5,7 @@ Next: relay/relay.py
 
 import asyncpg
 
+from storelog import postgres
 from storelog.web.metrics import SIZES, counter, gauge, histogram
 
 EVENTS = counter("storelog_relay_events_total", "Events that Kafka has acknowledged.").of()
@@ -33,7 +34,9 @@ _BEHIND = """SELECT c.position AS relayed, h.position - c.position AS events,
 async def measure(postgres_url: str) -> None:
     """Read how far behind the relay is; without PostgreSQL that is not known."""
     try:
-        connection = await asyncpg.connect(postgres_url, timeout=0.9, command_timeout=0.9)
+        connection = await postgres.connect(
+            postgres_url, timeout=0.9, command_timeout=0.9, is_writing=False
+        )
         try:
             row = await connection.fetchrow(_BEHIND)
         finally:

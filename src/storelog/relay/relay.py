@@ -50,6 +50,7 @@ class Relay:
         self._has_led = False
         self._check_at = 0.0
         self._wanted_lanes: int | None = None
+        self._waits_for: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what health shows. Raises Unavailable while another relay is the active one."""
@@ -59,9 +60,8 @@ class Relay:
                 " ended or was taken back."
             )
         if self._cursor is None:
-            raise Unavailable(
-                "This relay is not active: it starts, stands by, or a server is away."
-            )
+            waits_for = self._waits_for or "it starts, stands by, or a server is away."
+            raise Unavailable(f"This relay is not active: {waits_for}")
         return {"position": self._cursor.position, **self.clock.facts()}
 
     async def measure(self) -> None:
@@ -75,12 +75,13 @@ class Relay:
         while True:
             try:
                 await self._run_once()
+                self._waits_for = None
                 back_off = FIRST_BACK_OFF_SECONDS
             except (*AWAY, *KAFKA_FAILURES) as error:
                 measures.RETRIES.add()
                 if self._has_led:
                     back_off, self._has_led = FIRST_BACK_OFF_SECONDS, False
-                said = kafka_failure(error)
+                said = self._waits_for = kafka_failure(error)
                 _log.warning("relay waits for a server", error=said, seconds=back_off)
                 await asyncio.sleep(back_off)
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)

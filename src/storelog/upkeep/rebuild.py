@@ -16,7 +16,7 @@ import asyncpg
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from storelog import change_lock
+from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.interrupted_changes import settle_all
@@ -80,7 +80,7 @@ async def opened(
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
-        connection = await asyncpg.connect(
+        connection = await postgres.connect(
             settings.postgres_url,
             timeout=5,
             command_timeout=60,

@@ -16,6 +16,7 @@ from typing import Any
 
 import asyncpg
 
+from storelog import postgres
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
@@ -74,7 +75,7 @@ async def rebuild_state_tables(settings: Settings, progress: Progress) -> Rebuil
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     began = time.monotonic()
     try:
-        connection = await asyncpg.connect(
+        connection = await postgres.connect(
             settings.postgres_url,
             timeout=5,
             command_timeout=300,

@@ -15,7 +15,7 @@ from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
-from storelog import change_lock
+from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
@@ -64,11 +64,12 @@ async def verify(
         appname="storelog verify",
     )
     try:
-        connection = await asyncpg.connect(
+        connection = await postgres.connect(
             settings.postgres_url,
             timeout=5,
             command_timeout=60,
             server_settings={"application_name": "storelog verify", "jit": "off"},
+            is_writing=False,
         )
         await read_exact_times(connection)
         run = _Run(settings, connection, _opened(client, database_name(settings)), progress, anchor)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from storelog import postgres
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun
@@ -33,7 +34,7 @@ def written(settings: Settings) -> int:
 
 def _fetch(settings: Settings, statement: str) -> int:
     async def read() -> int:
-        connection = await asyncpg.connect(settings.postgres_url, timeout=5)
+        connection = await postgres.connect(settings.postgres_url, timeout=5, is_writing=False)
         try:
             number: int = await connection.fetchval(statement)
         finally:
@@ -103,7 +104,9 @@ def whole_log(settings: Settings) -> list[Envelope]:
     """Return every event of the log, in order. Raises CannotRun when PostgreSQL is away."""
 
     async def read() -> list[Envelope]:
-        connection = await asyncpg.connect(settings.postgres_url, timeout=5, command_timeout=60)
+        connection = await postgres.connect(
+            settings.postgres_url, timeout=5, command_timeout=60, is_writing=False
+        )
         try:
             head = await connection.fetchval("SELECT position FROM log_head")
             chunks = [chunk async for chunk in read_log(connection, 0, head)]

@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import asyncpg
-
+from storelog import postgres
 from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import Money
 from storelog.shop.product import NewProduct
@@ -72,7 +71,7 @@ def _trigger(trial: Trial) -> Iterator[None]:
 
 
 async def _execute(url: str, statements: str) -> None:
-    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+    connection = await postgres.connect(url, timeout=10, command_timeout=30)
     try:
         await connection.execute(statements)
     finally:
