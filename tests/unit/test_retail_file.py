@@ -11,7 +11,7 @@ import pytest
 
 from storelog.errors import BadUse
 from storelog.traffic.encodings import check_encoding
-from storelog.traffic.retail_file import read_retail_file
+from storelog.traffic.retail_file import Skip, read_retail_file
 from storelog.traffic.retail_import import key_of
 from support.retail import HEADER, write_stand_in, write_workbook
 
@@ -54,7 +54,7 @@ def test_compressed_files_are_the_same(tmp_path: Path) -> None:
 def test_a_limit_counts_what_it_leaves_out(tmp_path: Path) -> None:
     read = read_retail_file(write(tmp_path / "a.csv", f"{HEADER}\n{ROWS}"), 1)
     assert list(read.invoices) == ["536365"]
-    assert read.skipped["limit"] == 1
+    assert read.skipped[Skip.LIMIT] == 1
     assert list(read.items) == ["85123A", "71053"]
 
 
@@ -175,7 +175,7 @@ def test_a_bad_cell_is_refused_by_its_line_number(tmp_path: Path) -> None:
 def test_blank_rows_are_skipped_and_counted(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", f"{HEADER}\n{ROWS}\n,,,,,,,\n , ,\n{ROWS}\n")
     read = read_retail_file(path)
-    assert (read.rows, read.skipped["blank"]) == (16, 4)
+    assert (read.rows, read.skipped[Skip.BLANK]) == (16, 4)
     workbook = read_retail_file(write_workbook(path, tmp_path / "a.xlsx"))
     assert workbook.items == read.items
 

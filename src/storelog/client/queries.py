@@ -25,9 +25,12 @@ from storelog.client.bodies import (
 from storelog.client.session import Listing, Session, read, versioned
 from storelog.client.transport import Answer
 from storelog.shop.events import ENTITIES
+from storelog.shop.fields import field_at
+from storelog.shop.product import NewProduct
 
 When = datetime | date
 AsOf = int | datetime
+_SKU = field_at(NewProduct.sku).json
 
 
 def _ids(
@@ -69,7 +72,7 @@ class Queries(Session):
         as_of: AsOf | None = None,
     ) -> Listing[Product]:
         """List products, those whose names have the words; `sort` is id or -id."""
-        asked = {"q": words, "sku": sku, "inStock": in_stock, "sort": sort, "asOf": as_of}
+        asked = {"q": words, _SKU: sku, "inStock": in_stock, "sort": sort, "asOf": as_of}
         return Listing(self, "/products", Page[Product], asked)
 
     def list_orders(

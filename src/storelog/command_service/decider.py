@@ -17,10 +17,9 @@ from storelog.command_service import measures, state_reader, store
 from storelog.command_service.batch import Batch, Key, Remembered
 from storelog.command_service.state import Head, State
 from storelog.command_service.submission import Submission
-from storelog.shop.commands import LINE, Command, NewIds, entity_of, needed_ids, own_id
+from storelog.shop.commands import LINE, Command, NewIds, entity_of, lines_said, needed_ids, own_id
 from storelog.shop.events import ENTITIES, ORDER
 from storelog.shop.kinds import Time
-from storelog.shop.order import PlaceOrder
 from storelog.web.clock import PostgresClock
 from storelog.web.http import Response
 
@@ -126,8 +125,9 @@ class Decider:
 
 def _lines_of(command: Command, state: State) -> int:
     """Return how many lines a command is decided on: those it says, or those of its order."""
-    if isinstance(command, PlaceOrder):
-        return len(command.said.order_items)
+    said = lines_said(command)
+    if said:
+        return said
     order = state.orders.get(own_id(command)) if entity_of(command) is ORDER else None
     return 1 if order is None else len(order.entity.order_items)
 

@@ -14,9 +14,9 @@ import asyncpg
 
 from storelog.command_service import failures, store
 from storelog.errors import Unavailable
-from storelog.shop.commands import Command, entity_of, own_id
+from storelog.shop.columns import LINES_TABLE
+from storelog.shop.commands import Command, entity_of, lines_said, own_id
 from storelog.shop.events import ORDER
-from storelog.shop.order import PlaceOrder
 from storelog.shop.value import value
 
 # What a line comes to in events and rows, without its product's name, which is in two events.
@@ -53,7 +53,7 @@ _ONE = size_of_lines(1)
 
 def size_of(command: Command) -> Size:
     """Return the size of a command that says it by itself: not of one about a stored order."""
-    return size_of_lines(len(command.said.order_items)) if isinstance(command, PlaceOrder) else _ONE
+    return size_of_lines(lines_said(command) or 1)
 
 
 class Sizes:
@@ -108,11 +108,11 @@ class Sizes:
         if self._connection is None or self._connection.is_closed():
             self._connection = await store.connect(self._url)
         rows = await self._connection.fetch(
-            "SELECT order_id, count(*) AS lines FROM order_items WHERE order_id = ANY ($1)"
-            " GROUP BY order_id",
+            f"SELECT {ORDER.id_field}, count(*) FROM {LINES_TABLE}"
+            f" WHERE {ORDER.id_field} = ANY ($1) GROUP BY {ORDER.id_field}",
             ids,
         )
-        return {row["order_id"]: size_of_lines(row["lines"]) for row in rows}
+        return {number: size_of_lines(lines) for number, lines in rows}
 
     def _disconnect(self) -> None:
         if self._connection is not None:

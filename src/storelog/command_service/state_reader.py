@@ -14,11 +14,11 @@ from storelog.command_service.batch import Key, Remembered, response_from_row
 from storelog.command_service.state import State
 from storelog.sequences import SEQUENCES
 from storelog.shop.aggregate import Aggregate
-from storelog.shop.columns import OF_AGGREGATES, read_columns_of, read_row
+from storelog.shop.columns import LINES_TABLE, OF_AGGREGATES, read_columns_of, read_row
 from storelog.shop.commands import LINE, Command, entity_of, named
 from storelog.shop.customer import Customer
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.events import ENTITIES
+from storelog.shop.events import CUSTOMER, ENTITIES, ORDER, PRODUCT
 from storelog.shop.order import Order, OrderItem
 from storelog.shop.product import Product
 from storelog.shop.unique import Holders
@@ -101,13 +101,13 @@ async def load(
 
 async def _load_customers(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
     state.customers.update(dict.fromkeys(ids))
-    async for number, aggregate in _aggregates(connection, "customers", Customer, ids):
+    async for number, aggregate in _aggregates(connection, CUSTOMER.collection, Customer, ids):
         state.customers[number] = aggregate
 
 
 async def _load_products(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
     state.products.update(dict.fromkeys(ids))
-    async for number, aggregate in _aggregates(connection, "products", Product, ids):
+    async for number, aggregate in _aggregates(connection, PRODUCT.collection, Product, ids):
         state.products[number] = aggregate
 
 
@@ -116,14 +116,14 @@ async def _load_orders(connection: asyncpg.Connection, state: State, ids: Sequen
     items: dict[int, list[OrderItem]] = {}
     columns = read_columns_of(OrderItem)
     rows = await connection.fetch(
-        f"SELECT order_id, {', '.join(columns)}"
-        " FROM order_items WHERE order_id = ANY ($1) ORDER BY item_id",
+        f"SELECT {ORDER.id_field}, {', '.join(columns)} FROM {LINES_TABLE}"
+        f" WHERE {ORDER.id_field} = ANY ($1) ORDER BY {columns[0]}",
         ids,
     )
     for order_id, *item in rows:
         items.setdefault(order_id, []).append(read_row(OrderItem, item))
     lines = {number: tuple(some) for number, some in items.items()}
-    async for number, aggregate in _aggregates(connection, "orders", Order, ids, lines):
+    async for number, aggregate in _aggregates(connection, ORDER.collection, Order, ids, lines):
         state.orders[number] = aggregate
 
 
@@ -139,8 +139,8 @@ async def _aggregates(
     read = ", ".join((*columns, *OF_AGGREGATES))
     rows = await connection.fetch(f"SELECT {read} FROM {table} WHERE {columns[0]} = ANY ($1)", ids)
     for *row, version, is_deleted in rows:
-        more = {} if lines is None else {"order_items": lines.get(row[0], ())}
-        yield row[0], Aggregate(read_row(structure, row, **more), version, is_deleted)
+        entity = read_row(structure, row, (lines or {}).get(row[0], ()))
+        yield row[0], Aggregate(entity, version, is_deleted)
 
 
 async def read_answers(

@@ -56,10 +56,13 @@ def rows_of(structure: type[Struct], aggregates: Iterable[Aggregate[Any]]) -> li
     return [(*values(each.entity), each.version, each.is_deleted) for each in aggregates]
 
 
-def read_row(structure: type[S], row: Sequence[Any], **lines: Any) -> S:
+def read_row(structure: type[S], row: Sequence[Any], lines: tuple[Struct, ...] = ()) -> S:
     """Return the structure that a row of its `read_columns_of` is, with its lines."""
     values = (_value(each) for each in row)
-    return structure(**dict(zip(read_columns_of(structure), values, strict=True)), **lines)
+    members = dict(zip(read_columns_of(structure), values, strict=True))
+    if has_lines(structure):
+        members[_lines_of(structure)[0]] = lines
+    return structure(**members)
 
 
 def _value(found: Any) -> Any:

@@ -1,7 +1,8 @@
 """What every command has in common: the entity that it is about, and what it is decided from.
 
 A command names its own entity by the field of the entity's id, which is 0 where the database is to
-give one; what a client said stands in `said`, where references to others are marked.
+give one; what a client said stands in `said`, where references to others are marked. One that
+begins an entity with lines has their ids in `item_ids`.
 Next: command_service/decisions.py
 """
 
@@ -17,7 +18,7 @@ from storelog.shop.customer import CustomerCommand
 from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.shop.fields import fields_of
-from storelog.shop.order import OrderCommand, PlaceOrder
+from storelog.shop.order import OrderCommand
 from storelog.shop.product import ProductCommand
 
 Command = CustomerCommand | ProductCommand | OrderCommand
@@ -80,14 +81,24 @@ def _referring(structure: type[Struct]) -> tuple[tuple[str, str | None], ...]:
     )
 
 
+def lines_said(command: Command) -> int:
+    """Return how many lines a client says in a command."""
+    said: Struct | None = getattr(command, "said", None)
+    names = () if said is None else _holding_lines(type(said))
+    return sum(len(getattr(said, name)) for name in names)
+
+
+@cache
+def _holding_lines(structure: type[Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields_of(structure) if field.line is not None)
+
+
 def needed_ids(command: Command) -> dict[str, int]:
     """Return how many new ids a command needs, by what they are of."""
     if own_id(command):
         return {}
-    needed = {entity_of(command).name: 1}
-    if isinstance(command, PlaceOrder):
-        needed[LINE] = len(command.said.order_items)
-    return needed
+    lines = lines_said(command)
+    return {entity_of(command).name: 1} | ({LINE: lines} if lines else {})
 
 
 def numbered(command: Command, ids: NewIds) -> Command:
@@ -95,9 +106,9 @@ def numbered(command: Command, ids: NewIds) -> Command:
     if own_id(command):
         return command
     entity = entity_of(command)
-    if isinstance(command, PlaceOrder):
+    new: dict[str, Any] = {entity.id_field: ids[entity.name]()}
+    lines = lines_said(command)
+    if lines:
         new_line = ids[LINE]
-        lines = tuple([new_line() for _ in command.said.order_items])
-        return PlaceOrder(ids[entity.name](), command.said, lines)
-    new_id: dict[str, Any] = {entity.id_field: ids[entity.name]()}
-    return replace(command, **new_id)
+        new["item_ids"] = tuple([new_line() for _ in range(lines)])
+    return replace(command, **new)

@@ -1,6 +1,6 @@
 """The customer: who buys. Next: shop/product.py"""
 
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from msgspec import Struct
 
@@ -79,9 +79,13 @@ def decide(command: CustomerCommand, state: Aggregate[Customer] | None, now: Tim
         return recorded(CustomerCreated, _customer(command.customer_id, command.said))
     what = f"customer {command.customer_id}"
     before = existing(state, what, command.expected_versions)
-    if isinstance(command, DeleteCustomer):
-        return recorded(CustomerDeleted, before, deleted_at=now)
-    return recorded(CustomerUpdated, _customer(command.customer_id, command.said))
+    match command:
+        case UpdateCustomer():
+            return recorded(CustomerUpdated, _customer(command.customer_id, command.said))
+        case DeleteCustomer():
+            return recorded(CustomerDeleted, before, deleted_at=now)
+        case _:
+            assert_never(command)
 
 
 def _customer(customer_id: int, said: NewCustomer) -> Customer:

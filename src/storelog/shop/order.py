@@ -6,7 +6,7 @@ Next: shop/events.py
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -149,9 +149,13 @@ def decide(
     now: Time,
 ) -> Sequence[OrderEvent | ProductSold | ProductUpdated]:
     """Return every event that the command causes, the order's own first. Raises what they do."""
-    if isinstance(command, PlaceOrder):
-        return place(command, customers.get(command.said.customer_id), products, now)
-    return delete(command, state, products, now)
+    match command:
+        case PlaceOrder():
+            return place(command, customers.get(command.said.customer_id), products, now)
+        case DeleteOrder():
+            return delete(command, state, products, now)
+        case _:
+            assert_never(command)
 
 
 def place(

@@ -1,6 +1,6 @@
 """The product: what is sold, and how much of it is left. Next: shop/order.py"""
 
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -182,14 +182,21 @@ def decide(command: ProductCommand, state: Aggregate[Product] | None, now: Time)
         new = command.said
         return ProductCreated(number, new.name, new.price, new.stock, new.stock > 0, new.sku)
     before = existing(state, f"product {number}", command.expected_versions)
-    if isinstance(command, AdjustStock):
-        return _adjust(before, command.said)
-    if isinstance(command, DeleteProduct):
-        return recorded(ProductDeleted, before, deleted_at=now)
-    said = command.said
+    match command:
+        case UpdateProduct():
+            return _update(before, command.said)
+        case AdjustStock():
+            return _adjust(before, command.said)
+        case DeleteProduct():
+            return recorded(ProductDeleted, before, deleted_at=now)
+        case _:
+            assert_never(command)
+
+
+def _update(before: Product, said: ChangedProduct) -> ProductUpdated:
     stock = before.stock if said.stock is UNSET else said.stock
     sku = before.sku if said.sku is UNSET else said.sku
-    changed = Product(number, said.name, said.price, stock, stock > 0, sku)
+    changed = Product(before.product_id, said.name, said.price, stock, stock > 0, sku)
     return recorded(ProductUpdated, changed, reason="Changed")
 
 

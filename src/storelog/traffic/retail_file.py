@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,6 +64,16 @@ class Item:
     line: int = 0
 
 
+class Skip(StrEnum):
+    """Why a row is skipped, by the word for it in the summary."""
+
+    CANCELLED = auto()
+    QUANTITY = auto()
+    PRICE = auto()
+    LIMIT = auto()
+    BLANK = auto()
+
+
 @dataclass(slots=True)
 class RetailFile:
     """A whole file, checked. `skipped` counts rows by reason; the contract names the reasons."""
@@ -72,7 +83,7 @@ class RetailFile:
     invoices: dict[str, Invoice] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
     customers: dict[str, None] = field(default_factory=dict)
-    skipped: dict[str, int] = field(default_factory=dict)
+    skipped: dict[Skip, int] = field(default_factory=dict)
 
 
 def read_retail_file(
@@ -86,9 +97,9 @@ def read_retail_file(
 
     `spare_stock`: units that each product is to have left. Raises BadUse with the line's number.
     """
-    result = RetailFile(skipped={"cancelled": 0, "quantity": 0, "price": 0})
+    result = RetailFile(skipped={Skip.CANCELLED: 0, Skip.QUANTITY: 0, Skip.PRICE: 0})
     if limit_invoices is not None:
-        result.skipped["limit"] = 0
+        result.skipped[Skip.LIMIT] = 0
     try:
         result.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -172,14 +183,14 @@ def _not_in(path: Path, encoding: str | None) -> str:
 def _take(result: RetailFile, line: int, row: list[str], limit_invoices: int | None) -> None:
     """Take in one row, or count it as skipped. Raises ValueError."""
     if not row:
-        result.skipped["blank"] = result.skipped.get("blank", 0) + 1
+        result.skipped[Skip.BLANK] = result.skipped.get(Skip.BLANK, 0) + 1
         return
     number, code, description, quantity_text, date_text, price_text, customer, _ = row
     quantity, price, date = _quantity(quantity_text), _price(price_text), _date(date_text)
     reason = _reason(number, quantity, price)
     invoice = result.invoices.get(number)
     if reason is None and invoice is None and len(result.invoices) == limit_invoices:
-        reason = "limit"
+        reason = Skip.LIMIT
     if reason is not None:
         result.skipped[reason] += 1
         return
@@ -211,12 +222,12 @@ def _check_code(column: str, code: str) -> None:
         raise ValueError(f"{column} {code[:40]!r} must have 1 to {MAX_CODE} characters")
 
 
-def _reason(number: str, quantity: int, price: Decimal) -> str | None:
+def _reason(number: str, quantity: int, price: Decimal) -> Skip | None:
     if number.startswith("C"):
-        return "cancelled"
+        return Skip.CANCELLED
     if quantity <= 0:
-        return "quantity"
-    return "price" if price <= 0 else None
+        return Skip.QUANTITY
+    return Skip.PRICE if price <= 0 else None
 
 
 def _quantity(text: str) -> int:

@@ -78,6 +78,10 @@ class History:
             case "OrderDeleted":
                 self._orders.pop(event.aggregate_id, None)
                 self._owe(event, payload)
+            case "CustomerCreated" | "CustomerUpdated" | "CustomerDeleted" | "ProductDeleted":
+                pass
+            case _:
+                self._check(False, event, f"is of the unknown type {event.event_type}")
 
     def _sell(self, event: Envelope, payload: dict[str, Any]) -> None:
         product, quantity = event.aggregate_id, payload["quantitySold"]
