@@ -19,7 +19,7 @@ $(PYTEST) -m "$(USUAL) and not alone" -n $(WORKERS) --dist loadfile $(1) $(call 
 $(PYTEST) -m "$(USUAL) and alone" $(1) $(call again,$(1)) || status=1
 endef
 
-.PHONY: help install up unit test test-all test-again test-retail test-pgadmin torture hostile closed siege
+.PHONY: help install up unit test test-all test-again test-servers test-retail test-pgadmin torture hostile closed siege
 .PHONY: fuzz postman generate schema docs audit check bench bench-memory
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ test-again: install ## only the tests that failed the last time
 
 test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 	$(BIN)/python -m pytest -m pgadmin -s
+
+test-servers: install ## with servers of Debian's packages, fetched into build/servers
+	$(BIN)/python -m pytest -m servers -s tests/servers
 
 test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names the file)
 	$(BIN)/python -m pytest -m retail -s

@@ -48,8 +48,10 @@ def serve_worker(
     keyring = Keyring(settings.api_keys, key_set, now)
 
     async def ready() -> Mapping[str, Any]:
+        # Why it does not work says more than what else it does not know for that.
+        found = facts()
         keyring.check_known()
-        return facts()
+        return found
 
     check_host(settings, host)
     app = App(
