@@ -13,7 +13,8 @@ from bson.int64 import Int64
 
 from storelog.config import Settings
 from storelog.lag import read_lag
-from storelog.relay.topics import ensure_topics
+from storelog.relay import kafka_watch
+from storelog.relay.topics import add_partitions, ensure_topics
 from storelog.torture.checks import progress
 from storelog.torture.checks.history import History
 from storelog.torture.checks.progress import check_lag, whole_log
@@ -90,6 +91,50 @@ def test_records_in_the_wrong_order_are_found_but_in_a_topic_that_was_filled_aga
     early = f"{topic}: {name} version {first.event.version} came first after version {late}"
     assert breach.startswith(early)
     assert found_in_kafka(relay, {topic}) == []
+
+
+def after_a_change_of_lanes(relay: HostileRelay) -> HostileRelay:
+    """Send the first half of the log in four lanes; return what sends in five.
+
+    Keys go to an earlier partition and to a later one by it: one is read after its repeats.
+    """
+    add_partitions(relay.settings, 5)
+    wait_for(lambda: len(kafka_watch.ends(relay.settings)) == 5 * 10, "partitions in ten topics")
+    before, after = HostileRelay(relay.settings, 4), HostileRelay(relay.settings, 5)
+    moves = {
+        (old.lane > new.lane) - (old.lane < new.lane)
+        for old, new in zip(before.outgoing, after.outgoing, strict=True)
+        if old.event.event_type == "ProductSold"
+    }
+    assert moves == {-1, 1}
+    for outgoing in before.outgoing[: len(before.outgoing) // 2]:
+        before.send(outgoing)
+    before.flush()
+    return after
+
+
+def test_what_is_sent_again_after_a_change_of_lanes_is_no_fault(relay: HostileRelay) -> None:
+    """An event from before the change has then come after newer ones, in the partition of today."""
+    after = after_a_change_of_lanes(relay)
+    for outgoing in after.outgoing[len(after.outgoing) // 2 :]:
+        after.send(outgoing)
+    after.flush()
+    after.send_shuffled(7)
+    assert found_in_kafka(relay) == []
+
+
+def test_records_in_the_wrong_order_after_a_change_of_lanes_are_found(relay: HostileRelay) -> None:
+    after = after_a_change_of_lanes(relay)
+    rest = after.outgoing[len(after.outgoing) // 2 :]
+    sales = [o for o in rest if o.event.event_type == "ProductSold"]
+    early = [o for o in sales if o.event.aggregate == sales[0].event.aggregate][1]
+    for outgoing in (early, *rest):
+        after.send(outgoing)
+    after.flush()
+    after.send_shuffled(8)
+    (breach,) = found_in_kafka(relay)
+    version, late = sales[0].event.version, early.event.version
+    assert f": {early.event.aggregate} version {version} came first after version {late}," in breach
 
 
 def test_a_record_with_another_value_is_found(relay: HostileRelay) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from storelog.config import Settings
 from storelog.envelope import Envelope
@@ -38,6 +38,14 @@ def read_topics(settings: Settings, topics: Sequence[str], lanes: int = 3) -> li
         return found
     finally:
         consumer.close()
+
+
+def make_topic(settings: Settings, topic: str, config: dict[str, str], lanes: int = 3) -> None:
+    """Make a topic with settings of its own."""
+    admin = AdminClient(client_settings(settings))
+    for done in admin.create_topics([NewTopic(topic, lanes, 1, config=config)]).values():
+        done.result(30)
+    wait_for(lambda: topic in admin.list_topics(timeout=10).topics, "the topic")
 
 
 def delete_topic(settings: Settings, topic: str) -> None:

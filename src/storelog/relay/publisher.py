@@ -8,7 +8,7 @@ Next: projector/projector.py
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,9 @@ from storelog.shop.json_values import encode_json
 FLUSH_SECONDS = 60.0
 PRODUCER = {
     "enable.idempotence": True,
+    # Where Kafka rejects a batch, none behind it is sent: that is fatal to this producer. Else a
+    # later event would come before an earlier one, which is sent again.
+    "enable.gapless.guarantee": True,
     # Only failures are told one by one; that all the others are acknowledged is what flush says.
     "delivery.report.only.error": True,
     "acks": "all",
@@ -47,6 +50,7 @@ PRODUCER = {
     "queue.buffering.max.kbytes": 65_536,
     "queue.buffering.max.messages": 100_000,
 }
+_THROWN_AWAY = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _KAFKA = {"messaging.system": "kafka"}
 Header = tuple[str, str | bytes | None]
 
@@ -141,8 +145,8 @@ class Publisher:
         give_up_at = time.monotonic() + FLUSH_SECONDS
         while time.monotonic() < give_up_at:
             with self._lock:
-                # A batch whose beginning was thrown away must not be gone on with.
-                if self._is_closed:
+                # A batch whose beginning was thrown away or rejected must not be gone on with.
+                if self._is_closed or self._failures:
                     break
                 try:
                     self._producer.produce(
@@ -156,7 +160,11 @@ class Publisher:
                     return
                 except BufferError:
                     pass
-            self._producer.poll(0.1)
+                except KafkaException as error:
+                    if not error.args[0].fatal():
+                        raise
+            self._serve(self._producer.poll, 0.1)
+        self._raise_failure()
         raise Unavailable("Kafka takes no more records")
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
@@ -164,12 +172,38 @@ class Publisher:
             self._failures.append(error)
 
     def _settle(self) -> None:
-        left = self._producer.flush(FLUSH_SECONDS)
-        failures, self._failures = self._failures, []
-        if failures:
-            raise Unavailable(f"Kafka refused {len(failures)} records: {kafka_reason(failures[0])}")
+        left, give_up_at = 1, time.monotonic() + FLUSH_SECONDS
+        while left and not self._failures and time.monotonic() < give_up_at:
+            left = self._serve(self._producer.flush, 1.0)
+        self._raise_failure()
         if left:
             raise Unavailable(f"Kafka has not acknowledged {left} records")
+
+    def _serve(self, call: Callable[[float], int], seconds: float) -> int:
+        """Let the producer tell what became of its records.
+
+        A fatal error is noted, and what waits is thrown away: it would be waited for, never sent.
+        """
+        try:
+            return call(seconds)
+        except (KafkaException, SystemError) as error:
+            # SystemError: a callback of ours ran after the one that told the fatal error.
+            fatal: BaseException | None = error
+            while isinstance(fatal, SystemError):
+                fatal = fatal.__cause__
+            if not isinstance(fatal, KafkaException):
+                raise
+            self._producer.purge()
+            left = self._producer.flush(1.0)
+            self._failures.append(fatal.args[0])
+            return left
+
+    def _raise_failure(self) -> None:
+        """Raise Unavailable if a record failed, now or before."""
+        if self._failures:
+            rejected = [error for error in self._failures if error.code() not in _THROWN_AWAY]
+            reason = kafka_reason((rejected or self._failures)[0])
+            raise Unavailable(f"Kafka did not take all records: {reason}")
 
     def close(self) -> None:
         """Throw away what was not acknowledged; it is sent again from the log.
@@ -179,7 +213,7 @@ class Publisher:
         with self._lock:
             self._is_closed = True
             self._producer.purge()
-        self._producer.flush(1)
+        self._serve(self._producer.flush, 1.0)
 
 
 def record_headers(
