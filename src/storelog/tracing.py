@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from storelog import __version__
 from storelog.config import Settings
 from storelog.errors import CannotRun
+from storelog.proxies import is_own
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -35,6 +36,7 @@ def set_up(settings: Settings, process: str) -> None:
     if settings.otlp_endpoint is None:
         return
     try:
+        import requests
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -48,7 +50,10 @@ def set_up(settings: Settings, process: str) -> None:
         shutdown_on_exit=False,
     )
     url = settings.otlp_endpoint.rstrip("/") + "/v1/traces"
-    exporter = OTLPSpanExporter(endpoint=url, timeout=EXPORT_SECONDS)
+    session = requests.Session()
+    # It takes a proxy from the environment, and heeds `no_proxy`.
+    session.trust_env = not is_own(url)
+    exporter = OTLPSpanExporter(endpoint=url, timeout=EXPORT_SECONDS, session=session)
     _provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1_000))
     _tracer = _provider.get_tracer("storelog", __version__)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from storelog.config import Settings
 from storelog.lag import Lag
-from storelog.local.program import last_error
+from storelog.local.program import Program, last_error
 from storelog.local.read_side_watch import ReadSideWatch
+from storelog.local.supervisor import why_not
 
 CALM = Lag(9, 9, 9, 0, 0.0, 0)
 
@@ -35,3 +36,12 @@ def test_the_last_error_of_a_process_is_found_in_its_log(tmp_path: Path) -> None
     with log.open("a") as more:
         more.write("12:01 warning x\nstorelog: Kafka has lost events: `storelog resend --from 1`\n")
     assert last_error(log, begun) == "Kafka has lost events: `storelog resend --from 1`"
+
+
+def test_why_a_process_is_not_ready_is_said_even_if_its_log_is_empty(tmp_path: Path) -> None:
+    log = tmp_path / "relay.log"
+    silent = Program("relay", [], log, lambda: False, why_not_ready=lambda: "PostgreSQL is away.")
+    assert why_not(silent) == f": PostgreSQL is away.; {log} has nothing"
+    log.write_text("12:00 warning relay waits\n")
+    assert why_not(silent) == ": PostgreSQL is away.; it said:\n  12:00 warning relay waits"
+    assert why_not(Program("kafka", [], log, lambda: False)).startswith("; it said:")

@@ -23,6 +23,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from storelog.errors import BadUse, CannotRun
+from storelog.proxies import open_url
 from storelog.reasons import reason
 
 VERSION = "8.0.17"
@@ -132,7 +133,7 @@ def _alone() -> Iterator[None]:
 
 def _published_sum(url: str) -> str:
     try:
-        with urllib.request.urlopen(f"{url}.sha256", timeout=TIMEOUT_SECONDS) as answer:
+        with open_url(f"{url}.sha256", TIMEOUT_SECONDS) as answer:
             said = answer.read(1_000).decode("ascii", "replace")
     except (OSError, HTTPException, ValueError) as error:
         raise CannotRun(f"{url}.sha256 cannot be fetched: {_why(error)}") from error
@@ -149,7 +150,7 @@ def _download(url: str, partial: Path, show: Show) -> None:
     request = urllib.request.Request(url, headers=headers)
     give_up_at = time.monotonic() + GIVE_UP_SECONDS
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+        with open_url(request, TIMEOUT_SECONDS) as answer:
             have = have if answer.status == 206 else 0
             total = have + int(answer.headers.get("Content-Length") or 0)
             with partial.open("ab" if have else "wb") as file:

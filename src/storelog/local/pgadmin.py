@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import urllib.error
-import urllib.request
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +21,7 @@ from storelog.errors import CannotRun
 from storelog.local.ports import HOST
 from storelog.local.program import Program
 from storelog.postgres_address import DEFAULT_PORT, parse_address
+from storelog.proxies import open_url
 
 REQUIREMENT = "pgadmin4>=9.10,<10"
 INSTALL_SECONDS = 900.0
@@ -195,7 +195,7 @@ def _version(package: Path) -> str:
 def is_ready(address: str) -> bool:
     """Tell whether pgAdmin answers."""
     try:
-        with urllib.request.urlopen(address.replace("/?", "/misc/ping?"), timeout=2) as answer:
+        with open_url(address.replace("/?", "/misc/ping?"), 2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -36,6 +36,8 @@ class Program:
     log_path: Path
     is_ready: Callable[[], bool]
     version: str = ""
+    # Why it is not ready, where it can be asked.
+    why_not_ready: Callable[[], str | None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM

@@ -7,7 +7,6 @@ Next: local/supervisor.py
 import json
 import sys
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from storelog.config import Settings
 from storelog.local import kafka, mongodb, pgadmin, postgres
 from storelog.local.ports import HOST, kept_ports
 from storelog.local.program import Program
+from storelog.proxies import open_url
 from storelog.reasons import reason
 
 PROCESSES = ("command-service", "relay", "projector", "query-service")
@@ -91,6 +91,7 @@ def _process(name: str, url: str, data_dir: Path, environment: dict[str, str]) -
         [*argv, "--host", str(address.hostname), "--port", str(address.port)],
         data_dir / "logs" / f"{name}.log",
         lambda: is_ready(url),
+        why_not_ready=lambda: why_not_ready(url),
         environment=environment,
         gives_way=name == "projector",
     )
@@ -113,7 +114,7 @@ def is_live(url: str) -> bool:
 
 def _ask(address: str) -> str | None:
     try:
-        with urllib.request.urlopen(address, timeout=ASK_SECONDS) as response:
+        with open_url(address, ASK_SECONDS) as response:
             return None if response.status == 200 else f"it responds with {response.status}"
     except urllib.error.HTTPError as error:
         with error:

@@ -143,8 +143,7 @@ class Supervisor:
             for program in programs:
                 late = time.monotonic() > give_up_at
                 if program.state != "ready" and (late or program.restarts > GIVE_UP_AFTER):
-                    words = program.last_words()
-                    raise CannotRun(f"{program.name} does not get ready; it said:\n{words}")
+                    raise CannotRun(f"{program.name} does not get ready{why_not(program)}")
             if self._stop.wait(TICK_SECONDS):
                 return
 
@@ -226,6 +225,13 @@ class Supervisor:
 
 def _is_address(name: str) -> bool:
     return name.endswith(("_url", "_uri", "_servers"))
+
+
+def why_not(program: Program) -> str:
+    """Return why it is not ready: what it responds, and the end of its log."""
+    why, words = program.why_not_ready(), program.last_words()
+    said = f"; it said:\n{words}" if words else f"; {program.log_path} has nothing"
+    return f": {why}{said}" if why else said
 
 
 def _ending(code: int | None) -> str:

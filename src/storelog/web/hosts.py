@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from storelog.config import Settings
 from storelog.errors import BadSetting, Malformed, ProtocolRefusal
+from storelog.proxies import is_loopback
 
 ANY = "*"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -49,16 +50,6 @@ def host_of(headers: Mapping[str, str]) -> str:
     if found is None:
         raise Malformed("The Host field is not HOST or HOST:PORT.")
     return _bare(found[1])
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether the host, a name or an address, is this machine's own (RFC 6761, 6.3)."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
 
 
 def check_allowed_hosts(settings: Settings) -> None:

@@ -16,8 +16,9 @@ import uvicorn
 from storelog import tracing
 from storelog.config import Settings
 from storelog.errors import BadSetting, CannotRun
+from storelog.proxies import is_loopback
 from storelog.web.connections import Connections
-from storelog.web.hosts import check_allowed_hosts, is_loopback
+from storelog.web.hosts import check_allowed_hosts
 from storelog.web.logs import set_up_logs
 from storelog.web.openapi import DOCS_POLICY
 from storelog.web.protocol import LimitedProtocol

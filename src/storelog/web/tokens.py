@@ -22,6 +22,7 @@ import structlog
 
 from storelog.config import Settings
 from storelog.errors import BadSetting, Unauthenticated, Unavailable
+from storelog.proxies import proxy_of
 from storelog.setting_types import ROLES
 from storelog.web.http import Caller
 
@@ -219,7 +220,7 @@ def _fits(key: Jwk, algorithm: str) -> bool:
 
 
 async def _read(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
-    async with session.get(url, allow_redirects=False) as reply:
+    async with session.get(url, allow_redirects=False, proxy=proxy_of(url)) as reply:
         reply.raise_for_status()
         raw = await reply.content.read(MAX_DOCUMENT_BYTES + 1)
         while len(raw) <= MAX_DOCUMENT_BYTES and (more := await reply.content.read(65_536)):

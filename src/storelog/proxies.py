@@ -1,0 +1,42 @@
+"""Which requests go through a proxy that the environment names: none to this machine's own names.
+
+Guarantees that loopback is reached directly whatever `http_proxy` says, and that everything else
+heeds `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`.
+"""
+
+import ipaddress
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether the host, a name or an address, is this machine's own (RFC 6761, 6.3)."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def is_own(url: str) -> bool:
+    """Tell whether a URL's host is this machine's own."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the URL of the proxy that a request to `url` goes through, None for none."""
+    parts = urlsplit(url)
+    if is_own(url) or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    named = urllib.request.getproxies()
+    proxy = named.get(parts.scheme) or named.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def open_url(request: str | urllib.request.Request, seconds: float) -> Any:
+    """Open a URL as `urllib.request.urlopen` does, each wait `seconds` at most."""
+    url = request if isinstance(request, str) else request.full_url
+    proxies = urllib.request.ProxyHandler({} if is_own(url) else None)
+    return urllib.request.build_opener(proxies).open(request, timeout=seconds)
