@@ -5,16 +5,17 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from storelog.client import Line, Storelog
-from storelog.query_service import lists
 from storelog.query_service.paging import Key, make_cursor
 from storelog.query_service.parameters import Range
 from storelog.query_service.reads import Reads
+from storelog.read_models.orders import query as of_orders
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System
 
@@ -148,8 +149,8 @@ def test_orders_go_up_and_down_and_are_counted(small: System) -> None:
 def test_a_page_that_gets_too_large_ends_early_and_nothing_is_left_out(
     small: System, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(lists, "MAX_PAGE_BYTES", 150)
-    monkeypatch.setattr(lists, "ORDERS_AT_ONCE", 4)
+    monkeypatch.setattr("storelog.query_service.pages.MAX_PAGE_BYTES", 150)
+    monkeypatch.setattr(of_orders, "ORDERS", replace(of_orders.ORDERS, at_once=4))
 
     async def pages() -> list[list[int]]:
         reads = Reads(small.settings)
@@ -158,8 +159,10 @@ def test_a_page_that_gets_too_large_ends_early_and_nothing_is_left_out(
         try:
             view = await reads.view()
             while not found or after is not None:
-                match = {lists.PRODUCT: 1} if kind == "product" else {}
-                page = await lists.orders(view, match, Range(), after, 5, is_up=kind == "up")
+                match = {of_orders.ITS_PRODUCT: 1} if kind == "product" else {}
+                page = await of_orders.find_orders(
+                    view, match, Range(), after, 5, is_up=kind == "up"
+                )
                 found.append([int(order["_id"]) for order in page.documents])
                 after = page.next_key
         finally:

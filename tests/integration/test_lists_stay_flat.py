@@ -20,13 +20,15 @@ from pymongo.monitoring import (
 
 from storelog.config import Settings
 from storelog.projector.database import ensure_indexes
-from storelog.query_service import lists, things
-from storelog.query_service.lists import Page
+from storelog.query_service import things
+from storelog.query_service.pages import Page
 from storelog.query_service.paging import Key
 from storelog.query_service.parameters import Range
 from storelog.query_service.past import PastView
 from storelog.query_service.view import Place, View
 from storelog.read_models.listed import BY_COLLECTION
+from storelog.read_models.orders import query
+from storelog.read_models.product_sold import query as sales
 from storelog.read_side import database_name
 from storelog.shop import events
 from storelog.words import asked_words, heads_of
@@ -121,27 +123,29 @@ async def opened(
 
 def _sales(view: View, after: Key | None, *, is_cancelled: bool) -> Awaitable[Page]:
     match = {"productId": PRODUCT}
-    return lists.sales_of_product(view, match, Range(), after, LIMIT, is_cancelled=is_cancelled)
+    return sales.of_product(view, match, Range(), after, LIMIT, is_cancelled=is_cancelled)
 
 
 def _both(view: View, after: Key | None, *, is_cancelled: bool) -> Awaitable[Page]:
     match = {"productId": PRODUCT, "customerId": CUSTOMER}
-    return lists.sales_of_both(view, match, Range(), after, LIMIT, is_cancelled=is_cancelled)
+    return sales.of_both(view, match, Range(), after, LIMIT, is_cancelled=is_cancelled)
 
 
-BOTH = {"customerId": CUSTOMER, lists.PRODUCT: PRODUCT}
+BOTH = {"customerId": CUSTOMER, query.ITS_PRODUCT: PRODUCT}
 # What is read, how many items its page has now, and how many it had before the deletions.
 LISTS: dict[str, tuple[Read, int, int]] = {
     "a product's orders": (
-        lambda v, a: lists.orders(v, {lists.PRODUCT: PRODUCT}, Range(), a, LIMIT), 1, ORDERS,
+        lambda v, a: query.find_orders(v, {query.ITS_PRODUCT: PRODUCT}, Range(), a, LIMIT),
+        1,
+        ORDERS,
     ),
     "a customer's orders": (
-        lambda v, a: lists.orders(v, {"customerId": CUSTOMER}, Range(), a, LIMIT), 1, ORDERS,
+        lambda v, a: query.find_orders(v, {"customerId": CUSTOMER}, Range(), a, LIMIT), 1, ORDERS,
     ),
     "a customer's orders of a product": (
-        lambda v, a: lists.orders(v, BOTH, Range(), a, LIMIT), 1, ORDERS,
+        lambda v, a: query.find_orders(v, BOTH, Range(), a, LIMIT), 1, ORDERS,
     ),
-    "all orders": (lambda v, a: lists.orders(v, {}, Range(), a, LIMIT), 1, ORDERS),
+    "all orders": (lambda v, a: query.find_orders(v, {}, Range(), a, LIMIT), 1, ORDERS),
     "a product's sales": (lambda v, a: _sales(v, a, is_cancelled=False), LIMIT, LIMIT),
     "a product's cancelled sales": (lambda v, a: _sales(v, a, is_cancelled=True), LIMIT, 0),
     "a product's sales to a customer": (lambda v, a: _both(v, a, is_cancelled=False), LIMIT, LIMIT),

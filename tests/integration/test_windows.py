@@ -18,10 +18,10 @@ from pymongo.monitoring import (
 
 from storelog.config import Settings
 from storelog.projector.database import ensure_indexes
-from storelog.query_service import lists
 from storelog.query_service.paging import Key
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import Place, View
+from storelog.read_models.orders import query
 from storelog.read_side import NUMBERED, database_name
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,7 +94,7 @@ async def _walk(
     after: Key | None = None
     pages = 0
     while pages == 0 or after is not None:
-        page = await lists.orders(view, {}, Range(), after, limit, is_up=is_up)
+        page = await query.find_orders(view, {}, Range(), after, limit, is_up=is_up)
         found += [order["_id"] for order in page.documents]
         after, pages = page.next_key, pages + 1
     await client.close()
@@ -130,7 +130,7 @@ def test_the_first_page_of_a_quiet_shop_takes_few_finds(settings: Settings) -> N
             settings.mongodb_uri, event_listeners=[windows], tz_aware=True
         ) as client:
             view = View(client[database_name(settings)], place)
-            page = await lists.orders(view, {}, Range(), None, LIMIT)
+            page = await query.find_orders(view, {}, Range(), None, LIMIT)
             return len(page.documents)
 
     assert asyncio.run(first_page()) == LIMIT

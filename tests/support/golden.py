@@ -22,6 +22,7 @@ from storelog.command_service import batch, store
 from storelog.command_service.routes import routes
 from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Submission
+from storelog.documents.forms import body_of
 from storelog.envelope import GENESIS_HASH, ChainedEvent, Envelope
 from storelog.errors import Refusal
 from storelog.event_codec import event_body, kafka_value, lane_of_event
@@ -29,12 +30,14 @@ from storelog.histories import Entry
 from storelog.ledgers import Fact, leaf_node, parent_node
 from storelog.projector.ledger_writer import stored
 from storelog.projector.record import change_of, make_record
-from storelog.query_service import bodies
 from storelog.read_models.change import Change
+from storelog.read_models.orders.query import with_name
+from storelog.read_models.product_sold.query import sale_body
 from storelog.relay.publisher import record_headers
 from storelog.shop.commands import NewIds
 from storelog.shop.customer import Customer
 from storelog.shop.kinds import Time
+from storelog.shop.order import Order
 from storelog.shop.product import Product
 from storelog.web.http import Caller, Request, Response
 from storelog.web.problems import render
@@ -60,10 +63,10 @@ ROWS = {
     "idempotency_keys": "caller key request_hash status headers body event_position expires_at",
 }
 BODIES: dict[str, Callable[[Json], Json]] = {
-    "customers": bodies.customer,
-    "products": bodies.product,
-    "orders": lambda found: bodies.order(found, None),
-    "product_sold": bodies.sale,
+    "customers": partial(body_of, Customer),
+    "products": partial(body_of, Product),
+    "orders": lambda found: with_name(body_of(Order, found), None),
+    "product_sold": sale_body,
 }
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from storelog.query_service import lists
-from storelog.query_service.lists import COUNT_CHUNK, MAX_COUNTED, Page, count
+from storelog.query_service import pages
+from storelog.query_service.pages import COUNT_CHUNK, MAX_COUNTED, Page, count
 from storelog.query_service.paging import Key
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import Document, Place, View
+from storelog.read_models.orders import query
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -49,7 +50,7 @@ def test_what_is_beyond_the_bound_is_at_least_so_many(more: int, page: int) -> N
 def test_when_the_time_is_over_it_is_at_least_what_was_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lists, "COUNT_SECONDS", 0.3)
+    monkeypatch.setattr(pages, "COUNT_SECONDS", 0.3)
     listed = Listed(MAX_COUNTED, seconds=0.1)
     counted = asyncio.run(count(listed.find))
     assert 1 <= listed.asked <= 4
@@ -87,7 +88,7 @@ def test_orders_are_counted_without_their_items(is_counting: bool) -> None:
     orders = Orders()
     place = Place(oldest_order=FIRST, newest_order=FIRST + timedelta(days=1))
     view = View(orders, place)  # type: ignore[arg-type]
-    asyncio.run(lists.orders(view, {}, Range(None, None), None, 5, is_counting=is_counting))
+    asyncio.run(query.find_orders(view, {}, Range(None, None), None, 5, is_counting=is_counting))
     assert orders.asked
     assert all((fields is None) != is_counting for fields in orders.asked)
     assert not is_counting or all("orderItems" not in fields for fields in orders.asked)

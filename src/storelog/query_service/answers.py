@@ -1,19 +1,16 @@
-"""What all endpoints share: an answer names the position it holds, an order its customer's name.
+"""What all endpoints share: an answer names the position it holds.
 
-Next: query_service/singles.py
+Next: read_models/customers/query.py
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from storelog.errors import NotFound
-from storelog.query_service import bodies
-from storelog.query_service.lists import Page
+from storelog.query_service.pages import Page
 from storelog.query_service.paging import make_cursor
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import View
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.events import CUSTOMER
 from storelog.shop.json_values import encode_json
 from storelog.web.http import Request, Response
 
@@ -49,10 +46,3 @@ def moment_filter(request: Request) -> Document:
 def unknown(kind: EntityKind, number: int) -> NotFound:
     """Return the rejection for an entity that is not there, or deleted."""
     return NotFound(f"There is no {kind.name} {number}.")
-
-
-async def orders_with_names(view: View, orders: Sequence[Document]) -> list[Document]:
-    """Return orders' bodies, each with its customer's name."""
-    buyer = CUSTOMER.id_name
-    names = await view.names(CUSTOMER.collection, (order[buyer] for order in orders))
-    return [bodies.order(order, names.get(order[buyer])) for order in orders]

@@ -78,7 +78,7 @@ class FiguresApi:
 def _product_total(number: int, name: str | None, entry: list[int]) -> Document:
     return {
         PRODUCT.id_name: number,
-        "productName": name,
+        f"{PRODUCT.name}Name": name,
         "unitsSold": entry[0],
         "totalSales": format_money(to_decimal(entry[1])),
     }

@@ -7,13 +7,13 @@ Next: query_service/buckets.py
 
 from typing import Any
 
+from storelog.documents.forms import body_of
 from storelog.envelope import format_time
 from storelog.histories import KEPT
-from storelog.query_service import bodies
 from storelog.query_service.answers import Document, list_answer, moment_filter, unknown
 from storelog.query_service.buckets import Event, events_down_from, state_at
 from storelog.query_service.freshness import open_view
-from storelog.query_service.lists import Page
+from storelog.query_service.pages import Page
 from storelog.query_service.paging import read_cursor
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
@@ -79,7 +79,7 @@ async def _of_versions(
 async def _of_order(
     _view: View, found: Document, _name: str, below: int | None, count: int
 ) -> tuple[list[Event], dict[str, int]]:
-    body = bodies.order(found, None)
+    body = body_of(Order, found)
     created = found["created"]
     changed = [(field, None, body[field]) for field in ORDER_FIELDS]
     events = [_order_event(1, OrderCreated.__name__, created, changed)]

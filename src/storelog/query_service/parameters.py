@@ -53,20 +53,12 @@ SEARCH: dict[str, Any] = {
     },
     "sort": {"enum": ["id", "-id"], "default": "id"},
 }
-SORT: dict[str, Any] = {
-    "sort": {
-        "enum": ["-orderDate", "orderDate"],
-        "default": "-orderDate",
-        "description": "With productId, only -orderDate.",
-    }
-}
 COUNT: dict[str, Any] = {
     "count": {
         "type": "boolean",
         "description": "Count the items: `count`, and whether `countIsExact`; else: at least.",
     }
 }
-IN_STOCK, CANCELLED = {"inStock": {"type": "boolean"}}, {"cancelled": {"type": "boolean"}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storelog.documents.forms import fields_of_facts
+from storelog.errors import InvalidFields
 from storelog.histories import (
     KEPT_IN,
     Bucket,
@@ -26,6 +27,8 @@ from storelog.histories import (
     starts_around,
 )
 from storelog.query_service.view import Document, Fields, View
+from storelog.read_models.listed import BY_COLLECTION
+from storelog.read_models.read_model import AsWas
 
 # A guess by proportion alone can be wrong many times where events come in bursts.
 HALVED_EVERY = 4
@@ -40,18 +43,25 @@ class PastView(View):
         return True
 
     def as_was(self, collection: str, found: Document) -> Document | None:
-        """Return a document as far as it says itself what it was, None when there was none."""
-        if collection == "product_sold":
-            if found.get("position", self.position + 1) > self.position:
-                return None
-            cancelled = found.get("cancelPosition", self.position + 1) <= self.position
-            return {**found, "cancelled": cancelled}
-        if "created" not in found or found["created"]["position"] > self.position:
-            return None
-        is_deleted = found["deleted"] and found["position"] <= self.position
-        # What only begins and ends has no other event; what else changes has a history.
-        version = found["version"] - (found["deleted"] and not is_deleted)
-        return {**found, "deleted": is_deleted, "version": version}
+        """Return a document as far as it says itself what it was, None when there was none.
+
+        Raises InvalidFields where the read model does not say how it was.
+        """
+        return self._way_back(collection)(found, self.position)
+
+    def collection(self, name: str) -> Any:
+        """Return a collection to read, whose documents are shown by `as_was`.
+
+        Raises InvalidFields where the read model does not say how it was.
+        """
+        self._way_back(name)
+        return self.database[name]
+
+    def _way_back(self, name: str) -> AsWas:
+        as_was = BY_COLLECTION[name].as_was
+        if as_was is None:
+            raise InvalidFields([("?asOf", f"the read model {name} shows the present only")])
+        return as_was
 
     async def one(self, collection: str, number: int) -> Document | None:
         """Return a document, unless it was missing or deleted."""

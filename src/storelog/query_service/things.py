@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storelog.documents.forms import searched_names_of
-from storelog.query_service.lists import Page
+from storelog.query_service.pages import Page
 from storelog.query_service.paging import Key
 from storelog.query_service.view import Document, Fields, View
 from storelog.read_side import IDS_AT_ONCE
@@ -116,7 +116,7 @@ async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
     """Return whose names may have been others at the view's moment; None: that may be anybody."""
     if not view.is_past or not wanted.heads:
         return set()
-    names = view.collection(NAMES[wanted.collection])
+    names = view.present(NAMES[wanted.collection])
     found = names.find({"position": {"$gt": view.position}}).limit(MAX_LOOKED_AT + 1)
     renamed = {name["_id"] async for name in found}
     return renamed if len(renamed) <= MAX_LOOKED_AT else None
@@ -129,7 +129,7 @@ async def _candidates(
     heads = wanted.heads
     if not heads or not ids or renamed is None:
         return ids[::-1] if wanted.is_down else ids
-    names = view.collection(NAMES[wanted.collection])
+    names = view.present(NAMES[wanted.collection])
     named: set[int] = set()
     for head in heads[0]:
         found = names.find({"words": head, "_id": {"$gte": ids[0], "$lte": ids[-1]}})

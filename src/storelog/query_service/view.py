@@ -109,7 +109,11 @@ class View:
     place: Place
 
     def collection(self, name: str) -> Any:
-        """Return a collection to read."""
+        """Return a collection to read, whose documents are shown by `as_was`."""
+        return self.database[name]
+
+    def present(self, name: str) -> Any:
+        """Return a collection to read as it is now, whatever moment the view is of."""
         return self.database[name]
 
     async def one(self, collection: str, number: int) -> Document | None:

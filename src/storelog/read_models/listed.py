@@ -5,11 +5,22 @@ Next: projector/database.py
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any, Protocol
 
 from storelog.read_models import READ_MODELS
 from storelog.read_models.read_model import ReadModel
+
+
+class Query(Protocol):
+    """What a folder's `query.py` has."""
+
+    SCHEMAS: Mapping[str, Any]
+
+    @property
+    def routes(self) -> Callable[[Any], list[Any]]:
+        """Return what makes the routes, around a reader of MongoDB."""
 
 
 def _models() -> tuple[ReadModel, ...]:
@@ -25,3 +36,8 @@ def _models() -> tuple[ReadModel, ...]:
 
 MODELS = _models()
 BY_COLLECTION: Mapping[str, ReadModel] = {model.collection: model for model in MODELS}
+
+
+def queries() -> list[Query]:
+    """Return the queries of the read models; they are imported where they are asked for only."""
+    return [import_module(f"storelog.read_models.{name}.query") for name in READ_MODELS]

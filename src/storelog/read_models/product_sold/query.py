@@ -1,0 +1,206 @@
+"""GET /product-sold: sales, newest first; of a product by its index, of others by their orders.
+
+Next: query_service/history.py
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from storelog.documents.forms import body_of
+from storelog.envelope import milliseconds
+from storelog.query_service.answers import Document, list_answer, moment_filter, span_filter
+from storelog.query_service.by_time import ByTime, walk
+from storelog.query_service.freshness import open_view
+from storelog.query_service.operations import FLAG, many, page_schema
+from storelog.query_service.pages import Page, count, first_page
+from storelog.query_service.paging import Key, read_cursor
+from storelog.query_service.parameters import (
+    COUNT,
+    CUSTOMER,
+    MAX_LIMIT,
+    ORDER,
+    PAGE,
+    PRODUCT,
+    RANGE,
+    Parameters,
+    Range,
+)
+from storelog.query_service.reads import Reads, answering
+from storelog.query_service.view import View
+from storelog.read_models.orders.query import ITS_PRODUCT, ORDERS, find_orders
+from storelog.read_models.product_sold.model import COLLECTION
+from storelog.read_side import IDS_AT_ONCE
+from storelog.shop import events
+from storelog.shop.json_schema import response_schema
+from storelog.shop.product import ProductSold
+from storelog.shop.value_schemas import strict_object
+from storelog.web.http import Request, Response, Route
+
+# Sales that are found through their orders are looked for in so many orders at first.
+LINES_GUESSED = 8
+# Of an order with thousands of lines no more are read than a page needs.
+AT_ONCE = 3 * IDS_AT_ONCE
+SALES = ByTime(COLLECTION, "soldAt", ("orderId", "_id"), "cancelled", None, MAX_LIMIT + 1)
+SCHEMAS: dict[str, Any] = {
+    "Sale": strict_object(**response_schema(ProductSold)["properties"], cancelled=FLAG),
+    "Sales": page_schema("Sale"),
+}
+
+
+def sale_body(found: Document) -> Document:
+    """Return a sale's body."""
+    return {**body_of(ProductSold, found), "cancelled": found.get("cancelled", False)}
+
+
+def _key(sale: Document) -> Key:
+    return [milliseconds(sale["soldAt"]), sale["orderId"], sale["_id"]]
+
+
+async def of_product(
+    view: View,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+    *,
+    is_cancelled: bool,
+) -> Page:
+    """Return a product's sales, newest first."""
+    found = walk(view, SALES, match, span, limit + 1, is_marked=is_cancelled)
+    if found is None:
+        return Page([], None)
+    return await first_page(found.documents(after), limit, _key)
+
+
+async def of_orders(
+    view: View,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+    *,
+    is_cancelled: bool,
+) -> Page:
+    """Return sales, newest first; found through their orders, whose items name them."""
+    wanted = limit // LINES_GUESSED + 1
+    found = walk(view, ORDERS, match, span, wanted, is_marked=is_cancelled)
+    if found is None:
+        return Page([], None)
+    # The order that the last page ended in may have more lines: begin with it again.
+    start = [after[0], after[1] + 1] if after else None
+    async with aclosing(found.documents(start)) as orders:
+        return await first_page(_sales_in(view, orders, after), limit, _key)
+
+
+async def of_both(
+    view: View,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+    *,
+    is_cancelled: bool,
+) -> Page:
+    """Return the sales of a product to a customer, newest first, by the orders that have both.
+
+    The embedded server reads the whole collection for two equalities that no index has together.
+    """
+    product = match["productId"]
+    both = {"customerId": match["customerId"], ITS_PRODUCT: product}
+
+    async def found(start: Key | None) -> AsyncGenerator[Document]:
+        while True:
+            page = await find_orders(view, both, span, start, limit, is_deleted=is_cancelled)
+            for order in page.documents:
+                yield order
+            if (start := page.next_key) is None:
+                return
+
+    start = [after[0], after[1] + 1] if after else None
+    async with aclosing(found(start)) as orders:
+        return await first_page(_sales_in(view, orders, after, product), limit, _key)
+
+
+async def of_order(
+    view: View, order_id: int, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
+) -> list[Document]:
+    """Return one order's sales, at most as many as an order may have lines."""
+    order = (await view.many(ORDERS.collection, [order_id])).get(order_id)
+    if order is None or order["deleted"] != is_cancelled:
+        return []
+    sold_at = milliseconds(order["orderDate"])
+    if span.start_ms is not None and sold_at < span.start_ms:
+        return []
+    if span.end_ms is not None and sold_at >= span.end_ms:
+        return []
+    sales = await view.many(COLLECTION, [item["itemId"] for item in order["orderItems"]])
+    return [
+        sale
+        for _, sale in sorted(sales.items(), reverse=True)
+        if all(sale.get(name) == value for name, value in match.items()) and "productId" in sale
+    ]
+
+
+def _page_of(sales: list[Document], after: Key | None, limit: int) -> Page:
+    """Return a page of sales that are all in memory, newest first."""
+    left = [sale for sale in sales if after is None or _key(sale) < after]
+    more = len(left) > limit
+    return Page(left[:limit], _key(left[limit - 1]) if more else None)
+
+
+async def _sales_in(
+    view: View, orders: AsyncIterator[Document], after: Key | None, product: int | None = None
+) -> AsyncGenerator[Document]:
+    """Yield the sales of orders, those of one product if it is given."""
+    async for order in orders:
+        lines = (line for line in order["orderItems"] if product in (None, line["productId"]))
+        items = sorted((line["itemId"] for line in lines), reverse=True)
+        if after and order["_id"] == after[1]:
+            items = [item for item in items if item < after[2]]
+        for first in range(0, len(items), AT_ONCE):
+            some = items[first : first + AT_ONCE]
+            sales = await view.many(COLLECTION, some)
+            for item in some:
+                # A sale that its product's lane has not written yet is above the answer's position.
+                if item in sales and "productId" in sales[item]:
+                    yield sales[item]
+
+
+def routes(reads: Reads) -> list[Route]:
+    """Return the route, its handler around one reader of MongoDB."""
+
+    async def list_sales(request: Request) -> Response:
+        """GET /product-sold"""
+        parameters = Parameters(request.query)
+        ids = {
+            kind.id_name: number
+            for kind in (events.PRODUCT, events.CUSTOMER, events.ORDER)
+            if (number := parameters.number(kind.id_name)) is not None
+        }
+        span, limit = parameters.range(), parameters.limit()
+        is_cancelled, is_counted = bool(parameters.flag("cancelled")), parameters.flag("count")
+        parameters.done()
+        filters = {"list": "product-sold", "cancelled": is_cancelled, **ids, **span_filter(span)}
+        filters |= moment_filter(request)
+        after = read_cursor(request.query.get("cursor"), filters, 3)
+        order = ids.pop(events.ORDER.id_name, None)
+        async with answering():
+            view = await open_view(reads, request)
+
+            async def find(after: Key | None, limit: int) -> Page:
+                if order is not None:
+                    sales = await of_order(view, order, ids, span, is_cancelled=is_cancelled)
+                    return _page_of(sales, after, limit)
+                search = of_product if events.PRODUCT.id_name in ids else of_orders
+                if len(ids) > 1:
+                    search = of_both
+                return await search(view, ids, span, after, limit, is_cancelled=is_cancelled)
+
+            page = await find(after, limit)
+            more = await count(find) if is_counted else {}
+        sold = [sale_body(sale) for sale in page.documents]
+        return list_answer(view, filters, page, sold, **more)
+
+    parameters = {**RANGE, **PAGE, **PRODUCT, **CUSTOMER, **ORDER, "cancelled": FLAG, **COUNT}
+    return [many("/product-sold", list_sales, "Sales", parameters)]
