@@ -103,7 +103,7 @@ def _key() -> Json:
 def watermark() -> Json:
     """Return the JSON Schema of a watermark."""
     position: Json = {"type": "integer", "minimum": 0, "examples": [4]}
-    return _object(
+    schema = _object(
         position=position,
         hash={"type": "string", "pattern": "^([0-9a-f]{64})?$", "examples": ["0" * 64]},
         recordedAt={**_TIME, "type": ["string", "null"]},
@@ -112,6 +112,9 @@ def watermark() -> Json:
         previousHash=_SHA256,
         proof=_SHA256,
     )
+    # Of a shop that is older than they are they come with the next change of lanes.
+    schema["properties"] |= {"lanesSince": position, "lanesProof": _SHA256}
+    return schema
 
 
 def asyncapi() -> Json:

@@ -21,7 +21,7 @@ WATERMARK_TOPIC = "storelog.watermarks"
 KEYS_TOPIC = "storelog.keys"
 GENESIS_HASH = bytes(32)
 # What a proof is of.
-RECORD, MARK = "record", "watermark"
+RECORD, MARK, LANES = "record", "watermark", "lanes"
 
 
 @dataclass(slots=True)

@@ -17,9 +17,10 @@ from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.read_side import database_name
 from storelog.upkeep import lanes as lanes_module
 from storelog.upkeep.lanes import set_lanes
+from support.http import Client
 from support.kafka import headers_of, read_topics
 from support.load import place_orders
-from support.system import System, trade
+from support.system import System, trade, wait_for
 
 ORDERS = 1_500
 
@@ -125,21 +126,61 @@ def check_lanes(system: System) -> None:
     assert newest.partition() == lane_of((newest.key() or b"").decode(), 6)
 
 
-def test_an_emptied_mongodb_is_filled_by_a_rebuild_after_lanes_were_raised(
+def test_an_emptied_mongodb_is_filled_by_a_rebuild_and_not_from_kafka_after_lanes_were_raised(
     system: System,
 ) -> None:
     trade(system)
     assert system.cli("lanes", "set", "6").returncode == 0
+    # Now Kafka has each event in the order of three lanes, and in that of six.
+    assert system.cli("resend", "--from", "1").returncode == 0
     system.new_order(3, (3, 1), (4, 1))
     system.wait_projected()
     client, home = system.mongo.client, database_name(system.settings)
     for name in client.list_database_names():
         if name == home or name.startswith(f"{home}_r"):
             client.drop_database(name)
-    # What was sent before the change lies in the lanes of its time: Kafka alone cannot fill it.
+
+    wait_told_to_rebuild(system)
+    customers = system.queries.get("/customers")
+    assert (customers.position, customers.json["items"]) == (0, [])
+    assert system.mongo.checkpoints.count_documents({}) == 0
     rebuilt = system.cli("rebuild", "--promote", "--json")
     assert json.loads(rebuilt.stdout)["promoted"], rebuilt.stderr
     system.new_order(3, (3, 1), (4, 1))
     system.wait_projected()
+    assert Client(system.url("projector")).get("/health/ready").status == 200
     verified = system.cli("verify", "--json")
     assert verified.returncode == 0, verified.stdout
+
+
+def wait_told_to_rebuild(system: System) -> None:
+    projector = Client(system.url("projector"))
+
+    def is_told() -> bool:
+        return "storelog rebuild --promote" in str(projector.get("/health/ready").json)
+
+    wait_for(is_told, f"the projector to say what to do; {system.log('projector')}")
+
+
+def test_a_read_model_of_before_lanes_were_raised_is_not_filled_from_kafka(system: System) -> None:
+    trade(system)
+    system.wait_projected()
+    older = {
+        name: list(system.mongo[name].find({})) for name in system.mongo.list_collection_names()
+    }
+    assert system.cli("lanes", "set", "6").returncode == 0
+    system.new_order(3, (3, 1), (4, 1))
+    system.wait_projected()
+    home = system.mongo.client[database_name(system.settings)]
+    position = min(int(place["safe"]) for place in older["checkpoints"])
+    home["read_models"].delete_many({})
+    for name, documents in older.items():
+        home[name].delete_many({})
+        if documents:
+            home[name].insert_many(documents)
+
+    wait_told_to_rebuild(system)
+    assert system.queries.get("/customers").position == position
+    assert system.cli("rebuild", "--promote").returncode == 0
+    system.wait_projected()
+    assert system.cli("verify").returncode == 0

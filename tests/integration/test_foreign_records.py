@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from storelog.config import Settings
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.projector.foreign import MAX_KEPT
+from storelog.relay.topics import ensure_topics
 from storelog.shop.events import EVENT_TYPES
 from support.embedded import EmbeddedServers, new_settings
-from support.kafka import HostileRelay, read_events
+from support.kafka import HostileRelay, delete_topic, read_events
 from support.system import ANN, System, wait_for
 
 LANES = 3
@@ -250,3 +252,39 @@ def test_events_that_the_relay_has_not_sent_yet_can_be_sent(traded: System) -> N
     traded.wait_projected()
     assert traded.commands.post("/customers", ANN).status == 201
     verified(traded)
+
+
+def test_foreign_records_of_a_topic_that_was_made_again_are_others_than_those_of_before(
+    settings: Settings,
+) -> None:
+    topic = f"{settings.kafka_topic_prefix}CustomerDeleted"
+    ensure_topics(settings, LANES)
+    with System(settings, ("projector",)) as system:
+
+        def send(number: int) -> None:
+            producer = producer_of(system)
+            for _ in range(number):
+                producer.produce(topic, b"rubbish", b"x", partition=1)
+            assert producer.flush(30) == 0
+
+        def count() -> int:
+            return system.mongo.dead_letters.count_documents({"state": "foreign"})
+
+        send(12)
+        wait_for(lambda: count() == 12, "12 foreign records")
+        # These have the places of those which are kept, and others reading has gone beyond.
+        delete_topic(settings, topic)
+        ensure_topics(settings, LANES)
+        send(8)
+        wait_for(lambda: count() == 20, f"8 more; {system.log('projector')}")
+        assert system.cli("dead-letters", "discard", "--foreign").returncode == 0
+        delete_topic(settings, topic)
+        ensure_topics(settings, LANES)
+        send(14)
+        wait_for(lambda: count() == 14, f"14 more; {system.log('projector')}")
+        # What was counted once, and what was discarded, does not come again.
+        system.signal("projector", signal.SIGKILL)
+        system.start("projector")
+        system.wait_ready("projector")
+        send(1)
+        wait_for(lambda: count() == 15, f"one more; {system.log('projector')}")

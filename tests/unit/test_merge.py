@@ -174,3 +174,13 @@ def test_a_topic_of_large_records_is_paused_long_before_there_are_many() -> None
     assert merge.waiting_bytes("a") == 0
     throttle.hold(consumer, [lane])
     assert consumer.places == set()
+
+
+def test_a_record_that_was_sent_with_fewer_lanes_follows_nothing() -> None:
+    # The read model was filled up to 104, of which 88 is this lane's last.
+    merge = LaneMerge(88, safe=104)
+    merge.add(Record("a", 0, 0, 93, 88, *REST))
+    assert not merge.has_waiting()
+    own = Record("a", 0, 1, 110, 88, *REST)
+    merge.add(own)
+    assert merge.take(9, 10**6) == [own]

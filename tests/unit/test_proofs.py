@@ -3,16 +3,18 @@
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from storelog.envelope import ChainedEvent, Envelope, chain_hash
 from storelog.errors import PoisonRecord
 from storelog.event_codec import kafka_value
 from storelog.origin import Origin
-from storelog.projector.proof import check_record
-from storelog.projector.record import Record, is_as_in_the_log, make_record
+from storelog.projector.proof import check_mark, check_record
+from storelog.projector.record import Record, Watermark, is_as_in_the_log, make_record
 from storelog.relay.publisher import record_headers
 
 PAYLOAD = b'{"customerId":5}'
@@ -100,3 +102,25 @@ def test_records_of_earlier_relays_count_below_the_first_position_that_is_proven
     for proven_from in (1, event.position):
         with pytest.raises(PoisonRecord):
             check_record(earlier, Origin("", proven_from))
+
+
+def mark_of(**changes: Any) -> Watermark:
+    """Return a watermark with both proofs, made here by the words of the reference."""
+    before, own = "07" * 32, "ab" * 32
+    place = "\n".join(("watermark", before, own, "9", "9", "4", "None", "None"))
+    lanes = "\n".join(("lanes", before, own, "9", "5"))
+    proofs = [sha256(said.encode()).hexdigest() for said in (place, lanes)]
+    mark = Watermark(9, own, None, [9, 4], None, before, proofs[0], 5, proofs[1])
+    return msgspec.structs.replace(mark, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"lanesSince": 0}, {"lanesSince": 6}, {"lanesProof": None}, {"lanesProof": "0" * 64}],
+)
+def test_a_watermark_proves_since_when_its_lanes_are(changes: dict[str, Any]) -> None:
+    check_mark(mark_of(), Origin("", 1))
+    # A relay of before says nothing of that.
+    check_mark(mark_of(lanesSince=None, lanesProof=None), Origin("", 1))
+    with pytest.raises(PoisonRecord, match="since when its lanes are"):
+        check_mark(mark_of(**changes), Origin("", 1))

@@ -73,6 +73,8 @@ class Bounds:
 class Checkpoint:
     """One lane's place. `offsets`: for each topic, the first offset to read again.
 
+    `topic_ids`: which topics these are; one that was made again has another id.
+
     `read_at`: when the relay last looked and found nothing beyond `safe`. `session`: whose
     transactions write this lane. `repaired`: how often `storelog verify` has repaired it.
     """
@@ -86,6 +88,7 @@ class Checkpoint:
     lanes: int = 0
     dead_letters: int = 0
     offsets: dict[str, int] = field(default_factory=dict)
+    topic_ids: dict[str, str] = field(default_factory=dict)
     bounds: Bounds = Bounds()
     session: bytes | None = None
     repaired: int = 0
@@ -124,6 +127,8 @@ def update_each(
 
 def _read(found: dict[str, Any]) -> Checkpoint:
     offsets = {entry["topic"]: int(entry["offset"]) for entry in found["offsets"]}
+    # Of checkpoints that earlier versions wrote it is not known.
+    topic_ids = {entry["topic"]: entry["id"] for entry in found["offsets"] if entry.get("id")}
     return Checkpoint(
         found["_id"],
         int(found["position"]),
@@ -134,6 +139,7 @@ def _read(found: dict[str, Any]) -> Checkpoint:
         found["lanes"],
         found["deadLetters"],
         offsets,
+        topic_ids,
         Bounds(
             int(found["highestCustomer"]),
             int(found["highestProduct"]),
@@ -188,7 +194,10 @@ def _move(old: Checkpoint, new: Checkpoint) -> ReplaceOne[dict[str, Any]]:
         "session": new.session,
         "repaired": new.repaired,
         # Topic names have dots, which field names should not.
-        "offsets": [{"topic": t, "offset": Int64(o)} for t, o in sorted(new.offsets.items())],
+        "offsets": [
+            {"topic": topic, "offset": Int64(offset), "id": new.topic_ids.get(topic)}
+            for topic, offset in sorted(new.offsets.items())
+        ],
     }
     # `frozen` is set while a promotion waits: then nobody moves the lane.
     place = {"position": Int64(old.position), "safe": Int64(old.safe), "frozen": None}

@@ -3,8 +3,10 @@
 Next: projector/lanes.py
 """
 
+from collections.abc import Iterable, Mapping
+
 import structlog
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
@@ -33,6 +35,21 @@ def new_consumer(settings: Settings) -> Consumer:
     """Return a new member of the group."""
     group = {"group.id": settings.kafka_group_id}
     return Consumer({**client_settings(settings), **_CONSUMER, **group})
+
+
+def places_of(
+    owned: Iterable[TopicPartition], offsets: Mapping[int, Mapping[str, int]]
+) -> list[TopicPartition]:
+    """Return where to read on in each partition whose lane is named; a topic that is not: anew."""
+    return [
+        TopicPartition(
+            place.topic,
+            place.partition,
+            offsets[place.partition].get(place.topic, OFFSET_BEGINNING),
+        )
+        for place in owned
+        if place.partition in offsets
+    ]
 
 
 def poll(consumer: Consumer, seconds: float, gather: float = 0.0) -> list[Message]:

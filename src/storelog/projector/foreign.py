@@ -7,6 +7,7 @@ Next: projector/dead_letters.py
 
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from bson.int64 import Int64
@@ -113,6 +114,20 @@ class ForeignRecords:
             self._letters.update_one(place, more, upsert=True)
 
 
+def _digest(message: Message, key: bytes, headers: list[list[Any]]) -> str:
+    """Return what tells a record from another one at its place, in a topic that was made again."""
+    parts = [
+        repr(message.timestamp()).encode(),
+        key,
+        message.value() or b"",
+        repr(headers).encode(),
+    ]
+    digest = sha256()
+    for part in parts:
+        digest.update(b"%d " % len(part) + part)
+    return digest.hexdigest()[:8]
+
+
 def _letter_of(message: Message, cause: str) -> Document:
     """Return the dead letter of a record that has no place in the log, its beginning at least."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
@@ -127,7 +142,7 @@ def _letter_of(message: Message, cause: str) -> Document:
     size = len(key[:MAX_HEADER_BYTES]) + len(value or b"")
     size += sum(len(name) + len(held or b"") for name, held in headers)
     return {
-        "_id": f"{topic}/{partition}/{offset}",
+        "_id": f"{topic}/{partition}/{offset}/{_digest(message, key, headers)}",
         "aggregate": None,
         "position": None,
         "lane": partition,

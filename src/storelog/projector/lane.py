@@ -6,6 +6,7 @@ Next: projector/folding.py
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from storelog.projector.merge import LaneMerge
 from storelog.projector.proof import check_mark, check_record
 from storelog.projector.record import Record, Watermark, read_record, read_watermark
 from storelog.projector.retries import Retries
+from storelog.projector.topics import same_topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,17 @@ class Lane:
         batch: Batch,
         topic_prefix: str,
         origin: Origin | None,
+        topic_ids: Mapping[str, str] | None = None,
     ) -> None:
         self._database = database
         self.number = number
         self._prefix = topic_prefix
         self._origin = origin
         self._places = batch.footing.places
-        self._ahead = self.checkpoint
-        self.merge = LaneMerge(self._ahead.position)
+        self._ahead = _in_topics(self.checkpoint, topic_ids or {})
+        # A place in a topic that is no more is not to be found again.
+        self._is_replaced = self._ahead.offsets != self.checkpoint.offsets
+        self.merge = LaneMerge(self._ahead.position, self._ahead.safe)
         self._folding = Folding(database, number, self._ahead.bounds, batch)
         self._retries = Retries(database, number, self._folding, topic_prefix)
         self._next_offsets = dict(self._ahead.offsets)
@@ -93,6 +98,11 @@ class Lane:
     def checkpoint(self) -> Checkpoint:
         """Where the lane is, as MongoDB has it."""
         return self._places[self.number]
+
+    @property
+    def offsets(self) -> Mapping[str, int]:
+        """Where in each topic to read on; one that is not named is read from its beginning."""
+        return self._foreign_from
 
     def receive(self, message: Message, *, is_watermark: bool) -> None:
         """Take in one message of this lane's partitions."""
@@ -172,7 +182,7 @@ class Lane:
         """Tell whether something was collected since the last `take`, or a watermark reached."""
         at = self._last.position if self._last else self._ahead.position
         is_reached = bool(self._marks) and self._marks[0].lanes[self.number] <= at
-        return self._has_writes or is_reached or self._read_at is not None
+        return self._has_writes or is_reached or self._read_at is not None or self._is_replaced
 
     @property
     def _has_writes(self) -> bool:
@@ -190,7 +200,9 @@ class Lane:
         self._last, self._traced = None, []
         self._events = self._bytes = 0
         new = self._marked(new)
-        if share is not None or foreign.number or new is not self._ahead:
+        has_changed = share is not None or foreign.number or new is not self._ahead
+        if has_changed or self._is_replaced:
+            self._is_replaced = False
             self._ahead = replace(new, offsets=self._resume_offsets())
         marks = self._marks
         behind = Behind(marks[0].recordedAt, marks[-1].position) if marks else None
@@ -253,3 +265,9 @@ class Lane:
             topic, first = self._mark_places[0]
             offsets[topic] = first
         return offsets
+
+
+def _in_topics(place: Checkpoint, ids: Mapping[str, str]) -> Checkpoint:
+    """Return the place in the topics as they are now."""
+    offsets = same_topics(place.offsets, place.topic_ids, ids)
+    return replace(place, offsets=offsets, topic_ids={**place.topic_ids, **ids})

@@ -6,7 +6,7 @@ Next: projector/writing.py
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,10 +33,13 @@ class Lanes:
         numbers: Sequence[int],
         topic_prefix: str,
         origin: Origin | None = None,
+        topic_ids: Mapping[str, str] | None = None,
     ) -> None:
         self._batch = Batch(database, take_over(database, numbers))
         self._footing = self._batch.footing
-        self._lanes = {n: Lane(database, n, self._batch, topic_prefix, origin) for n in numbers}
+        self._lanes = {
+            n: Lane(database, n, self._batch, topic_prefix, origin, topic_ids) for n in numbers
+        }
         self._writing = Writing()
         self.is_full = self.has_written = False
 

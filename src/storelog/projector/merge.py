@@ -19,10 +19,15 @@ RESUME_BELOW_BYTES = 2 * 1024 * 1024
 
 
 class LaneMerge:
-    """The records of one lane that wait for their turn."""
+    """The records of one lane that wait for their turn.
 
-    def __init__(self, last: int) -> None:
+    `safe`: up to there the lane has all that is its own. What was sent with fewer lanes lies below,
+    and may name the lane's last position all the same: it is another lane's now.
+    """
+
+    def __init__(self, last: int, safe: int = 0) -> None:
         self.last = last
+        self._safe = safe
         self._by_previous: dict[int, Record] = {}
         self._offsets: dict[str, deque[int]] = {}
         self._bytes: Counter[str] = Counter()
@@ -31,7 +36,10 @@ class LaneMerge:
 
     def add(self, record: Record) -> None:
         """Take in a record, in any order; drop a repeat."""
-        if record.position <= self.last or record.lane_previous in self._by_previous:
+        if (
+            record.position <= max(self.last, self._safe)
+            or record.lane_previous in self._by_previous
+        ):
             return
         if self.is_searching and self._is_one_too_many(record):
             offset = self._let_go.get(record.topic, record.offset)

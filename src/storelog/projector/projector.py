@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     KafkaException,
     Message,
@@ -29,7 +28,7 @@ from storelog.origin import read_origin
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
 from storelog.projector.checkpoints import Checkpoint, Fenced, number_of_lanes
-from storelog.projector.consumer import end_of, is_record, new_consumer, poll
+from storelog.projector.consumer import end_of, is_record, new_consumer, places_of, poll
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
 from storelog.projector.lanes import Lanes
@@ -37,6 +36,7 @@ from storelog.projector.pace import Pace
 from storelog.projector.promotion import let_go
 from storelog.projector.standstill import Standstill
 from storelog.projector.throttle import Throttle
+from storelog.projector.topics import Topics
 from storelog.projector.trouble import explain
 from storelog.read_side import Pointer
 
@@ -67,6 +67,7 @@ class Projector:
         self._watermarks = watermark_topic(settings)
         self._topics = [*event_topics(settings), self._watermarks]
         self._lanes: Lanes | None = None
+        self._kafka = Topics(settings, self._topics)
         self._throttle = Throttle(self._topics, self._watermarks)
         self._stop = threading.Event()
         self._trouble: str | None = "The projector is starting."
@@ -79,7 +80,12 @@ class Projector:
 
     def facts(self) -> dict[str, Any]:
         """Return what health shows. Raises Unavailable where the read model does not move."""
-        trouble = self._trouble or self._standstill.trouble() or self._pace.stalled()
+        trouble = (
+            self._kafka.trouble
+            or self._trouble
+            or self._standstill.trouble()
+            or self._pace.stalled()
+        )
         if trouble is not None:
             raise Unavailable(trouble)
         lanes = self._lanes or ()
@@ -171,6 +177,9 @@ class Projector:
         self._standstill.look(pointer)
         if self._owned and pointer != self._pointer:
             self._load(consumer)
+        if self._kafka.have_changed():
+            _log.warning("a topic was made again: it is read from its beginning")
+            raise _Stale
         if self._lanes is not None:
             self._lanes.retry_asked()
 
@@ -191,10 +200,10 @@ class Projector:
         self._owned = partitions
         try:
             self._load(consumer)
-        except (PyMongoError, Fenced, ReadModelUnknown) as error:
-            # Nothing is read until MongoDB has said where from.
+        except (PyMongoError, Fenced, KafkaException, ReadModelUnknown) as error:
+            # Nothing is read until it is known where from.
             consumer.assign([])
-            _log.warning("projector waits for MongoDB", error=explain(error))
+            _log.warning("projector waits", error=_why(error))
 
     def _on_revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._owned = []
@@ -231,22 +240,15 @@ class Projector:
         owned = {p.partition for p in self._owned}
         numbers = sorted(n for n in owned if n < lanes_there or not lanes_there)
         origin = read_origin(self._home)
-        lanes = Lanes(database, numbers, self._settings.kafka_topic_prefix, origin)
-        offsets = {lane.number: lane.checkpoint.offsets for lane in lanes}
+        self._kafka.check_lanes(lanes_there, origin)
+        self._kafka.look()
+        prefix = self._settings.kafka_topic_prefix
+        lanes = Lanes(database, numbers, prefix, origin, self._kafka.ids)
+        offsets = {n.number: {} if n.number in self._read_again else n.offsets for n in lanes}
         if any(lane.checkpoint == Checkpoint(lane.number) for lane in lanes):
             # A new read model, or one that was emptied.
             make_indexes(database)
-        places = [
-            TopicPartition(
-                p.topic,
-                p.partition,
-                OFFSET_BEGINNING
-                if p.partition in self._read_again
-                else offsets[p.partition].get(p.topic, OFFSET_BEGINNING),
-            )
-            for p in self._owned
-            if p.partition in numbers
-        ]
+        places = places_of(self._owned, offsets)
         self._read_again = set()
         consumer.assign(places)
         self._throttle.begin(consumer, places)

@@ -7,7 +7,7 @@ shop's records have one, as `storelog migrate` has brought it to MongoDB.
 Next: projector/merge.py
 """
 
-from storelog.envelope import MARK, RECORD, proof_of
+from storelog.envelope import LANES, MARK, RECORD, proof_of
 from storelog.errors import PoisonRecord
 from storelog.origin import Origin
 from storelog.projector.record import Record, Watermark, header_of
@@ -35,4 +35,11 @@ def check_mark(mark: Watermark, origin: Origin | None) -> None:
     if mark.proof != proof_of(MARK, mark.previousHash, mark.hash, *facts):
         raise PoisonRecord(
             "not a watermark of the relay: its proof is not of its position and hash"
+        )
+    since = mark.lanesSince
+    if since is not None and mark.lanesProof != proof_of(
+        LANES, mark.previousHash, mark.hash, mark.position, since
+    ):
+        raise PoisonRecord(
+            "not a watermark of the relay: it does not prove since when its lanes are"
         )

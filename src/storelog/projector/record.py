@@ -50,6 +50,7 @@ class Watermark(msgspec.Struct):
     """Where everything up to `position` ends; `lanes`: the last position of it in each lane.
 
     `readAt`: when, by PostgreSQL's clock, the log ended there; None where that is not known.
+    `lanesSince`: up to which position was sent with fewer lanes; None where that is not known.
     """
 
     position: int
@@ -59,6 +60,8 @@ class Watermark(msgspec.Struct):
     readAt: str | None = None
     previousHash: str | None = None
     proof: str | None = None
+    lanesSince: int | None = None
+    lanesProof: str | None = None
 
 
 class _Value(msgspec.Struct):

@@ -207,12 +207,19 @@ async def lane_ends(connection: asyncpg.Connection, position: int, count: int) -
     return tuple(ends)
 
 
+async def lanes_since(connection: asyncpg.Connection) -> int | None:
+    """Return up to which position was sent with fewer lanes; None where that is not known."""
+    since: int | None = await connection.fetchval("SELECT lanes_since FROM relay_cursor")
+    return since
+
+
 async def set_lanes(
     connection: asyncpg.Connection, ends: Sequence[int], wanted: int, epoch: int
 ) -> bool:
     """Decide a change of lanes, so that the relay goes on with them; False if it was taken back."""
     decided: bool | None = await connection.fetchval(
-        "UPDATE relay_cursor SET lanes = $1, lanes_wanted = NULL, epoch = epoch + 1"
+        "UPDATE relay_cursor SET lanes = $1, lanes_wanted = NULL, epoch = epoch + 1,"
+        " lanes_since = position"
         " WHERE lanes_wanted = $2 AND epoch = $3 RETURNING true",
         list(ends),
         wanted,

@@ -18,6 +18,7 @@ from storelog import tracing
 from storelog.config import Settings
 from storelog.envelope import (
     GENESIS_HASH,
+    LANES,
     MARK,
     RECORD,
     ChainedEvent,
@@ -56,13 +57,17 @@ Header = tuple[str, str | bytes | None]
 
 
 class Publisher:
-    """An idempotent producer; one at a time, by the active relay."""
+    """An idempotent producer; one at a time, by the active relay.
+
+    `lanes_since`: up to which position was sent with fewer lanes; None where that is not known.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._prefix = settings.kafka_topic_prefix
         self._watermarks = watermark_topic(settings)
         self._producer = Producer({**client_settings(settings), **PRODUCER})
         self._failures: list[KafkaError] = []
+        self.lanes_since: int | None = None
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -133,6 +138,9 @@ class Publisher:
             before = mark["previousHash"] = previous.hex()
             facts = (position, *lanes, recorded_at, read)
             mark["proof"] = proof_of(MARK, before, event_hash, *facts)
+            if (since := self.lanes_since) is not None:
+                mark["lanesSince"] = since
+                mark["lanesProof"] = proof_of(LANES, before, event_hash, position, since)
         value = encode_json(mark)
         for lane in range(len(lanes)):
             self._send(self._watermarks, lane, b"watermark", value, [])

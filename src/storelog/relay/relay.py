@@ -121,6 +121,7 @@ class Relay:
         if not await cursors.is_mine(connection, cursor.epoch):
             raise Unavailable("the lanes are about to change")
         self._cursor = cursor
+        publisher.lanes_since = await cursors.lanes_since(connection)
         newest: Envelope | None = None
         if cursor.position:
             newest = (await cursors.read_after(connection, cursor.position - 1, 1))[0]

@@ -136,10 +136,15 @@ class Fill:
     def take_offsets(self, live: Database[Document]) -> None:
         """Read on in Kafka where the live read model would; its lanes are not beyond this one's."""
         there = checkpoints.load(live, range(len(self._places)))
-        self.set_offsets([place.offsets for place in there])
+        self._set([(place.offsets, place.topic_ids) for place in there])
 
     def set_offsets(self, offsets: Sequence[dict[str, int]]) -> None:
         """Say for each lane where in each topic it is to be read on."""
+        self._set([(each, {}) for each in offsets])
+
+    def _set(self, offsets: Sequence[tuple[dict[str, int], dict[str, str]]]) -> None:
         pairs = zip(self._places.values(), offsets, strict=True)
-        self._footing.save([replace(place, offsets=each) for place, each in pairs])
+        self._footing.save(
+            [replace(place, offsets=each, topic_ids=ids) for place, (each, ids) in pairs]
+        )
         self._ends = list(self._places.values())
