@@ -3,10 +3,13 @@
 from typing import Any, cast
 
 from storelog.command_service import routes as command_routes
+from storelog.command_service.keys import KeysApi
 from storelog.command_service.schemas import SCHEMAS as COMMAND_SCHEMAS
 from storelog.config import Settings
 from storelog.query_service import routes as query_routes
 from storelog.query_service.schemas import SCHEMAS as QUERY_SCHEMAS
+from storelog.upkeep.dead_letter_api import SCHEMAS as LETTER_SCHEMAS
+from storelog.upkeep.dead_letter_api import dead_letter_routes
 from storelog.web.about import ABOUT_SCHEMAS, with_about
 from storelog.web.http import Route
 from storelog.web.openapi import document
@@ -15,12 +18,14 @@ _NO_SERVER: Any = cast(Any, None)
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """Return `command` and `query`: the documents as the services give them."""
-    command = command_routes.routes(_NO_SERVER, _NO_SERVER, None)
-    query = query_routes.routes(_NO_SERVER)
+    """Return `command`, `query` and `projector`: the documents as the processes give them."""
+    command = command_routes.routes(_NO_SERVER, _NO_SERVER, KeysApi(_NO_SERVER, ()), None)
+    query = query_routes.routes(_NO_SERVER, _NO_SERVER)
+    letters = dead_letter_routes(Settings())
     return {
         "command": _document("storelog command-service", command, COMMAND_SCHEMAS),
         "query": _document("storelog query-service", query, QUERY_SCHEMAS),
+        "projector": _document("storelog projector", letters, LETTER_SCHEMAS),
     }
 
 

@@ -1,5 +1,6 @@
 """What the Postman collection tells: folders of requests, each with what is expected of it."""
 
+from generate.operators import OPERATORS
 from generate.steps import Folder, Step, delete, equal, order, post, put, read, variable
 
 _ANN = {"name": "Ann Miller", "email": "ann@example.com", "phoneNumber": None}
@@ -271,6 +272,13 @@ STORY = (
                 query={"aggregate": "product-{{productId}}", "limit": "20"},
                 checks={"the first made it": equal("body.items[0].eventType", '"ProductCreated"')},
             ),
+            Step(
+                "One event, and its neighbours in the chain",
+                "command",
+                "GET",
+                "/events/{orderPosition}",
+                checks={"its hash is right": equal("body.isHashValid", "true")},
+            ),
             delete("Delete the product", _PRODUCT),
             delete("Delete it twice", _PRODUCT, 404, problem="not-found"),
             delete("Delete the customer", _CUSTOMER),
@@ -281,4 +289,5 @@ STORY = (
             ),
         ),
     ),
+    OPERATORS,
 )

@@ -5,7 +5,7 @@
 --   storelog_command   the Command Service: appends to the log, and cannot change it
 --   storelog_relay     the relay: reads the log, and owns its cursor
 --   storelog_keys      `storelog keys`: makes and revokes API keys, and sees nothing else
---   storelog_reader    people and `storelog verify`: reads everything, changes nothing
+--   storelog_reader    people and `storelog verify`: reads everything, records what it found
 --
 -- The owner is for `storelog migrate` alone. The projector and the Query Service need no account.
 
@@ -35,8 +35,8 @@ GRANT USAGE ON SCHEMA public
 REVOKE ALL ON ALL TABLES IN SCHEMA public
     FROM storelog_command, storelog_relay, storelog_keys, storelog_reader;
 
-GRANT SELECT ON log_head, events, customers, products, orders, order_items, idempotency_keys, api_keys
-    TO storelog_command;
+GRANT SELECT ON log_head, events, customers, products, orders, order_items, idempotency_keys, api_keys,
+    relay_cursor, operation_results TO storelog_command;
 GRANT INSERT ON events, customers, products, orders, order_items, idempotency_keys
     TO storelog_command;
 GRANT UPDATE ON log_head, customers, products, orders TO storelog_command;
@@ -57,6 +57,8 @@ GRANT UPDATE (revoked_at) ON api_keys TO storelog_keys;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO storelog_reader;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO storelog_reader;
 REVOKE SELECT ON api_keys, api_key_sets, idempotency_keys FROM storelog_reader;
+-- What `storelog verify` found is recorded, and can be changed by nobody.
+GRANT INSERT ON operation_results TO storelog_reader;
 GRANT SELECT (name, role, created_at, expires_at, revoked_at) ON api_keys TO storelog_reader;
 
 COMMIT;

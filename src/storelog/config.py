@@ -6,8 +6,6 @@ Secrets are marked here, and masked wherever settings are shown.
 Next: cli/main.py
 """
 
-import fcntl
-import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -17,11 +15,10 @@ from typing import Any
 
 from storelog import setting_types as types
 from storelog.errors import BadSetting, BadUse
+from storelog.running import running_settings
 from storelog.setting_types import ApiKey, mask_url
 
 PREFIX = "STORELOG_"
-RUN_FILE = "run.json"
-LOCK_FILE = "up.lock"
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 
@@ -50,6 +47,11 @@ class Settings:
 
     postgres_url: str | None = _setting(
         "the write side's PostgreSQL", types.postgres_url, is_secret=True
+    )
+    keys_postgres_url: str | None = _setting(
+        "the account by which the Command Service makes and revokes keys, if not `postgres_url`'s",
+        types.url("postgresql", "postgres"),
+        is_secret=True,
     )
     kafka_bootstrap_servers: str | None = _setting(
         "Kafka's brokers", types.matching(_BOOTSTRAP, "HOST:PORT, separated by commas")
@@ -173,6 +175,12 @@ class Settings:
         types.list_of(types.matching(r"https?://[A-Za-z0-9.\[\]:-]+", "https://HOST[:PORT],...")),
         (),
     )
+    console: bool = _setting("serve the console under /console", types.flag, True)
+    console_origins: tuple[str, ...] = _setting(
+        "origins from which the console takes writes, beside that of `query_url`",
+        types.list_of(types.matching(r"https?://[A-Za-z0-9.\[\]:-]+", "https://HOST[:PORT],...")),
+        (),
+    )
     log_level: str = _setting(
         "least level that is logged", types.one_of("debug", "info", "warning", "error"), "info"
     )
@@ -260,30 +268,6 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSetting(str(path), str(error), "a TOML file") from error
     return {k: str(v).lower() if isinstance(v, bool) else v for k, v in parsed.items()}
-
-
-def is_running(data_dir: Path) -> bool:
-    """Tell whether a `storelog up` holds the data directory's lock."""
-    try:
-        with (data_dir / LOCK_FILE).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def running_settings(data_dir: Path) -> dict[str, Any]:
-    """Return the settings that a running `storelog up` of the directory wrote, or none."""
-    if not is_running(data_dir):
-        return {}
-    try:
-        facts = json.loads((data_dir / RUN_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    settings = facts.get("settings", {})
-    return settings if isinstance(settings, dict) else {}
 
 
 def shown(name: str, value: Any) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from storelog.event_codec import kafka_value
 from storelog.kafka import MAX_RECORD_BYTES
+from support.http import Client
 from support.kafka import HostileRelay, Outgoing
 from support.poison import Poison, PoisonRelay
 from support.system import System, wait_for
@@ -176,3 +177,45 @@ def test_a_record_sent_again_from_the_log_fills_a_gap(traded: System) -> None:
     traded.wait_projected()
     assert json.loads(traded.cli("resend", "--from", "1", "--json").stdout)["events"] == last
     verified(traded)
+
+
+def test_dead_letters_are_shown_retried_and_discarded_over_http(
+    poisoned: tuple[System, PoisonRelay, dict[int, str]],
+) -> None:
+    system, _, causes = poisoned
+    projector = Client(system.url("projector"))
+    found = projector.get("/dead-letters").json
+    assert {item["position"] for item in found["items"]} == causes.keys()
+    assert found["found"] == len(causes)
+    first, second, *others = sorted(map(str, causes), key=int)
+    one = projector.get(f"/dead-letters/one?id={first}").json
+    assert causes[int(first)] in one["cause"]
+    retried = projector.post("/dead-letters/retries", {"ids": [first]})
+    assert (retried.status, retried.json) == (200, {"settled": [first], "stillDead": {}})
+    again = projector.post("/dead-letters/retries", {"ids": [first]})
+    assert (again.status, again.slug) == (404, "not-found")
+    for _ in range(2):
+        discarded = projector.post("/dead-letters/discards", {"id": second})
+        assert (discarded.status, discarded.json["settled"]) == (200, [second])
+    all_others = projector.post("/dead-letters/retries", {"ids": []}).json
+    assert sorted(all_others["settled"], key=int) == others
+    verified(system)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointers"),
+    [
+        ("retries", {"ids": "5"}, ["/ids"]),
+        ("retries", {"ids": [5]}, ["/ids"]),
+        ("retries", {"ids": [], "all": True}, ["/all"]),
+        ("retries", {}, ["/ids"]),
+        ("discards", {"id": ""}, ["/id"]),
+        ("discards", {"id": None}, ["/id"]),
+        ("discards", [], [""]),
+    ],
+)
+def test_a_request_about_dead_letters_that_is_wrong_names_its_member(
+    shop: System, path: str, body: Any, pointers: list[str]
+) -> None:
+    reply = Client(shop.url("projector")).post(f"/dead-letters/{path}", body)
+    assert (reply.status, reply.pointers) == (422, pointers)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -98,6 +99,25 @@ def test_an_order_goes_all_the_way_with_the_least_privileges(owned: Settings) ->
         wait_for(lambda: readers.queries.get("/products").status == 401, "the key in MongoDB")
     looked = System(as_role(owned, "storelog_reader"), ()).cli("verify", "--json")
     assert looked.returncode == 0, looked.stderr
+    assert "recorded" not in looked.stderr
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        run(as_role(owned, "storelog_reader"), "UPDATE operation_results SET differences = 0")
+
+
+def test_keys_are_made_over_http_by_an_account_that_may_and_by_no_other(owned: Settings) -> None:
+    commands = as_role(owned, "storelog_command")
+    admin = sha256(b"admin").hexdigest()
+    environment = {"STORELOG_API_KEYS": f"boss:admin:{admin}"}
+    body = {"name": "over-http", "role": "read"}
+    with System(commands, ("command-service",), environment, "admin") as without:
+        denied = without.commands.post("/keys", body)
+        assert (denied.status, denied.slug) == (503, "unavailable")
+        assert "STORELOG_KEYS_POSTGRES_URL" in denied.json["detail"]
+        assert without.commands.get("/operations").status == 200
+    keys = as_role(owned, "storelog_keys").postgres_url
+    allowed = replace(commands, keys_postgres_url=keys)
+    with System(allowed, ("command-service",), environment, "admin") as with_account:
+        assert with_account.commands.post("/keys", body).status == 201
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from storelog import histories
 from storelog.command_service import batch, store
+from storelog.command_service.keys import KeysApi
 from storelog.command_service.routes import routes
 from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Submission
@@ -85,7 +86,7 @@ class Shop:
         self.entries: dict[str, list[Entry]] = {}
         self.facts: list[Fact] = []
         self.words: dict[str, list[str]] = {}
-        self._routes = routes(cast(Any, self), cast(Any, None), None)
+        self._routes = routes(cast(Any, self), cast(Any, None), KeysApi(cast(Any, None), ()), None)
 
     async def submit(self, submission: Submission) -> Response:
         """Stand for the pipeline: decide one command as a batch of its own."""

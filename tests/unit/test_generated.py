@@ -17,6 +17,8 @@ from generate.story import STORY
 from storelog.shop.events import KINDS
 
 FILES = files()
+# Clients know no address of the projector: its dead letters are not in the collection.
+SERVICES = ("command", "query")
 # A stream has no end that a collection could wait for.
 NOT_IN_POSTMAN = {("query", "GET", "/live")}
 
@@ -41,10 +43,11 @@ def test_the_collection_has_every_operation_of_both_services() -> None:
     written = {
         (service, method.upper(), re.sub(r"\{\w+\}", "{}", path))
         for service, document in documents().items()
+        if service in SERVICES
         for path, methods in document["paths"].items()
         for method in methods
     }
-    written |= {(service, "GET", path) for service in documents() for path in PLAIN}
+    written |= {(service, "GET", path) for service in SERVICES for path in PLAIN}
     assert written - told == NOT_IN_POSTMAN & written, "tell it in generate/story.py"
 
 

@@ -239,7 +239,7 @@ def test_the_event_loop_goes_on_while_a_large_body_is_read(
     request = Request("POST", "/orders", {}, {}, headers, body, ANYBODY, "c")
 
     async def run() -> None:
-        commands = api.CommandApi(NOBODY, NOBODY, None)
+        commands = api.CommandApi(NOBODY, None)
         place = commands.creates(PlaceOrder, NewOrder)
         reading = asyncio.ensure_future(place(request))
         assert await asyncio.to_thread(began.wait, 10)

@@ -12,11 +12,11 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
 def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Look at everything and change nothing; exit 1 on a problem. Example: storelog doctor"""
     loaded = settings_of(data_dir)
-    from storelog.config import is_running
     from storelog.doctor.check import PROBLEM
     from storelog.doctor.machine import check_machine
     from storelog.doctor.servers import check_servers
     from storelog.local import run_file
+    from storelog.running import is_running
 
     findings = check_machine(loaded)
     versions = run_file.versions(loaded.data_dir)

@@ -9,8 +9,8 @@ from contextlib import suppress
 import psutil
 
 from storelog.cli.options import DataDir, settings_of
-from storelog.config import is_running
 from storelog.errors import CannotRun
+from storelog.running import is_running
 
 STOP_SECONDS = 60.0
 

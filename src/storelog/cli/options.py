@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from storelog.config import Loaded, Settings, is_running, load
+from storelog.config import Loaded, Settings, load
 from storelog.errors import BadUse, CannotRun, StorelogError
+from storelog.running import is_running
 
 if TYPE_CHECKING:
     from storelog.client import Problem, Storelog
+    from storelog.results import Result
 
 T = TypeVar("T")
 DataDir = Annotated[
@@ -55,6 +57,15 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from group
+
+
+def keep(settings: Settings, results: "list[Result]") -> None:
+    """Record results for the console; that it was not possible is said, and changes nothing."""
+    from storelog.results import record
+
+    why_not = run_async(record(settings, results))
+    if why_not is not None:
+        print(f"storelog: {why_not}", file=sys.stderr)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
+from storelog.cli.options import AsJson, DataDir, keep, print_json, run_async, settings_of
 from storelog.config import Settings
 from storelog.errors import BadUse
 
@@ -54,6 +54,7 @@ def rebuild(
         _rebuild_state_tables(settings, as_json=as_json)
         return
     from storelog.cli.progress import Shown
+    from storelog.results import REBUILD, Result
     from storelog.upkeep.rebuild import rebuild as run
     from storelog.upkeep.rebuild import roll_back
 
@@ -71,6 +72,7 @@ def rebuild(
         )
         done = run_async(work)
     facts = done.facts()
+    keep(settings, [Result(REBUILD, done.position, done.seconds, done.report.found, facts)])
     if as_json:
         print_json(facts)
     else:

@@ -25,8 +25,9 @@ def projector(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8091
     """Project Kafka into MongoDB. Example: storelog projector --port 8091"""
     settings = settings_of(data_dir, "kafka_bootstrap_servers", "mongodb_uri").settings
     from storelog.projector.app import run
+    from storelog.upkeep.dead_letter_api import SCHEMAS, dead_letter_routes
 
-    run(settings, host, port)
+    run(settings, host, port, dead_letter_routes(settings), SCHEMAS)
 
 
 def query_service(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8081) -> None:

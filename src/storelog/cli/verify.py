@@ -1,11 +1,12 @@
 """`storelog verify`: do the log, PostgreSQL and MongoDB agree?"""
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from storelog.cli.options import AsJson, DataDir, print_json, run_async, settings_of
+from storelog.cli.options import AsJson, DataDir, keep, print_json, run_async, settings_of
 
 SHOWN = 50
 
@@ -24,14 +25,22 @@ def verify(
     """Prove that everything agrees; exit 1 and name what differs. Example: storelog verify"""
     loaded = settings_of(data_dir, "postgres_url", "mongodb_uri")
     from storelog.cli.progress import Shown
+    from storelog.results import ANCHOR, VERIFY, Result
     from storelog.verify.anchor import open_anchor
     from storelog.verify.verify import verify as run
 
     signed = None if anchor is None else open_anchor(anchor, loaded.data_dir)
+    began = time.monotonic()
     with Shown() as progress:
         work = run(loaded.settings, progress.show, repair=repair, anchor=signed)
         report = run_async(work)
     facts = report.facts()
+    operations = [VERIFY] if anchor is None else [VERIFY, ANCHOR]
+    seconds = time.monotonic() - began
+    keep(
+        loaded.settings,
+        [Result(each, report.position, seconds, report.found, facts) for each in operations],
+    )
     if as_json:
         print_json(facts)
     else:

@@ -72,6 +72,7 @@ class Storelog:
         query_url: str,
         api_key: str | None = None,
         *,
+        projector_url: str | None = None,
         patience_seconds: float = 30.0,
         wait_seconds: int = 10,
         max_in_flight: int = 48,
@@ -80,6 +81,7 @@ class Storelog:
             command_url,
             query_url,
             api_key,
+            projector_url=projector_url,
             patience_seconds=patience_seconds,
             wait_seconds=wait_seconds,
             max_in_flight=max_in_flight,
@@ -165,3 +167,14 @@ class Storelog:
     list_events = _now(AsyncStorelog.list_events)
     projected = _now(AsyncStorelog.projected)
     follow = _stream(AsyncStorelog.follow)
+    find_events = _now(AsyncStorelog.find_events)
+    get_event = _now(AsyncStorelog.get_event)
+    list_keys = _now(AsyncStorelog.list_keys)
+    create_key = _now(AsyncStorelog.create_key)
+    revoke_key = _now(AsyncStorelog.revoke_key)
+    write_side = _now(AsyncStorelog.write_side)
+    read_side = _now(AsyncStorelog.read_side)
+    list_dead_letters = _now(AsyncStorelog.list_dead_letters)
+    get_dead_letter = _now(AsyncStorelog.get_dead_letter)
+    retry_dead_letters = _now(AsyncStorelog.retry_dead_letters)
+    discard_dead_letter = _now(AsyncStorelog.discard_dead_letter)

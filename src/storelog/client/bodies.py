@@ -122,10 +122,11 @@ class Page(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
 
 
 class EventPage(msgspec.Struct, frozen=True, rename="camel"):
-    """One page of the log."""
+    """One page of the log; it goes on after, or before, the position that is named, if one is."""
 
     items: list[Event]
     next_after: int | None
+    next_before: int | None = None
 
 
 class Ready(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from storelog.client.bodies import Customer, Order, Page, Product
 from storelog.client.problems import NoAnswer
 from storelog.client.transport import Answer, Transport
 from storelog.envelope import format_time
+from storelog.errors import BadUse
 from storelog.shop.events import ENTITIES
 from storelog.shop.fields import values_before
 from storelog.shop.json_values import from_json
@@ -26,7 +27,8 @@ PAGE = 200
 class Session:
     """One shop, by its two services' addresses; use it as an async context.
 
-    Neither address has a default: who listens there may be a stranger's shop.
+    No address has a default: who listens there may be a stranger's shop. `projector_url` is only
+    needed for dead letters.
 
     `position` is the newest that this client's commands were given. Reads ask for everything up to
     it, so it may be handed on to another client, whose reads then hold the same. A method raises
@@ -40,11 +42,13 @@ class Session:
         query_url: str,
         api_key: str | None = None,
         *,
+        projector_url: str | None = None,
         patience_seconds: float = 30.0,
         wait_seconds: int = 10,
         max_in_flight: int = 48,
     ) -> None:
         self._command_url, self._query_url = command_url.rstrip("/"), query_url.rstrip("/")
+        self._projector_url = (projector_url or "").rstrip("/")
         self.transport = Transport(api_key, patience_seconds, max_in_flight)
         self._wait_seconds = wait_seconds
         self.position = 0
@@ -81,6 +85,20 @@ class Session:
         return await self.transport.call(
             "GET", self._query_url, path, query=_query(asked or {}), headers=headers
         )
+
+    async def operate(
+        self, method: str, service: str, path: str, body: Any = None, asked: Any = None
+    ) -> Answer:
+        """Call what operators need: `service` is command, query or projector.
+
+        It has no Idempotency-Key and is sent once, but a GET. Raises BadUse where the client does
+        not know the service's address.
+        """
+        urls = {"command": self._command_url, "query": self._query_url}
+        url = {**urls, "projector": self._projector_url}[service]
+        if not url:
+            raise BadUse("give the client `projector_url`: dead letters are the projector's")
+        return await self.transport.call(method, url, path, query=_query(asked or {}), body=body)
 
     async def get_log(self, asked: Mapping[str, Any]) -> Answer:
         """Read from the Command Service's log."""

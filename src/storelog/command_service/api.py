@@ -10,22 +10,16 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import TypeVar
 
-import asyncpg
 from msgspec import Struct
 
-from storelog.command_service import log_reader, requests
+from storelog.command_service import requests
 from storelog.command_service.pipeline import Pipeline
-from storelog.command_service.reader import Reader
 from storelog.command_service.submission import Idempotency, Submission
-from storelog.envelope import Envelope
-from storelog.errors import Forbidden, InvalidFields, Malformed
-from storelog.event_codec import event_body
+from storelog.errors import Forbidden, Malformed
 from storelog.shop.aggregate import AllBut, Versions
 from storelog.shop.commands import Command
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.events import AGGREGATE_NAME, ENTITIES, ORDER
-from storelog.shop.json_values import encode_json
-from storelog.shop.kinds import MAX_ID
+from storelog.shop.events import ORDER
 from storelog.web.auth import includes
 from storelog.web.entity_tags import read_tags
 from storelog.web.http import Handler, Request, Response
@@ -36,22 +30,18 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # The version, of an order its hash too, and what compression adds: as the services make tags.
 _TAG_OF_OURS = re.compile(r'"([1-9][0-9]{0,17})(?:-gzip)?"')
 _TAG_OF_AN_ORDER = re.compile(r'"([1-9][0-9]{0,17})(?:-[0-9A-Za-z]+)?(?:-gzip)?"')
-_AGGREGATE = re.compile(AGGREGATE_NAME)
-_NAMES = " or ".join(f"{entity.name}-N" for entity in ENTITIES)
-MAX_EVENTS = 1_000
 # A body of more may take 100 ms to read; an order of 2,000 lines has some 100 KiB.
 LOOP_BYTES = 128 * 1024
 
 
 class CommandApi:
-    """The handlers, around one pipeline and a reader of the log.
+    """The handlers, around one pipeline.
 
     `query_url` is the Query Service's public address, None where it is not configured.
     """
 
-    def __init__(self, pipeline: Pipeline, log: Reader, query_url: str | None) -> None:
+    def __init__(self, pipeline: Pipeline, query_url: str | None) -> None:
         self._pipeline = pipeline
-        self._log = log
         self._query_url = (query_url or "").rstrip("/")
         self._reading = asyncio.Lock()
 
@@ -88,29 +78,6 @@ class CommandApi:
             return await self._submit(request, command(number, versions))
 
         return handle
-
-    async def list_events(self, request: Request) -> Response:
-        """GET /events"""
-        errors: list[tuple[str, str]] = []
-        aggregate = request.query.get("aggregate")
-        if aggregate is not None and (
-            not _AGGREGATE.fullmatch(aggregate) or int(aggregate.rpartition("-")[2]) > MAX_ID
-        ):
-            errors.append(("?aggregate", f"must be {_NAMES}"))
-        after = _number(request, "after", 0, MAX_ID, 0, errors)
-        limit = _number(request, "limit", 1, MAX_EVENTS, 100, errors)
-        if errors:
-            raise InvalidFields(errors)
-
-        async def read(connection: asyncpg.Connection) -> tuple[int, list[Envelope], int | None]:
-            head = await log_reader.read_head(connection)
-            return head, *await log_reader.read_page(connection, aggregate, after, limit)
-
-        head, events, next_after = await self._log.read(read)
-        # The payloads are spliced in as they were written, not read and written again.
-        items = b",".join(event_body(event) for event in events)
-        body = b'{"items":[%b],"nextAfter":%b}' % (items, encode_json(next_after))
-        return Response(200, body, (("Storelog-Position", str(head)),))
 
     async def _read(self, request: Request, structure: type[S]) -> S:
         """Return what the body says. Raises Forbidden where only an import may say it.
@@ -196,15 +163,3 @@ def _idempotency(request: Request) -> Idempotency | None:
 def _require_import(request: Request) -> None:
     if not includes(request.caller, "import"):
         raise Forbidden("import-not-allowed", "Only a key of the role import may say this.")
-
-
-def _number(
-    request: Request, name: str, low: int, high: int, default: int, errors: list[tuple[str, str]]
-) -> int:
-    given = request.query.get(name)
-    if given is None:
-        return default
-    if not re.fullmatch(r"\d{1,19}", given, re.ASCII) or not low <= int(given) <= high:
-        errors.append((f"?{name}", f"must be a whole number from {low} to {high}"))
-        return default
-    return int(given)

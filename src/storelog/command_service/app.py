@@ -9,6 +9,7 @@ from typing import Any
 from storelog.api_keys import KeySet, read_key_set
 from storelog.command_service import measures, store
 from storelog.command_service.forgetting import Forgetting
+from storelog.command_service.keys import KeysApi
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.command_service.routes import routes
@@ -41,11 +42,15 @@ class CommandService:
         self._head = _reader(settings, 1, is_writing=True)
         self._scrapes = _reader(settings, 1)
         self._keys = _reader(settings, 1, KEYS_SECONDS)
+        # By an account of its own, where the one above may make no keys.
+        made = settings.keys_postgres_url or settings.postgres_url
+        self._makes_keys = _reader(settings, 1, KEYS_SECONDS, is_writing=True, postgres_url=made)
+        self.keys = KeysApi(self._makes_keys, settings.api_keys)
         self._forgetting = Forgetting(settings.postgres_url)
 
     async def start(self) -> None:
         """Open nothing that could fail: PostgreSQL may be away when the service starts."""
-        for reader in (self.log, self._head, self._scrapes, self._keys):
+        for reader in self._readers():
             await reader.start()
         await self.pipeline.start()
         self._forgetting.start()
@@ -54,8 +59,11 @@ class CommandService:
         """Answer what was accepted, then close."""
         await self.pipeline.stop()
         await self._forgetting.stop()
-        for reader in (self.log, self._head, self._scrapes, self._keys):
+        for reader in self._readers():
             reader.stop()
+
+    def _readers(self) -> tuple[Reader, ...]:
+        return (self.log, self._head, self._scrapes, self._keys, self._makes_keys)
 
     async def measure(self) -> None:
         """Read for a scrape what only PostgreSQL knows."""
@@ -83,9 +91,10 @@ def _reader(
     seconds: float = READ_SECONDS,
     *,
     is_writing: bool = False,
+    postgres_url: str | None = None,
 ) -> Reader:
     return Reader(
-        str(settings.postgres_url),
+        str(postgres_url or settings.postgres_url),
         connections=connections,
         deadline_seconds=seconds,
         is_writing=is_writing,
@@ -98,7 +107,7 @@ def run(settings: Settings, host: str, port: int, query_url: str | None) -> None
     service = CommandService(settings)
     app = App(
         "storelog command-service",
-        routes(service.pipeline, service.log, query_url),
+        routes(service.pipeline, service.log, service.keys, query_url),
         settings,
         service.ready,
         schemas=SCHEMAS,

@@ -4,19 +4,22 @@ Next: command_service/api.py
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
-from storelog.command_service.api import MAX_EVENTS, CommandApi
+from storelog.command_service.api import CommandApi
+from storelog.command_service.keys import KeysApi, key_routes
+from storelog.command_service.log_entry import log_entry_route
+from storelog.command_service.log_pages import log_pages_route
+from storelog.command_service.operations import operations_route
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.shop.aggregate import Versions
 from storelog.shop.commands import Command
 from storelog.shop.customer import CreateCustomer, DeleteCustomer, NewCustomer, UpdateCustomer
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.events import AGGREGATE_NAME, CUSTOMER, ORDER, PRODUCT
-from storelog.shop.kinds import MAX_ID
+from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.shop.order import DeleteOrder, NewOrder, PlaceOrder
 from storelog.shop.product import (
     AdjustStock,
@@ -30,28 +33,14 @@ from storelog.shop.product import (
 from storelog.web.http import Operation, Route
 
 S = TypeVar("S", bound=Struct)
-_EVENTS_QUERY: dict[str, dict[str, Any]] = {
-    "aggregate": {"type": "string", "pattern": f"^{AGGREGATE_NAME}$"},
-    "after": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
-    "limit": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": MAX_EVENTS,
-        "default": 100,
-        "description": "At most so many; a page also ends at 2 MiB of payloads, or after 0.4 s.",
-    },
-}
 _CONDITIONAL = ("Idempotency-Key", "If-Match", "If-None-Match")
 _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 
 
-def routes(pipeline: Pipeline, log: Reader, query_url: str | None) -> list[Route]:
-    """Return the table, its handlers around one pipeline and a reader of the log."""
-    api = CommandApi(pipeline, log, query_url)
+def routes(pipeline: Pipeline, log: Reader, keys: KeysApi, query_url: str | None) -> list[Route]:
+    """Return the table, its handlers around one pipeline, a reader of the log, and the keys."""
+    api = CommandApi(pipeline, query_url)
     stock = f"{_path(PRODUCT)}/stock-adjustments"
-    read_log = Operation(
-        "Read the log", 200, None, "Events", _EVENTS_QUERY, headers=("Storelog-Position",)
-    )
     return [
         _creates(api, CUSTOMER, CreateCustomer, NewCustomer, "Create a customer"),
         _replaces(api, CUSTOMER, UpdateCustomer, NewCustomer, "Replace a customer"),
@@ -62,7 +51,10 @@ def routes(pipeline: Pipeline, log: Reader, query_url: str | None) -> list[Route
         _posts(api, stock, PRODUCT, AdjustStock, StockAdjustment, "Adjust a product's stock"),
         _creates(api, ORDER, PlaceOrder, NewOrder, "Place an order"),
         _deletes(api, ORDER, DeleteOrder, "Delete an order; its stock goes back"),
-        Route("GET", "/events", "read", api.list_events, read_log),
+        log_pages_route(log),
+        log_entry_route(log),
+        operations_route(log),
+        *key_routes(keys),
     ]
 
 

@@ -6,6 +6,7 @@ Next: command_service/api.py
 
 from typing import Any
 
+from storelog.command_service import keys, log_entry, operations
 from storelog.shop.commands import REQUESTS
 from storelog.shop.events import AGGREGATE_NAME, ENTITIES, EVENT_TYPES
 from storelog.shop.json_schema import request_schema, response_schema
@@ -24,11 +25,18 @@ _EVENT = strict_object(
     payload={"type": "object"},
 )
 
+_PAGE = strict_object(
+    items={"type": "array", "items": _EVENT},
+    nextAfter={"type": ["integer", "null"]},
+)
 SCHEMAS: dict[str, Any] = {
     **{structure.__name__: request_schema(structure) for structure in REQUESTS},
     **{kind.structure.__name__: response_schema(kind.structure) for kind in ENTITIES},
-    "Events": strict_object(
-        items={"type": "array", "items": _EVENT},
-        nextAfter={"type": ["integer", "null"]},
-    ),
+    "Events": {
+        **_PAGE,
+        "properties": {**_PAGE["properties"], "nextBefore": {"type": ["integer", "null"]}},
+    },
+    **log_entry.schemas(_EVENT),
+    **keys.SCHEMAS,
+    **operations.SCHEMAS,
 }

@@ -9,11 +9,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from storelog.config import Loaded, is_running
+from storelog.config import Loaded
 from storelog.doctor.check import Finding, ok, problem, warning
 from storelog.errors import CannotRun
 from storelog.local import mongodb
 from storelog.local.ports import is_free
+from storelog.running import is_running
 
 OLDEST_PYTHON = (3, 11)
 LEAST_BYTES, COMFORTABLE_BYTES = 1024**3, 5 * 1024**3

@@ -15,8 +15,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
 
-from storelog.config import LOCK_FILE, RUN_FILE, Settings, is_running
+from storelog.config import Settings
 from storelog.errors import BadUse
+from storelog.running import LOCK_FILE, RUN_FILE, is_running
 
 LOCK_SECONDS = 1.0
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import asyncpg
 
-from storelog.config import RUN_FILE, Settings
+from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
 from storelog.local import run_file
 from storelog.local.ports import is_free
@@ -26,6 +26,7 @@ from storelog.local.program import Program
 from storelog.local.read_side_watch import ReadSideWatch
 from storelog.local.servers import pgadmin_program, plan, processes
 from storelog.local.watchdog import Watchdog
+from storelog.running import RUN_FILE
 from storelog.server_setup import set_up_servers
 
 READY_SECONDS = 90.0

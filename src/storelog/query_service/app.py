@@ -6,6 +6,7 @@ from typing import Any
 from storelog.config import Settings
 from storelog.query_service import measures
 from storelog.query_service.keys import KeyReader
+from storelog.query_service.processes import Processes
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.routes import routes
 from storelog.query_service.schemas import SCHEMAS
@@ -22,6 +23,7 @@ def run(settings: Settings, host: str, port: int) -> None:
     # Readiness and metrics wait for no request's connection.
     probes = Reads(settings, 1, reads.clock)
     keys = KeyReader(settings)
+    processes = Processes(settings)
 
     async def ready() -> dict[str, Any]:
         async with answering():
@@ -36,12 +38,12 @@ def run(settings: Settings, host: str, port: int) -> None:
     async def close() -> None:
         for task in learning:
             task.cancel()
-        for opened in (keys, probes, reads):
+        for opened in (keys, probes, processes, reads):
             await opened.close()
 
     app = App(
         "storelog query-service",
-        routes(reads),
+        routes(reads, processes),
         settings,
         ready,
         schemas=SCHEMAS,

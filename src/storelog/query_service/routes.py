@@ -8,10 +8,12 @@ Next: read_models/customers/query.py
 from typing import Any
 
 from storelog.query_service.figures import FiguresApi
+from storelog.query_service.health import health_route
 from storelog.query_service.history import HistoryApi
 from storelog.query_service.live import MAX_TOPICS_LENGTH, NAMING, TOPICS, Live
 from storelog.query_service.operations import FRESH, many
 from storelog.query_service.parameters import LIMIT, PAGE, RANGE
+from storelog.query_service.processes import Processes
 from storelog.query_service.reads import Reads
 from storelog.query_service.tickets import TicketOffice
 from storelog.read_models.listed import queries
@@ -44,8 +46,8 @@ _LIVE = Operation(
 )
 
 
-def routes(reads: Reads) -> list[Route]:
-    """Return the table, its handlers around one reader."""
+def routes(reads: Reads, processes: Processes) -> list[Route]:
+    """Return the table, its handlers around one reader, and what asks the processes."""
     figures, history = FiguresApi(reads), HistoryApi(reads)
     return [
         *(route for query in queries() for route in query.routes(reads)),
@@ -56,6 +58,7 @@ def routes(reads: Reads) -> list[Route]:
         many("/analytics/top-customers", figures.top_customers, "TopCustomers", _TOP),
         Route("GET", "/live", "read", Live(reads).follow, _LIVE, takes_tickets=True),
         Route("POST", "/live/tickets", "read", TicketOffice(reads).issue, _TICKETS),
+        health_route(reads, processes),
     ]
 
 

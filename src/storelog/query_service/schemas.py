@@ -6,6 +6,7 @@ Next: query_service/routes.py
 
 from typing import Any
 
+from storelog.query_service import health
 from storelog.query_service.operations import ANN_OR_NULL, COUNT, MONEY, TEXT_OR_NULL
 from storelog.read_models.listed import queries
 from storelog.shop.events import EVENT_TYPES
@@ -63,4 +64,5 @@ SCHEMAS: dict[str, Any] = {
     "TopCustomers": _items(
         strict_object(customerId=ID, name=ANN_OR_NULL, orders=COUNT, totalSpent=MONEY)
     ),
+    **health.SCHEMAS,
 }

@@ -52,12 +52,15 @@ class Outcome:
 
 
 @contextmanager
-def dead_letters(settings: Settings) -> Iterator["DeadLetters"]:
-    """Give the dead letters for as long as is needed. Raises CannotRun when MongoDB is away."""
+def dead_letters(settings: Settings, wait_seconds: float = WAIT_SECONDS) -> Iterator["DeadLetters"]:
+    """Give the dead letters for as long as is needed. Raises CannotRun when MongoDB is away.
+
+    `wait_seconds`: how long to wait for the projector that settles what is asked.
+    """
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         active = sibling(home, pointer_of(home).database)
-        yield DeadLetters(settings, active[DEAD_LETTERS])
+        yield DeadLetters(settings, active[DEAD_LETTERS], wait_seconds)
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error
     finally:
@@ -67,9 +70,15 @@ def dead_letters(settings: Settings) -> Iterator["DeadLetters"]:
 class DeadLetters:
     """The dead letters of the active read model."""
 
-    def __init__(self, settings: Settings, letters: Collection[Document]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        letters: Collection[Document],
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
         self._settings = settings
         self._letters = letters
+        self._wait_seconds = wait_seconds
 
     def list_all(self) -> list[Document]:
         """Return what is parked or foreign, each with the number of events that wait behind it."""
@@ -112,7 +121,8 @@ class DeadLetters:
     def retry(self, ids: Iterable[str]) -> Outcome:
         """Have these (none: all that are parked) replayed, with what waits behind them, in order.
 
-        Raises BadUse for one that has no place in the log.
+        Without an account in PostgreSQL the bytes are those that Kafka had. Raises BadUse for one
+        that has no place in the log.
         """
         letters = [self._find(letter_id) for letter_id in ids]
         if not letters:
@@ -123,7 +133,8 @@ class DeadLetters:
                     f"dead letter {letter['_id']} is {letter['state']}: it is in no log, and can"
                     " only be discarded (`storelog dead-letters discard --foreign`: all such)"
                 )
-        asyncio.run(self._refresh({letter["aggregate"] for letter in letters}))
+        if self._settings.postgres_url is not None:
+            asyncio.run(self._refresh({letter["aggregate"] for letter in letters}))
         return self._ask(letters, RETRY)
 
     def not_kept(self) -> int:
@@ -152,11 +163,12 @@ class DeadLetters:
         for some in _by_fifty(ids):
             asked = [UpdateOne({"_id": letter_id}, {"$set": {"asked": what}}) for letter_id in some]
             self._letters.bulk_write(asked, ordered=False)
-        give_up_at = time.monotonic() + WAIT_SECONDS
+        give_up_at = time.monotonic() + self._wait_seconds
         while any(self._letters.find_one({"_id": i, "asked": what}) for i in ids):
             if time.monotonic() > give_up_at:
                 raise CannotRun(
-                    f"no projector took it up within {WAIT_SECONDS:.0f} s; one will when it runs"
+                    f"no projector took it up within {self._wait_seconds:.0f} s; one will when it"
+                    " runs"
                 )
             threading.Event().wait(0.1)
         outcome = Outcome()
@@ -170,8 +182,7 @@ class DeadLetters:
 
     async def _refresh(self, aggregates: set[str]) -> None:
         """Take the events' bytes from the log."""
-        if self._settings.postgres_url is None:
-            raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+        assert self._settings.postgres_url is not None
         try:
             connection = await cursor.connect(self._settings.postgres_url)
             try:

@@ -23,8 +23,9 @@ def example_of(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Any:
             return schema[name][0]
     if "const" in schema:
         return schema["const"]
-    if "oneOf" in schema:
-        return example_of(schema["oneOf"][0], components)
+    for name in ("oneOf", "anyOf"):
+        if name in schema:
+            return example_of(schema[name][0], components)
     if schema.get("format") in _BY_FORMAT:
         return _BY_FORMAT[schema["format"]]
     kind = schema.get("type")

@@ -35,6 +35,15 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         415,
         "Send `Content-Type: application/json`, and no `Content-Encoding`.",
     ),
+    "dead-letter-foreign": (
+        409,
+        "The record is in no log, so that there is nothing to retry: discard it.",
+    ),
+    "key-name-taken": (
+        409,
+        "Nothing was created. A name means one key for ever, in the log too: choose another. If the"
+        " response to your first request was lost, revoke that key and create one of another name.",
+    ),
     "idempotency-in-progress": (
         409,
         "The first request with this key still runs: repeat after `Retry-After`, with the key.",

@@ -35,6 +35,8 @@ TITLES = {
     "headers-too-large": "The request's head is too large",
     "too-large": "The request is too large",
     "unsupported-media-type": "The body must be application/json",
+    "dead-letter-foreign": "A foreign record cannot be retried",
+    "key-name-taken": "A key of this name was created before",
     "idempotency-in-progress": "The first request with this key is still running",
     "stale-version": "The version is not the current one",
     "invalid-fields": "Fields are not allowed as they are",

@@ -14,6 +14,7 @@ from typing import Any
 from storelog.api_keys import KeySet
 from storelog.config import Settings
 from storelog.web.app import App
+from storelog.web.http import Route
 from storelog.web.keyring import Keyring
 from storelog.web.server import check_host, serve
 
@@ -28,11 +29,14 @@ def serve_worker(
     measure: Callable[[], Awaitable[None]],
     key_set: Callable[[], Awaitable[KeySet]],
     now: Callable[[], float],
+    routes: Sequence[Route] = (),
+    schemas: Mapping[str, Any] | None = None,
 ) -> None:
     """Run `loops` until SIGTERM or SIGINT, or until one raises, which is raised here again.
 
     `key_set` gives the keys beside those of the settings; its metrics need one of them. `now`: the
-    time by which they expire, in seconds since 1970.
+    time by which they expire, in seconds since 1970. `routes`: what it serves beside its health,
+    with the schemas that they name.
     """
     failures: list[BaseException] = []
     tasks: list[asyncio.Task[None]] = []
@@ -56,9 +60,10 @@ def serve_worker(
     check_host(settings, host)
     app = App(
         name,
-        [],
+        routes,
         settings,
         ready,
+        schemas=schemas,
         measure=measure,
         keyring=keyring,
         on_startup=start,

@@ -1,0 +1,122 @@
+"""GET /events: pages of the log, in its order or the newest first, whole or what is asked for.
+
+Next: command_service/log_reader.py
+"""
+
+import re
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from storelog.command_service import log_reader
+from storelog.command_service.log_search import Wanted, search_down, search_up
+from storelog.command_service.reader import Reader
+from storelog.envelope import Envelope
+from storelog.errors import InvalidFields
+from storelog.event_codec import event_body
+from storelog.shop.events import AGGREGATE_NAME, ENTITIES, EVENT_TYPES
+from storelog.shop.json_values import encode_json
+from storelog.shop.kinds import MAX_ID
+from storelog.web.http import Operation, Request, Response, Route
+
+MAX_EVENTS = 1_000
+MAX_TEXT = 200
+_AGGREGATE = re.compile(AGGREGATE_NAME)
+_NAMES = " or ".join(f"{entity.name}-N" for entity in ENTITIES)
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+_QUERY: dict[str, dict[str, Any]] = {
+    "aggregate": {"type": "string", "pattern": f"^{AGGREGATE_NAME}$"},
+    "after": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
+    "before": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_ID,
+        "description": "Events below this position, the newest first; not together with `after`.",
+    },
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_EVENTS,
+        "default": 100,
+        "description": "At most so many; a page also ends at 2 MiB of payloads, or after 0.4 s.",
+    },
+    "eventType": {"enum": list(EVENT_TYPES)},
+    "caller": {**_TEXT, "description": "The API key's name."},
+    "correlationId": _TEXT,
+    "eventId": {"type": "string", "format": "uuid"},
+}
+Errors = list[tuple[str, str]]
+
+
+def log_pages_route(log: Reader) -> Route:
+    """Return the route."""
+
+    async def show(request: Request) -> Response:
+        """GET /events"""
+        errors: Errors = []
+        wanted = _wanted(request, errors)
+        after = _number(request, "after", 0, MAX_ID, 0, errors)
+        before = _number(request, "before", 1, MAX_ID, MAX_ID, errors)
+        limit = _number(request, "limit", 1, MAX_EVENTS, 100, errors)
+        is_down = "before" in request.query
+        if is_down and "after" in request.query:
+            errors.append(("?before", "cannot be given together with `after`"))
+        if errors:
+            raise InvalidFields(errors)
+
+        async def read(connection: asyncpg.Connection) -> tuple[int, list[Envelope], int | None]:
+            head = await log_reader.read_head(connection)
+            if is_down:
+                return head, *await search_down(connection, wanted, before, head, limit)
+            if not wanted.is_any:
+                return head, *await search_up(connection, wanted, after, head, limit)
+            named = request.query.get("aggregate")
+            return head, *await log_reader.read_page(connection, named, after, limit)
+
+        head, events, at = await log.read(read)
+        # The payloads are spliced in as they were written, not read and written again.
+        items = b",".join(event_body(event) for event in events)
+        further = {"nextAfter": None, "nextBefore": at} if is_down else {"nextAfter": at}
+        body = b'{"items":[%b],%b' % (items, encode_json(further)[1:])
+        return Response(200, body, (("Storelog-Position", str(head)),))
+
+    operation = Operation(
+        "Read the log", 200, None, "Events", _QUERY, headers=("Storelog-Position",)
+    )
+    return Route("GET", "/events", "read", show, operation)
+
+
+def _wanted(request: Request, errors: Errors) -> Wanted:
+    asked = request.query
+    aggregate = asked.get("aggregate")
+    named = None
+    if aggregate is not None:
+        kind, _, number = aggregate.rpartition("-")
+        if _AGGREGATE.fullmatch(aggregate) and int(number) <= MAX_ID:
+            named = (kind, int(number))
+        else:
+            errors.append(("?aggregate", f"must be {_NAMES}"))
+    event_type = asked.get("eventType")
+    if event_type is not None and event_type not in EVENT_TYPES:
+        errors.append(("?eventType", f"must be one of {', '.join(EVENT_TYPES)}"))
+    for name in ("caller", "correlationId"):
+        if name in asked and not 1 <= len(asked[name]) <= MAX_TEXT:
+            errors.append((f"?{name}", f"must have 1 to {MAX_TEXT} characters"))
+    event_id = None
+    if "eventId" in asked:
+        try:
+            event_id = UUID(asked["eventId"])
+        except ValueError:
+            errors.append(("?eventId", "must be a UUID"))
+    return Wanted(event_type, asked.get("caller"), asked.get("correlationId"), event_id, named)
+
+
+def _number(request: Request, name: str, low: int, high: int, default: int, errors: Errors) -> int:
+    given = request.query.get(name)
+    if given is None:
+        return default
+    if not re.fullmatch(r"\d{1,19}", given, re.ASCII) or not low <= int(given) <= high:
+        errors.append((f"?{name}", f"must be a whole number from {low} to {high}"))
+        return default
+    return int(given)

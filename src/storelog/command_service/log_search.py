@@ -1,0 +1,105 @@
+"""Finds events by what they say, or the newest first: a page looks at so much of the log at most.
+
+The log has no index for these questions, since each would cost every append. Positions are looked
+at in windows, forwards or backwards; a page that ends before its limit says where to go on.
+Next: command_service/log_reader.py
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from storelog.command_service.log_reader import MAX_PAGE_BYTES, PAGE_SECONDS, READ_AT_ONCE
+from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
+
+WINDOW = 2_000
+_CONDITIONS = """($4::text IS NULL OR event_type = $4)
+    AND ($5::text IS NULL OR caller = $5)
+    AND ($6::text IS NULL OR correlation_id = $6)
+    AND ($7::uuid IS NULL OR event_id = $7)
+    AND ($8::text IS NULL OR (aggregate_type = $8 AND aggregate_id = $9))"""
+_SOME = f"""SELECT {EVENT_COLUMNS} FROM events
+    WHERE position > $1 AND position <= $2 AND {_CONDITIONS} ORDER BY position {{order}} LIMIT $3"""
+_UP, _DOWN = _SOME.format(order="ASC"), _SOME.format(order="DESC")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events; None does not matter. `aggregate`: a type and a number."""
+
+    event_type: str | None = None
+    caller: str | None = None
+    correlation_id: str | None = None
+    event_id: UUID | None = None
+    aggregate: tuple[str, int] | None = None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether nothing matters but the aggregate, for which there is an index."""
+        return (self.event_type, self.caller, self.correlation_id, self.event_id) == (None,) * 4
+
+    def arguments(self) -> Sequence[Any]:
+        """Return the arguments of the conditions."""
+        named = (None, None) if self.aggregate is None else self.aggregate
+        return (self.event_type, self.caller, self.correlation_id, self.event_id, *named)
+
+
+async def search_up(
+    connection: asyncpg.Connection, wanted: Wanted, after: int, head: int, limit: int
+) -> tuple[list[Envelope], int | None]:
+    """Return a page of events above `after`, and the position to go on after, None at the end."""
+    page = _Page(limit)
+    while after < head:
+        end = min(after + WINDOW, head)
+        full = await page.fill(connection, _UP, after, end, wanted)
+        after = page.found[-1].position if full else end
+        if page.is_over and after < head:
+            return page.found, after
+    return page.found, None
+
+
+async def search_down(
+    connection: asyncpg.Connection, wanted: Wanted, before: int, head: int, limit: int
+) -> tuple[list[Envelope], int | None]:
+    """Return a page of events below `before`, newest first, and where to go on before, or None."""
+    page, top = _Page(limit), min(before - 1, head)
+    while top > 0:
+        low = max(top - WINDOW, 0)
+        full = await page.fill(connection, _DOWN, low, top, wanted)
+        top = page.found[-1].position - 1 if full else low
+        if page.is_over and top > 0:
+            return page.found, top + 1
+    return page.found, None
+
+
+class _Page:
+    """What was found so far, and whether it is enough: in events, bytes or time."""
+
+    def __init__(self, limit: int) -> None:
+        self.found: list[Envelope] = []
+        self._limit, self._bytes = limit, 0
+        self._give_up_at = time.monotonic() + PAGE_SECONDS
+
+    async def fill(
+        self, connection: asyncpg.Connection, statement: str, low: int, high: int, wanted: Wanted
+    ) -> bool:
+        """Add some of a window; tell whether more may be left in it."""
+        some = min(READ_AT_ONCE, self._limit - len(self.found))
+        rows = await connection.fetch(statement, low, high, some, *wanted.arguments())
+        events = [envelope_from_row(tuple(row)) for row in rows]
+        self.found += events
+        self._bytes += sum(len(event.payload) for event in events)
+        return len(events) == some
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the page ends here."""
+        return (
+            len(self.found) == self._limit
+            or self._bytes >= MAX_PAGE_BYTES
+            or time.monotonic() > self._give_up_at
+        )

@@ -1,0 +1,83 @@
+"""GET /operations of the Command Service: PostgreSQL's size, the relay's place, last results.
+
+Each part is read by the Command Service's own account, which is all that knows it.
+Next: results.py
+"""
+
+from typing import Any
+
+import asyncpg
+
+from storelog import __version__, results
+from storelog.command_service.reader import Reader
+from storelog.envelope import format_time
+from storelog.shop.json_values import encode_json
+from storelog.shop.value_schemas import TIME, strict_object
+from storelog.web.http import Operation, Request, Response, Route
+
+_PLACES = """SELECT h.position, h.recorded_at, c.position AS relayed, c.lanes, c.moved_at
+    FROM log_head h, relay_cursor c"""
+_TABLES = """SELECT relname AS name, pg_total_relation_size(oid) AS bytes FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY oid"""
+_ABOUT = "SELECT current_setting('server_version'), pg_database_size(current_database())"
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_TEXT: dict[str, Any] = {"type": "string"}
+_RESULT = strict_object(
+    operation={"enum": list(results.OPERATIONS)},
+    finishedAt=TIME,
+    version=_TEXT,
+    position=_COUNT,
+    seconds={"type": "number", "minimum": 0},
+    differences=_COUNT,
+    facts={"type": "object"},
+)
+SCHEMAS: dict[str, Any] = {
+    "WriteSide": strict_object(
+        version=_TEXT,
+        postgresql=strict_object(
+            version=_TEXT,
+            bytes=_COUNT,
+            tables={"type": "array", "items": strict_object(name=_TEXT, bytes=_COUNT)},
+        ),
+        log=strict_object(position=_COUNT, recordedAt={"anyOf": [TIME, {"type": "null"}]}),
+        relay=strict_object(
+            position=_COUNT, lanes={"type": "array", "items": _COUNT}, movedAt=TIME
+        ),
+        results={"type": "array", "items": _RESULT},
+    )
+}
+
+
+def operations_route(reader: Reader) -> Route:
+    """Return the route."""
+
+    async def show(_request: Request) -> Response:
+        return Response(200, encode_json(await reader.read(_read)))
+
+    operation = Operation("The write side: places, sizes, last results", 200, None, "WriteSide")
+    return Route("GET", "/operations", "read", show, operation)
+
+
+async def _read(connection: asyncpg.Connection) -> dict[str, Any]:
+    places = await connection.fetchrow(_PLACES)
+    version, size = await connection.fetchrow(_ABOUT)
+    tables = await connection.fetch(_TABLES)
+    written_at = places["recorded_at"] if places["position"] else None
+    return {
+        "version": __version__,
+        "postgresql": {
+            "version": version,
+            "bytes": size,
+            "tables": [{"name": row["name"], "bytes": row["bytes"]} for row in tables],
+        },
+        "log": {
+            "position": places["position"],
+            "recordedAt": None if written_at is None else format_time(written_at),
+        },
+        "relay": {
+            "position": places["relayed"],
+            "lanes": list(places["lanes"]),
+            "movedAt": format_time(places["moved_at"]),
+        },
+        "results": await results.read_last(connection),
+    }
