@@ -13,7 +13,7 @@ from storelog.query_service.answers import (
     moment_filter,
     unknown,
 )
-from storelog.query_service.freshness import open_view
+from storelog.query_service.freshness import open_view, patience
 from storelog.query_service.pages import Page, count
 from storelog.query_service.paging import Key, read_cursor
 from storelog.query_service.parameters import COUNT, PAGE, SEARCH, Parameters
@@ -37,7 +37,7 @@ def get(reads: Reads, kind: EntityKind) -> Handler:
 
     async def handle(request: Request) -> Response:
         number = request.ids[kind.id_name]
-        async with answering():
+        async with answering(patience(request)):
             view = await open_view(reads, request, kind.name_of(number))
             found = await view.one(kind.collection, number)
         if found is None:
@@ -61,7 +61,7 @@ def list_all(reads: Reads, kind: EntityKind, match_of: Match = _everything) -> H
         filters |= {**match, **exact, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
         wanted = Wanted(kind, match, words, exact, sort == "-id")
-        async with answering():
+        async with answering(patience(request)):
             view = await open_view(reads, request)
 
             async def find(after: Key | None, limit: int) -> Page:

@@ -6,7 +6,7 @@ from datetime import date
 from storelog.ledgers import Sums, to_decimal
 from storelog.query_service import analytics
 from storelog.query_service.answers import Document, answer
-from storelog.query_service.freshness import open_view
+from storelog.query_service.freshness import open_view, patience
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import View
@@ -70,7 +70,7 @@ class FiguresApi:
         parameters = Parameters(request.query)
         span, limit = parameters.range(), parameters.limit()
         parameters.done()
-        async with answering():
+        async with answering(patience(request)):
             view = await open_view(self._reads, request)
             return view, await analytics.sums(view, kind, span), limit
 

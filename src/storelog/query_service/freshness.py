@@ -7,6 +7,7 @@ yet, or a dead letter at or below N is missing from what was asked for.
 Next: query_service/asof.py
 """
 
+import asyncio
 import re
 from typing import Any
 
@@ -30,10 +31,20 @@ async def open_view(reads: Reads, request: Request, thing: str | None = None) ->
     `thing`: the one aggregate (`product-5`) that is read; None for lists and figures, which may
     miss any. Raises NotCaughtUp, Malformed, Unavailable, PyMongoError.
     """
+    now = asyncio.get_running_loop().time
     position, seconds = _wanted(request)
+    give_up_at = now() + seconds
     view = await _present(reads, position, seconds, thing)
     as_of = request.query.get("asOf")
-    return view if as_of is None else await view_as_of(reads, view, as_of, seconds)
+    if as_of is None:
+        return view
+    return await view_as_of(reads, view, as_of, max(give_up_at - now(), 0.0))
+
+
+def patience(request: Request) -> float:
+    """Return for how many seconds the request may wait before it reads. Raises Malformed."""
+    position, seconds = _wanted(request)
+    return 0.0 if position is None and "asOf" not in request.query else seconds
 
 
 async def _present(reads: Reads, position: int | None, seconds: int, thing: str | None) -> View:

@@ -12,7 +12,7 @@ from storelog.envelope import format_time
 from storelog.histories import KEPT
 from storelog.query_service.answers import Document, list_answer, moment_filter, unknown
 from storelog.query_service.buckets import Event, events_down_from, state_at
-from storelog.query_service.freshness import open_view
+from storelog.query_service.freshness import open_view, patience
 from storelog.query_service.pages import Page
 from storelog.query_service.paging import read_cursor
 from storelog.query_service.parameters import Parameters
@@ -49,7 +49,7 @@ class HistoryApi:
         name = kind.name_of(number)
         filters = {"list": "history", "of": name, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
-        async with answering():
+        async with answering(patience(request)):
             view = await open_view(self._reads, request, name)
             found = (await view.many(kind.collection, [number])).get(number)
             if found is None or "created" not in found:

@@ -6,8 +6,10 @@ Next: query_service/reads.py
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context
+from typing import Any, TypeVar
 
 import structlog
 from pymongo.errors import PyMongoError
@@ -22,7 +24,13 @@ MAX_FAILURES = 3
 MAX_WAITERS = 5_000
 RELEASED_AT_ONCE = 25
 Condition = Callable[[Place], bool]
+T = TypeVar("T")
 _log = structlog.get_logger()
+
+
+def start_shared(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start what many requests wait for: the deadline of the one that began it is not its own."""
+    return asyncio.create_task(work, context=Context())
 
 
 class Positions:
@@ -52,7 +60,7 @@ class Positions:
         waiter: asyncio.Future[View] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = is_reached
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._watch())
+            self._watching = start_shared(self._watch())
         try:
             async with asyncio.timeout(seconds):
                 return await waiter

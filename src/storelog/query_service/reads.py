@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import ReadModelUnknown, Unavailable
-from storelog.query_service.positions import Condition, Positions
+from storelog.query_service.positions import Condition, Positions, start_shared
 from storelog.query_service.view import Document, View, place_of
 from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
 from storelog.web.clock import LogClock
@@ -90,7 +90,7 @@ class Reads:
         what any caller got before. Raises PyMongoError within a second.
         """
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
+            self._reading = start_shared(self._read())
         return await asyncio.shield(self._reading)
 
     async def learn_time(self) -> None:
@@ -119,10 +119,13 @@ class Reads:
 
 
 @asynccontextmanager
-async def answering() -> AsyncIterator[None]:
-    """Give MongoDB's errors their name: whatever it is, the server behind did not answer."""
+async def answering(wait_seconds: float = 0.0) -> AsyncIterator[None]:
+    """Give MongoDB's errors their name: whatever it is, the server behind did not answer.
+
+    `wait_seconds`: for how long the request itself may wait before it reads.
+    """
     try:
-        with pymongo.timeout(READ_SECONDS):
+        with pymongo.timeout(READ_SECONDS + wait_seconds):
             yield
     except PyMongoError as error:
         raise Unavailable("MongoDB is away or too busy.") from error

@@ -10,6 +10,7 @@ import asyncio
 import structlog
 
 from storelog.errors import Unavailable
+from storelog.query_service.positions import start_shared
 from storelog.query_service.reads import Reads
 from storelog.query_service.view import View
 
@@ -48,7 +49,7 @@ class Tail:
         told = asyncio.get_running_loop().create_future()
         self._waiting.add(told)
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._watch())
+            self._watching = start_shared(self._watch())
         try:
             async with asyncio.timeout(seconds):
                 await told

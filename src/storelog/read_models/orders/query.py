@@ -21,7 +21,7 @@ from storelog.query_service.answers import (
     unknown,
 )
 from storelog.query_service.by_time import ByTime, walk
-from storelog.query_service.freshness import check_also, open_view
+from storelog.query_service.freshness import check_also, open_view, patience
 from storelog.query_service.operations import ANN_OR_NULL, many, one, page_schema
 from storelog.query_service.pages import Page, count, first_page
 from storelog.query_service.paging import Key, read_cursor
@@ -151,7 +151,7 @@ class Orders:
     async def get(self, request: Request) -> Response:
         """GET /orders/{orderId}"""
         number = request.ids[ORDER.id_name]
-        async with answering():
+        async with answering(patience(request)):
             view = await open_view(self._reads, request, ORDER.name_of(number))
             found = await view.one(ORDER.collection, number)
             if found is None:
@@ -184,7 +184,7 @@ class Orders:
         filters |= span_filter(span)
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 2)
-        async with answering():
+        async with answering(patience(request)):
             view = await open_view(self._reads, request)
             if named is not None and await view.one(CUSTOMER.collection, named) is None:
                 raise unknown(CUSTOMER, named)

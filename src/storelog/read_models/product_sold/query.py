@@ -11,7 +11,7 @@ from storelog.documents.forms import body_of
 from storelog.envelope import milliseconds
 from storelog.query_service.answers import Document, list_answer, moment_filter, span_filter
 from storelog.query_service.by_time import ByTime, walk
-from storelog.query_service.freshness import open_view
+from storelog.query_service.freshness import open_view, patience
 from storelog.query_service.operations import FLAG, many, page_schema
 from storelog.query_service.pages import Page, count, first_page
 from storelog.query_service.paging import Key, read_cursor
@@ -185,7 +185,7 @@ def routes(reads: Reads) -> list[Route]:
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 3)
         order = ids.pop(events.ORDER.id_name, None)
-        async with answering():
+        async with answering(patience(request)):
             view = await open_view(reads, request)
 
             async def find(after: Key | None, limit: int) -> Page:
