@@ -15,6 +15,7 @@ import pytest
 
 from storelog.envelope import Envelope, utc_now
 from storelog.torture.checks.answers import check_answers
+from storelog.torture.checks.endings import Ending, check_endings
 from storelog.torture.checks.history import History
 from storelog.torture.ledger import Answer, Ledger, Request
 from storelog.torture.report import Report
@@ -267,3 +268,28 @@ def test_a_replay_with_another_answer_is_found(
     assert [breach.split(" at ")[0] for breach in ledger.breaches] == [
         "request order was answered 201"
     ] * is_breach
+
+
+LOST = "Kafka has lost events that were sent: topic OrderCreated was made again. Send them again."
+
+
+@pytest.mark.parametrize(
+    ("ending", "is_found"),
+    [
+        (Ending("relay-1", 3, LOST), False),
+        (Ending("relay-1", 3, LOST.replace("OrderCreated", "OrderDeleted")), True),
+        (
+            Ending("relay-2", 3, "Kafka has seen position 7 of a log that this one does not reach"),
+            True,
+        ),
+        (Ending("relay-2", 1, LOST), True),
+        (Ending("projector-1", 3, LOST), True),
+        (Ending("command-service-2", 0, ""), True),
+    ],
+)
+def test_a_process_that_ends_by_itself_is_found_unless_a_deleted_topic_explains_it(
+    ending: Ending, is_found: bool
+) -> None:
+    report = Report(0, [], 0, False)
+    check_endings([ending], {"OrderCreated"}, report)
+    assert bool(report.breaches) == is_found

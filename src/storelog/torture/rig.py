@@ -29,6 +29,7 @@ from storelog.local.program import Program
 from storelog.local.servers import is_live
 from storelog.local.watchdog import Watchdog
 from storelog.server_setup import set_up_servers
+from storelog.torture.checks.endings import Ending
 from storelog.torture.disks import Disks
 from storelog.torture.wire import Wire
 
@@ -57,6 +58,7 @@ class Rig:
         self.wires: dict[str, Wire] = {}
         self.kills: Counter[str] = Counter()
         self.endings: Counter[str] = Counter()
+        self.own_endings: list[Ending] = []
         self.settings = Settings()
         self.command_urls: list[str] = []
         self.query_url = ""
@@ -187,6 +189,8 @@ class Rig:
             program.start_at = time.monotonic() + RESTART_SECONDS
             if code != -signal.SIGKILL and not self._held[name]:
                 self.endings[f"{name} by itself, exit {code}"] += 1
+                if name in PROCESSES:
+                    self.own_endings.append(Ending(name, code, program.error() or ""))
             if program.mend_files():
                 self.endings[f"{name} with files that it cannot open, set aside"] += 1
                 threading.Thread(target=self._set_up_again, daemon=True).start()

@@ -16,6 +16,7 @@ from typing import Any
 
 from storelog.errors import CannotRun, StorelogError
 from storelog.torture.checks.answers import check_answers
+from storelog.torture.checks.endings import check_endings
 from storelog.torture.checks.history import History
 from storelog.torture.checks.progress import check_lag, whole_log
 from storelog.torture.checks.read_model import check_checkpoints, check_documents, check_sales
@@ -191,6 +192,7 @@ class Torture:
         check_documents(rig.settings, report)
         check_topics(rig.settings, log, report.refilled, report)
         check_sales(rig.query_url, history, report)
+        check_endings(rig.own_endings, report.refilled, report)
 
     def _resolve(self, rig: Rig, ledger: Ledger) -> None:
         """Repeat each request that got no answer, with its key, until it has one."""

@@ -4,7 +4,7 @@ Only first occurrences have an order; a topic that a fault deleted was filled ag
 there only the events themselves are looked for. What a fault sent beside the log is left out.
 Which occurrence is the first is told by time: after a change of lanes what is sent again comes in
 another partition than at first, behind newer events of its key.
-Next: torture/checks/read_model.py
+Next: torture/checks/endings.py
 """
 
 import time
