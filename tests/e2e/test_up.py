@@ -146,6 +146,31 @@ def test_what_dies_is_restarted_and_when_up_is_killed_all_ends_in_10_s(up: Up) -
     wait_for(lambda: not [pid for pid in pids if is_running(pid)], "all to end", 10)
 
 
+# Letters of several scripts, blanks, and what shells, URLs, lists and properties give a meaning.
+ODD_NAME = "Bücher & 商品, 50% #1 $x 'q' \"z\" {a} \\b;=:!"
+
+
+def test_every_data_directory_works_twice(tmp_path: Path) -> None:
+    there = tmp_path / ODD_NAME / ("long" * 40) / ("x" * 200)
+    there.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(there)
+    up = Up(tmp_path / "link", {"LC_ALL": "C"})
+    try:
+        started = up.detach()
+        assert started.returncode == 0, started.stdout + started.stderr
+        order = buy(up)
+        wait_for(lambda: up.queries.get(f"/orders/{order}").status == 200, "the order")
+        assert up.cli("down").returncode == 0
+        started = up.detach()
+        assert started.returncode == 0, started.stdout + started.stderr
+        assert up.queries.get(f"/orders/{order}").status == 200
+        assert buy(up) > order
+    finally:
+        up.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"link", ODD_NAME}
+    assert [path.name for path in there.parent.iterdir()] == [there.name]
+
+
 def test_ctrl_c_stops_everything_in_order_with_exit_0(up: Up) -> None:
     up.start()
     assert up.foreground is not None

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ UP_SECONDS = 120.0
 class Up:
     """One data directory with its two ports."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
+        self._environment = {**os.environ, **(environment or {})}
         self.command_port, self.query_port = free_port(), free_port()
         self.commands = Client(f"http://127.0.0.1:{self.command_port}")
         self.queries = Client(f"http://127.0.0.1:{self.query_port}")
@@ -37,6 +39,7 @@ class Up:
             timeout=seconds,
             check=False,
             cwd="/",
+            env=self._environment,
         )
 
     def detach(self, *more: str, seconds: float = UP_SECONDS) -> "subprocess.CompletedProcess[str]":

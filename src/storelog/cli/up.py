@@ -92,9 +92,9 @@ def _detach(home: Path, command_port: int, query_port: int, more: list[str]) -> 
     """Start `up` in a session of its own and wait until it is ready, or has said why not."""
     from storelog.local import run_file
 
+    run_file.make(home)
     logs = home / "logs"
     try:
-        logs.mkdir(parents=True, exist_ok=True)
         # pgAdmin's address, which is shown here, lets in whoever has it.
         (logs / "up.log").touch(mode=0o600)
     except OSError as error:

@@ -14,6 +14,7 @@ from storelog.doctor.check import Finding, ok, problem, warning
 from storelog.errors import CannotRun
 from storelog.local import mongodb
 from storelog.local.ports import is_free
+from storelog.local.run_file import check_name
 from storelog.running import is_running
 
 OLDEST_PYTHON = (3, 11)
@@ -41,9 +42,12 @@ def _existing(path: Path) -> Path:
 
 
 def _data_dir(path: Path) -> Finding:
+    advice = "choose another with --data-dir"
+    if (why := check_name(path)) is not None:
+        return problem("data directory", f"{str(path)!a}: {why}", advice)
     folder = _existing(path)
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        advice = "choose another with --data-dir, or let this user write there"
+        advice = f"{advice}, or let this user write there"
         return problem("data directory", f"{folder} cannot be written", advice)
     return ok("data directory", str(path))
 

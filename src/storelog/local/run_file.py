@@ -20,12 +20,38 @@ from storelog.errors import BadUse
 from storelog.running import LOCK_FILE, RUN_FILE, is_running
 
 LOCK_SECONDS = 1.0
+# PostgreSQL takes 1,023 with its own files' names, the system 4,095 with Kafka's.
+MAX_NAME_BYTES = 800
+
+
+def check_name(data_dir: Path) -> str | None:
+    """Return why no server could keep its data there, None where all could."""
+    try:
+        name = str(data_dir).encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    if len(name) > MAX_NAME_BYTES:
+        return f"its name has {len(name)} bytes, more than {MAX_NAME_BYTES}"
+    return None if str(data_dir).isprintable() else "its name has a control character"
+
+
+def make(data_dir: Path) -> None:
+    """Make the data directory with its folder of logs. Raises BadUse."""
+    why = check_name(data_dir)
+    if why is None:
+        try:
+            (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            why = error.strerror
+    if why is not None:
+        named = str(data_dir) if str(data_dir).isprintable() else ascii(str(data_dir))
+        raise BadUse(f"--data-dir {named} cannot be used: {why}")
 
 
 def lock(data_dir: Path) -> IO[str]:
     """Make the data directory, and take it for this process until it ends. Raises BadUse."""
+    make(data_dir)
     try:
-        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
         held = (data_dir / LOCK_FILE).open("w")
     except OSError as error:
         raise BadUse(f"--data-dir {data_dir} cannot be used: {error.strerror}") from error
