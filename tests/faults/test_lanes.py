@@ -15,6 +15,9 @@ from storelog.config import Settings
 from storelog.event_codec import lane_of
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.read_side import database_name
+from storelog.torture.checks.progress import whole_log
+from storelog.torture.checks.topics import check_topics
+from storelog.torture.report import Report
 from storelog.upkeep import lanes as lanes_module
 from storelog.upkeep.lanes import set_lanes
 from support.http import Client
@@ -131,8 +134,12 @@ def test_an_emptied_mongodb_is_filled_by_a_rebuild_and_not_from_kafka_after_lane
 ) -> None:
     trade(system)
     assert system.cli("lanes", "set", "6").returncode == 0
-    # Now Kafka has each event in the order of three lanes, and in that of six.
+    system.new_order(3, (3, 1), (4, 1))
+    # Now Kafka has each event in the order of three lanes, and in that of six: these after newer.
     assert system.cli("resend", "--from", "1").returncode == 0
+    report = Report(0, [], 0, False)
+    check_topics(system.settings, whole_log(system.settings), frozenset(), report)
+    assert report.breaches == []
     system.new_order(3, (3, 1), (4, 1))
     system.wait_projected()
     client, home = system.mongo.client, database_name(system.settings)
