@@ -3,10 +3,10 @@
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from support.parsed import ROOT, nodes, text, tree
+
 SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "generate").rglob("*.py")])
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FILE_LINES = 300
@@ -22,21 +22,6 @@ BANNED_CALLS = {
 CLOCKS = {"time.monotonic()", "time.perf_counter()"}
 BANNED_NAMES = r"(Manager|Helper|Util|Utils|DTO)$"
 BANNED_FOLDERS = {"utils", "common", "helpers", "services", "adapters"}
-
-
-@cache
-def text(path: Path) -> str:
-    return path.read_text("utf-8")
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(text(path))
-
-
-@cache
-def nodes(path: Path) -> list[ast.AST]:
-    return list(ast.walk(tree(path)))
 
 
 def at(path: Path, node: ast.stmt | ast.expr | None = None) -> str:

@@ -7,13 +7,11 @@ import ast
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
-import storelog
 from storelog.shop.events import ENTITIES, EVENTS
 from storelog.shop.fields import fields_of
+from support.parsed import SOURCE, nodes
 
-SOURCE = Path(storelog.__file__).parent
 # Declarations, read models, migrations, and checks from outside, which share nothing with the code.
 FREE = ("shop", "read_models", "migrations", "torture/checks")
 # Names that other things have as well: a key, a setting, a refusal.
@@ -26,20 +24,17 @@ MOST_EVENTS = 0
 
 
 @cache
-def nodes() -> tuple[tuple[str, ast.AST], ...]:
+def placed_nodes() -> tuple[tuple[str, ast.AST], ...]:
     """Return every node of the code, each with its file."""
-    return tuple(
-        (str(path.relative_to(SOURCE)), node)
-        for path in sorted(SOURCE.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-    )
+    paths = sorted(SOURCE.rglob("*.py"))
+    return tuple((str(path.relative_to(SOURCE)), node) for path in paths for node in nodes(path))
 
 
 def literals(names: frozenset[str]) -> Counter[str]:
     """Return how many string literals of each file are one of the names."""
     return Counter(
         place
-        for place, node in nodes()
+        for place, node in placed_nodes()
         if isinstance(node, ast.Constant) and node.value in names and not place.startswith(FREE)
     )
 
@@ -89,7 +84,7 @@ def lines_where(holds: Callable[[ast.AST], bool]) -> list[str]:
     """Return where the code has such a node; the checks from outside read an event as text."""
     return [
         f"{place}:{getattr(node, 'lineno', 0)}"
-        for place, node in nodes()
+        for place, node in placed_nodes()
         if holds(node) and not place.startswith("torture/checks")
     ]
 

@@ -2,15 +2,15 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.parsed import ROOT, nodes
+
 TESTS = {
     node.name
     for path in (ROOT / "tests").rglob("test_*.py")
-    for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    for node in nodes(path)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 }
 FILES = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}

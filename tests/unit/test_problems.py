@@ -3,13 +3,10 @@
 import ast
 import inspect
 import re
-from pathlib import Path
 
-import storelog
 from storelog import errors
 from storelog.web import problem_pages, problems
-
-SOURCE = Path(storelog.__file__).parent
+from support.parsed import SOURCE, nodes
 
 
 def test_every_error_that_can_reach_a_client_has_a_status() -> None:
@@ -35,12 +32,11 @@ def test_every_class_is_in_the_tree_of_the_docstring() -> None:
 def test_every_slug_that_the_code_raises_has_a_title() -> None:
     slugs = set()
     for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
-                "Conflict",
-                "Forbidden",
-                "InvalidFields",
-                "ProtocolRefusal",
+        for node in nodes(path):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("Conflict", "Forbidden", "InvalidFields", "ProtocolRefusal")
             ):
                 constants = [a.value for a in node.args if isinstance(a, ast.Constant)]
                 slugs |= {c for c in constants if isinstance(c, str) and re.fullmatch("[a-z-]+", c)}

@@ -29,6 +29,14 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A made-up file, as .csv and as a workbook."""
+    folder = tmp_path_factory.mktemp("retail")
+    plain = write_stand_in(folder / "a.csv", seed=7, invoices=100)
+    return plain, write_workbook(plain, folder / "a.xlsx")
+
+
 def test_rows_become_orders_products_and_customers(tmp_path: Path) -> None:
     read = read_retail_file(write(tmp_path / "a.csv", f"{HEADER}\n{ROWS}"))
     assert read.rows == 6
@@ -120,34 +128,34 @@ def test_what_is_not_there_or_not_csv_is_refused(tmp_path: Path) -> None:
             read_retail_file(path)
 
 
-def test_a_workbook_gives_what_the_same_rows_give_as_csv(tmp_path: Path) -> None:
-    plain = write_stand_in(tmp_path / "a.csv", seed=7)
-    read = read_retail_file(plain)
-    workbook = read_retail_file(write_workbook(plain, tmp_path / "a.xlsx"))
+def test_a_workbook_gives_what_the_same_rows_give_as_csv(stand_in: tuple[Path, Path]) -> None:
+    read, workbook = map(read_retail_file, stand_in)
     assert workbook.sha256 != read.sha256
     assert workbook == replace(read, sha256=workbook.sha256)
     assert read.rows > 1_000
     assert "" in read.customers
 
 
-def test_a_workbook_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_workbook_that_is_none_is_refused(tmp_path: Path, stand_in: tuple[Path, Path]) -> None:
     path = write(tmp_path / "a.xlsx", "no workbook")
     with pytest.raises(BadUse, match=r"no .xlsx file, or it is damaged"):
         read_retail_file(path)
-    whole = write_workbook(write_stand_in(tmp_path / "a.csv", seed=7), tmp_path / "b.xlsx")
+    whole = stand_in[1].read_bytes()
     for part in (2, 4):
-        path.write_bytes(whole.read_bytes()[: len(whole.read_bytes()) * part // 5])
+        path.write_bytes(whole[: len(whole) * part // 5])
         with pytest.raises(BadUse, match="damaged"):
             read_retail_file(path)
 
 
-def test_a_file_with_damage_in_what_is_packed_is_refused(tmp_path: Path) -> None:
-    plain = write_stand_in(tmp_path / "plain.csv", seed=7)
+def test_a_file_with_damage_in_what_is_packed_is_refused(
+    tmp_path: Path, stand_in: tuple[Path, Path]
+) -> None:
+    plain, whole = stand_in
     # Behind the ten bytes of its head: a block of a kind that there is not.
     packed = bytearray(gzip.compress(plain.read_bytes()))
     packed[10] = 0x07
     (tmp_path / "a.csv.gz").write_bytes(packed)
-    workbook = bytearray(write_workbook(plain, tmp_path / "a.xlsx").read_bytes())
+    workbook = bytearray(whole.read_bytes())
     for at in range(len(workbook) // 3, len(workbook) // 3 + 64):
         workbook[at] ^= 0x5A
     (tmp_path / "a.xlsx").write_bytes(workbook)

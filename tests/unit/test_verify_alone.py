@@ -1,9 +1,8 @@
 """Verify adds up in its own words: what it shares with the projector is how bytes are read."""
 
 import ast
-from pathlib import Path
 
-import storelog.verify
+from support.parsed import SOURCE, nodes
 
 FOLDS = {
     "storelog.ledgers": {
@@ -22,8 +21,8 @@ FOLDS = {
 
 def test_verify_imports_nothing_that_folds_or_adds_for_the_projector() -> None:
     shared = []
-    for path in Path(storelog.verify.__path__[0]).glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for path in (SOURCE / "verify").glob("*.py"):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.module in FOLDS:
                 names = {alias.name for alias in node.names}
                 shared += [(path.name, name) for name in names & FOLDS[node.module]]
