@@ -11,6 +11,7 @@ FAR := tests/faults tests/fuzz tests/hostile tests/e2e
 USUAL := not retail and not pgadmin and not siege
 PYTEST := $(BIN)/python -m pytest --durations=20
 WORKERS := 3
+PURE = $(PYTEST) -q -n 2 --dist loadfile $(UNIT)
 # With RETRY=1 the tests that failed, and nothing else that went wrong, have a second try.
 again = $(if $(RETRY),|| { [ $$? -eq 1 ] && $(PYTEST) -m "$(USUAL)" --last-failed --last-failed-no-failures none $(1); })
 # Tests of servers mostly wait: files run side by side. What asserts a time runs by itself (alone).
@@ -34,11 +35,11 @@ install: $(VENV)/.installed ## prepare .venv with everything
 up: install ## start everything
 	@$(BIN)/storelog up
 
-unit: install ## pure tests, no process, no network: half a minute
-	$(PYTEST) -q $(UNIT)
+unit: install ## pure tests, no process, no network: under half a minute
+	$(PURE)
 
 test: install ## what a change must pass: unit, contract, integration
-	status=0; $(PYTEST) -q $(UNIT) || status=1; $(call both,$(NEAR)); exit $$status
+	status=0; $(PURE) || status=1; $(call both,$(NEAR)); exit $$status
 
 test-all: install ## what `make test` leaves out: faults, fuzzing, hostile clients, end to end
 	status=0; $(call both,$(FAR)); exit $$status
