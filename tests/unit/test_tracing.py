@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import urllib3  # noqa: F401  the exporter's: it binds a socket as it is imported, to learn of IPv6
 
 from storelog import tracing
 from storelog.config import Settings
