@@ -54,8 +54,9 @@ class LaneChange:
 class Pointer:
     """Which database is the read model, and which one it was before the last promotion.
 
-    `promoting`: the token of who lets the active one stand still. `has_older`: the read models
-    before these two are still to be dropped.
+    `promoting`: the token of who lets the active one stand still; `beats` counts the signs of life
+    that it gives, None where it gives none. `has_older`: the read models before these two are still
+    to be dropped.
     """
 
     database: str
@@ -63,6 +64,7 @@ class Pointer:
     promoting: str | None = None
     lane_change: LaneChange | None = None
     has_older: bool = field(default=False, compare=False)
+    beats: int | None = field(default=None, compare=False)
 
 
 def read_pointer(found: Mapping[str, Any] | None, home: str) -> Pointer:
@@ -81,6 +83,7 @@ def read_pointer(found: Mapping[str, Any] | None, home: str) -> Pointer:
         found.get("promoting"),
         None if change is None else LaneChange(**change),
         bool(found.get("hasOlder")),
+        found.get("beats"),
     )
 
 

@@ -2,7 +2,8 @@
 
 First the pointer says that a promotion waits and the lanes' checkpoints are frozen, so the active
 model's position stands still; when the other one has reached it, one write to the pointer switches.
-A promotion that was abandoned is ended by the projector, and its late switch is refused.
+A promotion that was abandoned is ended by the projector, and its late switch is refused: soon where
+it had given signs of life, and gives none any more.
 
 A change of lanes is decided in PostgreSQL first, by the relay's row: whether it was, the relay's
 next watermark tells.
@@ -20,17 +21,26 @@ from storelog.projector.database import pointer_of, sibling
 from storelog.read_side import POINTER_ID, POINTERS, LaneChange
 
 ABANDONED_SECONDS = 15.0
+# How often there is a sign of life, and how long there is none before it counts as dead.
+BEAT_SECONDS, SILENT_SECONDS = 0.5, 6.0
 Document = dict[str, Any]
 
 
-def freeze(home: Database[Document], change: LaneChange | None = None) -> str:
+def freeze(
+    home: Database[Document], change: LaneChange | None = None, *, has_beats: bool = False
+) -> str:
     """Let nobody write the active read model; return the token that the switch needs.
 
-    Raises Fenced while another promotion is under way, and PyMongoError.
+    `has_beats`: the caller is to `beat` until the switch. Raises Fenced while another promotion is
+    under way, and PyMongoError.
     """
     active, token = pointer_of(home).database, uuid4().hex
     free = {"_id": POINTER_ID, "database": active, "promoting": None}
-    fields = {"promoting": token, "laneChange": None if change is None else change.facts()}
+    fields = {
+        "promoting": token,
+        "laneChange": None if change is None else change.facts(),
+        "beats": 0 if has_beats else None,
+    }
     try:
         done = home[POINTERS].update_one(free, {"$set": fields}, upsert=True)
     except DuplicateKeyError as error:
@@ -39,6 +49,11 @@ def freeze(home: Database[Document], change: LaneChange | None = None) -> str:
         raise Fenced("another promotion is under way")
     update_each(sibling(home, active), {}, {"$set": {"frozen": token}})
     return token
+
+
+def beat(home: Database[Document], token: str) -> None:
+    """Give a sign of life of the promotion. Raises PyMongoError."""
+    home[POINTERS].update_one({"_id": POINTER_ID, "promoting": token}, {"$inc": {"beats": 1}})
 
 
 def switch(home: Database[Document], token: str, target: str) -> None:

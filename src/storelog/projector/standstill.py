@@ -20,7 +20,7 @@ from storelog.origin import read_origin
 from storelog.projector.checkpoints import load
 from storelog.projector.database import sibling
 from storelog.projector.kept_models import drop_older
-from storelog.projector.promotion import ABANDONED_SECONDS, settle, thaw
+from storelog.projector.promotion import ABANDONED_SECONDS, SILENT_SECONDS, settle, thaw
 from storelog.projector.proof import check_mark
 from storelog.projector.record import read_watermark
 from storelog.read_side import Pointer
@@ -36,7 +36,7 @@ class Standstill:
         self._home = home
         self._watermarks = watermarks
         self._pointer: Pointer | None = None
-        self._since = self._older_since = 0.0
+        self._since = self._beat_at = self._older_since = 0.0
         self._settled: str | None = None
 
     @property
@@ -57,10 +57,13 @@ class Standstill:
         now, before = time.monotonic(), self._pointer
         if before is None or before.promoting != pointer.promoting:
             self._since = now
+        if self._since == now or (before is not None and before.beats != pointer.beats):
+            self._beat_at = now
         if before is None or before.database != pointer.database or not pointer.has_older:
             self._older_since = now
         self._pointer = pointer
-        token, is_late = pointer.promoting, now - self._since > ABANDONED_SECONDS
+        is_silent = pointer.beats is not None and now - self._beat_at > SILENT_SECONDS
+        token, is_late = pointer.promoting, is_silent or now - self._since > ABANDONED_SECONDS
         if token is not None and pointer.lane_change is None and is_late:
             _log.warning("a promotion was abandoned: the lanes go on as they were")
             thaw(self._home, token)

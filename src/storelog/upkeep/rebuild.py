@@ -28,6 +28,7 @@ from storelog.projector.promotion import freeze, switch, thaw
 from storelog.read_side import POINTERS
 from storelog.reasons import reason
 from storelog.relay.cursor import KEEPALIVES
+from storelog.upkeep.beating import beating
 from storelog.upkeep.carry_over import (
     carry_discards,
     carry_foreign,
@@ -228,15 +229,16 @@ class Builder:
         for _ in range(PROMOTIONS):
             await self.catch_up(fill)
             active = pointer_of(self._home).database
-            token = await asyncio.to_thread(freeze, self._home)
+            token = await asyncio.to_thread(freeze, self._home, has_beats=True)
             try:
-                live = sibling(self._home, active)
-                end = await asyncio.to_thread(reached, self._home)
-                await fill_from_log(self._connection, fill, end, self._progress)
-                await asyncio.to_thread(fill.take_offsets, live)
-                target = sibling(self._home, name)
-                await asyncio.to_thread(self.take_over_letters, target)
-                await asyncio.to_thread(switch, self._home, token, name)
+                async with beating(self._home, token):
+                    live = sibling(self._home, active)
+                    end = await asyncio.to_thread(reached, self._home)
+                    await fill_from_log(self._connection, fill, end, self._progress)
+                    await asyncio.to_thread(fill.take_offsets, live)
+                    target = sibling(self._home, name)
+                    await asyncio.to_thread(self.take_over_letters, target)
+                    await asyncio.to_thread(switch, self._home, token, name)
             except Fenced:
                 continue
             finally:
