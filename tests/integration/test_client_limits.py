@@ -1,6 +1,7 @@
 """The client's limits: no call outlasts its patience, and nothing hopeless is tried again."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from storelog.client import (
     AsyncStorelog,
@@ -16,6 +18,7 @@ from storelog.client import (
     Line,
     NoAnswer,
     Storelog,
+    transport,
 )
 from support.script import ORDER, Script, done, problem, run
 
@@ -44,13 +47,14 @@ CALLS: dict[str, Act] = {
 
 
 @asynccontextmanager
-async def silent_server(says: bytes) -> AsyncIterator[str]:
+async def silent_server(says: bytes, at_once: bytes = b"") -> AsyncIterator[str]:
     """Accept every connection, send a byte of `says` every 50 ms, and never finish."""
     talking: set[asyncio.Task[None]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talking.add(asyncio.current_task())  # type: ignore[arg-type]
         try:
+            writer.write(at_once)
             for byte in says:
                 writer.write(bytes([byte]))
                 await asyncio.sleep(0.05)
@@ -87,6 +91,79 @@ def test_no_call_takes_longer_than_its_patience(call: str, says: bytes) -> None:
             return time.monotonic() - began
 
     assert asyncio.run(go()) < 2.5
+
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+@pytest.mark.parametrize("says", [b"", b": " + b"x" * 400], ids=["no line", "a slow line"])
+@pytest.mark.alone
+def test_a_stream_without_a_line_takes_no_longer_than_there_is_patience(says: bytes) -> None:
+    async def go() -> float:
+        async with (
+            silent_server(says, at_once=STREAM) as url,
+            AsyncStorelog(url, url, patience_seconds=0.5) as shop,
+        ):
+            began = time.monotonic()
+            with pytest.raises(NoAnswer):
+                await follow(shop)
+            return time.monotonic() - began
+
+    assert asyncio.run(go()) < 2.5
+
+
+def test_a_change_of_the_largest_order_is_followed() -> None:
+    lines = [{"itemId": n, "productId": n, "quantity": 1, "price": "12.75"} for n in range(6_000)]
+    change = {"position": 9, "eventType": "OrderCreated", "aggregate": "order-1", "version": 1}
+    change |= {"recordedAt": "2026-01-02T03:04:05Z", "correlationId": "c", "change": {"i": lines}}
+    data = json.dumps(change).encode()
+    assert len(data) > 300_000
+    event = STREAM + b"retry: 1000\n: \nid: 8\n\nid: 9\ndata: " + data + b"\n\n"
+
+    async def go() -> int:
+        async with (
+            silent_server(b"", at_once=event) as url,
+            AsyncStorelog(url, url, patience_seconds=20) as shop,
+        ):
+            async for change in shop.follow():
+                return len(change.change["i"])
+        return 0
+
+    assert asyncio.run(go()) == len(lines)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        web.Response(text="<html>", content_type="text/html"),
+        web.Response(text="id: x\n\n", content_type="text/event-stream"),
+        web.Response(text="id: 7\ndata: {}\n\n", content_type="text/event-stream"),
+    ],
+    ids=["a page", "a wrong id", "a wrong change"],
+)
+def test_a_stream_of_somebody_else_is_no_answer(answer: web.Response) -> None:
+    script = Script(answer)
+    with pytest.raises(NoAnswer, match=r"not (one of )?a Storelog service"):
+        run(script, follow)
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("call", ["a read", "the changes"])
+def test_an_address_that_is_none_is_said_at_once(call: str) -> None:
+    async def go() -> None:
+        async with AsyncStorelog("localhost:8080", "localhost:8081") as shop:
+            with pytest.raises(NoAnswer, match="is no address such as http://"):
+                await CALLS[call](shop)
+
+    asyncio.run(go())
+
+
+def test_a_body_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 1_000)
+    script = Script(done({**ORDER, "more": "x" * 1_000}))
+    with pytest.raises(NoAnswer, match="sends more than 1000 bytes"):
+        run(script, lambda shop: shop.get_order(3))
+    assert len(script.asked) == 1
 
 
 def test_a_read_waits_for_no_longer_than_there_is_patience() -> None:

@@ -70,16 +70,18 @@ class Live(Session):
                     place.headers(),
                     answer_seconds=heard_at + self.transport.patience - loop.time(),
                     silence_seconds=SILENCE_SECONDS,
-                ) as response:
-                    async for line in response.content:
+                ) as lines:
+                    async for line in lines:
                         wait, has_heard = FIRST_WAIT_SECONDS, True
                         change = place.read(line)
                         if change is not None:
                             yield change
                 trouble: Exception = NoAnswer("the stream ended")
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
                 if self.transport.is_closed:
                     raise ClientClosed from error
+                if isinstance(error, RuntimeError):
+                    raise
                 trouble = NoAnswer(no_answer(self._query_url, error))
             except Problem as problem:
                 if problem.status not in (429, 502, 503, 504):
@@ -107,7 +109,16 @@ class _Place:
         return {} if self._after is None else {"Last-Event-ID": str(self._after)}
 
     def read(self, line: bytes) -> Change | None:
-        """Take in one line; return the change that it completes."""
+        """Take in one line; return the change that it completes.
+
+        Raises NoAnswer for what no service sends.
+        """
+        try:
+            return self._read(line)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise NoAnswer(f"the answer is not one of a Storelog service: {error}") from error
+
+    def _read(self, line: bytes) -> Change | None:
         name, _, value = line.rstrip(b"\r\n").partition(b": ")
         if name == b"id":
             self._id = int(value)

@@ -31,9 +31,13 @@ CONNECT_SECONDS = 5.0
 FIRST_ANSWER_SECONDS = 5.0
 FIRST_WAIT_SECONDS = 0.1
 MAX_WAIT_SECONDS = 2.0
+# Far more than a page of the largest orders, or one event, has.
+MAX_BODY_BYTES, MAX_LINE_BYTES = 256 * 1024 * 1024, 16 * 1024 * 1024
+EVENT_STREAM = "text/event-stream"
 _AGAIN = (429, 502, 503, 504)
 # An order's tag has a hash after its version, a compressed body's one more word.
 _VERSION_TAG = re.compile(r'"([1-9][0-9]{0,17})["-]')
+_NO_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 _IN_PROGRESS = "idempotency-in-progress"
 
 
@@ -116,21 +120,31 @@ class Transport:
         *,
         answer_seconds: float,
         silence_seconds: float,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Give an answer that goes on. Raises Problem for another one, and aiohttp's errors.
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the lines of an answer that goes on. Raises aiohttp's errors, Problem and NoAnswer.
 
-        No answer for `answer_seconds`, and no line for `silence_seconds`, is a time-out.
+        No first line for `answer_seconds`, and no further one for `silence_seconds`, is a time-out.
         """
-        timeout = aiohttp.ClientTimeout(connect=CONNECT_SECONDS, sock_read=silence_seconds)
-        async with asyncio.timeout(answer_seconds):
-            response = await self.session().get(
-                url + path, params=query, headers=headers, timeout=timeout
-            )
+        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
+        until = asyncio.get_running_loop().time() + answer_seconds
+        async with asyncio.timeout_at(until):
+            try:
+                response = await self.session().get(
+                    url + path,
+                    params=query,
+                    headers=headers,
+                    timeout=timeout,
+                    allow_redirects=False,
+                )
+            except _NO_URL as error:
+                raise _no_address(url) from error
             if response.status != 200:
                 async with response:
-                    raise read_problem(response.status, await response.read())
+                    raise read_problem(response.status, await _body(response))
         async with response:
-            yield response
+            if response.content_type != EVENT_STREAM:
+                raise NoAnswer(f"{url} is not a Storelog service: it sends no {EVENT_STREAM}")
+            yield _lines(response, until, silence_seconds)
 
     async def call(
         self,
@@ -179,18 +193,24 @@ class Transport:
     ) -> Answer | _Trouble:
         """Send once; `seconds` is how long it may take."""
         session = self.session()
-        timeout = aiohttp.ClientTimeout(total=max(seconds, 0.001), connect=CONNECT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
         try:
-            async with session.request(
-                method,
-                url + path,
-                params=query,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=timeout,
-            ) as response:
-                raw = await response.read()
+            # The library's own limit would be rounded up to whole seconds.
+            async with (
+                asyncio.timeout(max(seconds, 0.001)),
+                session.request(
+                    method,
+                    url + path,
+                    params=query,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=timeout,
+                ) as response,
+            ):
+                raw = await _body(response)
+        except _NO_URL as error:
+            raise _no_address(url) from error
         except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
             if self.is_closed:
                 raise ClientClosed from error
@@ -209,6 +229,44 @@ class Transport:
         if response.status in _AGAIN or problem.slug == _IN_PROGRESS:
             return _Trouble(problem, float(_number(response, "Retry-After") or 0))
         raise problem
+
+
+def _no_address(url: str) -> NoAnswer:
+    return NoAnswer(f"{url!r} is no address such as http://127.0.0.1:8080")
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """Return the whole body. Raises NoAnswer for one that is larger than any service's."""
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BODY_BYTES:
+            raise NoAnswer(f"{response.url.origin()} sends more than {MAX_BODY_BYTES} bytes")
+    return b"".join(pieces)
+
+
+async def _lines(
+    response: aiohttp.ClientResponse, until: float, silence_seconds: float
+) -> AsyncIterator[bytes]:
+    """Yield whole lines, the first one until a time of the loop. Raises TimeoutError, NoAnswer."""
+    begun: list[bytes] = []
+    size = 0
+    while True:
+        async with asyncio.timeout_at(until):
+            piece = await response.content.readany()
+        if not piece:
+            return
+        first, *others = piece.split(b"\n")
+        begun.append(first)
+        size += len(first)
+        if size > MAX_LINE_BYTES:
+            raise NoAnswer(f"{response.url.origin()} sends a line of more than {size} bytes")
+        for other in others:
+            yield b"".join(begun)
+            begun, size = [other], len(other)
+        if others:
+            until = asyncio.get_running_loop().time() + silence_seconds
 
 
 def no_answer(url: str, error: Exception) -> str:
