@@ -154,6 +154,15 @@ def test_the_trailers_of_a_body_are_no_fields_of_its_request() -> None:
     assert served.headers[0].keys() == {b"host", b"transfer-encoding", b"trailer"}
 
 
+@pytest.mark.parametrize("offer", [b"", H2C], ids=["", "offering"])
+def test_a_client_of_http_1_0_is_never_told_to_continue(offer: bytes) -> None:
+    fields = b"Expect: 100-continue\r\n" + offer
+    for version, statuses in ((b"1.0", [200]), (b"1.1", [100, 200])):
+        served = serve([post(fields, version)[: -len(INNER)], INNER])
+        assert is_served(served)
+        assert served.statuses == statuses
+
+
 def test_a_trailer_without_an_end_is_cut_off() -> None:
     fields = b"Transfer-Encoding: chunked\r\n"
     start = chunked(fields)[: -len(b"\r\n")] + b"X: "

@@ -66,6 +66,9 @@ class FramedProtocol(HttpToolsProtocol):
             return
         if version not in ("1.1", "1.0"):
             self.reject(Malformed(f"HTTP/{version} is not served, HTTP/1.1 is."))
+        if version == "1.0":
+            # No client of HTTP/1.0 understands a 100: RFC 9110, section 10.1.1.
+            self.expect_100_continue = False
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (
             version != "1.1" or len(codings) > 1 or codings[0].strip().lower() != b"chunked"
