@@ -146,6 +146,16 @@ def test_what_follows_the_last_request_of_a_connection_is_no_request(fields: byt
     assert last.is_closed
 
 
+@pytest.mark.parametrize("offer", [b"", H2C], ids=["", "offering"])
+def test_blanks_around_a_value_are_no_part_of_it(offer: bytes) -> None:
+    fields = b"Idempotency-Key:\t a b \t \r\nExpect: 100-continue \r\nX-Empty: \t\r\n" + offer
+    served = serve([post(fields)[: -len(INNER)], INNER])
+    assert is_served(served)
+    assert served.statuses == [100, 200]
+    assert served.headers[0][b"idempotency-key"] == b"a b"
+    assert served.headers[0][b"x-empty"] == b""
+
+
 def test_the_trailers_of_a_body_are_no_fields_of_its_request() -> None:
     trailer = b"Authorization: Bearer another\r\nIf-Match: *\r\nUpgrade: h2c\r\n"
     fields = b"Transfer-Encoding: chunked\r\nTrailer: Authorization\r\n"

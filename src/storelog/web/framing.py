@@ -55,6 +55,10 @@ class FramedProtocol(HttpToolsProtocol):
             else:
                 return
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Blanks behind a value, which the parser leaves, are no part of it: RFC 9112, section 5.1.
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         version = self.parser.get_http_version()
         if self.parser.should_upgrade():
