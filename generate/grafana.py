@@ -114,6 +114,9 @@ ROWS: dict[str, list[Panel]] = {
                 "conflicts a second": f"sum (rate(storelog_batch_conflicts_total{_RATE}))",
                 "stamped again": f"sum (rate(storelog_batch_stamps_refused_total{_RATE}))",
                 "divided a second": f"sum (rate(storelog_batch_divisions_total{_RATE}))",
+                "handed to the leader": f"sum (rate(storelog_commands_handed_on_total{_RATE}))",
+                "taken back": f"sum (rate(storelog_commands_taken_back_total{_RATE}))",
+                "leaders": "sum(storelog_commands_lead)",
                 "failed alone: {{command}}": (
                     f"sum by (command) (rate(storelog_commands_failed_alone_total{_RATE}))"
                 ),

@@ -41,6 +41,8 @@ GRANT INSERT ON events, customers, products, orders, order_items, idempotency_ke
     TO storelog_command;
 GRANT UPDATE ON log_head, customers, products, orders TO storelog_command;
 GRANT DELETE ON idempotency_keys TO storelog_command;
+-- Which Command Service leads; its secret lets a process append through it.
+GRANT SELECT, INSERT, UPDATE ON command_leader TO storelog_command;
 -- These two run as their owner: who may call them could hold the log's head, or remove keys.
 REVOKE EXECUTE ON FUNCTION log_ended_at(bigint), forget_expired_keys(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION forget_expired_keys(integer) TO storelog_command;
@@ -56,7 +58,7 @@ GRANT UPDATE (revoked_at) ON api_keys TO storelog_keys;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO storelog_reader;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO storelog_reader;
-REVOKE SELECT ON api_keys, api_key_sets, idempotency_keys FROM storelog_reader;
+REVOKE SELECT ON api_keys, api_key_sets, idempotency_keys, command_leader FROM storelog_reader;
 -- What `storelog verify` found is recorded, and can be changed by nobody.
 GRANT INSERT ON operation_results TO storelog_reader;
 GRANT SELECT (name, role, created_at, expires_at, revoked_at) ON api_keys TO storelog_reader;

@@ -150,6 +150,16 @@ class Settings:
     command_deadline_seconds: int = _setting(
         "how long a command may take in all", types.integer(1, 60), 10, unit="seconds"
     )
+    leader_host: str | None = _setting(
+        "address of this Command Service's machine for the others; none: as PostgreSQL sees it",
+        types.matching(r"[A-Za-z0-9._:-]{1,253}", "a name or an address of this machine"),
+    )
+    leader_port: int = _setting(
+        "port that the leading Command Service takes the others' commands on; 0: any",
+        types.integer(0, 65_535),
+        0,
+        unit="port",
+    )
     max_connections: int = _setting(
         "connections that a process serves at once",
         types.integer(1, 60_000),

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from storelog.command_service.queue import MAX_LARGE, CommandQueue, Lanes
-from storelog.command_service.sizes import LARGE_LINES, Size, size_of, size_of_lines
+from storelog.command_service.sizes import LARGE_LINES, Size, said_size, size_of_lines
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import MAX_BATCH_BYTES, MAX_BATCH_LINES, Taken, Waiting
 from storelog.errors import Unavailable
@@ -161,7 +161,9 @@ def test_a_batch_is_bounded_by_lines_and_by_bytes(loop: asyncio.AbstractEventLoo
 
 def test_the_size_of_an_order_is_its_lines() -> None:
     lines = tuple(OrderLine(1, 1) for _ in range(LARGE_LINES + 1))
-    large = size_of(PlaceOrder(0, NewOrder(1, lines)))
+    large = said_size(PlaceOrder(0, NewOrder(1, lines)))
+    small = said_size(PlaceOrder(0, NewOrder(1, lines[:3])))
+    assert large is not None and small is not None
     # A name of 200 control characters has 1,200 bytes, in two events.
     assert (large.is_large, large.bytes >= len(lines) * 2 * 1_200) == (True, True)
-    assert not size_of(PlaceOrder(0, NewOrder(1, lines[:3]))).is_large
+    assert not small.is_large

@@ -13,7 +13,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from storelog.command_service import requests
-from storelog.command_service.pipeline import Pipeline
+from storelog.command_service.leading.election import Election
 from storelog.command_service.submission import Idempotency, Submission
 from storelog.errors import Forbidden, Malformed
 from storelog.shop.aggregate import AllBut, Versions
@@ -40,8 +40,8 @@ class CommandApi:
     `query_url` is the Query Service's public address, None where it is not configured.
     """
 
-    def __init__(self, pipeline: Pipeline, query_url: str | None) -> None:
-        self._pipeline = pipeline
+    def __init__(self, election: Election, query_url: str | None) -> None:
+        self._election = election
         self._query_url = (query_url or "").rstrip("/")
         self._reading = asyncio.Lock()
 
@@ -110,7 +110,7 @@ class CommandApi:
             self._query_url,
             request.client,
         )
-        return await self._pipeline.submit(submission)
+        return await self._election.submit(submission)
 
 
 def _no_body(request: Request) -> None:

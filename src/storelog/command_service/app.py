@@ -10,6 +10,7 @@ from storelog.api_keys import KeySet, read_key_set
 from storelog.command_service import measures, store
 from storelog.command_service.forgetting import Forgetting
 from storelog.command_service.keys import KeysApi
+from storelog.command_service.leading.election import Election
 from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.command_service.routes import routes
@@ -46,31 +47,41 @@ class CommandService:
         made = settings.keys_postgres_url or settings.postgres_url
         self._makes_keys = _reader(settings, 1, KEYS_SECONDS, is_writing=True, postgres_url=made)
         self.keys = KeysApi(self._makes_keys, settings.api_keys)
+        self._lease = _reader(settings, 1, is_writing=True)
         self._forgetting = Forgetting(settings.postgres_url)
+        self.election = Election(
+            self.pipeline,
+            self._lease,
+            settings.command_deadline_seconds,
+            settings.leader_host,
+            settings.leader_port,
+        )
 
     async def start(self) -> None:
         """Open nothing that could fail: PostgreSQL may be away when the service starts."""
         for reader in self._readers():
             await reader.start()
         await self.pipeline.start()
+        self.election.start()
         self._forgetting.start()
 
     async def stop(self) -> None:
         """Answer what was accepted, then close."""
+        await self.election.stop()
         await self.pipeline.stop()
         await self._forgetting.stop()
         for reader in self._readers():
             reader.stop()
 
     def _readers(self) -> tuple[Reader, ...]:
-        return (self.log, self._head, self._scrapes, self._keys, self._makes_keys)
+        return (self.log, self._head, self._scrapes, self._keys, self._makes_keys, self._lease)
 
     async def measure(self) -> None:
         """Read for a scrape what only PostgreSQL knows."""
         await measures.measure(self._scrapes, self.pipeline.clock)
 
     async def ready(self) -> dict[str, Any]:
-        """Return the log's position, and what is wrong with the clocks.
+        """Return the log's position, whether this service leads, and what is wrong with the clocks.
 
         Raises Unavailable when PostgreSQL does not answer, or takes no writes.
         """
@@ -78,7 +89,7 @@ class CommandService:
         head = await self._head.read(lambda connection: store.look(connection, clock))
         ahead = clock.seconds_ahead(head.recorded_at)
         log_facts = {"logAheadSeconds": round(ahead, 3)} if ahead else {}
-        return {"position": head.position, **clock.facts(), **log_facts}
+        return {"position": head.position, "role": self.election.role, **clock.facts(), **log_facts}
 
     async def key_set(self) -> KeySet:
         """Return the API keys that hold. Raises Unavailable when PostgreSQL does not answer."""
@@ -107,7 +118,7 @@ def run(settings: Settings, host: str, port: int, query_url: str | None) -> None
     service = CommandService(settings)
     app = App(
         "storelog command-service",
-        routes(service.pipeline, service.log, service.keys, query_url),
+        routes(service.election, service.log, service.keys, query_url),
         settings,
         service.ready,
         schemas=SCHEMAS,

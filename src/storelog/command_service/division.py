@@ -85,6 +85,12 @@ def settle(part: Part, answers: list[Response], began_ns: int) -> None:
             waiting.answer.set_result(answer)
 
 
+def reject(part: Part, error: Unavailable) -> None:
+    """Give commands that have not landed an error."""
+    measures.count_commands([waiting.submission for waiting in part], None)
+    fail(part, error)
+
+
 def _left(give_up_at: float) -> float:
     return give_up_at - time.monotonic()
 
@@ -111,8 +117,7 @@ def _refuse(parts: Sequence[Part] | deque[Part], reason: str, cause: Exception) 
 
 def _fail(parts: Sequence[Part] | deque[Part], error: Unavailable) -> None:
     for part in parts:
-        measures.count_commands([waiting.submission for waiting in part], None)
-        fail(part, error)
+        reject(part, error)
 
 
 def _fail_alone(culprit: Waiting, cause: Exception) -> None:

@@ -5,7 +5,6 @@ Next: command_service/pipeline.py
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from storelog.command_service.batch import Key
 from storelog.errors import Conflict
@@ -20,21 +19,23 @@ class InFlight:
     def __init__(self) -> None:
         self._running: dict[Key, asyncio.Future[Response]] = {}
 
-    async def run(self, key: Key, begin: Callable[[], asyncio.Future[Response]]) -> Response:
-        """Begin a command once no other with its key runs; return its response.
+    def is_running(self, key: Key | None) -> bool:
+        """Whether a command with this key runs."""
+        return key is not None and key in self._running
 
-        Raises Conflict `idempotency-in-progress`, and what the command raises.
-        """
+    def runs(self, key: Key | None, answer: asyncio.Future[Response]) -> asyncio.Future[Response]:
+        """Take note of a command's future response, and return it; no other with its key runs."""
+        if key is not None:
+            self._running[key] = answer
+            answer.add_done_callback(lambda _: self._running.pop(key, None))
+        return answer
+
+    async def ended(self, key: Key | None) -> None:
+        """Wait until no command with this key runs. Raises Conflict `idempotency-in-progress`."""
         deadline = time.monotonic() + KEY_WAIT_SECONDS
-        while (running := self._running.get(key)) is not None:
+        while key is not None and (running := self._running.get(key)) is not None:
             await asyncio.wait([running], timeout=max(0.0, deadline - time.monotonic()))
             if not running.done():
                 detail = "The first request with this key is still running."
                 raise Conflict("idempotency-in-progress", detail, headers=[("Retry-After", "1")])
             await asyncio.sleep(0)
-        answer = begin()
-        self._running[key] = answer
-        try:
-            return await answer
-        finally:
-            del self._running[key]

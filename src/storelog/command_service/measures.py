@@ -65,6 +65,17 @@ QUEUE_WAIT = histogram(
     "storelog_command_queue_wait_seconds", "Seconds that a batch's oldest command had waited."
 ).of()
 LOG_POSITION = gauge("storelog_log_position", "The position of the last event in the log.").of()
+LEADS = gauge(
+    "storelog_commands_lead", "1 for the Command Service that decides the commands of all, else 0."
+).of()
+HANDED_ON = counter(
+    "storelog_commands_handed_on_total",
+    "Commands that another Command Service decided: the leader.",
+).of()
+TAKEN_BACK = counter(
+    "storelog_commands_taken_back_total",
+    "Commands that were decided here after all, since the leader did not respond or did not lead.",
+).of()
 MAX_LOGGED_IDS = 10
 _bound: dict[tuple[type, str], Counter] = {}
 

@@ -1,9 +1,8 @@
 """The command pipeline: while one batch is being written, the next is decided as commands arrive.
 
 Guarantees that a command answered 2xx is in the log, that a refused one changed nothing, that the
-same key has one effect, and that the queue and every wait have a limit. Nothing is answered before
-the batch before it is written; if that one did not land as it was decided, what was decided after
-it is taken back and decided again (landing.py).
+same key has one effect, and that the queue and every wait have a limit. If the batch before did not
+land as it was decided, what was decided after it is taken back and decided again (landing.py).
 Next: command_service/taken.py
 """
 
@@ -18,21 +17,20 @@ import structlog
 
 from storelog.command_service import failures, measures, store
 from storelog.command_service.decider import Decider
-from storelog.command_service.division import land_in_parts, settle
+from storelog.command_service.division import land_in_parts, reject, settle
 from storelog.command_service.failures import BatchFailed
 from storelog.command_service.gathering import Gathering
 from storelog.command_service.in_flight import InFlight
 from storelog.command_service.landing import Landing, Try
 from storelog.command_service.pulse import Pulse
 from storelog.command_service.queue import CommandQueue
-from storelog.command_service.sizes import Size, Sizes
+from storelog.command_service.sizes import Size, Sizes, said_size
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import Taken, Waiting, fail
 from storelog.errors import OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 
-# Of the second in which what cannot be done is refused: until a command is taken, and decided. In
-# between is time for a new connection to PostgreSQL.
+# Of the second in which what cannot be done is refused; between them there is time to connect.
 TAKEN_WITHIN_SECONDS = 0.5
 DECIDED_WITHIN_SECONDS = 0.9
 # Of a command's deadline, how much it may wait at most where PostgreSQL responds, but to others.
@@ -85,16 +83,21 @@ class Pipeline:
         self._pulse.stop()
         self._order_sizes.stop()
 
-    async def submit(self, submission: Submission) -> Response:
-        """Return the command's answer, once what it says is committed.
+    def submit(self, submission: Submission) -> asyncio.Future[Response]:
+        """Return the future of the command's answer, set once what it says is committed.
 
-        Raises Unavailable (the queue is full, PostgreSQL away), OutcomeUnknown (the outcome cannot
-        be learnt in time), Conflict `idempotency-in-progress`.
+        Raises Unavailable (the queue is full). So does the future (PostgreSQL away), or else
+        OutcomeUnknown (it cannot be learnt in time), Conflict `idempotency-in-progress`.
         """
+        size = said_size(submission.command)
+        if size is None or self._in_flight.is_running(submission.key):
+            return asyncio.ensure_future(self._submit_later(submission))
+        return self._enqueue(submission, size)
+
+    async def _submit_later(self, submission: Submission) -> Response:
         size = await self._order_sizes.of(submission.command)
-        if submission.key is None:
-            return await self._enqueue(submission, size)
-        return await self._in_flight.run(submission.key, lambda: self._enqueue(submission, size))
+        await self._in_flight.ended(submission.key)
+        return await self._enqueue(submission, size)
 
     def _enqueue(self, submission: Submission, size: Size) -> asyncio.Future[Response]:
         if self._is_closing:
@@ -102,7 +105,7 @@ class Pipeline:
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._queue.put(Waiting(submission, answer, size, self._pulse.now(), time.monotonic()))
         self._changed.set()
-        return answer
+        return self._in_flight.runs(submission.key, answer)
 
     async def _run(self) -> None:
         while self._queue or self._open.waiting or self._writing or not self._is_closing:
@@ -117,9 +120,8 @@ class Pipeline:
                 self._write()
 
     async def _is_worth_waiting(self) -> bool:
-        if self._open.is_closed or self._is_closing:
-            return False
-        return await self._gathering.is_worth_waiting(len(self._open.waiting), self._changed)
+        is_closed, commands = self._open.is_closed or self._is_closing, len(self._open.waiting)
+        return not is_closed and await self._gathering.is_worth_waiting(commands, self._changed)
 
     def _may_take(self) -> bool:
         if self._next() is None or self._is_open_since(TAKEN_WITHIN_SECONDS):
@@ -135,8 +137,8 @@ class Pipeline:
         """Return what the open batch takes next, None where it has no room for it."""
         # Who waits behind a large one does not wait behind the next one, too.
         is_second = self._written is not None and self._written.is_large and self._queue.small_come
-        waiting = self._queue.first(with_large=not (self._open.waiting or is_second))
-        return waiting if waiting is not None and self._open.has_room_for(waiting) else None
+        next_one = self._queue.first(with_large=not (self._open.waiting or is_second))
+        return next_one if next_one is not None and self._open.has_room_for(next_one) else None
 
     async def _take(self) -> None:
         """Take what waits into the open batch, and decide it, unless others write as well."""
@@ -215,8 +217,7 @@ class Pipeline:
         self._decider.forget()
         self._stop_reading()
         failed, self._open = self._open.waiting, Taken()
-        measures.count_commands([waiting.submission for waiting in failed], None)
-        fail(failed, error)
+        reject(failed, error)
 
     def _stop_reading(self) -> None:
         if self._reader is not None:
@@ -242,8 +243,7 @@ class Pipeline:
             await self._divide(taken)
         except Unavailable as error:
             self._pulse.failed()
-            measures.count_commands(submissions, None)
-            fail(taken.waiting, error)
+            reject(taken.waiting, error)
         except Exception:  # noqa: BLE001  must not end the worker
             _log.exception("a batch failed", **measures.who(submissions), is_always=True)
             measures.count_commands(submissions, None)

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from storelog.command_service.api import CommandApi
 from storelog.command_service.keys import KeysApi, key_routes
+from storelog.command_service.leading.election import Election
 from storelog.command_service.log_entry import log_entry_route
 from storelog.command_service.log_pages import log_pages_route
 from storelog.command_service.operations import operations_route
-from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.shop.aggregate import Versions
 from storelog.shop.commands import Command
@@ -37,9 +37,9 @@ _CONDITIONAL = ("Idempotency-Key", "If-Match", "If-None-Match")
 _ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
 
 
-def routes(pipeline: Pipeline, log: Reader, keys: KeysApi, query_url: str | None) -> list[Route]:
+def routes(election: Election, log: Reader, keys: KeysApi, query_url: str | None) -> list[Route]:
     """Return the table, its handlers around one pipeline, a reader of the log, and the keys."""
-    api = CommandApi(pipeline, query_url)
+    api = CommandApi(election, query_url)
     stock = f"{_path(PRODUCT)}/stock-adjustments"
     return [
         _creates(api, CUSTOMER, CreateCustomer, NewCustomer, "Create a customer"),

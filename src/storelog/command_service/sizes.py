@@ -51,9 +51,11 @@ def size_of_lines(lines: int) -> Size:
 _ONE = size_of_lines(1)
 
 
-def size_of(command: Command) -> Size:
-    """Return the size of a command that says it by itself: not of one about a stored order."""
-    return size_of_lines(lines_said(command) or 1)
+def said_size(command: Command) -> Size | None:
+    """Return the size of a command that says it by itself; None: it is about a stored order."""
+    if lines := lines_said(command):
+        return size_of_lines(lines)
+    return None if entity_of(command) is ORDER and own_id(command) else _ONE
 
 
 class Sizes:
@@ -67,9 +69,10 @@ class Sizes:
 
     async def of(self, command: Command) -> Size:
         """Return a command's size. Raises Unavailable where PostgreSQL does not say it."""
+        known = said_size(command)
+        if known is not None:
+            return known
         number = own_id(command)
-        if entity_of(command) is not ORDER or not number:
-            return size_of(command)
         wanted = self._wanted.get(number)
         if wanted is None:
             wanted = asyncio.get_running_loop().create_future()

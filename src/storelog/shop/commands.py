@@ -35,6 +35,7 @@ _ENTITY_OF: Mapping[type[Command], EntityKind] = {
     )
     for command in get_args(commands)
 }
+COMMANDS: tuple[type[Command], ...] = tuple(_ENTITY_OF)
 REJECTIONS = (*product.REJECTIONS, *order.REJECTIONS)
 # What clients say of each command, by its JSON Schema's name.
 REQUESTS: tuple[type[Struct], ...] = tuple(

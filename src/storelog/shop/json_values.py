@@ -20,11 +20,12 @@ _DIGITS, _FARTHEST = 34, 20
 def shown(value: Any) -> Any:
     """Return a value of a field as JSON shows it."""
     if isinstance(value, tuple):
-        return [msgspec.to_builtins(line, enc_hook=_to_json) for line in value]
-    return _to_json(value) if isinstance(value, Money | Time) else value
+        return [msgspec.to_builtins(line, enc_hook=to_json) for line in value]
+    return to_json(value) if isinstance(value, Money | Time) else value
 
 
-def _to_json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """Return money or a time in its form in JSON: a hook of msgspec. Raises TypeError."""
     form = _FORMS.get(type(value))
     if form is None:
         raise TypeError(f"{type(value).__name__} has no form in JSON")
@@ -56,4 +57,4 @@ def _money(value: str) -> Money:
     return amount
 
 
-encode_json = msgspec.json.Encoder(enc_hook=_to_json).encode
+encode_json = msgspec.json.Encoder(enc_hook=to_json).encode

@@ -26,6 +26,7 @@ class Report:
     refilled: set[str] = field(default_factory=set)
     slowest_refusal: float = 0.0
     slowest_healing: float = 0.0
+    slowest_resumption: float = 0.0
     settled_seconds: float = 0.0
     lag_seconds: float = 0.0
     is_interrupted: bool = False
@@ -61,6 +62,7 @@ class Report:
             "checked": self.checked,
             "left_out": self.left_out,
             "refused_within_seconds": self.slowest_refusal,
+            "resumed_within_seconds": self.slowest_resumption,
             "healed_within_seconds": self.slowest_healing,
             "settled_within_seconds": self.settled_seconds,
             "lag_seconds": self.lag_seconds,

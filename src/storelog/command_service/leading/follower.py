@@ -1,0 +1,181 @@
+"""A follower's side: hands commands to the leader, and gives each its response.
+
+A leader that is silent gets no more; what carries a key and waits for it is decided here then,
+which is safe: a key has one effect, whoever decides. Of what has no key the outcome is learnt when
+the leader speaks again, or it is OutcomeUnknown.
+Next: command_service/pipeline.py
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import cast
+
+import structlog
+
+from storelog.command_service.leading import messages
+from storelog.command_service.leading.certificate import believing
+from storelog.command_service.leading.lease import Post
+from storelog.command_service.submission import Submission
+from storelog.errors import OutcomeUnknown, StorelogError
+from storelog.shop.value import value
+from storelog.web.http import Response
+
+CONNECT_SECONDS = 0.8
+# Some beats are late on a busy machine; a leader that says nothing for longer is not waited for.
+SILENT_SECONDS = 0.6
+SWEEP_SECONDS = 0.2
+MAX_UNSENT_BYTES = 8 * 1024 * 1024
+_UNKNOWN = "The outcome is not known; repeat it with its key."
+_log = structlog.get_logger()
+
+
+class NotTaken(Exception):
+    """The leader has not done a command, or doing it again does no harm: decide it here."""
+
+
+@value
+class _Sent:
+    """A command that waits for its response since `sent_at` (monotonic)."""
+
+    answer: asyncio.Future[Response]
+    has_key: bool
+    sent_at: float
+
+
+class Link(asyncio.Protocol):
+    """One connection to a leader, made by `connect`."""
+
+    def __init__(self, post: Post, deadline_seconds: float) -> None:
+        self.post = post
+        self._deadline = deadline_seconds
+        self._messages = messages.Unpacking()
+        self._transport: asyncio.Transport | None = None
+        self._sent: dict[int, _Sent] = {}
+        self._number = 0
+        self._unsent: list[bytes] = []
+        self._is_taking = self._is_full = False
+        self._heard_at = float("-inf")
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @property
+    def takes(self) -> bool:
+        """Whether the leader takes commands, as far as one can know."""
+        is_silent = time.monotonic() - self._heard_at > SILENT_SECONDS
+        return self._is_taking and not is_silent and not self._is_full
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is there."""
+        return self._transport is not None
+
+    async def forward(self, submission: Submission) -> Response:
+        """Return the leader's response. Raises NotTaken, and what Pipeline.submit raises."""
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._number += 1
+        number = self._number
+        self._send(messages.forwarded(number, submission))
+        self._sent[number] = _Sent(answer, submission.key is not None, time.monotonic())
+        try:
+            return await answer
+        finally:
+            self._sent.pop(number, None)
+            self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        """Leave a leader that takes no more once it has said all: it waits for that."""
+        if not self._is_taking and not self._sent and self._transport is not None:
+            self._transport.close()
+
+    def close(self) -> None:
+        """End the connection; what still waits for its response gets none."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are none of asyncio's classes, though they act as one.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
+        self._transport.write(messages.pack(messages.Hello(self.post.secret)))
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = time.monotonic()
+        try:
+            for message in self._messages.feed(data):
+                self._hear(messages.read_answered(message))
+        except messages.BrokenMessage as error:
+            _log.error("the leader sent what is no response", error=str(error))
+            self.close()
+
+    def _hear(self, heard: messages.Answered) -> None:
+        if heard.number == 0:
+            self._is_taking = not heard.error
+            self._close_if_done()
+            return
+        sent = self._sent.get(heard.number)
+        if sent is None or sent.answer.done():
+            return
+        if heard.error == messages.NOT_TAKEN:
+            sent.answer.set_exception(NotTaken())
+            return
+        try:
+            sent.answer.set_result(messages.response(heard))
+        except StorelogError as error:
+            sent.answer.set_exception(error)
+
+    def _send(self, message: messages.Forwarded) -> None:
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(messages.pack(message))
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(unsent))
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+
+    async def _sweep(self) -> None:
+        """End waits for a leader that is silent, and those that are over."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            is_silent = now - self._heard_at > SILENT_SECONDS
+            for sent in self._sent.values():
+                if sent.has_key and is_silent:
+                    _end(sent, NotTaken())
+                elif now - sent.sent_at > self._deadline:
+                    _end(sent, OutcomeUnknown(_UNKNOWN))
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport, self._is_taking = None, False
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for sent in self._sent.values():
+            _end(sent, NotTaken() if sent.has_key else OutcomeUnknown(_UNKNOWN))
+
+
+def _end(sent: _Sent, error: Exception) -> None:
+    if not sent.answer.done():
+        sent.answer.set_exception(error)
+
+
+async def connect(post: Post, deadline_seconds: float) -> Link | None:
+    """Return a connection to the leader at a post, None where there is none to be had."""
+    loop = asyncio.get_running_loop()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, link = await loop.create_connection(
+                lambda: Link(post, deadline_seconds),
+                post.host,
+                post.port,
+                ssl=believing(post.certificate),
+                server_hostname="",
+            )
+            return link
+    return None

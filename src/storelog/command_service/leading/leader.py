@@ -1,0 +1,202 @@
+"""The leader's side: takes the commands of the other services, and sends each its response.
+
+Every connection is encrypted with the certificate in the lease, and begins with its secret: who can
+read the lease may append to the log anyway. Guarantees that the commands of a connection have a
+limit, and that nothing is said of one before it is committed.
+Next: command_service/leading/follower.py
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from hmac import compare_digest
+from typing import cast
+
+import structlog
+
+from storelog.command_service.leading import messages
+from storelog.command_service.leading.certificate import make_certificate
+from storelog.command_service.leading.lease import Post
+from storelog.command_service.submission import Submission
+from storelog.errors import Unavailable
+from storelog.web.http import Response
+
+MAX_FOLLOWERS = 64
+# Of one follower: commands that wait for their response, and bytes that wait to be read by it.
+MAX_COMMANDS = 4_000
+MAX_UNREAD_BYTES = 16 * 1024 * 1024
+BEAT_SECONDS = 0.2
+HELLO_SECONDS = 1.0
+STOP_SECONDS = 2.0
+_log = structlog.get_logger()
+Submit = Callable[[Submission], asyncio.Future[Response]]
+
+
+class Leader:
+    """One per Command Service; `submit` decides here what others hand on."""
+
+    def __init__(self, submit: Submit) -> None:
+        self.submit = submit
+        self.secret = os.urandom(32)
+        self.is_leading = False
+        self._followers: set[_Follower] = set()
+        self._are_gone = asyncio.Event()
+        self._are_gone.set()
+        self._server: asyncio.Server | None = None
+        self._beating: asyncio.Task[None] | None = None
+
+    async def open(self, host: str, port: int) -> Post:
+        """Listen for followers, and return where. Raises OSError."""
+        certificate, context = make_certificate()
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _Follower(self), host, port, ssl=context, ssl_handshake_timeout=HELLO_SECONDS
+        )
+        self._beating = asyncio.create_task(self._beat())
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return Post(host, bound, certificate, self.secret, messages.FORM)
+
+    def lead(self, is_leading: bool) -> None:
+        """Take commands from now on, or no more."""
+        self.is_leading = is_leading
+        for follower in self._followers:
+            follower.beat()
+
+    async def stop(self) -> None:
+        """Take no more, and close once every follower has its responses and has gone."""
+        self.lead(False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._are_gone.wait()
+        if self._beating is not None:
+            self._beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._beating
+        if self._server is not None:
+            self._server.close()
+        for follower in list(self._followers):
+            follower.close()
+
+    def has_room(self) -> bool:
+        """Whether one more follower may come."""
+        return len(self._followers) < MAX_FOLLOWERS
+
+    def came(self, follower: "_Follower") -> None:
+        """Take note of a follower that said the secret."""
+        self._followers.add(follower)
+        self._are_gone.clear()
+
+    def went(self, follower: "_Follower") -> None:
+        """Take note that it has gone."""
+        self._followers.discard(follower)
+        if not self._followers:
+            self._are_gone.set()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            for follower in self._followers:
+                follower.beat()
+
+
+class _Follower(asyncio.Protocol):
+    """One connection of a follower."""
+
+    def __init__(self, leader: Leader) -> None:
+        self._leader = leader
+        self._messages = messages.Unpacking()
+        self._transport: asyncio.Transport | None = None
+        self._is_known = False
+        self._unsent: list[bytes] = []
+        self._hello: asyncio.TimerHandle | None = None
+        self.running: set[asyncio.Future[Response]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are none of asyncio's classes, though they act as one.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=MAX_UNREAD_BYTES)
+        self._hello = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._late)
+
+    def _late(self) -> None:
+        if not self._is_known:
+            self._abort()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._messages.feed(data):
+                if self._is_known:
+                    self._take(*messages.read_forwarded(message))
+                elif not self._greet(messages.read_hello(message)):
+                    self._abort()
+                    return
+        except messages.BrokenMessage as error:
+            _log.warning("a follower sent what is no command", error=str(error))
+            self._abort()
+
+    def _greet(self, hello: messages.Hello) -> bool:
+        is_right = compare_digest(hello.secret, self._leader.secret)
+        self._is_known = is_right and self._leader.has_room()
+        if self._is_known:
+            self._leader.came(self)
+            self.beat()
+        return self._is_known
+
+    def _take(self, number: int, submission: Submission) -> None:
+        if not self._leader.is_leading:
+            self._send(messages.Answered(number, error=messages.NOT_TAKEN))
+            return
+        if len(self.running) >= MAX_COMMANDS:
+            full = Unavailable("Too many commands are waiting.", slug="overloaded")
+            self._send(messages.answered(number, full))
+            return
+        try:
+            answer = self._leader.submit(submission)
+        except Unavailable as error:
+            self._send(messages.answered(number, error))
+            return
+        self.running.add(answer)
+        answer.add_done_callback(partial(self._ended, number))
+
+    def _ended(self, number: int, answer: asyncio.Future[Response]) -> None:
+        self.running.discard(answer)
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        self._send(messages.answered(number, answer.result() if error is None else error))
+
+    def beat(self) -> None:
+        """Say that the leader is there, and whether it takes commands."""
+        self._send(messages.BEAT if self._leader.is_leading else messages.LAST_BEAT)
+
+    def _send(self, message: messages.Answered) -> None:
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(messages.pack(message))
+
+    def _flush(self) -> None:
+        """Send in one write what has gathered since the event loop's last turn."""
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(unsent))
+
+    def pause_writing(self) -> None:
+        """The follower does not read its responses: it learns them from the log, by their keys."""
+        self._abort()
+
+    def close(self) -> None:
+        """Close once what was written is sent."""
+        if self._unsent:
+            self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        if self._hello is not None:
+            self._hello.cancel()
+        self._leader.went(self)
