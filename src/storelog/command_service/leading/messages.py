@@ -203,17 +203,14 @@ def read_answered(data: bytes) -> Answered:
 
 def answered(number: int, outcome: Response | BaseException) -> Answered:
     """Return what became of a command as it is sent back; of what is not known, so much."""
-    match outcome:
-        case Response():
-            return Answered(
-                number, outcome.status, outcome.body, outcome.headers, outcome.content_type
-            )
-        case OutcomeUnknown() | Unavailable() | Conflict():
-            kind = type(outcome).__name__
-            return Answered(number, error=kind, detail=outcome.detail, slug=outcome.slug)
-        case _:
-            detail = "The command failed; repeat it with its key."
-            return Answered(number, error=OutcomeUnknown.__name__, detail=detail)
+    if isinstance(outcome, Response):
+        status, body, headers = outcome.status, outcome.body, outcome.headers
+        return Answered(number, status, body, headers, outcome.content_type)
+    if isinstance(outcome, Unavailable | Conflict):
+        kind = type(outcome).__name__
+        return Answered(number, error=kind, detail=outcome.detail, slug=outcome.slug)
+    detail = "The command failed; repeat it with its key."
+    return Answered(number, error=OutcomeUnknown.__name__, detail=detail)
 
 
 def response(sent: Answered) -> Response:
