@@ -12,9 +12,8 @@ import typer
 
 from generate.events import PAYLOADS, value_schema
 from generate.openapi import documents
-from storelog.cli.config import shown
 from storelog.cli.main import app
-from storelog.config import Settings
+from storelog.config import Settings, shown
 from storelog.web.examples import example_of
 from storelog.web.problem_pages import ABOUT
 from storelog.web.problems import TITLES
