@@ -11,13 +11,25 @@ from typing import Any
 
 import psutil
 
-from benchmarks import ceiling, chart, orders, overload, projecting, queries, relaying, visible
+from benchmarks import (
+    ceiling,
+    chart,
+    lists,
+    orders,
+    overload,
+    projecting,
+    queries,
+    relaying,
+    visible,
+)
 from benchmarks.figures import Figure, Report, row
+from benchmarks.filled import two_shops
 from benchmarks.stage import OURS, Stage
 
-PARTS = ("orders", "overload", "visible", "backlog", "queries")
+PARTS = ("orders", "overload", "visible", "backlog", "queries", "lists")
 BACKLOG, QUICK_BACKLOG = 500_000, 12_000
 SIZES, QUICK_SIZES = (1_000, 500_000), (1_000, 5_000)
+ROUNDS, QUICK_ROUNDS = 5, 2
 # The projector's share of the large backlog would take longer than the whole run may.
 PROJECTED = 40_000
 LIMIT_SECONDS, QUICK_LIMIT_SECONDS = 900.0, 120.0
@@ -60,8 +72,14 @@ def _measure(report: Report, parts: tuple[str, ...], *, is_quick: bool) -> None:
                 projecting.measure(report, stage, system)
             with stage.new_system("command-service") as system:
                 relaying.measure(report, stage, system, QUICK_BACKLOG if is_quick else BACKLOG)
-        if "queries" in parts:
-            queries.measure(report, stage, seconds / 3, QUICK_SIZES if is_quick else SIZES)
+        if {"queries", "lists"}.intersection(parts):
+            sizes = QUICK_SIZES if is_quick else SIZES
+            with two_shops(stage, sizes, report.notes) as (few, many, use):
+                if "queries" in parts:
+                    queries.measure(report, few, many, seconds / 3)
+                if "lists" in parts:
+                    lists.measure(report, few, many, QUICK_ROUNDS if is_quick else ROUNDS)
+            report.note_use("reads", use.cpu_percent, use.memory_mb)
     for name in OURS if report.use else ():
         most = report.most_memory(name)
         report.add(Figure("memory", f"{name}, most of all parts", most, "MB", 150, True))
@@ -79,6 +97,10 @@ def _write(report: Report, folder: Path) -> None:
         lines += ["", f"{what}:", "", head, "|---|---|---|"]
         for name, percent in use["cpu"].items():
             lines.append(f"| {name} | {percent:.0f} | {use['memory'][name]:.0f} |")
+    if report.lists:
+        lines += ["", "| list | few, ms | many, ms | times |", "|---|---|---|---|"]
+        lines += ["| {page} | {few_ms:.1f} | {many_ms:.1f} | {times:.2f} |".format(**page)
+                  for page in report.lists]  # fmt: skip
     (folder / "bench.md").write_text("\n".join(lines) + "\n", "utf-8")
 
 

@@ -38,12 +38,17 @@ class Figure:
 
 @dataclass
 class Report:
-    """All figures of a run, and what each process used in each part of it."""
+    """All figures of a run, and what each process used in each part of it.
+
+    `lists`: each page of each list, the milliseconds of it in both shops, and how many times as
+    long it takes in the second.
+    """
 
     machine: dict[str, Any]
     figures: list[Figure] = field(default_factory=list)
     use: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    lists: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, *figures: Figure) -> None:
         """Take in figures, and show them."""
@@ -68,6 +73,7 @@ class Report:
                 for figure in self.figures
             ],
             "use": self.use,
+            "lists": self.lists,
             "notes": self.notes,
         }
 

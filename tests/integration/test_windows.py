@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
@@ -58,16 +60,22 @@ def _working_days() -> list[datetime]:
     return moments
 
 
-def _fill(settings: Settings, moments: list[datetime]) -> list[tuple[datetime, int]]:
-    """Insert an order at each moment, and delete each tenth; return the others."""
+def _fill(
+    settings: Settings, moments: list[datetime], customers_of: Mapping[int, int] | None = None
+) -> list[tuple[datetime, int]]:
+    """Insert an order at each moment, and delete each tenth; return the others.
+
+    `customers_of`: whose order it is, by its id, where it is given.
+    """
+    buyers = {i: 1 + i % 40 for i in range(1, len(moments) + 1)} | dict(customers_of or {})
     ensure_indexes(settings)
     documents: list[dict[str, Any]] = [
         {
             "_id": Int64(i),
             "order_id": Int64(i),
             "orderDate": at,
-            "customerId": Int64(1 + i % 40),
-            "customer": DBRef("customers", Int64(1 + i % 40)),
+            "customerId": Int64(buyers[i]),
+            "customer": DBRef("customers", Int64(buyers[i])),
             "orderItems": [],
             "totalPrice": Decimal128("0.00"),
             "deleted": i % 10 == 0,
@@ -135,6 +143,46 @@ def test_the_first_page_of_a_quiet_shop_takes_few_finds(settings: Settings) -> N
 
     assert asyncio.run(first_page()) == LIMIT
     assert len(windows.asked) <= 8, windows.asked
+
+
+@pytest.mark.parametrize("is_up", [False, True])
+@pytest.mark.parametrize("hours", [0, 1])
+def test_a_page_of_who_bought_much_until_a_while_ago_reads_about_a_page(
+    settings: Settings, is_up: bool, hours: int
+) -> None:
+    """A burst of 500 orders a second, and a few orders of somebody else at some distance from it.
+
+    The windows over the distance may not hold the burst; `hours` ask for a range, which begins
+    where no order is.
+    """
+    burst, others = 3_000, 5
+    near = [timedelta(milliseconds=2 * n) for n in range(burst)]
+    far = [near[-1] + timedelta(seconds=3 * n) for n in range(1, others + 1)]
+    ages = near + far if not is_up else [far[-1] - age for age in reversed(near + far)]
+    last = range(1, others + 1) if is_up else range(burst + 1, burst + others + 1)
+    whose = {i: 2 if i in last else 1 for i in range(1, burst + others + 1)}
+    there = _fill(settings, [BEGIN + age for age in ages], whose)
+    theirs = [i for _, i in sorted(there, reverse=not is_up) if whose[i] == 1]
+    windows = _Windows()
+    span = (
+        Range(BEGIN - timedelta(hours=hours), BEGIN + timedelta(hours=hours)) if hours else Range()
+    )
+
+    async def first_pages() -> list[int]:
+        async with AsyncMongoClient[dict[str, Any]](
+            settings.mongodb_uri, event_listeners=[windows], tz_aware=True
+        ) as client:
+            place = Place(oldest_order=BEGIN, newest_order=BEGIN + ages[-1])
+            view = View(client[database_name(settings)], place)
+            one = await query.find_orders(view, {"customerId": 1}, span, None, LIMIT, is_up=is_up)
+            two = await query.find_orders(
+                view, {"customerId": 1}, span, one.next_key, LIMIT, is_up=is_up
+            )
+            return [order["_id"] for page in (one, two) for order in page.documents]
+
+    assert asyncio.run(first_pages()) == theirs[: 2 * LIMIT]
+    read = sum(low <= at < high for low, high in windows.asked for at, i in there if whose[i] == 1)
+    assert read < 8 * LIMIT, (read, windows.asked)
 
 
 def test_the_index_that_a_range_of_customers_stands_on_is_made(settings: Settings) -> None:

@@ -89,6 +89,8 @@ def test_orders_are_counted_without_their_items(is_counting: bool) -> None:
     place = Place(oldest_order=FIRST, newest_order=FIRST + timedelta(days=1))
     view = View(orders, place)  # type: ignore[arg-type]
     asyncio.run(query.find_orders(view, {}, Range(None, None), None, 5, is_counting=is_counting))
-    assert orders.asked
-    assert all((fields is None) != is_counting for fields in orders.asked)
-    assert not is_counting or all("orderItems" not in fields for fields in orders.asked)
+    # Milestones are times alone, for whatever page.
+    asked = [fields for fields in orders.asked if fields != {"orderDate": 1}]
+    assert asked
+    assert all((fields is None) != is_counting for fields in asked)
+    assert not is_counting or all("orderItems" not in fields for fields in asked)

@@ -3,22 +3,32 @@
 Nothing here reads more than a page and what its windows overshoot. Next: query_service/paging.py
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from storelog.envelope import milliseconds, to_moment
-from storelog.query_service.paging import Walk
+from storelog.query_service.paging import Bounds, Walk
 from storelog.query_service.parameters import Range
 from storelog.query_service.view import Document, View
+
+
+class Milestones(Protocol):
+    """Gives times ahead, the nearest first; see read_models/orders/milestones.py."""
+
+    def __call__(
+        self, view: View, bounds: Bounds, at: int, order_id: int | None, *, is_up: bool
+    ) -> Awaitable[list[int]]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class ByTime:
     """What a walk over a collection goes by, as an index of it has it.
 
-    The time and what follows it in the index; the mark of what is deleted, and what all others have
-    in its place; and how many documents come at once.
+    The time and what follows it in the index, the order's id first; the mark of what is deleted,
+    and what all others have in its place; how many documents come at once; and what bounds the
+    windows behind empty ones.
     """
 
     collection: str
@@ -27,6 +37,7 @@ class ByTime:
     mark: str
     others: bool | None
     at_once: int
+    milestones: Milestones
 
 
 def _all(_: Document) -> bool:
@@ -52,6 +63,7 @@ def walk(
     if view.place.oldest_order is None or view.place.newest_order is None:
         return None
     oldest, newest = milliseconds(view.place.oldest_order), milliseconds(view.place.newest_order)
+    known = (oldest, newest)
     if span.start_ms is not None:
         oldest = max(oldest, span.start_ms)
     if span.end_ms is not None:
@@ -70,6 +82,8 @@ def walk(
     chunk = wanted if fields else min(wanted, by.at_once)
     documents = view.collection(by.collection)
     bounds = (to_moment(oldest), to_moment(newest))
+    ahead = partial(by.milestones, view, bounds)
     return Walk(
-        documents, match, by.time, by.ties, *bounds, wanted, chunk, by.mark, marked, keep, fields
-    )
+        documents, match, by.time, by.ties, *bounds, wanted, chunk, by.mark, marked, keep, fields,
+        ahead, known,
+    )  # fmt: skip

@@ -10,11 +10,11 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pymongo.asynchronous.collection import AsyncCollection
 
@@ -30,12 +30,15 @@ FIRST_WINDOW = 32
 WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, 60_000, 3
 WIDEN_GAP_BY, LEAST_GAP = 1.5, 1_000
 SPARE = 3
+# Behind an empty window, a wider one than this ends at the next milestone.
+FAR = 2_000
 # So many documents of the time that the last page ended at are passed over here, not by the server.
 MAX_TIED = 5_000
 # No key is near the ends of 64 bits, so that one more or less than a part still has room there.
 MAX_PART = 2**62
 Document = dict[str, Any]
 Key = list[int]
+Bounds = tuple[datetime, datetime]
 
 
 def make_cursor(bound_to: Mapping[str, Any], key: Key) -> str:
@@ -64,6 +67,65 @@ def _fingerprint(bound_to: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+class Milestones(Protocol):
+    """Gives times ahead, the nearest first; see read_models/orders/milestones.py."""
+
+    def __call__(self, at: int, order_id: int | None, *, is_up: bool) -> Awaitable[list[int]]: ...
+
+
+@dataclass(slots=True)
+class _Steps:
+    """How far each window of a walk goes; `read` documents were in those before it."""
+
+    wanted: int
+    end: int
+    is_up: bool
+    window: int = FIRST_WINDOW
+    read: int = 0
+    is_empty: bool = False
+    milestones: list[int] | None = None
+
+    def is_left(self, at: int) -> bool:
+        """Tell whether the end is still ahead."""
+        return at <= self.end if self.is_up else at >= self.end
+
+    def is_far(self, far: int) -> bool:
+        """Tell whether nothing bounds the next window, it is wider, and the last one was empty."""
+        return self.is_empty and self.milestones is None and self.window > far
+
+    def edge(self, at: int) -> int:
+        """Return the last millisecond of the window that begins at a time.
+
+        None goes beyond the next milestone; as long as nothing was found, each goes up to it.
+        """
+        sign = 1 if self.is_up else -1
+        ahead = (time for time in self.milestones or () if (time - at) * sign >= 0)
+        edge = self._nearer(next(ahead, self.end), self.end)
+        if not self.milestones or self.read >= SPARE or not self.is_empty:
+            edge = self._nearer(at + sign * (self.window - 1), edge)
+        self.window = abs(edge - at) + 1
+        return edge
+
+    def _nearer(self, one: int, other: int) -> int:
+        return min(one, other) if self.is_up else max(one, other)
+
+    def widen(self, before: int) -> None:
+        """Make the next window hold what is still wanted, if it is like the last.
+
+        `before`: how many were read before the last one.
+        """
+        self.is_empty = self.read == before
+        if self.is_empty and self.read < SPARE:
+            self.window *= WIDEN_BY if self.window < WIDE else WIDEN_WIDE_BY
+        elif self.is_empty:
+            self.window = max(LEAST_GAP, int(self.window * WIDEN_GAP_BY))
+        else:
+            left = self.wanted - self.read if self.read < self.wanted else self.wanted
+            # A little more than is wanted costs less than one more window.
+            by = min(WIDEN_BY, (left + SPARE) / (self.read - before))
+            self.window = max(FIRST_WINDOW, int(self.window * by))
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Documents of a collection by (time, *ties): from the newest down, or from the oldest up.
@@ -72,7 +134,10 @@ class Walk:
     `marked` (what is deleted has another mark than what is not); `newest` and `oldest` (inclusive)
     bound it.
     A window aims at as many documents as are still `wanted`; they come `chunk` at a time. `keep`
-    turns one into what is yielded, or into nothing; it gets only `fields`, or all.
+    turns one into what is yielded, or into nothing; it gets only `fields`, or all. `milestones`,
+    asked with a time and an order of about that time, if one is known, says where windows end
+    behind empty ones; `known`: times at which there is an order. `ties` begin
+    with the order.
     """
 
     collection: AsyncCollection[Document]
@@ -87,58 +152,43 @@ class Walk:
     marked: tuple[bool | None, ...]
     keep: Callable[[Document], Document | None] = lambda found: found
     fields: Mapping[str, int] | None = None
+    milestones: Milestones | None = None
+    known: tuple[int, ...] = ()
 
     async def documents(
         self, after: Key | None, *, is_up: bool = False
     ) -> AsyncGenerator[Document]:
         """Yield the documents beyond the key, or all."""
-        async with aclosing(self._up(after) if is_up else self._down(after)) as found:
+        async with aclosing(self._beyond(after, is_up=is_up)) as found:
             async for document in found:
                 kept = self.keep(document)
                 if kept is not None:
                     yield kept
 
-    async def _up(self, after: Key | None) -> AsyncGenerator[Document]:
-        lower, newest = milliseconds(self.oldest), milliseconds(self.newest)
+    async def _beyond(self, after: Key | None, *, is_up: bool) -> AsyncGenerator[Document]:
+        first, last = milliseconds(self.oldest), milliseconds(self.newest)
+        at, end = (first, last) if is_up else (last, first)
+        start, order_id = at, None
         if after is not None:
-            if lower <= after[0] <= newest:
-                async for document in self._tied(after, is_up=True):
+            if first <= after[0] <= last:
+                async for document in self._tied(after, is_up=is_up):
                     yield document
-            lower = max(after[0] + 1, lower)
-        window, read = FIRST_WINDOW, 0
-        while lower <= newest:
-            upper = min(lower + window - 1, newest)
-            before = read
-            async for document in self._window(lower, upper, is_up=True):
-                read += 1
+            at = max(after[0] + 1, at) if is_up else min(after[0] - 1, at)
+            order_id = after[1]
+        steps = _Steps(self.wanted, end, is_up)
+        while steps.is_left(at):
+            near = start if start in self.known else at
+            is_found = order_id is not None or near == start
+            if steps.is_far(FAR if is_found else WIDE) and self.milestones is not None:
+                steps.milestones = await self.milestones(near, order_id, is_up=is_up)
+            edge, before = steps.edge(at), steps.read
+            low, high = sorted((at, edge))
+            async for document in self._window(low, high, is_up=is_up):
+                steps.read += 1
+                order_id = document[self.ties[0]]
                 yield document
-            lower, window = upper + 1, self._next(window, before, read)
-
-    async def _down(self, after: Key | None) -> AsyncGenerator[Document]:
-        oldest, upper = milliseconds(self.oldest), milliseconds(self.newest)
-        if after is not None:
-            if oldest <= after[0] <= upper:
-                async for document in self._tied(after):
-                    yield document
-            upper = min(after[0] - 1, upper)
-        window, read = FIRST_WINDOW, 0
-        while upper >= oldest:
-            lower = max(upper - window + 1, oldest)
-            before = read
-            async for document in self._window(lower, upper):
-                read += 1
-                yield document
-            upper, window = lower - 1, self._next(window, before, read)
-
-    def _next(self, window: int, before: int, read: int) -> int:
-        """Return how wide a window is that holds what is still wanted, if it is like the last."""
-        if read == before and read < SPARE:
-            return window * (WIDEN_BY if window < WIDE else WIDEN_WIDE_BY)
-        if read == before:
-            return max(LEAST_GAP, int(window * WIDEN_GAP_BY))
-        left = self.wanted - read if read < self.wanted else self.wanted
-        # A little more than is wanted costs less than one more window.
-        return max(FIRST_WINDOW, int(window * min(WIDEN_BY, (left + SPARE) / (read - before))))
+            at = edge + (1 if is_up else -1)
+            steps.widen(before)
 
     async def _tied(self, after: Key, *, is_up: bool = False) -> AsyncGenerator[Document]:
         """Yield the documents of the key's own time beyond it; the time is within the bounds.

@@ -1,7 +1,7 @@
 """GET /orders, GET /orders/{orderId}, GET /customers/{customerId}/orders.
 
 Orders go from the newest down or from the oldest up. An order shows its customer's name of now.
-Next: read_models/product_sold/query.py
+Next: read_models/orders/milestones.py
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from storelog.query_service.parameters import CUSTOMER as OF_CUSTOMER
 from storelog.query_service.parameters import PRODUCT as OF_PRODUCT
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import View
+from storelog.read_models.orders.milestones import milestones
 from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.shop.json_schema import response_schema
 from storelog.shop.json_values import encode_json
@@ -43,7 +44,7 @@ AT_ONCE = 32
 ITS_PRODUCT = "orderItems.productId"
 # Whether an order is there and where it stands: all that counting reads of one.
 COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "position", "created", "version"), 1)
-ORDERS = ByTime(ORDER.collection, "orderDate", ("_id",), "deleted", False, AT_ONCE)
+ORDERS = ByTime(ORDER.collection, "orderDate", ("_id",), "deleted", False, AT_ONCE, milestones)
 _SORT: dict[str, Any] = {
     "enum": ["-orderDate", "orderDate"],
     "default": "-orderDate",

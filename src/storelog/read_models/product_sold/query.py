@@ -28,6 +28,7 @@ from storelog.query_service.parameters import (
 )
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import View
+from storelog.read_models.orders.milestones import milestones
 from storelog.read_models.orders.query import ITS_PRODUCT, ORDERS, find_orders
 from storelog.read_models.product_sold.model import COLLECTION
 from storelog.read_side import IDS_AT_ONCE
@@ -41,7 +42,9 @@ from storelog.web.http import Request, Response, Route
 LINES_GUESSED = 8
 # Of an order with thousands of lines no more are read than a page needs.
 AT_ONCE = 3 * IDS_AT_ONCE
-SALES = ByTime(COLLECTION, "soldAt", ("orderId", "_id"), "cancelled", None, MAX_LIMIT + 1)
+SALES = ByTime(
+    COLLECTION, "soldAt", ("orderId", "_id"), "cancelled", None, MAX_LIMIT + 1, milestones
+)
 SCHEMAS: dict[str, Any] = {
     "Sale": strict_object(**response_schema(ProductSold)["properties"], cancelled=FLAG),
     "Sales": page_schema("Sale"),
