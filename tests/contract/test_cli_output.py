@@ -14,15 +14,6 @@ from storelog.config import Settings
 from support.cli import run
 from support.system import System
 
-AWAY = {
-    "STORELOG_COMMAND_URL": "http://127.0.0.1:1",
-    "STORELOG_QUERY_URL": "http://127.0.0.1:1",
-    "STORELOG_POSTGRES_URL": "postgresql://x@127.0.0.1:1/x",
-    "STORELOG_MONGODB_URI": "mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=200",
-    "STORELOG_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
-}
-DRIVERS_WORDS = ("Errno", "Connect call", "Error(", "Topology", "aiohttp", "asyncpg", "timeouts")
-
 
 def run_with(shop: System, *argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return run(*argv, **(shop.environment | environment))
@@ -81,23 +72,6 @@ def test_a_data_directory_that_cannot_be_used_is_bad_use(tmp_path: Path) -> None
             done = run("up", "--data-dir", str(path), *more)
             assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
             assert done.stderr.startswith(f"storelog: --data-dir {path} cannot be used: ")
-
-
-@pytest.mark.parametrize(
-    "command",
-    ["events", "demo --duration 1", "lag", "verify", "migrate", "keys list", "rebuild",
-     "resend --from 1", "dead-letters list", "lanes show"],
-)  # fmt: skip
-def test_a_server_that_is_away_is_named_without_a_driver_s_words(command: str) -> None:
-    done = run(*command.split(), **AWAY)
-    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    assert not [word for word in DRIVERS_WORDS if word in done.stderr], done.stderr
-
-
-def test_doctor_names_a_server_that_is_away_in_its_own_words() -> None:
-    said = run("doctor", **AWAY).stdout
-    assert "Connection refused" in said
-    assert not [word for word in DRIVERS_WORDS if word in said], said
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")

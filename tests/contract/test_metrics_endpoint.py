@@ -1,7 +1,6 @@
 """`/metrics` of both services and both workers, after real traffic."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -25,14 +24,6 @@ def scrape(client: Client) -> Samples:
         for family in text_string_to_metric_families(reply.raw.decode())
         for sample in family.samples
     }
-
-
-def has_metrics(client: Client) -> bool:
-    """Tell whether it listens, and knows the keys, without which nobody is let in."""
-    try:
-        return client.get("/metrics").status == 200
-    except OSError:
-        return False
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
@@ -101,30 +92,6 @@ def test_the_projector_shows_every_lane_and_the_query_service_its_position(trade
     read = scrape(traded.queries)
     assert value(read, "storelog_read_position") == written
     assert value(read, "storelog_read_dead_letters") == 0
-
-
-def test_the_relays_lag_is_known_while_kafka_is_away(servers: EmbeddedServers) -> None:
-    nowhere = {
-        "STORELOG_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
-        "STORELOG_LOG_FORMAT": "json",
-    }
-    with System(new_settings(servers), ("command-service",), nowhere) as system:
-        for _ in range(3):
-            system.new_customer()
-        system.start("relay")
-        relay = Client(system.url("relay"))
-        wait_for(lambda: has_metrics(relay), "the relay's metrics")
-
-        def has_tried() -> bool:
-            return value(scrape(relay), "storelog_relay_retries_total") >= 1
-
-        wait_for(has_tried, "the relay to try again")
-        found = scrape(relay)
-        assert value(found, "storelog_relay_lag_events") == 3
-        assert value(found, "storelog_relay_lag_seconds") > 0
-        assert value(found, "storelog_relay_position") == 0
-        said = [json.loads(line) for line in system.log_lines("relay")]
-        assert "kafka" in {line.get("logger") for line in said}
 
 
 def test_the_projectors_lag_is_known_while_a_record_is_missing(servers: EmbeddedServers) -> None:
