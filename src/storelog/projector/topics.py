@@ -110,7 +110,8 @@ class Topics:
 
     def _look_at_marks(self, origin: Origin | None) -> "_Sent | None":
         """Return with how many lanes is sent, None where the relay has sent nothing yet."""
-        group = {"group.id": f"{self._settings.kafka_group_id}-lanes"}
+        # It joins no group; an account may be allowed to name this one only.
+        group = {"group.id": self._settings.kafka_group_id}
         consumer = Consumer({**client_settings(self._settings), **_CONSUMER, **group})
         place = TopicPartition(watermark_topic(self._settings), 0)
         try:
