@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import asyncpg
 from pymongo.errors import PyMongoError
 
 from storelog import postgres
@@ -50,7 +49,7 @@ async def read_lag(settings: Settings) -> Lag:
         place, foreign = await _read_read_side(settings)
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return await _compare(settings.postgres_url, place, foreign)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
 
 

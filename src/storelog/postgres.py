@@ -24,6 +24,15 @@ SHARED = (
 READ_ONLY = "PostgreSQL is read-only."
 # What says that a statement went to another session than the one that prepared it.
 _ELSEWHERE = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+# What a command says in one line: the server refused, is away, or went away in the middle of it.
+FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What the driver says when the connection ends between two of its messages.
+    asyncpg.InternalClientError,
+)
 # Which of several hosts was the right one the last time.
 _chosen: dict[str, int] = {}
 

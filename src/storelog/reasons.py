@@ -3,6 +3,8 @@
 import os
 import re
 
+# MongoDB's driver, of a server that takes connections and never answers.
+_SILENT = "No servers found yet"
 _DRIVER_DETAILS = re.compile(r" \(configured timeouts|, Timeout: |, Topology Description: ")
 _SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] [^(,]*(?:\('[^)]*\))?")
 
@@ -19,4 +21,6 @@ def reason(error: BaseException) -> str:
         number = int(numbered[1]) if numbered else error.errno or 0
         return os.strerror(number) if number > 0 else error.strerror or said or "it failed"
     said = _DRIVER_DETAILS.split(said)[0] or type(error).__name__
+    if said == _SILENT:
+        return "it did not answer in time"
     return _SYSTEM_ERROR.sub(lambda found: os.strerror(int(found[1])), " ".join(said.split()))

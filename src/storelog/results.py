@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from storelog import __version__
+from storelog import __version__, postgres
 from storelog.config import Settings
 from storelog.envelope import format_time
 from storelog.reasons import reason
@@ -57,7 +57,7 @@ async def record(settings: Settings, results: list[Result]) -> str | None:
                 )
         finally:
             connection.terminate()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except postgres.FAILURES as error:
         return f"the result was not recorded in PostgreSQL: {reason(error)}"
     return None
 

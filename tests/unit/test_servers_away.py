@@ -1,10 +1,20 @@
 """What PostgreSQL and its driver say while it is away is waited for, not a process's end."""
 
+import asyncio
+
 import asyncpg
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
+from storelog import postgres
 from storelog.command_service import store
+from storelog.config import Settings
+from storelog.doctor.check import PROBLEM
+from storelog.doctor.servers import check_postgres
+from storelog.errors import CannotRun
+from storelog.reasons import reason
 from storelog.relay import cursor
+from storelog.upkeep.state_tables import rebuild_state_tables
 
 AWAY = [
     ConnectionResetError,
@@ -25,3 +35,22 @@ AWAY = [
 def test_the_relay_and_the_pipeline_wait_for_a_server_that_is_away(error: type[Exception]) -> None:
     assert issubclass(error, cursor.AWAY)
     assert issubclass(error, store.AWAY)
+
+
+@pytest.mark.parametrize("error", AWAY)
+def test_a_command_says_in_a_line_that_postgresql_went_away_in_the_middle(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(*_: object, **__: object) -> None:
+        raise error("got result for unknown protocol state 3")
+
+    monkeypatch.setattr(postgres, "connect", connect)
+    settings = Settings(postgres_url="postgresql://127.0.0.1/shop")
+    assert check_postgres(settings).state == PROBLEM
+    with pytest.raises(CannotRun, match="PostgreSQL"):
+        asyncio.run(rebuild_state_tables(settings, lambda *_: None))
+
+
+def test_a_mongodb_that_never_answers_is_said_so_and_not_in_its_drivers_words() -> None:
+    said = "No servers found yet, Timeout: 5.0s, Topology Description: <TopologyDescription id: 1>"
+    assert reason(ServerSelectionTimeoutError(said)) == "it did not answer in time"

@@ -124,7 +124,6 @@ async def _now(connection: Any) -> datetime:
 
 
 def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
-    import asyncpg
 
     from storelog import postgres
 
@@ -139,5 +138,5 @@ def _run(settings: Settings, work: Callable[[Any], Awaitable[T]]) -> T:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     try:
         return run_async(run())
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error

@@ -8,15 +8,14 @@ def migrate(data_dir: DataDir = None) -> None:
     settings = settings_of(
         data_dir, "postgres_url", "kafka_bootstrap_servers", "mongodb_uri"
     ).settings
-    import asyncpg
-
+    from storelog import postgres
     from storelog.errors import CannotRun
     from storelog.reasons import reason
     from storelog.server_setup import set_up_servers
 
     try:
         done = run_async(set_up_servers(settings))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     print(f"PostgreSQL, Kafka ({done.lanes} lanes) and MongoDB are set up.")
     for advice in done.advice:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from pymongo import MongoClient
@@ -102,7 +101,7 @@ def check_postgres(settings: Settings, known_version: str = "") -> Finding:
     where = mask_url(settings.postgres_url or "")
     try:
         row = asyncio.run(_ask_postgres(settings.postgres_url or ""))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except postgres.FAILURES as error:
         advice = "start it, or mend STORELOG_POSTGRES_URL (host, port, user, password, database)"
         return problem("PostgreSQL", f"{where}: {reason(error)}", advice)
     release = known_version or str(row["version"]).partition(" ")[0]

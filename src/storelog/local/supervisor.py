@@ -16,8 +16,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
 from storelog.local import run_file
@@ -26,6 +24,7 @@ from storelog.local.program import Program
 from storelog.local.read_side_watch import ReadSideWatch
 from storelog.local.servers import pgadmin_program, plan, processes
 from storelog.local.watchdog import Watchdog
+from storelog.postgres import FAILURES
 from storelog.running import RUN_FILE
 from storelog.server_setup import set_up_servers
 
@@ -120,7 +119,7 @@ class Supervisor:
                 for advice in (await set_up_servers(self._complete)).advice:
                     self._say(advice)
                 return
-            except (CannotRun, OSError, asyncpg.PostgresError) as error:
+            except (CannotRun, *FAILURES) as error:
                 is_told = bool(self._external) and not self._is_migrated
                 if time.monotonic() > give_up_at or is_told:
                     raise CannotRun(f"the servers cannot be set up: {error}") from error
@@ -130,7 +129,7 @@ class Supervisor:
         """Give a server that starts empty what no process can bring it, such as the keys."""
         try:
             asyncio.run(self._migrate())
-        except (CannotRun, OSError, asyncpg.PostgresError) as error:
+        except (CannotRun, *FAILURES) as error:
             self._say(f"run `storelog migrate`: {error}")
 
     def _bring_up(self, programs: Sequence[Program]) -> None:

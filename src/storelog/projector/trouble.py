@@ -23,7 +23,8 @@ _TOO_LATE = frozenset({50, 24, 89, 202, 251, 262, 290, 313})
 # The driver gives up what is under way when its own look at the server takes too long.
 _CANCELLED = "operation cancelled"
 _SHOWN_ERRORS, _SHOWN_CHARACTERS = 3, 200
-_QUOTING = (" dup key", " {", "(value", ': "')
+# Quoted data, and what the driver adds of its own settings.
+_QUOTING = (" dup key", " {", "(value", ': "', " (configured timeouts", ", Timeout: ")
 _TELLING = ("operatorName", "propertyName", "missingProperties", "reason", "specifiedAs")
 
 

@@ -91,7 +91,7 @@ async def opened(
             yield connection, home
         finally:
             connection.terminate()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error

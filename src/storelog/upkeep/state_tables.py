@@ -86,7 +86,7 @@ async def rebuild_state_tables(settings: Settings, progress: Progress) -> Rebuil
             report = await _Tables(connection, progress).rebuild()
         finally:
             connection.terminate()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     return RebuiltTables(report.position, time.monotonic() - began, report)
 

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.event_codec import lane_of_event
-from storelog.kafka import FETCHES, client_settings, event_topics, watermark_topic
+from storelog.kafka import FETCHES, client_settings, event_topics, kafka_failure, watermark_topic
 from storelog.verify.report import Report
 
 WHERE = "mongodb.checkpoints"
@@ -59,9 +59,7 @@ class Offsets:
         try:
             bounds, before = await asyncio.to_thread(self._look, places)
         except (KafkaException, CannotRun) as error:
-            cause = error.args[0]
-            text = cause.str() if isinstance(cause, KafkaError) else cause
-            self._report.not_checked.append(f"the offsets in checkpoints: Kafka: {text}")
+            self._report.not_checked.append(f"the offsets in checkpoints: {kafka_failure(error)}")
             return
         at = {place["_id"]: int(place["position"]) for place in places}
         for lane, topic, offset in _offsets(places):

@@ -74,7 +74,7 @@ async def verify(
         await read_exact_times(connection)
         run = _Run(settings, connection, _opened(client, database_name(settings)), progress, anchor)
         return await run.run(has_repair=repair)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error
