@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from generate import events, grafana, metrics, postman
+from generate import derived, events, grafana, metrics, postman
 from generate.openapi import documents
 from storelog.migrations.append_batch import OF_THIS_RELEASE
 from storelog.projector.validators import SCHEMAS
@@ -18,6 +18,7 @@ def files() -> dict[str, str]:
         **{f"openapi-{service}": document for service, document in documents().items()},
         "asyncapi": events.asyncapi(),
         "mongodb-validators": SCHEMAS,
+        "derived": derived.derived(),
     }
     return {
         **{f"docs/schemas/{name}.json": _json(value) for name, value in schemas.items()},

@@ -38,6 +38,11 @@ def test_a_generated_file_is_current(name: str) -> None:
     assert (ROOT / name).read_text("utf-8") == FILES[name], "run `make generate`"
 
 
+def test_no_file_is_left_of_a_schema_that_is_no_longer_made() -> None:
+    found = {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "schemas").iterdir()}
+    assert not found - FILES.keys()
+
+
 def test_the_collection_has_every_operation_of_both_services() -> None:
     told = {(step.service, step.method, re.sub(r"\{\w+\}", "{}", step.path)) for step in steps()}
     written = {

@@ -31,7 +31,8 @@ from storelog.shop.columns import (
     columns_of,
     line_columns_of,
 )
-from storelog.shop.events import ENTITIES
+from storelog.shop.events import ENTITIES, ORDER
+from storelog.shop.fields import field_at
 from storelog.shop.kinds import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE
 from storelog.shop.order import Order
 from storelog.upkeep.folded_rows import FoldedRows
@@ -227,8 +228,8 @@ class _Tables:
         that the table may hold such an order; it may be written again, too.
         """
         has_any = await self._connection.fetchval(
-            f"SELECT EXISTS (SELECT FROM {BESIDE}_orders"
-            " WHERE NOT is_deleted AND order_date NOT BETWEEN $1 AND $2)",
+            f"SELECT EXISTS (SELECT FROM {BESIDE}_{ORDER.collection}"
+            f" WHERE NOT is_deleted AND {field_at(Order.order_date).name} NOT BETWEEN $1 AND $2)",
             EARLIEST_ORDER_DATE,
             LATEST_ORDER_DATE,
         )
