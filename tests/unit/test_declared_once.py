@@ -1,4 +1,4 @@
-"""What the shop is made of is declared in `shop/` once: elsewhere its names are not written again."""
+"""The shop is declared in `shop/` once: elsewhere the names of its fields are not written again."""
 
 import ast
 from collections import Counter
