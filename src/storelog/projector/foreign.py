@@ -67,7 +67,7 @@ class ForeignRecords:
 
     def add(self, message: Message, cause: str) -> None:
         """Collect a record: as a dead letter while there is room. Raises PyMongoError."""
-        letter = _letter_of(message, cause)
+        letter = letter_of(message, cause)
         if not self._has_room(letter["size"]):
             self._count_again()
         if self._has_room(letter["size"]):
@@ -128,7 +128,7 @@ def _digest(message: Message, key: bytes, headers: list[list[Any]]) -> str:
     return digest.hexdigest()[:8]
 
 
-def _letter_of(message: Message, cause: str) -> Document:
+def letter_of(message: Message, cause: str) -> Document:
     """Return the dead letter of a record that has no place in the log, its beginning at least."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     raw_key, raw_value = message.key(), message.value()
