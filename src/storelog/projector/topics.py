@@ -13,7 +13,14 @@ from typing import Any
 
 import msgspec
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+    Uuid,
+)
 from confluent_kafka.admin import AdminClient
 
 from storelog.config import Settings
@@ -37,6 +44,8 @@ _CONSUMER = {
     "enable.partition.eof": True,
     "isolation.level": "read_uncommitted",
 }
+# Of a broker that knows none: it may get one later, and is the same topic then.
+_NO_ID = str(Uuid(0, 0))
 _log = structlog.get_logger()
 
 
@@ -81,10 +90,13 @@ class Topics:
         failures: list[KafkaException] = []
         for topic, answer in described.items():
             try:
-                self.ids[topic] = str(answer.result(2 * ANSWER_SECONDS).topic_id)
+                topic_id = str(answer.result(2 * ANSWER_SECONDS).topic_id)
             except KafkaException as error:
                 # Deleted, for one: it is not made again yet.
                 failures.append(error)
+                continue
+            if topic_id != _NO_ID:
+                self.ids[topic] = topic_id
         if failures:
             _log.warning("topics cannot be described", error=kafka_failure(failures[0]))
         self._looked_at = time.monotonic()
