@@ -15,6 +15,7 @@ import asyncpg
 from storelog.local import postgres
 from storelog.local.ports import kept_ports
 from storelog.migrations import migrate
+from storelog.postgres import connect
 
 PAGE = Path(__file__).parent.parent / "docs" / "schema.md"
 READY_SECONDS = 60.0
@@ -63,7 +64,7 @@ class Schema:
 
 async def read(postgres_url: str) -> Schema:
     """Read the schema of a migrated database."""
-    connection = await asyncpg.connect(postgres_url, timeout=10, command_timeout=30)
+    connection = await connect(postgres_url, timeout=10, command_timeout=30)
     try:
         schema = Schema()
         for row in await connection.fetch(_COLUMNS):

@@ -5,6 +5,7 @@ Next: relay/relay.py
 
 import logging
 import re
+import time
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -12,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from storelog.config import Settings
 from storelog.envelope import KEYS_TOPIC, WATERMARK_TOPIC
 from storelog.errors import CannotRun
+from storelog.kafka_login import login
 from storelog.shop.events import EVENT_TYPES
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -28,9 +30,13 @@ FETCHES = {
     "enable.partition.eof": False,
 }
 
-_AWAY = "no broker can be reached: look at kafka_bootstrap_servers and kafka_security_protocol"
+_ADVICE = "look at kafka_bootstrap_servers and kafka_security_protocol"
+_AWAY = f"no broker can be reached: {_ADVICE}"
 _LATE = "it did not answer in time"
-_NOT_LET_IN = "it does not accept kafka_sasl_username and kafka_sasl_password"
+_NOT_LET_IN = (
+    "it does not accept the login: look at kafka_sasl_username and kafka_sasl_password, or the"
+    " kafka_oauth settings"
+)
 _NOT_ALLOWED = "it does not allow this account to do that"
 _REASONS = {
     KafkaError._TRANSPORT: _AWAY,
@@ -47,6 +53,43 @@ _REASONS = {
     KafkaError.GROUP_AUTHORIZATION_FAILED: _NOT_ALLOWED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED: _NOT_ALLOWED,
 }
+# What is known of a broker only where its connection is told about.
+_OF_A_BROKER = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+)
+_BROKER = re.compile(r"(?:\w+://)?(?P<broker>\S+:\d+)/\S+: (?P<why>.+)")
+_WHY = (
+    (
+        re.compile(r"certificate verify failed|unable to get local issuer"),
+        "its certificate is not that of an authority that is trusted: look at kafka_ssl_ca",
+    ),
+    (
+        re.compile(r"certificate required|bad certificate|unknown ca|certificate unknown"),
+        "it does not accept the certificate: look at kafka_ssl_certificate and kafka_ssl_key",
+    ),
+    (
+        re.compile(
+            r"[Dd]isconnected|unexpected message|wrong version number|packet length|"
+            r"Receive failed"
+        ),
+        "it hangs up: look at kafka_security_protocol",
+    ),
+    (re.compile(r"(?:Connect to \S+ failed: )(?P<said>.+)"), None),
+    (re.compile(r"Failed to resolve"), "its name is not known"),
+    (
+        re.compile(r"[Uu]nsupported.*mechanism|mechanism.*not (?:supported|enabled)"),
+        "it does not take kafka_sasl_mechanism",
+    ),
+    (re.compile(r"timed? ?out", re.I), "it did not answer in time"),
+)
+_HEARD_SECONDS = 60.0
+# What librdkafka said last of each broker that could not be reached, and when.
+_heard: dict[str, tuple[float, str]] = {}
 # The connection, the state of the library, and who says it, around what is said.
 _LIBRARY_WORDS = re.compile(r"^\S+:\d+/\S+: | \(after [^)]*\)$|\b(?:Local|Broker): ")
 
@@ -61,11 +104,7 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         raise CannotRun("STORELOG_KAFKA_BOOTSTRAP_SERVERS names no broker, and no `up` runs here")
     wanted = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
-        "security.protocol": settings.kafka_security_protocol,
-        "sasl.mechanism": settings.kafka_sasl_mechanism,
-        "sasl.username": settings.kafka_sasl_username,
-        "sasl.password": settings.kafka_sasl_password,
-        "ssl.ca.location": settings.kafka_ssl_ca,
+        **login(settings),
         "client.id": "storelog",
         "socket.keepalive.enable": True,
         "reconnect.backoff.max.ms": 1_000,
@@ -73,17 +112,56 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         "socket.timeout.ms": 10_000,
         "topic.metadata.refresh.interval.ms": 10_000,
         "log_level": 3,
+        "error_cb": hear,
         # Its lines go the way of all others: one format, no flood while a broker is away.
         "logger": _LIBRARY_LOG,
     }
     return {name: value for name, value in wanted.items() if value is not None}
 
 
+def hear(error: KafkaError) -> None:
+    """Take note of what the library says of one broker; `kafka_reason` says it with the rest."""
+    found = _BROKER.match(" ".join(error.str().split()))
+    if found is not None and error.code() in _OF_A_BROKER:
+        _heard.pop(found["broker"], None)
+        _heard[found["broker"]] = (time.monotonic(), _why(found["why"], error.code()))
+
+
+def _why(said: str, code: int) -> str:
+    for pattern, told in _WHY:
+        if (match := pattern.search(said)) is not None:
+            return told or _LIBRARY_WORDS.sub("", match["said"])
+    return (
+        _REASONS[code]
+        if code in (KafkaError._AUTHENTICATION, KafkaError._SSL)
+        else (_LIBRARY_WORDS.sub("", said))
+    )
+
+
 def kafka_reason(error: KafkaException | KafkaError) -> str:
-    """Return one line on what Kafka or its library raised, without the library's own details."""
+    """Return one line on what Kafka or its library raised, without the library's own details.
+
+    Where no broker can be reached, it says which one was tried last, and why not that one.
+    """
     cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
     said = " ".join(cause.str().split())
+    hear(cause)
+    since = time.monotonic() - _HEARD_SECONDS
+    recent = [(broker, why) for broker, (at, why) in _heard.items() if at > since]
+    if cause.code() in _OF_A_BROKER and recent:
+        broker, why = recent[-1]
+        advice = "" if "look at" in why or "kafka_" in why else f": {_ADVICE}"
+        return f"{broker}: {why}{advice}"
     return _REASONS.get(cause.code()) or _LIBRARY_WORDS.sub("", said)
+
+
+def metadata(client: Any, seconds: float) -> Any:
+    """Return what a client is told of brokers and topics. Raises KafkaException, and hears why."""
+    try:
+        return client.list_topics(timeout=seconds)
+    except KafkaException:
+        client.poll(0)
+        raise
 
 
 def kafka_failure(error: Exception) -> str:

@@ -41,7 +41,7 @@ class Result:
 async def record(settings: Settings, results: list[Result]) -> str | None:
     """Record results; return why that was not possible, None where it was."""
     try:
-        connection = await asyncpg.connect(settings.postgres_url, timeout=5, command_timeout=10)
+        connection = await postgres.connect(settings.postgres_url, timeout=5, command_timeout=10)
         try:
             for result in results:
                 facts = dict(result.facts)

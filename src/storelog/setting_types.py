@@ -6,6 +6,7 @@ Next: config.py
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +40,16 @@ def mask_url(url: str) -> str:
 def text(_name: str, raw: str) -> str:
     """Take any text."""
     return raw
+
+
+def file(name: str, raw: str) -> str:
+    """Check the path of a file that can be read."""
+    try:
+        with Path(raw).open("rb"):
+            return raw
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no path"
+        raise BadSetting(name, raw, f"a file that can be read ({why})") from error
 
 
 def secret_text(name: str, raw: str) -> str:

@@ -1,4 +1,4 @@
-"""A second broker as a managed Kafka is: every client comes by SASL over TLS."""
+"""A second broker as a managed Kafka is: SASL over TLS, client certificates, tokens."""
 
 import subprocess
 from pathlib import Path
@@ -21,12 +21,15 @@ USER, PASSWORD = "storelog", "a-long-secret"
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=SASL_SSL://localhost:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=SASL_SSL://127.0.0.1:{port},SSL://127.0.0.1:{mutual},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=SASL_SSL://localhost:{port},SSL://localhost:{mutual},\
+CONTROLLER://127.0.0.1:{controller}
+listener.name.ssl.ssl.client.auth=required
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=SASL_SSL
-listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
-sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.security.protocol.map=SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN,OAUTHBEARER
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={oauth};
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram} \\
   username="{user}" password="{password}";
@@ -51,19 +54,25 @@ log.cleaner.dedupe.buffer.size=8388608
 _SECURITY = "org.apache.kafka.common.security"
 
 
-def secure_broker(home: Path) -> tuple[Program, str, Path]:
-    """Return the broker, its address, and the file of the CA that signed its certificate."""
-    port, controller = free_port(), free_port()
+def secure_broker(home: Path) -> tuple[Program, str, str, Path]:
+    """Return the broker, its address for SASL and for client certificates, and its CA's file.
+
+    In `home` are then `client.pem` and `client.key` of a client whose certificate it accepts. It
+    takes any token that names its subject, signed or not.
+    """
+    port, mutual, controller = free_port(), free_port(), free_port()
     _write_certificates(home)
     properties = home / "server.properties"
     properties.write_text(
         _PROPERTIES.format(
             port=port,
+            mutual=mutual,
             controller=controller,
             home=home,
             user=USER,
             password=PASSWORD,
             scram=f"{_SECURITY}.scram.ScramLoginModule required",
+            oauth=f"{_SECURITY}.oauthbearer.OAuthBearerLoginModule required",
             plain=f"{_SECURITY}.plain.PlainLoginModule required",
         )
     )
@@ -75,7 +84,7 @@ def secure_broker(home: Path) -> tuple[Program, str, Path]:
     log = home / "kafka.log"
     argv = [*java(), "kafka.Kafka", str(properties)]
     broker = Program("secure-kafka", argv, log, lambda: _is_ready(address, authority))
-    return broker, address, authority
+    return broker, address, f"localhost:{mutual}", authority
 
 
 def _write_certificates(home: Path) -> None:
@@ -86,6 +95,9 @@ def _write_certificates(home: Path) -> None:
     chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
     (home / "server.pem").write_bytes(pem + chain)
     authority.cert_pem.write_to_path(home / "ca.pem")
+    client = authority.issue_cert("shop@example.com")
+    client.private_key_pem.write_to_path(home / "client.key")
+    client.cert_chain_pems[0].write_to_path(home / "client.pem")
 
 
 def _is_ready(address: str, authority: Path) -> bool:

@@ -26,6 +26,7 @@ from storelog.kafka import (
     client_settings,
     event_topics,
     kafka_reason,
+    metadata,
     watermark_topic,
 )
 from storelog.key_sets import BOTH, of_documents
@@ -177,7 +178,7 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
     where = settings.kafka_bootstrap_servers or ""
     try:
         admin = AdminClient({**client_settings(settings), "log_level": 0})
-        known = admin.list_topics(timeout=SECONDS)
+        known = metadata(admin, SECONDS)
     except KafkaException as error:
         advice = "start it, or mend STORELOG_KAFKA_BOOTSTRAP_SERVERS and the SASL and SSL settings"
         return problem("Kafka", f"{where}: {kafka_reason(error)}", advice)

@@ -98,8 +98,12 @@ def versions(data_dir: Path) -> dict[str, str]:
 def as_environment(settings: Settings) -> dict[str, str]:
     """Return the addresses among the settings as environment variables for a child process."""
     named = ("_url", "_uri", "_servers")
-    return {
-        f"STORELOG_{entry.name.upper()}": str(getattr(settings, entry.name))
-        for entry in fields(settings)
-        if entry.name.endswith(named) and getattr(settings, entry.name) is not None
-    }
+    found = {}
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        if entry.name.endswith(named) and value is not None:
+            found[f"STORELOG_{entry.name.upper()}"] = str(value)
+            if entry.metadata["is_secret"]:
+                # What was read from a file is not to be read once more.
+                found[f"STORELOG_{entry.name.upper()}_FILE"] = ""
+    return found

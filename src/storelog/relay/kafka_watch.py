@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from storelog.config import Settings
 from storelog.errors import HistoryMismatch
-from storelog.kafka import client_settings, event_topics, watermark_topic
+from storelog.kafka import client_settings, event_topics, metadata, watermark_topic
 
 TIMEOUT_SECONDS = 10.0
 NEW_PARTITION_SECONDS = 15.0
@@ -40,7 +40,7 @@ def look(settings: Settings) -> Places:
     A topic that is missing is left out. Raises KafkaException while Kafka is away.
     """
     admin = AdminClient({**client_settings(settings), "log_level": 0})
-    known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    known = metadata(admin, TIMEOUT_SECONDS).topics
     topics = [topic for topic in event_topics(settings) if topic in known]
     if not topics:
         return {}
@@ -75,7 +75,7 @@ def ends(settings: Settings) -> dict[tuple[str, int], int]:
 
 def _ends(settings: Settings) -> dict[tuple[str, int], int]:
     admin = AdminClient({**client_settings(settings), "log_level": 0})
-    known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    known = metadata(admin, TIMEOUT_SECONDS).topics
     topics = [*event_topics(settings), watermark_topic(settings)]
     places = [TopicPartition(topic, n) for topic in topics for n in known[topic].partitions]
     return _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]

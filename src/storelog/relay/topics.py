@@ -28,6 +28,7 @@ from storelog.kafka import (
     kafka_failure,
     kafka_reason,
     keys_topic,
+    metadata,
     watermark_topic,
 )
 
@@ -76,7 +77,7 @@ def ensure_topics(settings: Settings, lanes: int) -> None:
     try:
         results = admin.create_topics(new, request_timeout=TIMEOUT_SECONDS)
         there = [name for name, result in results.items() if not _is_made(result)]
-        known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+        known = metadata(admin, TIMEOUT_SECONDS).topics
         small = too_small(admin, [name for name in event_topics(settings) if name in there])
     except KafkaException as error:
         raise CannotRun(kafka_failure(error)) from error
@@ -160,7 +161,7 @@ def even_out(settings: Settings) -> None:
 
 def _partitions(admin: AdminClient, settings: Settings) -> dict[str, int]:
     """Return how many each of the topics with lanes has. Raises KafkaException."""
-    known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    known = metadata(admin, TIMEOUT_SECONDS).topics
     topics = (*event_topics(settings), watermark_topic(settings))
     return {topic: len(known[topic].partitions) for topic in topics if topic in known}
 
