@@ -3,25 +3,31 @@
 import asyncio
 import json
 import signal
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from storelog import change_lock
 from storelog.config import Settings
+from storelog.envelope import Envelope
 from storelog.event_codec import lane_of
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.read_side import database_name
+from storelog.relay import cursor
+from storelog.relay.publisher import Publisher
 from storelog.torture.checks.progress import whole_log
 from storelog.torture.checks.topics import check_topics
 from storelog.torture.report import Report
 from storelog.upkeep import lanes as lanes_module
 from storelog.upkeep.lanes import set_lanes
 from support.http import Client
-from support.kafka import headers_of, read_topics
+from support.kafka import headers_of, read_events, read_topics
 from support.load import place_orders
 from support.system import System, trade, wait_for
 
@@ -167,6 +173,61 @@ def wait_told_to_rebuild(system: System) -> None:
         return "storelog rebuild --promote" in str(projector.get("/health/ready").json)
 
     wait_for(is_told, f"the projector to say what to do; {system.log('projector')}")
+
+
+def test_what_a_paused_relay_had_read_may_come_after_lanes_were_raised(system: System) -> None:
+    """It comes in the lanes of before, where it follows the last event of another lane of today."""
+    trade(system)
+    # Customer 4 stays in the lane that product 3 leaves.
+    system.commands.put("/customers/4", {"name": "New", "email": "a@b"})
+    system.wait_projected()
+    system.signal("relay", signal.SIGTERM)
+    system.exit_code("relay")
+    (sent,) = system.sql("SELECT position, lanes FROM relay_cursor")
+    system.commands.put("/products/3", {"name": "New", "price": "1"})
+    held = asyncio.run(read_log(system.settings, sent["position"]))
+    paused = Publisher(system.settings)
+    assert system.cli("lanes", "set", "6").returncode == 0
+    asyncio.run(paused.publish(held, tuple(sent["lanes"])))
+    paused.close()
+    system.start("relay")
+    system.wait_projected()
+    system.commands.put("/customers/4", {"name": "Newer", "email": "a@b"})
+    system.wait_projected()
+    verified = system.cli("verify", "--json")
+    assert verified.returncode == 0, verified.stdout
+
+
+async def read_log(settings: Settings, position: int) -> Sequence[Envelope]:
+    connection = await cursor.connect(settings.postgres_url or "")
+    try:
+        return await cursor.read_after(connection, position, 100)
+    finally:
+        await connection.close()
+
+
+def test_nothing_is_sent_again_while_lanes_are_being_raised(settings: Settings) -> None:
+    """Else newer events than the change knows of could come in the lanes of before."""
+    with System(settings, ("command-service",)) as system:
+        system.new_customer()
+        system.sql("UPDATE relay_cursor SET lanes_wanted = 6")
+        refused = asyncio.run(resend_meanwhile(system))
+        assert refused.returncode == 3
+        assert "a change of lanes is under way" in refused.stderr
+        assert read_events(system.settings) == []
+        # The change has ended by now, and is taken back.
+        assert system.cli("resend", "--from", "1").returncode == 0
+        assert len(read_events(system.settings)) == 1
+
+
+async def resend_meanwhile(system: System) -> "subprocess.CompletedProcess[str]":
+    """Send again while a change of the read side is under way."""
+    connection = await asyncpg.connect(system.settings.postgres_url)
+    try:
+        await change_lock.take(connection)
+        return await asyncio.to_thread(system.cli, "resend", "--from", "1")
+    finally:
+        await connection.close()
 
 
 def test_a_read_model_of_before_lanes_were_raised_is_not_filled_from_kafka(system: System) -> None:

@@ -1,8 +1,8 @@
 """Raises the number of lanes: builds a read model for it, drains to one position, switches.
 
-While the new read model is filled, everything goes on. Then the relay stands by, all that Kafka may
-have is sent and folded, and the topics get their partitions. The relay's row decides: interrupted
-before it has moved, the change is taken back; after that the pointer follows.
+While the new read model is filled, everything goes on. Then the relay stands by, all that it may
+have read is sent and folded, and the topics get their partitions. The relay's row decides:
+interrupted before it has moved, the change is taken back; after that the pointer follows.
 Next: upkeep/rebuild.py
 """
 
@@ -26,7 +26,7 @@ from storelog.projector.kept_models import drop_older
 from storelog.projector.promotion import freeze, switch, thaw
 from storelog.read_side import LaneChange
 from storelog.relay import cursor, kafka_watch
-from storelog.relay.history import check_history, newest_marks
+from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import add_partitions
 from storelog.upkeep.fill import Document, Fill
@@ -139,12 +139,14 @@ class _Change:
             await asyncio.sleep(0.1)
 
     async def _drain(self) -> cursor.Cursor:
-        """Send again what a relay may have sent without its row; return the row after it."""
+        """Send what the log has beyond the relay's row; return the row after it.
+
+        A relay that is paused may have read as far, and goes on later in the lanes of before: of
+        positions up to here readers expect that.
+        """
         await check_history(self._connection, self._settings)
-        proven_from = await self._connection.fetchval("SELECT proven_from FROM relay_cursor")
-        marks = await asyncio.to_thread(newest_marks, self._settings, proven_from)
         now = await cursor.take_over(self._connection)
-        last = max([now.position, *(mark.position for mark in marks)])
+        last = await self._connection.fetchval("SELECT position FROM log_head")
         publisher = Publisher(self._settings)
         try:
             while now.position < last:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from storelog import change_lock
 from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
 from storelog.kafka import kafka_failure
@@ -63,9 +64,15 @@ async def _resend(
     last: int | None,
     progress: Progress,
 ) -> Resent:
+    # One that was interrupted is taken back by this.
+    await change_lock.wanted_lanes(connection)
     row = await connection.fetchrow(
-        "SELECT c.position AS sent, c.lanes, h.position AS written FROM relay_cursor c, log_head h"
+        "SELECT c.position AS sent, c.lanes, c.lanes_wanted, h.position AS written"
+        " FROM relay_cursor c, log_head h"
     )
+    if row["lanes_wanted"] is not None:
+        # It has read the log's end: what is later must not come in the lanes of before.
+        raise CannotRun("a change of lanes is under way: run this again when it has ended")
     written, count = row["written"], len(row["lanes"])
     last = written if last is None else last
     if not first <= last <= written:
