@@ -8,8 +8,10 @@ Next: projector/promotion.py
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
@@ -98,11 +100,10 @@ def is_lane_change(said: Any) -> bool:
 
 
 def mongodb_uri(settings: Settings) -> str:
-    """Return the server's address. Raises CannotRun when none is named."""
+    """Return the server's address. Raises CannotRun when none is named, or a wrong one."""
     if settings.mongodb_uri is None:
         raise CannotRun("STORELOG_MONGODB_URI names no server, and no `storelog up` runs here")
-    if settings.mongodb_uri.startswith("mongodb://"):
-        _parse(settings.mongodb_uri)
+    _parse(settings.mongodb_uri)
     return settings.mongodb_uri
 
 
@@ -112,9 +113,13 @@ def database_name(settings: Settings) -> str:
     return named or DEFAULT_DATABASE
 
 
+@lru_cache(maxsize=8)
 def _parse(uri: str) -> Mapping[str, Any]:
     """Return the parts of an address; one with `+srv` asks the DNS for them. Raises CannotRun."""
     try:
-        return parse_uri(uri)
+        parts: Mapping[str, Any] = parse_uri(uri)
+        # Some things only a client finds wrong, such as a user without a password.
+        MongoClient[Any](uri, connect=False).close()
+        return parts
     except (PyMongoError, ValueError) as error:
         raise CannotRun(f"STORELOG_MONGODB_URI: {error}") from error

@@ -183,3 +183,51 @@ def test_a_bad_retail_file_is_refused_before_anything_is_sent(
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "line 3: Quantity 'one'" in done.stderr
     assert shop.written() == written
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["dead-letters", "show", "\udcff"], 2),
+        (["dead-letters", "retry", "\udcff"], 2),
+        (["dead-letters", "discard", "a\udcff"], 2),
+        (["keys", "revoke", "\udcff"], 2),
+        (["events", "--aggregate", "\udcff"], 2),
+    ],
+)
+def test_an_argument_that_is_not_utf_8_is_one_line_and_bad_use(
+    shop: System, argv: list[str], code: int
+) -> None:
+    done = shop.cli(*argv)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
+    assert done.stderr.startswith("storelog: ")
+
+
+@pytest.mark.parametrize("command", ["up", "status", "events", "config", "command-service"])
+def test_an_empty_data_dir_is_bad_use_and_not_this_directory(command: str) -> None:
+    done = run(command, "--data-dir", "")
+    assert done.returncode == 2
+    assert "--data-dir" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["dead-letters", "rebuild", "query-service", "projector"])
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("mongodb://user@127.0.0.1:1/shop", "password"),
+        ("mongodb+srv://127.0.0.1/shop", "mongodb+srv://"),
+    ],
+)
+def test_an_address_of_mongodb_that_its_driver_refuses_is_one_line_and_exit_3(
+    command: str, uri: str, reason: str
+) -> None:
+    argv = [command, "list"] if command == "dead-letters" else [command]
+    others = {
+        "STORELOG_POSTGRES_URL": "postgresql://127.0.0.1:1/shop",
+        "STORELOG_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    }
+    done = run(*argv, STORELOG_MONGODB_URI=uri, **others)
+    assert done.returncode == 3
+    assert done.stderr.strip().count("\n") == 0, done.stderr
+    assert done.stderr.startswith("storelog: STORELOG_MONGODB_URI: ")
+    assert reason in done.stderr

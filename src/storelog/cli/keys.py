@@ -91,6 +91,8 @@ def revoke(name: Name, data_dir: DataDir = None) -> None:
     """Revoke a key: refused within 2 s by both services. Example: storelog keys revoke till-1"""
     from storelog import api_keys
 
+    if not _NAME.fullmatch(name):
+        raise BadUse(f"there is no key {name}: see `storelog keys list`")
     settings = settings_of(data_dir, "postgres_url").settings
     revoked = _run(settings, lambda connection: api_keys.revoke(connection, name))
     if not revoked:

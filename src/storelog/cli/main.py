@@ -133,6 +133,11 @@ def _run() -> int | str | None:
         if error.filename is None or isinstance(error, BrokenPipeError):
             raise
         return _fail(f"{error.filename}: {error.strerror}", 3)
+    except UnicodeEncodeError as error:
+        # What Python stands for bytes of an argument that are no text, and no server takes.
+        if not any("\ud800" <= character <= "\udfff" for character in error.object):
+            raise
+        return _fail(f"{error.object!a} is not UTF-8", 2)
     return 0
 
 

@@ -19,10 +19,21 @@ if TYPE_CHECKING:
     from storelog.results import Result
 
 T = TypeVar("T")
+
+
+def _directory(text: str) -> Path:
+    """Return the path of an option; an empty one is an unset variable, and not this directory."""
+    if not text:
+        raise typer.BadParameter("it is empty")
+    return Path(text)
+
+
 DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        parser=_directory,
+        metavar="PATH",
         help="Where `storelog up` keeps its data (else STORELOG_DATA_DIR, else ./.storelog).",
         show_default=False,
     ),
