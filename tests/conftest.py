@@ -5,12 +5,15 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
 from storelog.config import Settings
+from support.console import NAME as HTML_NAME
+from support.console import ROLES as CONSOLE_ROLES
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
 from support.provider import Provider
@@ -68,6 +71,19 @@ def settings(servers: EmbeddedServers) -> Settings:
 def shop(servers: EmbeddedServers) -> Iterator[System]:
     """One system with all four processes, shared by tests that look at it from outside."""
     with System(new_settings(servers)) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def keyed_shop(servers: EmbeddedServers) -> Iterator[System]:
+    """A shop with a key of each role, a product and a customer whose names are HTML, an order."""
+    digests = {role: sha256(role.encode()).hexdigest() for role in CONSOLE_ROLES}
+    keys = ",".join(f"{role}-er:{role}:{digest}" for role, digest in digests.items())
+    environment = {"STORELOG_API_KEYS": keys}
+    with System(new_settings(servers), environment=environment, key="admin") as system:
+        product, customer = system.new_product(name=HTML_NAME), system.new_customer(name=HTML_NAME)
+        system.new_order(customer["customerId"], (product["productId"], 2))
+        system.wait_projected()
         yield system
 
 

@@ -35,4 +35,9 @@ def query_service(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 
     settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.query_service.app import run
 
-    run(settings, host, port)
+    if not settings.console:
+        run(settings, host, port)
+        return
+    from storelog.console.app import console_pages
+
+    run(settings, host, port, console_pages)

@@ -78,6 +78,7 @@ def _say(line: str) -> None:
 def _addresses(settings: Settings) -> str:
     rows = [
         ("Command Service", f"{settings.command_url}  (to read: {settings.command_url}/docs)"),
+        *([("Console", f"{settings.query_url}/console")] if settings.console else []),
         ("Query Service", f"{settings.query_url}  (to read: {settings.query_url}/docs)"),
         ("PostgreSQL", mask_url(settings.postgres_url or "")),
         ("Kafka", settings.kafka_bootstrap_servers or ""),

@@ -1,6 +1,7 @@
 """Wiring of the Query Service: settings in, one process out. Next: query_service/routes.py"""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from storelog.config import Settings
@@ -11,12 +12,16 @@ from storelog.query_service.reads import Reads, answering
 from storelog.query_service.routes import routes
 from storelog.query_service.schemas import SCHEMAS
 from storelog.web.app import App
+from storelog.web.http import Route
 from storelog.web.keyring import Keyring
 from storelog.web.server import check_host, serve
+from storelog.web.sessions import Pages
+
+MakePages = Callable[[Settings, Sequence[Route], Keyring], Pages]
 
 
-def run(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+def run(settings: Settings, host: str, port: int, make_pages: MakePages | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `make_pages` makes pages that read by the table of routes."""
     check_host(settings, host)
     reads = Reads(settings)
     reads.clock.compare()
@@ -40,15 +45,21 @@ def run(settings: Settings, host: str, port: int) -> None:
             task.cancel()
         for opened in (keys, probes, processes, reads):
             await opened.close()
+        if pages is not None:
+            await pages.close()
 
+    table = routes(reads, processes)
+    keyring = Keyring(settings.api_keys, keys.read, reads.clock.seconds)
+    pages = None if make_pages is None else make_pages(settings, table, keyring)
     app = App(
         "storelog query-service",
-        routes(reads, processes),
+        table,
         settings,
         ready,
         schemas=SCHEMAS,
         measure=lambda: measures.measure(probes),
-        keyring=Keyring(settings.api_keys, keys.read, reads.clock.seconds),
+        keyring=keyring,
+        pages=pages,
         on_startup=start,
         on_shutdown=close,
     )

@@ -36,6 +36,11 @@ ABOUT_SCHEMAS: dict[str, Any] = {
 }
 
 
+def about_body(name: str, settings: Settings) -> bytes:
+    """Return what a service says of itself at /."""
+    return encode_json({"name": name, "version": __version__, "currency": settings.currency})
+
+
 def with_about(
     name: str,
     routes: Sequence[Route],
@@ -45,7 +50,7 @@ def with_about(
     schemas: Mapping[str, Any],
 ) -> list[Route]:
     """Return the service's whole table: its own routes, and those that every service has."""
-    about = {"name": name, "version": __version__, "currency": settings.currency}
+    about = about_body(name, settings)
 
     async def readiness(_request: Request) -> Response:
         return Response(200, encode_json({"status": "ready", **await ready()}))
@@ -65,7 +70,7 @@ def with_about(
 
     table = [
         *routes,
-        _get("/", "public", _constant(encode_json(about)), "Name, version, currency", "About"),
+        _get("/", "public", _constant(about), "Name, version, currency", "About"),
         _get("/health/live", "public", _constant(b'{"status":"live"}'), "It runs", "Health"),
         _get("/health/ready", "public", readiness, "It can answer", "Health"),
         _get("/metrics", "read", show_metrics, "Prometheus", None, metrics.CONTENT_TYPE),

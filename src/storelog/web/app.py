@@ -33,11 +33,14 @@ from storelog.web.doors import EXTRA, Doors
 from storelog.web.heads import check_head, join_repeated
 from storelog.web.http import Answer, Request, Response, Route, Stream
 from storelog.web.keyring import Keyring
+from storelog.web.openapi import DOCS_POLICY
 from storelog.web.problems import render
 from storelog.web.representation import Representation
+from storelog.web.sessions import Pages
 from storelog.web.streaming import send_stream
 
 MAX_ID = 2**63 - 1
+_POLICY = (b"content-security-policy", DOCS_POLICY.encode())
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _CORRELATION = re.compile(r"[\x21-\x7e]{1,128}")
 _log = structlog.get_logger()
@@ -65,18 +68,20 @@ class App:
         schemas: Mapping[str, Any] | None = None,
         measure: Callable[[], Awaitable[None]] = _nothing,
         keyring: Keyring | None = None,
+        pages: Pages | None = None,
         on_startup: Callable[[], Awaitable[None]] = _nothing,
         on_shutdown: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self.name = name
         self._keyring = keyring or Keyring(settings.api_keys)
-        self._doors = Doors(settings, self._keyring)
+        self._doors = Doors(settings, self._keyring, None if pages is None else pages.sessions)
         self._in_flight, self._max_in_flight = 0, settings.max_requests_in_flight
         self._bodies = Bodies()
         self._on_startup, self._on_shutdown = on_startup, on_shutdown
         self._representation = Representation()
         table = with_about(name, list(routes), settings, ready, measure, schemas or {})
-        self._table = _tabulate(table)
+        # Pages are for people: no OpenAPI document names them. The one for / stands before JSON.
+        self._table = _tabulate([*table, *(() if pages is None else pages.routes)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event, as ASGI says."""
@@ -100,7 +105,7 @@ class App:
             check_head(headers, repeated, scope["http_version"])
             response: Answer = await self._answer(scope, headers, correlation_id, receive)
         except StorelogError as error:
-            response = render(error, scope["path"], correlation_id)
+            response = _error_response(error, scope, correlation_id, headers)
             if response.status == 500:
                 request_metrics.SERVER_ERRORS.of().add()
                 said = {"correlation_id": correlation_id, "error": repr(error)}
@@ -108,7 +113,7 @@ class App:
         except Exception:  # noqa: BLE001  the last door: the client gets a problem, the log the cause
             request_metrics.SERVER_ERRORS.of().add()
             _log.exception("request failed", correlation_id=correlation_id, is_always=True)
-            response = render(StorelogError(), scope["path"], correlation_id)
+            response = _error_response(StorelogError(), scope, correlation_id, headers)
         finally:
             self._in_flight -= 1
         request_metrics.count(scope.get("storelog.route"), response, time.perf_counter() - began)
@@ -193,6 +198,16 @@ class App:
 _NO_QUERY: dict[str, str] = {}
 
 
+def _error_response(
+    error: StorelogError, scope: Scope, correlation_id: str, headers: Mapping[str, str]
+) -> Response:
+    """Return the problem document of an error, or the page of a route that has its own."""
+    route: Route | None = scope.get("storelog.route")
+    if route is None or route.render_error is None:
+        return render(error, scope["path"], correlation_id)
+    return route.render_error(error, scope["path"], correlation_id, headers)
+
+
 def _tabulate(routes: Iterable[Route]) -> _Table:
     table: _Table = {}
     for route in routes:
@@ -229,6 +244,8 @@ async def _send(response: Answer, correlation_id: str, scope: Scope, send: Send)
     is_head = scope["method"] == "HEAD"
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-correlation-id", correlation_id.encode()))
+    if not any(name == "Content-Security-Policy" for name, _ in response.headers):
+        headers.append(_POLICY)
     if EXTRA in scope:
         headers += scope[EXTRA]
     if isinstance(response, Stream):

@@ -9,14 +9,16 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from storelog.config import Settings
-from storelog.errors import Unauthenticated, Unavailable
+from storelog.errors import Forbidden, Unauthenticated, Unavailable
+from storelog.proxies import is_loopback
 from storelog.web.auth import PUBLIC, Authenticator, authorize
 from storelog.web.connections import client_of
 from storelog.web.cors import Cors
-from storelog.web.hosts import Hosts
+from storelog.web.hosts import Hosts, host_of
 from storelog.web.http import Caller, Response, Route
 from storelog.web.keyring import Keyring
 from storelog.web.rate_limits import Counted, RateLimits, headers_of, refuse
+from storelog.web.sessions import Sessions
 from storelog.web.tickets import of_query
 
 # Where in a request's scope the headers are that its answer carries, whatever it is.
@@ -24,6 +26,8 @@ EXTRA = "storelog.headers"
 _COUNTED = "storelog.counted"
 # The ticket that a request shows in place of a key.
 _TICKET = "storelog.ticket"
+# Whether it is let in by the cookie of a session.
+_SESSION = "storelog.session"
 RECHECK_SECONDS = 1.0
 Scope = MutableMapping[str, Any]
 
@@ -31,7 +35,9 @@ Scope = MutableMapping[str, Any]
 class Doors:
     """The doors of one service."""
 
-    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+    def __init__(
+        self, settings: Settings, keyring: Keyring, sessions: Sessions | None = None
+    ) -> None:
         tokens = None
         if settings.oidc_issuer or settings.oidc_audience:
             # Its HTTP client and cryptography are a third of what a service takes to start.
@@ -39,6 +45,7 @@ class Doors:
 
             tokens = Tokens(settings)
         self._auth = Authenticator(keyring, tokens)
+        self._sessions = sessions
         self._hosts = Hosts(settings)
         has_rates = settings.rate_limit_per_key or settings.rate_limit_per_address
         self._rates = RateLimits(settings) if has_rates else None
@@ -72,15 +79,41 @@ class Doors:
             return PUBLIC
         if route.takes_tickets and "authorization" not in headers:
             scope[_TICKET] = of_query(scope["query_string"])
+        if route.takes_sessions and "authorization" not in headers:
+            scope[_SESSION] = True
+            self._check_open_page(headers, scope)
         return self._caller(headers, scope, may_have_ended=False)
 
     def _caller(
         self, headers: Mapping[str, str], scope: Scope, *, may_have_ended: bool
     ) -> Caller | None:
+        if scope.get(_SESSION):
+            return self._session_caller(headers)
         ticket = scope.get(_TICKET)
         if ticket is None:
             return self._auth.caller(headers)
         return self._auth.ticket_caller(ticket, may_have_ended=may_have_ended)
+
+    def _session_caller(self, headers: Mapping[str, str]) -> Caller:
+        """Return whose session it is, whose key is looked up again. Raises Unauthenticated."""
+        key = None if self._sessions is None else self._sessions.key_of(headers)
+        shown = {} if key is None else {"authorization": f"Bearer {key}"}
+        caller = self._auth.caller(shown)
+        if caller is None:
+            raise Unauthenticated
+        return caller
+
+    def _check_open_page(self, headers: Mapping[str, str], scope: Scope) -> None:
+        """Raise Forbidden for a page that anybody on a network could open, without any key."""
+        if not self._auth.is_open:
+            return
+        address = (scope.get("client") or ("",))[0]
+        if not (is_loopback(address) and is_loopback(host_of(headers))):
+            raise Forbidden(
+                "forbidden",
+                "Without a key the console is open on this machine only: create one"
+                " (`storelog keys create NAME --role admin`).",
+            )
 
     async def token_caller(self, headers: Mapping[str, str]) -> Caller:
         """Return who was given the request's token. Raises Unauthenticated, Unavailable."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
+from storelog.errors import StorelogError
 from storelog.shop.value import value
 
 
@@ -56,6 +57,7 @@ class Stream:
 
 Answer = Response | Stream
 Handler = Callable[[Request], Awaitable[Answer]]
+ErrorPage = Callable[[StorelogError, str, str, Mapping[str, str]], Response]
 
 
 @value
@@ -78,7 +80,9 @@ class Route:
     """One row of a service's table: every endpoint with the least role that may call it.
 
     `path` has ids in braces; every one is a positive 64-bit integer, or the path is not found.
-    With `takes_tickets` a caller may show a ticket as the parameter `ticket` in place of a key.
+    With `takes_tickets` a caller may show a ticket as the parameter `ticket` in place of a key, and
+    with `takes_sessions` the cookie of a session. Where errors are no problem documents,
+    `render_error` makes the response, of the path, the correlation id and the request's headers.
     """
 
     method: str
@@ -87,6 +91,8 @@ class Route:
     handler: Handler
     operation: Operation
     takes_tickets: bool = False
+    takes_sessions: bool = False
+    render_error: ErrorPage | None = None
 
     @property
     def is_probe(self) -> bool:

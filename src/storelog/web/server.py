@@ -20,7 +20,6 @@ from storelog.proxies import is_loopback
 from storelog.web.connections import Connections
 from storelog.web.hosts import check_allowed_hosts
 from storelog.web.logs import set_up_logs
-from storelog.web.openapi import DOCS_POLICY
 from storelog.web.protocol import LimitedProtocol
 from storelog.web.turns import Turns
 
@@ -96,7 +95,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         date_header=True,
-        headers=[("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", DOCS_POLICY)],
+        headers=[("X-Content-Type-Options", "nosniff")],
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=25,

@@ -1,0 +1,56 @@
+"""The log: events newest first, found by what they say, and one event with its neighbours.
+
+Next: command_service/log_pages.py
+"""
+
+import json
+import re
+from typing import Any
+
+from storelog.console.page import see_other
+from storelog.console.site import Site
+from storelog.shop.events import EVENT_TYPES
+from storelog.web.http import Request, Response, Route
+
+PAGE = "50"
+_BEYOND_ALL = str(2**63 - 1)
+_POSITION = re.compile(r"[1-9]\d{0,17}", re.ASCII)
+FILTERS = ("aggregate", "eventType", "caller", "correlationId", "eventId")
+
+
+class LogPages:
+    """The pages."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            self._site.get("/console/log", self._list, *FILTERS, "before", "at"),
+            self._site.get("/console/log/{eventPosition}", self._show),
+        ]
+
+    async def _list(self, request: Request) -> Response:
+        at = request.query.get("at", "").strip()
+        if _POSITION.fullmatch(at):
+            return see_other(f"/console/log/{at}")
+        before = request.query.get("before") or self._end(request)
+        asked = {name: request.query.get(name, "").strip() for name in FILTERS}
+        page = await self._site.commands.get(
+            request, "/events", {**asked, "before": before, "limit": PAGE}
+        )
+        facts: dict[str, Any] = {"page": page, "types": EVENT_TYPES}
+        return self._site.templates.page(request, "log.html", **facts)
+
+    def _end(self, request: Request) -> str:
+        """Return before which position the log is shown: at a moment it ended there."""
+        as_of = request.query.get("asOf", "")
+        return str(int(as_of) + 1) if _POSITION.fullmatch(as_of) else _BEYOND_ALL
+
+    async def _show(self, request: Request) -> Response:
+        position = request.ids["eventPosition"]
+        event = await self._site.commands.get(request, f"/events/{position}")
+        payload = json.dumps(event["payload"], indent=2, ensure_ascii=False)
+        facts: dict[str, Any] = {"event": event, "payload": payload}
+        return self._site.templates.page(request, "event.html", **facts)

@@ -1,0 +1,108 @@
+"""The first page: orders and revenue, what is newest, what runs out, and whether all is well.
+
+Next: console/query_side.py
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from storelog.console.charts import day_chart
+from storelog.console.query_side import Found
+from storelog.console.site import Site
+from storelog.envelope import format_time, utc_now
+from storelog.shop.events import PRODUCT
+from storelog.shop.fields import field_at
+from storelog.shop.product import Product
+from storelog.web.http import Answer, Request, Response, Route
+
+DAYS = 30
+SHOWN = 8
+LOW_STOCK = 10
+LOOKED_AT = "500"
+STOCK = field_at(Product.stock).json
+_TOTALS = "/analytics/total-sales"
+
+
+class Overview:
+    """The page, its moving part, and the stream that moves it."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            self._site.get("/console", self._show),
+            self._site.get("/console/now", self._now),
+            self._site.stream("/console/live", self._live),
+        ]
+
+    async def _live(self, request: Request) -> Answer:
+        return await self._site.query.live(request, {"topics": "orders,products,customers"})
+
+    async def _show(self, request: Request) -> Response:
+        today = utc_now().date()
+        began = (today - timedelta(days=DAYS - 1)).isoformat()
+        get = self._site.query.get
+        facts, days, health = await asyncio.gather(
+            self._moving(request),
+            get(request, "/analytics/sales-by-day", {"from": began}),
+            self._health(request),
+        )
+        chart = day_chart(days.items, DAYS, today)
+        return self._site.templates.page(
+            request, "overview.html", **facts, chart=chart, health=health
+        )
+
+    async def _now(self, request: Request) -> Response:
+        return self._site.templates.page(request, "now.html", **await self._moving(request))
+
+    async def _moving(self, request: Request) -> dict[str, Any]:
+        """Return what changes with each order."""
+        now, get = utc_now(), self._site.query.get
+        minute_ago = format_time(now - timedelta(minutes=1))
+        today, in_all, minute, orders, products = await asyncio.gather(
+            get(request, _TOTALS, {"from": now.date().isoformat()}),
+            get(request, _TOTALS),
+            get(request, "/orders", {"from": minute_ago, "count": "true", "limit": "1"}),
+            get(request, "/orders", {"limit": str(SHOWN)}),
+            get(request, "/products", {"limit": LOOKED_AT, "sort": "-id"}),
+        )
+        low = sorted(
+            (each for each in products.items if each[STOCK] <= LOW_STOCK),
+            key=lambda each: (each[STOCK], each[PRODUCT.id_name]),
+        )
+        return {
+            "today": today.body,
+            "in_all": in_all.body,
+            "per_minute": minute.body["count"],
+            "orders": orders.items,
+            "low": low[:SHOWN],
+            "low_count": len(low),
+            "position": orders.position,
+            "dead_letters": orders.dead_letters,
+        }
+
+    async def _health(self, request: Request) -> dict[str, Any]:
+        """Return how fresh the read side is, and what `verify` found last, as far as is known."""
+        read, write = await asyncio.gather(
+            self._site.query.get(request, "/operations"),
+            self._site.commands.get_or_none(request, "/operations"),
+        )
+        return health_of(read, write)
+
+
+def health_of(read: Found, write: dict[str, Any] | None) -> dict[str, Any]:
+    """Return in few facts whether all is well; None is what is not known now."""
+    behind = None if write is None else max(0, write["log"]["position"] - read.body["position"])
+    results = {} if write is None else {each["operation"]: each for each in write["results"]}
+    not_ready = [
+        process for process in read.body["processes"] if process["state"] in ("not-ready", "away")
+    ]
+    return {
+        "behind": behind,
+        "dead_letters": read.body["deadLetters"],
+        "verify": results.get("verify"),
+        "not_ready": not_ready,
+    }

@@ -1,0 +1,56 @@
+"""The files that pages load: the console's own, and those of others under `vendor`.
+
+Each is served under an address with its hash, so that a browser keeps it for ever. What is vendored
+is listed with its version, checksum and licence in `static/vendor/VENDORED.json`.
+Next: console/templates/base.html
+"""
+
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from storelog.errors import NotFound
+from storelog.web.http import Operation, Request, Response, Route
+
+FILES = {
+    "console.css": "text/css; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+    "vendor/htmx.min.js": "text/javascript; charset=utf-8",
+    "vendor/sse.min.js": "text/javascript; charset=utf-8",
+    "vendor/uPlot.iife.min.js": "text/javascript; charset=utf-8",
+    "vendor/uPlot.min.css": "text/css; charset=utf-8",
+}
+FOLDER = files("storelog.console") / "static"
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+@cache
+def read_file(name: str) -> bytes:
+    """Return a file's bytes."""
+    return FOLDER.joinpath(*name.split("/")).read_bytes()
+
+
+@cache
+def address(name: str) -> str:
+    """Return a file's address, which is another one once its bytes are others."""
+    flat = name.rpartition("/")[2]
+    return f"/console/static/{flat}?v={sha256(read_file(name)).hexdigest()[:12]}"
+
+
+def static_routes() -> list[Route]:
+    """Return a route for each file; none needs a key."""
+    return [_route(name, kind) for name, kind in FILES.items()]
+
+
+def _route(name: str, kind: str) -> Route:
+    body = read_file(name)
+    digest = sha256(body).hexdigest()[:12]
+
+    async def show(request: Request) -> Response:
+        if request.query.get("v", digest) != digest:
+            raise NotFound("This is a file of another release: load the page again.")
+        return Response(200, body, (("Cache-Control", _FOR_EVER),), kind)
+
+    path = f"/console/static/{name.rpartition('/')[2]}"
+    operation = Operation(name, query={"v": {}}, content_type=kind)
+    return Route("GET", path, "public", show, operation)

@@ -1,0 +1,167 @@
+"""The console's forms and pages as HTML, seen from outside."""
+
+import re
+
+import pytest
+
+from support.console import NAME, Browser, hidden, moved_to
+from support.system import System
+
+
+@pytest.fixture(scope="module")
+def kept(keyed_shop: System) -> System:
+    """The shared shop with a key of each role."""
+    return keyed_shop
+
+
+@pytest.fixture(scope="module")
+def writer(kept: System) -> Browser:
+    """Who is signed in with the role write."""
+    return Browser(kept, "write")
+
+
+def test_a_customer_a_product_and_an_order_are_made_and_each_is_shown_at_once(
+    kept: System, writer: Browser
+) -> None:
+    fields = {
+        **hidden(writer.page("/customers/new"), "/console/customers/new"),
+        "name": "Bea & Co",
+        "email": "bea@example.com",
+        "phoneNumber": "",
+    }
+    place = moved_to(writer.submit("/customers/new", fields))
+    assert "Bea &amp; Co" in writer.page(place)
+    customer = re.findall(r"/customers/(\d+)", place)[0]
+    fields = {
+        **hidden(writer.page("/products/new"), "/console/products/new"),
+        "name": "Tray",
+        "price": "4.25",
+        "sku": "",
+        "stock": "9",
+    }
+    place = moved_to(writer.submit("/products/new", fields))
+    assert "Tray" in writer.page(place)
+    product = re.findall(r"/products/(\d+)", place)[0]
+    asked = hidden(writer.page("/orders/new"), "/console/orders/new")
+    order = {
+        **asked,
+        "customer": f"{customer} Bea",
+        "product": [product, ""],
+        "units": ["2", ""],
+        "action": "place",
+    }
+    first = moved_to(writer.submit("/orders/new", order))
+    page = writer.page(first)
+    assert "8.50" in page and "write-er" in page and "Order created" in page
+    assert moved_to(writer.submit("/orders/new", order)) == first, "a form has one effect"
+
+
+def test_every_error_of_a_form_stands_at_its_field_and_what_was_typed_stays(
+    kept: System, writer: Browser
+) -> None:
+    before = kept.written()
+    typed = {"key": "k1", "name": "", "email": "no", "phoneNumber": "x"}
+    reply = writer.submit("/customers/new", typed)
+    page = reply.raw.decode()
+    assert reply.status == 422
+    assert all(f'id="e-{name}"' in page for name in ("name", "email", "phoneNumber"))
+    assert 'value="no"' in page
+    typed = {"key": "k2", "name": NAME, "price": "1,5", "stock": "-1"}
+    reply = writer.submit("/products/new", typed)
+    page = reply.raw.decode()
+    assert reply.status == 422 and 'id="e-price"' in page and 'id="e-stock"' in page
+    assert "alert(1)</script>" not in page
+    order = {"key": "k3", "customer": "1", "product": ["1", "x"], "units": ["0", "2"]}
+    reply = writer.submit("/orders/new", {**order, "action": "place"})
+    page = reply.raw.decode()
+    assert reply.status == 422 and 'id="eq1"' in page and 'id="ep2"' in page
+    short = {"key": "k4", "customer": "1", "product": "1", "units": "1000", "action": "place"}
+    reply = writer.submit("/orders/new", short)
+    assert reply.status == 409 and "1000 asked" in reply.raw.decode()
+    assert kept.written() == before
+
+
+def test_a_stale_change_is_rejected_and_shows_both_versions(kept: System, writer: Browser) -> None:
+    product = kept.new_product(name="Lamp")["productId"]
+    kept.wait_projected()
+    place = f"/products/{product}"
+    seen = hidden(writer.page(place), f"/console{place}/change")
+    kept.commands.put(f"{place}", {"name": "Their lamp", "price": "2"})
+    kept.wait_projected()
+    mine = {**seen, "name": "My lamp", "price": "3", "sku": ""}
+    reply = writer.submit(f"{place}/change", mine)
+    page = reply.raw.decode()
+    assert reply.status == 412
+    assert "Two versions" in page and "Their lamp" in page and "My lamp" in page
+    again = {**hidden(page, f"/console{place}/change"), "name": "My lamp", "price": "3", "sku": ""}
+    assert "My lamp" in writer.page(moved_to(writer.submit(f"{place}/change", again)))
+    stock = hidden(writer.page(place), f"/console{place}/stock")
+    moved = moved_to(writer.submit(f"{place}/stock", {**stock, "delta": "-4", "reason": "broken"}))
+    page = writer.page(moved)
+    assert "broken" in page and "<strong>Product updated" in page
+
+
+def test_a_deleted_order_keeps_its_page_and_its_history(kept: System, writer: Browser) -> None:
+    product, customer = kept.new_product()["productId"], kept.new_customer()["customerId"]
+    order = kept.new_order(customer, (product, 1))["orderId"]
+    kept.wait_projected()
+    action = f"/console/orders/{order}/deletion"
+    fields = hidden(writer.page(f"/orders/{order}"), action)
+    page = writer.page(moved_to(writer.submit(f"/orders/{order}/deletion", fields)))
+    assert "deleted" in page and "Order deleted" in page and "Order created" in page
+    assert f'action="{action}"' not in page
+    assert writer.open("/orders/9999999").status == 404
+
+
+def test_time_travel_shows_the_past_keeps_it_in_links_and_turns_forms_off(
+    kept: System, writer: Browser
+) -> None:
+    product = kept.new_product(name="Before")["productId"]
+    then = kept.written()
+    kept.commands.put(f"/products/{product}", {"name": "After", "price": "2"})
+    kept.wait_projected()
+    page = writer.page(f"/products/{product}?asOf={then}")
+    assert "<h1>Before" in page and f"as of {then}" in page
+    assert page.count('method="post"') == 1, "only the one to sign out"
+    assert f"/console/orders?asOf={then}" in page
+    assert "<h1>After" in writer.page(f"/products/{product}")
+    assert writer.open(f"/products/{product}?asOf=99999999").status == 422
+
+
+def test_the_log_is_found_by_what_events_say_and_shows_the_chain(
+    kept: System, writer: Browser
+) -> None:
+    assert "Customer created" in writer.page("/log?eventType=CustomerCreated")
+    nobody = writer.page("/log?eventType=OrderDeleted&caller=nobody")
+    assert "<tbody" not in nobody
+    assert moved_to(writer.open("/log?at=2")) == "/log/2"
+    page = writer.page("/log/2")
+    assert (
+        "it agrees" in page and 'href="/console/log/1"' in page and 'href="/console/log/3"' in page
+    )
+
+
+def test_a_report_is_downloaded_with_cells_that_no_spreadsheet_computes(
+    kept: System, writer: Browser
+) -> None:
+    product = kept.new_product(name="=HYPERLINK(1)")["productId"]
+    kept.new_order(kept.new_customer()["customerId"], (product, 1))
+    kept.wait_projected()
+    reply = writer.open("/reports/csv?by=products")
+    assert reply.headers["content-disposition"] == 'attachment; filename="products.csv"'
+    rows = reply.raw.decode("utf-8-sig").splitlines()
+    assert rows[0] == "Product,Name,Units,Sales"
+    assert f"{product},'=HYPERLINK(1),1,12.75" in rows
+
+
+def test_keys_are_created_shown_once_and_revoked(kept: System) -> None:
+    admin = Browser(kept, "admin")
+    asked = {"name": "of-console", "role": "read", "expiresAt": ""}
+    reply = admin.submit("/operations/keys", asked)
+    text = re.findall(r"slk_[\w-]+", reply.raw.decode())
+    assert len(text) == 1 and reply.headers["cache-control"] == "no-store"
+    assert text[0] not in admin.page("/operations/keys")
+    again = admin.submit("/operations/keys", {"name": "of-console", "role": "read"})
+    assert again.status == 409 and "of-console" in again.raw.decode()
+    moved_to(admin.submit("/operations/keys/revocation", {"name": "of-console"}))
+    assert "revoked" in admin.page("/operations/keys")
