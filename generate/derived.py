@@ -18,7 +18,7 @@ from storelog.projector.live_changes import entry_of as change_of
 from storelog.projector.order_facts import fact_of
 from storelog.read_models import history
 from storelog.read_models.change import Origin, read_change
-from storelog.read_models.listed import MODELS
+from storelog.read_models.listed import DOCUMENT_MODELS
 from storelog.read_models.read_model import Write
 from storelog.shop import columns
 from storelog.shop.event_kinds import EntityKind, EventKind
@@ -103,7 +103,7 @@ def _example(kind: EventKind, payload: Json) -> Json:
     fact = fact_of(change)
     return {
         "travelsWith": owner_of(event),
-        "writes": [_write(write) for model in MODELS for write in model.fold(change)],
+        "writes": [_write(write) for model in DOCUMENT_MODELS for write in model.fold(change)],
         "history": history.entry_of(change).facts,
         "live": change_of(change)[2]["change"],
         "fact": None if fact is None else [fact.sign, fact.at_ms, fact.customer, fact.lines],

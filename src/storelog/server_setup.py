@@ -22,6 +22,12 @@ from storelog.projector.database import PATIENT_SECONDS, connect, ensure_indexes
 from storelog.reasons import reason
 from storelog.relay.topics import ensure_topics
 
+_HAS_DATES = "SELECT EXISTS (SELECT FROM orders WHERE order_date = '-infinity')"
+DATES = (
+    "PostgreSQL has the date -infinity where the log has the first moment of the year 1:"
+    " `storelog rebuild --state-tables` writes the table as the log says"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
@@ -40,7 +46,17 @@ async def set_up_servers(settings: Settings) -> SetUp:
     await asyncio.to_thread(ensure_topics, settings, lanes)
     advice = await asyncio.to_thread(ensure_indexes, settings)
     await asyncio.to_thread(_bring_keys, settings, *await _read_keys(settings.postgres_url))
-    return SetUp(lanes, [] if advice is None else [advice])
+    dates = await _date_advice(settings.postgres_url)
+    return SetUp(lanes, [each for each in (advice, dates) if each is not None])
+
+
+async def _date_advice(postgres_url: str) -> str | None:
+    """Return what is to be done about dates that the driver of an older release has written."""
+    connection = await postgres.connect(postgres_url, timeout=10, command_timeout=60)
+    try:
+        return DATES if await connection.fetchval(_HAS_DATES) else None
+    finally:
+        await connection.close()
 
 
 async def _read_keys(postgres_url: str) -> tuple[Origin, SignedSet]:

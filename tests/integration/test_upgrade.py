@@ -64,6 +64,14 @@ def assert_it_reads_as_it_did(system: System) -> None:
             assert reply.json == with_newer_fields(line["body"]), line["path"]
 
 
+def test_an_upgrade_names_the_commands_that_it_needs(upgraded: System) -> None:
+    said = upgraded.cli("migrate").stdout
+    assert "`storelog rebuild --promote`" in said
+    assert "`storelog rebuild --state-tables`" in said
+    for command in ("status", "doctor", "verify"):
+        assert "`storelog rebuild --promote`" in upgraded.cli(command).stdout, command
+
+
 def test_what_was_sent_and_what_was_not_is_projected_once_and_nothing_else_differs(
     upgraded: System,
 ) -> None:
@@ -109,5 +117,6 @@ def test_the_documented_commands_leave_no_difference(upgraded: System) -> None:
         assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
         assert differences(upgraded) == []
         assert_it_reads_as_it_did(upgraded)
+    assert "rebuild" not in upgraded.cli("migrate").stdout
     found = upgraded.queries.get("/customers?q=odegaard").json["items"]
     assert [customer["customerId"] for customer in found] == [2]

@@ -13,7 +13,7 @@ from storelog import histories
 from storelog.ledgers import Fact, pack_facts
 from storelog.projector import live_changes, order_facts
 from storelog.read_models.change import Change
-from storelog.read_models.listed import MODELS
+from storelog.read_models.listed import DOCUMENT_MODELS
 from storelog.read_models.read_model import Write
 
 Json = dict[str, Any]
@@ -71,7 +71,7 @@ def kept(write: Write, change: Change) -> Json:
 
 def fold(change: Change) -> tuple[Json, list[Write], Fact | None]:
     """Return what the projector makes of a change: its forms, the writes, and the ledger's fact."""
-    writes = [write for model in MODELS for write in model.fold(change)]
+    writes = [write for model in DOCUMENT_MODELS for write in model.fold(change)]
     fact = order_facts.fact_of(change)
     shown, digest = bson_forms([kept(w, change) for w in writes])
     flags = ("is_new", "is_whole", "is_mark")

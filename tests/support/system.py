@@ -92,7 +92,7 @@ class System:
         )
         self._urls = urls
         self._names = processes
-        self._extra = dict(environment or {})
+        self.environment_more = dict(environment or {})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._home = Path(tempfile.mkdtemp(prefix="storelog-system-"))
         self.commands = Client(urls["command-service"], key)
@@ -129,7 +129,12 @@ class System:
             for entry in fields(self.settings)
             if isinstance(getattr(self.settings, entry.name), str | int)
         }
-        return {**os.environ, **named, "STORELOG_DATA_DIR": str(self._home), **self._extra}
+        return {
+            **os.environ,
+            **named,
+            "STORELOG_DATA_DIR": str(self._home),
+            **self.environment_more,
+        }
 
     @property
     def _program(self) -> list[str]:

@@ -9,7 +9,7 @@ from storelog.histories import KEPT
 from storelog.projector import live_changes, order_facts
 from storelog.read_models import history
 from storelog.read_models.change import Change, Origin, read_change
-from storelog.read_models.listed import MODELS
+from storelog.read_models.listed import DOCUMENT_MODELS
 from storelog.shop.events import EVENTS, kind_of
 from storelog.shop.json_schema import payload_schema
 from storelog.shop.json_values import encode_json
@@ -29,7 +29,7 @@ for kind in EVENTS:
 def test_both_folds_say_the_same_of_an_event(change: Change) -> None:
     projected = {
         (write.collection, write.document_id, write.is_mark, write.is_new): write.fields
-        for model in MODELS
+        for model in DOCUMENT_MODELS
         for write in model.fold(change)
     }
     verified = {
@@ -47,7 +47,7 @@ def test_an_entity_that_changes_keeps_each_event_in_its_history(change: Change) 
     entity = kind_of(change.event).entity
     written = [
         write
-        for model in MODELS
+        for model in DOCUMENT_MODELS
         for write in model.fold(change)
         if write.collection == entity.collection
     ]

@@ -55,6 +55,8 @@ def _show(facts: dict[str, Any], found: int) -> None:
         print(f"  {what:<26} {number:>12,}")
     for what in facts.get("notChecked", ()):
         print(f"NOT CHECKED {what}")
+    for what in facts.get("toDo", ()):
+        print(f"TO DO {what}")
     for difference in facts["differences"][:SHOWN]:
         print(
             f"DIFFERS {difference['where']} {difference['id']} {difference['field']}:"

@@ -35,7 +35,8 @@ from storelog.local.program import last_error
 from storelog.local.read_side_watch import troubles
 from storelog.local.servers import PROCESSES, why_not_ready
 from storelog.projector.database import pointer_of
-from storelog.projector.shapes import ADVICE, is_search_current
+from storelog.projector.shapes import read_shapes
+from storelog.read_models.shapes import to_do
 from storelog.read_side import database_name, mongodb_uri
 from storelog.reasons import reason
 from storelog.relay.topics import too_small
@@ -224,7 +225,7 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
             home = client[database_name(settings)]
             active = client[pointer_of(home).database]
             indexes = active["orders"].index_information()
-            is_current = is_search_current(active)
+            advice = to_do(read_shapes(active))
             has_keys = of_documents(home[KEYS].find(BOTH)) is not None
         finally:
             client.close()
@@ -240,8 +241,8 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
     if not has_keys:
         lacking = f"{found}: no set of API keys that proves whose it is"
         return problem("MongoDB", lacking, "run `storelog migrate`")
-    if not is_current:
-        finding = warning("MongoDB", f"{found}, with indexes", ADVICE)
+    if advice is not None:
+        finding = warning("MongoDB", f"{found}, with indexes", advice)
         return replace(finding, version=release)
     return replace(ok("MongoDB", f"{found}, with indexes"), version=release)
 

@@ -15,10 +15,11 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.errors import CannotRun, ReadModelUnknown
 from storelog.projector import live_changes
-from storelog.projector.shapes import ADVICE, is_search_current, stamp
+from storelog.projector.shapes import read_shapes, stamp
 from storelog.projector.validators import make_validators
 from storelog.read_models.listed import MODELS
 from storelog.read_models.read_model import Index
+from storelog.read_models.shapes import to_do
 from storelog.read_side import (
     POINTER_ID,
     POINTERS,
@@ -85,7 +86,7 @@ def ensure_indexes(settings: Settings) -> str | None:
     try:
         active = sibling(home, pointer_of(home).database)
         make_indexes(active)
-        return None if is_search_current(active) else ADVICE
+        return to_do(read_shapes(active))
     except ReadModelUnknown as error:
         # All processes start, or the command that finds it again could not run.
         return str(error)
@@ -98,7 +99,7 @@ def ensure_indexes(settings: Settings) -> str | None:
 def make_indexes(database: Database[Document]) -> None:
     """Make the collections and indexes that are missing, and drop those of earlier versions.
 
-    An empty read model is stamped with the versions of this code. Raises PyMongoError.
+    An empty read model gets the shapes of this release. Raises PyMongoError.
     """
     make_validators(database)
     stamp(database)

@@ -23,7 +23,6 @@ from storelog.projector.moments_writer import MomentsWriter, Note
 from storelog.projector.order_facts import fact_of
 from storelog.projector.record import Record, change_of, header_of
 from storelog.read_models.change import Change
-from storelog.read_models.listed import MODELS
 
 _log = structlog.get_logger()
 
@@ -97,10 +96,10 @@ class Folding:
 
         For an event that comes late; the lane's next one is noted with its time as well.
         """
-        writes = [write for model in MODELS for write in model.fold(change)]
         fact = fact_of(change)
-        self.bounds = self.bounds.including(change)
-        self._batch.add(self._lane, change, writes)
+        bounds = self.bounds.including(change)
+        self._batch.add(self._lane, change)
+        self.bounds = bounds
         if fact is not None:
             self._facts.append(fact)
 
@@ -134,7 +133,7 @@ class Folding:
         It may be written in another thread while the next is collected. Raises Fenced and
         PyMongoError.
         """
-        self._batch.write(share.documents)
+        self._batch.write(share.documents, are_late=share.are_late)
         self._ledger.write(share.facts, are_late=share.are_late)
         bounds = replace(share.bounds, leaf=self._ledger.leaf)
         self.written = self._moments.write(share.notes, bounds)

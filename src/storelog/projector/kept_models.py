@@ -13,8 +13,8 @@ from storelog import histories, ledgers, moments
 from storelog.projector import live_changes
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.database import DEAD_LETTERS, pointer_of
-from storelog.projector.shapes import SHAPES
 from storelog.read_models.listed import BY_COLLECTION
+from storelog.read_models.shapes import SHAPES
 from storelog.read_side import POINTER_ID, POINTERS
 
 BUILDING_ID = "building"

@@ -1,8 +1,9 @@
-"""By which version of its code a read model was filled, stored beside it: one number for each part.
+"""Stores with which shapes of the read models a database was filled, and says which are written.
 
-There is one part now: the rules by which names are found (words.py). A new read model gets the
-versions of the code that fills it; one that has documents keeps its own until it is filled anew.
-Next: upkeep/read_models.py
+An empty database gets the shapes of this release, and is filled with all its read models. One that
+has documents keeps its own until it is filled anew: a read model that is not among them is not
+written, since it would be half of one.
+Next: read_models/shapes.py
 """
 
 from typing import Any
@@ -10,33 +11,38 @@ from typing import Any
 from bson.int64 import Int64
 from pymongo.database import Database
 
-from storelog.words import RULES
+from storelog.projector.checkpoints import CHECKPOINTS
+from storelog.read_models.listed import BY_COLLECTION
+from storelog.read_models.shapes import SHAPES, Shapes, current_shapes, differing, shapes_of
 
-SHAPES = "shapes"
-WORDS = "words"
-ADVICE = (
-    "names are found by the word rules of another release: `storelog rebuild --promote` indexes"
-    " them again, while reads go on"
-)
 Document = dict[str, Any]
-_NAMES = ("customer_names", "product_names")
 
 
-def stamp(database: Database[Document]) -> None:
-    """Store the present versions with a read model that has no names yet. Raises PyMongoError."""
-    if _has_names(database):
-        return
-    version = {"$set": {"version": Int64(RULES)}}
-    database[SHAPES].update_one({"_id": WORDS}, version, upsert=True)
+def read_shapes(database: Database[Document]) -> Shapes:
+    """Return the shape of each read model that is filled. Raises PyMongoError."""
+    return shapes_of(database[SHAPES].find({}))
 
 
-def is_search_current(database: Database[Document]) -> bool:
-    """Tell whether names are indexed by the present word rules. Raises PyMongoError."""
-    found = database[SHAPES].find_one({"_id": WORDS})
-    if found is None:
-        return not _has_names(database)
-    return bool(found.get("version") == RULES)
+def stamp(database: Database[Document]) -> Shapes:
+    """Store the shapes where none are stored, or nothing is, and return them. Raises PyMongoError.
+
+    What this release does not know it does not write: such a read model is no longer whole.
+    """
+    found = list(database[SHAPES].find({}))
+    shapes = shapes_of(found)
+    is_stored = any("shape" in each for each in found)
+    is_new = bool(not is_stored or differing(shapes)) and _is_empty(database)
+    if is_new or not is_stored:
+        shapes = current_shapes() if is_new else shapes
+        for name, shape in shapes.items():
+            stored = {"$set": {"shape": Int64(shape)}}
+            database[SHAPES].update_one({"_id": name}, stored, upsert=True)
+    for each in found:
+        if each["_id"] not in BY_COLLECTION:
+            database[SHAPES].delete_one({"_id": each["_id"]})
+    return {name: shape for name, shape in shapes.items() if name in BY_COLLECTION}
 
 
-def _has_names(database: Database[Document]) -> bool:
-    return any(database[kind].find_one({}, {"_id": 1}) for kind in _NAMES)
+def _is_empty(database: Database[Document]) -> bool:
+    names = (CHECKPOINTS, *BY_COLLECTION)
+    return not any(database[name].find_one({}, {"_id": 1}) for name in names)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from storelog.query_service.asof import AS_OF
-from storelog.read_models.read_model import ReadModel
+from storelog.read_models.listed import ReadModel
 from storelog.shop.value_schemas import strict_object
 from storelog.web.http import Handler, Operation, Route
 

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +41,7 @@ Key = list[int]
 Bounds = tuple[datetime, datetime]
 
 
-def make_cursor(bound_to: Mapping[str, Any], key: Key) -> str:
+def make_cursor(bound_to: Mapping[str, Any], key: Sequence[int | str]) -> str:
     """Return a cursor that goes on after `key`, for the same filters only."""
     raw = json.dumps([_fingerprint(bound_to), *key], separators=(",", ":"))
     return base64.urlsafe_b64encode(raw.encode()).rstrip(b"=").decode()
@@ -49,17 +49,47 @@ def make_cursor(bound_to: Mapping[str, Any], key: Key) -> str:
 
 def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) -> Key | None:
     """Return the key that a cursor goes on after. Raises InvalidFields."""
+    parts = _read_parts(cursor, bound_to)
+    if parts is None:
+        return None
+    if len(parts) != length or not all(_is_number(part) for part in parts):
+        raise _wrong_cursor()
+    return parts
+
+
+def read_key_cursor(
+    cursor: str | None, bound_to: Mapping[str, Any], kind: type[int | str]
+) -> int | str | None:
+    """Return the one key, an id or a text, that a cursor goes on after. Raises InvalidFields."""
+    parts = _read_parts(cursor, bound_to)
+    if parts is None:
+        return None
+    if len(parts) != 1 or not (_is_number(parts[0]) if kind is int else type(parts[0]) is kind):
+        raise _wrong_cursor()
+    key: int | str = parts[0]
+    return key
+
+
+def _read_parts(cursor: str | None, bound_to: Mapping[str, Any]) -> list[Any] | None:
     if cursor is None:
         return None
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        fingerprint, *key = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        numbers = all(type(part) is int and -MAX_PART <= part <= MAX_PART for part in key)
+        said: list[Any] = json.loads(base64.b64decode(padded, b"-_", validate=True))
+        fingerprint, *parts = said
     except (ValueError, TypeError, binascii.Error, RecursionError):
-        numbers, key, fingerprint = False, [], ""
-    if not numbers or len(key) != length or fingerprint != _fingerprint(bound_to):
-        raise InvalidFields([("?cursor", "is not a cursor of this list with these filters")])
-    return [int(part) for part in key]
+        raise _wrong_cursor() from None
+    if fingerprint != _fingerprint(bound_to):
+        raise _wrong_cursor()
+    return parts
+
+
+def _is_number(part: Any) -> bool:
+    return type(part) is int and -MAX_PART <= part <= MAX_PART
+
+
+def _wrong_cursor() -> InvalidFields:
+    return InvalidFields([("?cursor", "is not a cursor of this list with these filters")])
 
 
 def _fingerprint(bound_to: Mapping[str, Any]) -> str:

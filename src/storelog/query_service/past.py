@@ -55,7 +55,7 @@ class PastView(View):
         Raises InvalidFields where the read model does not say how it was.
         """
         self._way_back(name)
-        return self.database[name]
+        return super().collection(name)
 
     def _way_back(self, name: str) -> AsWas:
         as_was = BY_COLLECTION[name].as_was
@@ -72,6 +72,7 @@ class PastView(View):
         self, collection: str, ids: Iterable[int], fields: Fields | None = None
     ) -> dict[int, Document]:
         """Return the documents of these ids, deleted ones too; `fields` of them are enough."""
+        self._way_back(collection)
         # What a history says needs all of it.
         now = await self.raw(collection, ids, None if collection in KEPT_IN else fields)
         then = {

@@ -8,6 +8,7 @@ Next: query_service/freshness.py
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -19,6 +20,7 @@ from storelog.config import Settings
 from storelog.errors import ReadModelUnknown, Unavailable
 from storelog.query_service.positions import Condition, Positions, start_shared
 from storelog.query_service.view import Document, View, place_of
+from storelog.read_models.shapes import SHAPES, Shapes, shapes_of
 from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
 from storelog.web.clock import LogClock
 
@@ -30,6 +32,8 @@ READ_SECONDS = 10.0
 LEARN_SECONDS = 0.5
 # For so long after a promotion a request may still read the model before it, which stands still.
 POINTER_SECONDS = 0.25
+# A read model is filled by a promotion; an older projector may have left one out since.
+SHAPES_SECONDS = 2.0
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
@@ -57,6 +61,8 @@ class Reads:
         self._home = self._open(database_name(settings))
         self._active = self._home
         self._look_at = 0.0
+        self._shapes: Shapes = {}
+        self._shapes_name, self._look_at_shapes = "", 0.0
         self._reading: asyncio.Task[View] | None = None
         self.positions = Positions(self.view)
         self.clock = clock or LogClock()
@@ -107,12 +113,21 @@ class Reads:
         """
         return await self.positions.wait_until(is_reached, seconds) or await self.view()
 
+    async def _shapes_of(self, database: AsyncDatabase[Document]) -> Shapes:
+        """Return with which shapes the read models were filled, as they were a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if database.name != self._shapes_name or now >= self._look_at_shapes:
+            self._shapes = shapes_of(await database[SHAPES].find({}).to_list())
+            self._shapes_name, self._look_at_shapes = database.name, now + SHAPES_SECONDS
+        return self._shapes
+
     async def _read(self) -> View:
         """Read the checkpoints: the only place that says which database is read."""
         with pymongo.timeout(POSITION_SECONDS):
             database = await self.resolve()
             found = await database["checkpoints"].find({}).to_list()
-        place = place_of(found)
+            shapes = await self._shapes_of(database)
+        place = replace(place_of(found), shapes=shapes)
         if place.clock is not None:
             self.clock.saw(place.clock)
         return View(database, place)

@@ -12,6 +12,9 @@ from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.envelope import milliseconds, parse_time
+from storelog.errors import Unavailable
+from storelog.read_models.listed import BY_COLLECTION, ReadModel
+from storelog.read_models.shapes import COMMAND, Shapes
 from storelog.read_side import IDS_AT_ONCE, NUMBERED
 
 # How much older than the lock on the log's head under which it is written a batch's time may be.
@@ -37,6 +40,7 @@ class Place:
     the lanes' moments are. `settled_ms`: all that was recorded up to this time is here. `is_late`:
     the bounds that moments name may be too narrow. `clock`: a time of PostgreSQL's clock, not long
     ago. `repaired`: how often it was repaired, which changes even what never changes else.
+    `shapes`: with which shapes the read models were filled, None for those of this release.
     """
 
     position: int = 0
@@ -51,6 +55,16 @@ class Place:
     is_late: bool = False
     clock: datetime | None = None
     repaired: int = 0
+    shapes: Shapes | None = None
+
+    def shape_of(self, model: ReadModel) -> int:
+        """Return with which shape a read model was filled. Raises Unavailable where it was not."""
+        shape = model.shape if self.shapes is None else self.shapes.get(model.collection)
+        if shape is None:
+            raise Unavailable(
+                f"The read model {model.collection} is not filled: {COMMAND} fills it."
+            )
+        return shape
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what every answer says of its freshness."""
@@ -109,7 +123,12 @@ class View:
     place: Place
 
     def collection(self, name: str) -> Any:
-        """Return a collection to read, whose documents are shown by `as_was`."""
+        """Return a collection to read, whose documents are shown by `as_was`.
+
+        Raises Unavailable where the read model is not filled yet.
+        """
+        if name in BY_COLLECTION:
+            self.place.shape_of(BY_COLLECTION[name])
         return self.database[name]
 
     def present(self, name: str) -> Any:
@@ -118,7 +137,7 @@ class View:
 
     async def one(self, collection: str, number: int) -> Document | None:
         """Return a document, unless it is missing or deleted."""
-        found: Document | None = await self.database[collection].find_one({"_id": number})
+        found: Document | None = await self.collection(collection).find_one({"_id": number})
         return None if found is None or found["deleted"] else found
 
     @property
@@ -148,6 +167,7 @@ class View:
         self, collection: str, ids: Iterable[int], fields: Fields | None = None
     ) -> dict[int, Document]:
         """Return the documents of these ids, deleted ones too; `fields` of them are enough."""
+        self.collection(collection)
         return await self.raw(collection, ids, fields)
 
     async def raw(
@@ -156,7 +176,7 @@ class View:
         """Return documents as they are now, whatever moment the view is of."""
         documents: dict[Any, Document] = {}
         for some in _by_parts(collection, ids):
-            async for document in self.database[collection].find(some, fields):
+            async for document in self.present(collection).find(some, fields):
                 documents[document["_id"]] = document
         return documents
 

@@ -10,7 +10,10 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from storelog.read_models import READ_MODELS
-from storelog.read_models.read_model import ReadModel
+from storelog.read_models.read_model import DocumentModel
+from storelog.read_models.totals import TotalsModel
+
+ReadModel = DocumentModel | TotalsModel
 
 
 class Query(Protocol):
@@ -35,6 +38,8 @@ def _models() -> tuple[ReadModel, ...]:
 
 
 MODELS = _models()
+DOCUMENT_MODELS = tuple(model for model in MODELS if isinstance(model, DocumentModel))
+TOTALS_MODELS = tuple(model for model in MODELS if isinstance(model, TotalsModel))
 BY_COLLECTION: Mapping[str, ReadModel] = {model.collection: model for model in MODELS}
 
 

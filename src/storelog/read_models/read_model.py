@@ -3,7 +3,7 @@
 A fold takes one change and returns what it writes; it does no I/O. Several processes write one
 collection, each the events of some lanes; one may fold an event again. So a document of a
 `DocumentModel` is written by the events of one lane only.
-Next: read_models/entities.py
+What is added up is a `TotalsModel`. Next: read_models/totals.py
 """
 
 from collections.abc import Callable, Mapping
@@ -54,6 +54,3 @@ class DocumentModel:
     schema: Mapping[str, Any] | None
     fold: Callable[[Change], list[Write]]
     as_was: AsWas | None
-
-
-ReadModel = DocumentModel

@@ -12,7 +12,8 @@ from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.projector.database import connect, pointer_of, sibling
 from storelog.projector.kept_models import all_of
-from storelog.projector.shapes import ADVICE, is_search_current
+from storelog.projector.shapes import read_shapes
+from storelog.read_models.shapes import to_do
 from storelog.reasons import reason
 
 Document = dict[str, Any]
@@ -21,8 +22,9 @@ Document = dict[str, Any]
 def sizes(settings: Settings) -> list[Document]:
     """Return each read model: `{database, role, bytes}`; bytes None where the server tells none.
 
-    The role is active, previous, or building. `advice` is there for an active one whose names are
-    indexed by the word rules of another release. Raises CannotRun when MongoDB is away.
+    The role is active, previous, or building. `advice` is there for an active one that is to be
+    filled anew, since its shapes are not those of this release.
+    Raises CannotRun when MongoDB is away.
     """
     home = connect(settings)
     try:
@@ -33,8 +35,9 @@ def sizes(settings: Settings) -> list[Document]:
                 role = roles.get(name, "building")
                 database = sibling(home, name)
                 about: Document = {"database": name, "role": role, "bytes": _bytes_of(database)}
-                if role == "active" and not is_search_current(database):
-                    about["advice"] = ADVICE
+                advice = to_do(read_shapes(database)) if role == "active" else None
+                if advice is not None:
+                    about["advice"] = advice
                 found.append(about)
         return found
     except PyMongoError as error:

@@ -25,6 +25,8 @@ from storelog.projector.checkpoints import CHECKPOINTS, Fenced, update_each
 from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.kept_models import BUILDING_ID, drop_older, in_use
 from storelog.projector.promotion import freeze, switch, thaw
+from storelog.projector.shapes import read_shapes
+from storelog.read_models.shapes import differing
 from storelog.read_side import POINTERS
 from storelog.reasons import reason
 from storelog.relay.cursor import KEEPALIVES
@@ -162,7 +164,7 @@ class Builder:
     def begin(self, source: str) -> str:
         """Return the database to fill: the one that was begun from the same source, else a new.
 
-        One that holds what was discarded since is begun anew.
+        One that holds what was discarded since, or has another release's shapes, is begun anew.
         """
         if self._restore_discarded:
             source = f"{source}, nothing left out"
@@ -175,6 +177,7 @@ class Builder:
         if begun is not None and name is not None:
             known = sibling(self._home, name)
             may_go_on = self._restore_discarded or not lacks_discards(known, self._live)
+            may_go_on = may_go_on and not differing(read_shapes(known))
             if begun["source"] == source and may_go_on:
                 return str(name)
             self._home.client.drop_database(name)

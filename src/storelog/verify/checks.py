@@ -12,16 +12,19 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.envelope import Envelope
 from storelog.read_models.change import Change
+from storelog.read_models.listed import TOTALS_MODELS
+from storelog.read_models.shapes import SHAPES, shapes_of
 from storelog.verify.absent import Absent, read_letters
 from storelog.verify.changes import Changes
 from storelog.verify.history import Histories
 from storelog.verify.ledger import Ledger
+from storelog.verify.listed_totals import TotalsCheck
 from storelog.verify.log import read_log
 from storelog.verify.moments import Blocks
 from storelog.verify.places import WHERE, Places
 from storelog.verify.read_model import ReadModel
 from storelog.verify.report import Report
-from storelog.verify.shapes import Shapes
+from storelog.verify.shapes import ShapesCheck
 from storelog.verify.suspects import Inspection
 
 BLOCKS_AT_ONCE = 17
@@ -51,13 +54,30 @@ class Checks:
         self._read = read
         self.absent = Absent()
         self.model = ReadModel(database, report, position, connection)
+        self._lanes = lanes
         self.ledger = Ledger(database, report, position, lanes)
         self.histories = Histories(database, report, position)
         self.changes = Changes(database, report, position)
         self.places = Places(report, places, lanes)
         self.blocks = Blocks(database, report)
-        self.shapes = Shapes(database, report)
+        self.shapes = ShapesCheck(database, report)
+        self.totals: list[TotalsCheck] = []
         self.inspection: Inspection | None = None
+
+    async def scan(self, head: int) -> int:
+        """Read all documents once; return the newest position among them.
+
+        `head` is a position of the log that no document was beyond when the scan began.
+        """
+        shapes = shapes_of(await self._database[SHAPES].find({}).to_list())
+        for model in TOTALS_MODELS:
+            if model.collection in shapes:
+                place = self._database, self.report, self.position, self._lanes
+                self.totals.append(TotalsCheck(*place, model, shapes[model.collection]))
+        for totals in self.totals:
+            await totals.scan()
+        newest = [totals.newest for totals in self.totals]
+        return max([await self.model.scan(head, shapes), *newest])
 
     async def read_absent(self) -> None:
         """Read which events are not in the read model, and said to be so."""
@@ -80,6 +100,7 @@ class Checks:
             if not is_absent and change.position <= self.position:
                 projected.append(change)
         await self.model.fold(projected)
+        self._fold_totals(projected)
         self.ledger.fold(projected)
         await self.histories.fold(projected)
         await self.changes.fold(events[-1].position, projected)
@@ -105,7 +126,15 @@ class Checks:
         await self.read_absent()
         head = await self._connection.fetchval("SELECT position FROM log_head")
         async for events in read_log(self._connection, self.position, min(newest, head)):
-            await self.model.fold_later(self.present(event for event, _ in events))
+            changes = self.present(event for event, _ in events)
+            await self.model.fold_later(changes)
+            self._fold_totals(changes)
+        for totals in self.totals:
+            totals.finish()
+
+    def _fold_totals(self, changes: Sequence[Change]) -> None:
+        for totals in self.totals:
+            totals.fold(changes)
 
     async def _compare_letters(self) -> None:
         """Compare how many dead letters each lane says that it has; again, as they may move."""
@@ -130,8 +159,11 @@ class Checks:
     async def _inspect(self, progress: Progress) -> None:
         """Look closely at what does not agree, with the log read again up to its present end."""
         inspection = self.inspection = self.model.inspection()
-        if inspection is None and not self.ledger.suspects:
+        totals = [each for each in self.totals if each.is_wrong]
+        if inspection is None and not self.ledger.suspects and not totals:
             return
+        for each in totals:
+            await each.scan()
         if inspection is not None:
             await inspection.read()
         await self.read_absent()
@@ -139,9 +171,13 @@ class Checks:
         async for events in read_log(self._connection, 0, head):
             changes = self.present(event for event, _ in events)
             self.ledger.fold_closely(changes)
+            for each in totals:
+                each.fold(changes)
             if inspection is not None:
                 await inspection.fold(changes)
             progress("inspected", events[-1][0].position, head)
         await self.ledger.finish_closely()
+        for each in totals:
+            each.finish()
         if inspection is not None:
             inspection.finish()

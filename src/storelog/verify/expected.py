@@ -15,6 +15,7 @@ from storelog.read_models.change import Change
 from storelog.shop.columns import has_lines
 from storelog.shop.events import ENTITIES, EVENTS, id_of
 from storelog.verify.fold import Fields, Write, writes_of
+from storelog.verify.listed_documents import Models, listed_writes
 
 Key = tuple[str, int]
 # Where an event sets only some fields, the rest is kept; elsewhere what it says is all.
@@ -25,8 +26,11 @@ _LOOKED_UP = {each.collection: each for each in ENTITIES if has_lines(each.struc
 class Expected:
     """Folds changes, in log order, into the whole documents that they leave."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, models: Models = ()) -> None:
+        """`models`: those that are not verify's own."""
         self._connection = connection
+        self._models = models
+        self._kept = _WHOLE | {model.collection for model in models}
         self._documents: dict[Key, Fields] = {}
         self._created: dict[Key, Fields] = {}
 
@@ -35,7 +39,7 @@ class Expected:
         creations = await self._creations(changes)
         found: list[tuple[Change, Write]] = []
         for change in changes:
-            for write in writes_of(change):
+            for write in (*writes_of(change), *listed_writes(change, self._models)):
                 if not write.is_mark:
                     self._complete(write, creations)
                 found.append((change, write))
@@ -43,7 +47,7 @@ class Expected:
 
     def _complete(self, write: Write, creations: dict[Key, Fields]) -> None:
         key = (write.collection, write.document_id)
-        if write.collection in _WHOLE:
+        if write.collection in self._kept:
             write.fields = self._documents[key] = {**self._documents.get(key, {}), **write.fields}
         elif write.collection in _LOOKED_UP:
             if not write.is_new and key in creations:

@@ -14,9 +14,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.histories import OPEN
 from storelog.read_models.change import Change
+from storelog.read_models.shapes import Shapes
 from storelog.verify.digests import Bits, Sums, digest
 from storelog.verify.expected import Expected, Key
 from storelog.verify.fold import COLLECTIONS, Write
+from storelog.verify.listed_documents import Models, filled_models
 from storelog.verify.newer import fill_document
 from storelog.verify.report import Report
 from storelog.verify.suspects import Inspection, Suspects, marks_of
@@ -59,17 +61,21 @@ class ReadModel:
         self._report = report
         self._position = position
         self._connection = connection
+        self._models: Models = ()
         self._expected = Expected(connection)
         self._collections: dict[str, _Collection] = {}
         self._newer: dict[Key, int] = {}
 
-    async def scan(self, head: int) -> int:
+    async def scan(self, head: int, shapes: Shapes) -> int:
         """Read all documents once; return the newest position among them.
 
-        `head` is a position of the log that no document was beyond when the scan began.
+        `shapes`: with which the read models were filled. `head` is a position of the log that no
+        document was beyond when the scan began.
         """
         newest = 0
-        for name in COLLECTIONS:
+        self._models = filled_models(shapes)
+        self._expected = Expected(self._connection, self._models)
+        for name in (*COLLECTIONS, *(model.collection for model in self._models)):
             # What is written meanwhile may be beyond the head by then; far beyond, it is no event.
             highest = 2 * head + 1_000_000
             sums = self._collections[name] = _Collection(highest)
@@ -145,5 +151,5 @@ class ReadModel:
         suspects = {name: buckets for name, buckets in found.items() if buckets}
         if not suspects:
             return None
-        expected = Expected(self._connection)
+        expected = Expected(self._connection, self._models)
         return Inspection(self._database, self._report, self._position, suspects, expected)

@@ -43,6 +43,8 @@ async def repair_all(
     repaired = 0
     if checks.inspection is not None:
         repaired += await _documents(database, checks.inspection, checks.report)
+    for totals in checks.totals:
+        repaired += await totals.repair()
     repaired += await checks.shapes.repair()
     repaired += await _histories(database, checks.histories)
     kept = _Kept(database, connection, checks, offsets)

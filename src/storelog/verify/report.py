@@ -24,7 +24,7 @@ class Report:
     """`found` counts all differences, `differences` holds the first of them.
 
     `discarded`: the positions that the read model leaves out because somebody discarded them.
-    `not_checked`: what could not be compared, and why.
+    `not_checked`: what could not be compared, and why. `to_do`: what is needed, by which command.
     """
 
     position: int = 0
@@ -34,6 +34,7 @@ class Report:
     repaired: int = 0
     discarded: list[int] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
+    to_do: list[str] = field(default_factory=list)
 
     def count(self, what: str, number: int = 1) -> None:
         """Note that so many were checked."""
@@ -68,6 +69,8 @@ class Report:
             facts["discarded"] = self.discarded
         if self.not_checked:
             facts["notChecked"] = self.not_checked
+        if self.to_do:
+            facts["toDo"] = self.to_do
         return facts
 
 

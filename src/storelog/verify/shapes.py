@@ -1,4 +1,4 @@
-"""Compares by which version of the word rules names were indexed with the rules of this code.
+"""Compares with which shapes of the read models a database was filled with those of this release.
 
 Next: verify/pointer.py
 """
@@ -8,40 +8,49 @@ from typing import Any
 from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
+from storelog.read_models.shapes import SHAPES, current_shapes, differing, shapes_of, to_do
 from storelog.verify.report import Report
-from storelog.words import RULES
 
-COLLECTION, WORDS = "shapes", "words"
-WHERE = f"mongodb.{COLLECTION}"
+WHERE = f"mongodb.{SHAPES}"
 Document = dict[str, Any]
 
 
-class Shapes:
-    """The versions that are stored with a read model: one document."""
+class ShapesCheck:
+    """The shapes that are stored with a read model: a document for each."""
 
     def __init__(self, database: AsyncDatabase[Document], report: Report) -> None:
-        self._collection = database[COLLECTION]
+        self._collection = database[SHAPES]
         self._report = report
-        self._bad: set[Any] = set()
+        self._strays: list[Any] = []
+        self._others: dict[str, int | None] = {}
 
     async def compare(self) -> None:
-        """Name what differs."""
-        found = {
-            each["_id"]: each.get("version") for each in await self._collection.find().to_list()
-        }
+        """Name what differs, and the command that is needed."""
+        found = await self._collection.find().to_list()
         self._report.count(WHERE)
-        for name in found.keys() | {WORDS}:
-            expected = RULES if name == WORDS else None
-            if found.get(name) != expected:
-                self._bad.add(name)
-                self._report.differ(WHERE, name, "version", expected, found.get(name))
+        shapes = shapes_of(found)
+        self._others = differing(shapes)
+        for name, shape in self._others.items():
+            self._report.differ(WHERE, name, "shape", current_shapes()[name], shape)
+        if any("shape" in each for each in found):
+            self._strays = [each["_id"] for each in found if each["_id"] not in current_shapes()]
+        for name in self._strays:
+            self._report.differ(WHERE, name, "document", None, "a document")
+        advice = to_do(shapes)
+        if advice is not None:
+            self._report.to_do.append(advice)
 
     async def repair(self) -> int:
-        """Write what differed; return how many documents. The names are repaired before it."""
-        for name in self._bad:
-            if name == WORDS:
-                version = {"$set": {"version": Int64(RULES)}}
-                await self._collection.update_one({"_id": WORDS}, version, upsert=True)
-            else:
-                await self._collection.delete_one({"_id": name})
-        return len(self._bad)
+        """Store the shapes of read models whose documents are repaired before it; return how many.
+
+        A read model that is not filled stays so, and one that is no document of its own is removed.
+        """
+        repaired = 0
+        for name in self._strays:
+            repaired += (await self._collection.delete_one({"_id": name})).deleted_count
+        for name, shape in self._others.items():
+            if shape is not None:
+                stored = {"$set": {"shape": Int64(current_shapes()[name])}}
+                await self._collection.update_one({"_id": name}, stored, upsert=True)
+                repaired += 1
+        return repaired

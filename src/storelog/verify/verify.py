@@ -141,7 +141,7 @@ class _Run:
                 self._database, connection, report, written, places, self._lanes, _readable_changes
             )
             head = await connection.fetchval("SELECT position FROM log_head")
-            newest = await checks.model.scan(head)
+            newest = await checks.scan(head)
         await self._read_log(checks)
         if checks is not None:
             await checks.finish(newest, self._progress)

@@ -1,0 +1,176 @@
+"""Compares the sums of read models that add up with the log, added up anew in plain code.
+
+What a read model adds for an event is its own statement: no other says it. So this finds what was
+lost, doubled or altered as it was written, not a wrong fold. Each document is compared at the
+position that it names; what differs is read again, with the log, before it is named.
+In memory are the keys, not the events.
+Next: verify/checks.py
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from pymongo.asynchronous.database import AsyncDatabase
+
+from storelog.errors import PoisonRecord
+from storelog.event_codec import lane_of, owner_of
+from storelog.read_models.change import Change
+from storelog.read_models.totals import TotalsModel
+from storelog.verify.report import Report, differing
+
+SCAN_DOCUMENTS = 500
+MAX_TURNS = 5
+Document = dict[str, Any]
+
+
+class TotalsCheck:
+    """One read model. `shape`: with which it was filled."""
+
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        report: Report,
+        position: int,
+        lanes: int,
+        model: TotalsModel,
+        shape: int,
+    ) -> None:
+        self._collection = database[model.collection]
+        self._where = f"mongodb.{model.collection}"
+        self._report = report
+        self._position = position
+        self._lanes = lanes
+        self._model = model
+        self._sums = model.sums_of(shape)
+        self._found: dict[Any, Document] = {}
+        self._expected: dict[str, Document] = {}
+        self._suspects: Collection[Any] | None = None
+        self._bad: dict[Any, Document | None] = {}
+
+    @property
+    def newest(self) -> int:
+        """The newest position that a document names."""
+        places = (document.get("position") for document in self._found.values())
+        return max((place for place in places if isinstance(place, int)), default=0)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something is to be looked at closely."""
+        return bool(self._suspects)
+
+    async def scan(self) -> None:
+        """Read the documents; in the second turn those that did not agree."""
+        self._found, self._expected = {}, {}
+        async for document in self._collection.find({}, batch_size=SCAN_DOCUMENTS):
+            name = document.pop("_id")
+            if self._suspects is None or name in self._suspects:
+                # Which late events it holds says how it came about, not what it is.
+                document.pop("late", None)
+                self._found[name] = document
+
+    def fold(self, changes: Iterable[Change]) -> None:
+        """Add up what the next changes of the log add, as far as the documents say they are."""
+        for change in changes:
+            try:
+                additions = self._model.additions(change)
+            except PoisonRecord:
+                # A dead letter, which the read model does not have.
+                continue
+            lane = lane_of(owner_of(change.event), self._lanes) if additions else 0
+            for added in additions:
+                name = f"{lane}/{added.key}"
+                if self._suspects is not None and name not in self._suspects:
+                    continue
+                at = self._found.get(name, {}).get("position", 0)
+                if not isinstance(at, int) or change.position <= max(at, self._position):
+                    self._add(name, lane, change.position, added.key, added.sums)
+
+    def _add(
+        self, name: str, lane: int, position: int, key: int | str, sums: Mapping[str, Any]
+    ) -> None:
+        empty = {"lane": lane, "key": key, **{each.name: 0 for each in self._sums}}
+        total = self._expected.setdefault(name, empty)
+        total["position"] = position
+        for each in self._sums:
+            total[each.name] += sums.get(each.name, 0)
+
+    def finish(self) -> None:
+        """Note what does not agree; of what was looked at closely, name it."""
+        is_second = self._suspects is not None
+        differs = {
+            name
+            for name in self._found.keys() | self._expected.keys()
+            if self._plain(self._found.get(name)) != self._expected.get(name)
+        }
+        if not is_second:
+            self._report.count(self._where, len(self._found))
+            self._suspects = differs
+            return
+        for name in sorted(differs, key=str):
+            found, expected = self._found.get(name), self._expected.get(name)
+            self._bad[name] = found
+            if found is None or expected is None:
+                places: list[Any] = [("document", expected, found)]
+            else:
+                places = differing(expected, self._plain(found))
+            for place in places:
+                self._report.differ(self._where, name, *place)
+
+    def _plain(self, document: Document | None) -> Document | None:
+        """Return a document's numbers as they are added up."""
+        if document is None:
+            return None
+        return {
+            name: value.to_decimal() if isinstance(value, Decimal128) else value
+            for name, value in document.items()
+        }
+
+    async def repair(self) -> int:
+        """Correct each document by what it lacks or has too much; return how many.
+
+        The projector may go on meanwhile: what it adds stays added.
+        """
+        repaired = 0
+        for name, found in self._bad.items():
+            expected = self._expected.get(name)
+            for _ in range(MAX_TURNS):
+                now = await self._collection.find_one({"_id": name})
+                same = {"_id": name, "position": (now or {}).get("position", Int64(0))}
+                if expected is None:
+                    done = (await self._collection.delete_one({"_id": name})).deleted_count
+                else:
+                    document = self._corrected(expected, found, now)
+                    moved = await self._collection.replace_one(same, document, upsert=now is None)
+                    done = moved.matched_count or int(moved.upserted_id is not None)
+                if done:
+                    repaired += 1
+                    break
+        return repaired
+
+    def _corrected(
+        self, expected: Document, found: Document | None, now: Document | None
+    ) -> Document:
+        """Return what a document is to be: as expected, and what was added since it was read."""
+        was, since = self._plain(found) or {}, self._plain(now) or {}
+        has_moved = now is not None and since["position"] != was.get("position")
+        key, position = expected["key"], int(expected["position"])
+        document: Document = {
+            "lane": expected["lane"],
+            "key": Int64(key) if isinstance(key, int) else key,
+            "position": Int64(max(position, since["position"]) if has_moved else position),
+        }
+        for each in self._sums:
+            number = expected[each.name]
+            if has_moved:
+                number += _number(since.get(each.name)) - _number(was.get(each.name))
+            document[each.name] = Int64(number) if each.kind == "count" else Decimal128(str(number))
+        if now is not None and "late" in now:
+            document["late"] = now["late"]
+        return document
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, int | Decimal) else 0

@@ -1,0 +1,110 @@
+"""A copy of the package that a test changes, as another release: processes run it by PYTHONPATH."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import storelog
+from storelog.local.servers import PROCESSES
+from support.system import System
+
+NAME = "product_orders"
+LIST = 'READ_MODELS = ("customers", "products", "orders", "product_sold")'
+MODEL = '''"""How much of each product was ordered, deleted orders not counted."""
+
+from storelog.read_models.change import Change
+from storelog.read_models.totals import Added, Sum, TotalsModel
+from storelog.shop.money import line_amount
+
+
+def fold(change: Change) -> list[Added]:
+    """Return what the change adds: of an order each line, of a deleted one the same below 0."""
+    sign = change.kind.ledger
+    if sign is None:
+        return []
+    return [
+        Added(
+            line.product_id,
+            {
+                "lines": sign,
+                "units": sign * line.quantity,
+                "amount": sign * line_amount(line.quantity, line.price),
+            },
+        )
+        for line in change.event.order_items
+    ]
+
+
+SUMS = (
+    Sum("lines", "count", since=1, before=None),
+    Sum("amount", "amount", since=1, before=None),
+)
+MODELS = (TotalsModel(collection="product_orders", shape=1, keys=int, sums=SUMS, fold=fold),)
+'''
+QUERY = '''"""GET /analytics/product-orders"""
+
+from typing import Any
+
+from storelog.query_service.operations import many, page_schema
+from storelog.query_service.parameters import PAGE
+from storelog.query_service.reads import Reads
+from storelog.query_service.totals import list_totals, totals_schema
+from storelog.read_models.product_orders.model import MODELS
+from storelog.shop.value_schemas import ID
+from storelog.web.http import Route
+
+(MODEL,) = MODELS
+SCHEMAS: dict[str, Any] = {
+    "ProductOrders": totals_schema(MODEL, "productId", ID),
+    "ProductsOrders": page_schema("ProductOrders"),
+}
+
+
+def routes(reads: Reads) -> list[Route]:
+    """Return the route, its handler around one reader of MongoDB."""
+    handler = list_totals(reads, MODEL, "productId")
+    return [many("/analytics/product-orders", handler, "ProductsOrders", PAGE, MODELS)]
+'''
+SECOND_SHAPE = (
+    ("shape=1, keys", "shape=2, keys"),
+    ("SUMS = (\n", 'SUMS = (\n    Sum("units", "count", since=2, before=None),\n'),
+)
+
+
+class OtherRelease:
+    """A copy of the package in a folder, which has one more read model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._package = folder / "storelog"
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(Path(storelog.__file__).parent, self._package, ignore=ignored)
+
+    def add_read_model(self) -> None:
+        """Add the folder of a read model, and its line of the list."""
+        folder = self._package / "read_models" / NAME
+        folder.mkdir()
+        (folder / "__init__.py").write_text("", "utf-8")
+        (folder / "model.py").write_text(MODEL, "utf-8")
+        (folder / "query.py").write_text(QUERY, "utf-8")
+        self.change("read_models/__init__.py", (LIST, f"{LIST[:-1]}, {NAME!r})"))
+
+    def change(self, name: str, *parts: tuple[str, str]) -> None:
+        """Put something in the place of parts of a file, each of which must be there."""
+        path = self._package / name
+        text = path.read_text("utf-8")
+        for part, other in parts:
+            assert part in text, part
+            text = text.replace(part, other)
+        path.write_text(text, "utf-8")
+
+    def start(self, system: System) -> None:
+        """Let the system go on with this release."""
+        for name in PROCESSES:
+            system.signal(name, signal.SIGTERM)
+            system.exit_code(name)
+        system.environment_more["PYTHONPATH"] = str(self.folder)
+        for name in PROCESSES:
+            system.start(name)
+        for name in PROCESSES:
+            system.wait_ready(name)
