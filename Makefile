@@ -50,7 +50,7 @@ test-again: install ## only the tests that failed the last time
 test-pgadmin: install ## fetch pgAdmin 4, start it, connect
 	$(BIN)/python -m pytest -m pgadmin -s
 
-test-servers: install ## with servers of Debian's packages, fetched into build/servers
+test-servers: install ## with servers of Debian's packages and Go modules, kept in build/servers
 	$(BIN)/python -m pytest -m servers -s tests/servers
 
 test-retail: install ## the whole retail year (STORELOG_TEST_RETAIL_FILE names the file)

@@ -6,7 +6,7 @@ Next: migrations/__init__.py
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pymongo.errors import PyMongoError
 
@@ -31,10 +31,14 @@ DATES = (
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """`lanes`: how many there are. `advice`: what is left to do, by the command that does it."""
+    """`lanes`: how many there are. `advice`: what is left to do, by the command that does it.
+
+    `warnings`: what a server lacks with which it is used all the same.
+    """
 
     lanes: int
     advice: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 async def set_up_servers(settings: Settings) -> SetUp:
@@ -44,10 +48,10 @@ async def set_up_servers(settings: Settings) -> SetUp:
     await migrate(settings.postgres_url, settings.kafka_lanes)
     lanes = await settle_changes(settings)
     await asyncio.to_thread(ensure_topics, settings, lanes)
-    advice = await asyncio.to_thread(ensure_indexes, settings)
+    advice, warnings = await asyncio.to_thread(ensure_indexes, settings)
     await asyncio.to_thread(_bring_keys, settings, *await _read_keys(settings.postgres_url))
     dates = await _date_advice(settings.postgres_url)
-    return SetUp(lanes, [each for each in (advice, dates) if each is not None])
+    return SetUp(lanes, advice if dates is None else [*advice, dates], warnings)
 
 
 async def _date_advice(postgres_url: str) -> str | None:

@@ -7,6 +7,7 @@ A proxy answers in place of the server behind it what mongod says to a transacti
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, Self
 
@@ -66,11 +67,27 @@ class Standalone:
             return None
         size = struct.unpack_from("<i", message, _HEADER.size + 5)[0]
         command: dict[str, Any] = bson.decode(message[_HEADER.size + 5 :][:size])
-        if "txnNumber" not in command:
+        said = self._said(command)
+        if said is None:
             return None
         self.refused.append(next(iter(command)))
-        body = bytes(5) + bson.encode(_REFUSAL)
+        body = bytes(5) + bson.encode(said)
         return _HEADER.pack(_HEADER.size + len(body), 0, request, OP_MSG) + body
+
+    def _said(self, command: dict[str, Any]) -> dict[str, Any] | None:
+        return _REFUSAL if "txnNumber" in command else None
+
+
+class Lacking(Standalone):
+    """A server that does not know some commands, and says so as FerretDB does."""
+
+    def __init__(self, host: str, port: int, lacks: Callable[[dict[str, Any]], bool]) -> None:
+        super().__init__(host, port)
+        self._lacks = lacks
+
+    def _said(self, command: dict[str, Any]) -> dict[str, Any] | None:
+        said = {"ok": 0.0, "errmsg": "not yet", "code": 238, "codeName": "NotImplemented"}
+        return said if self._lacks(command) else None
 
 
 def _read_message(source: BinaryIO) -> bytes | None:

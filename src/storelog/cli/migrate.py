@@ -18,5 +18,7 @@ def migrate(data_dir: DataDir = None) -> None:
     except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     print(f"PostgreSQL, Kafka ({done.lanes} lanes) and MongoDB are set up.")
+    for warning in done.warnings:
+        print(f"Warning: {warning}.")
     for advice in done.advice:
         print(f"To do: {advice}.")

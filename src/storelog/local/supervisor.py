@@ -116,8 +116,9 @@ class Supervisor:
         give_up_at = time.monotonic() + READY_SECONDS
         while True:
             try:
-                for advice in (await set_up_servers(self._complete)).advice:
-                    self._say(advice)
+                done = await set_up_servers(self._complete)
+                for line in (*done.warnings, *done.advice):
+                    self._say(line)
                 return
             except (CannotRun, *FAILURES) as error:
                 is_told = bool(self._external) and not self._is_migrated

@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 from storelog.config import Settings
 from storelog.errors import CannotRun, ReadModelUnknown
 from storelog.projector import live_changes
+from storelog.projector.needs import NO_VALIDATORS, check_needs, name_of
 from storelog.projector.shapes import read_shapes, stamp
 from storelog.projector.validators import make_validators
 from storelog.read_models.listed import MODELS
@@ -77,31 +78,36 @@ def sibling(home: Database[Document], name: str) -> Database[Document]:
     )
 
 
-def ensure_indexes(settings: Settings) -> str | None:
+def ensure_indexes(settings: Settings) -> tuple[list[str], list[str]]:
     """Make the read model's indexes that are missing.
 
-    Returns what is left to do, with the command that does it, if anything is. Raises CannotRun.
+    Returns what is left to do, with the command that does it, and which safeguards the server
+    lacks. Raises CannotRun, also for a server that lacks what is needed.
     """
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
+        check_needs(home)
         active = sibling(home, pointer_of(home).database)
-        make_indexes(active)
-        return to_do(read_shapes(active))
+        has_validators = make_indexes(active)
+        warnings = [] if has_validators else [f"MongoDB: {name_of(home)} {NO_VALIDATORS}"]
+        advice = to_do(read_shapes(active))
+        return [] if advice is None else [advice], warnings
     except ReadModelUnknown as error:
         # All processes start, or the command that finds it again could not run.
-        return str(error)
+        return [str(error)], []
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error
     finally:
         home.client.close()
 
 
-def make_indexes(database: Database[Document]) -> None:
+def make_indexes(database: Database[Document]) -> bool:
     """Make the collections and indexes that are missing, and drop those of earlier versions.
 
-    An empty read model gets the shapes of this release. Raises PyMongoError.
+    An empty read model gets the shapes of this release. Returns whether the server has validators.
+    Raises PyMongoError.
     """
-    make_validators(database)
+    has_validators = make_validators(database)
     stamp(database)
     for model in MODELS:
         for keys in model.indexes:
@@ -110,6 +116,7 @@ def make_indexes(database: Database[Document]) -> None:
     database[live_changes.COLLECTION].create_index(live_changes.INDEX)
     for name in ("aggregate", "asked"):
         database[DEAD_LETTERS].create_index([(name, 1)])
+    return has_validators
 
 
 def _drop_others(collection: Collection[Document], wanted: Sequence[Index]) -> None:

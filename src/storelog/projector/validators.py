@@ -15,17 +15,19 @@ from pymongo.errors import OperationFailure
 from storelog.read_models.listed import MODELS
 
 _EXISTS = 48
-# CommandNotFound, CommandNotSupported: a server without validators does as well without them.
-_UNKNOWN = (59, 115)
+# CommandNotFound, CommandNotSupported, NotImplemented (FerretDB), and DocumentDB's own: a server
+# without validators does as well without them.
+_UNKNOWN = (59, 115, 238, 303)
 SCHEMAS: Mapping[str, Any] = {
     model.collection: model.schema for model in MODELS if model.schema is not None
 }
 
 
-def make_validators(database: Database[dict[str, Any]]) -> None:
+def make_validators(database: Database[dict[str, Any]]) -> bool:
     """Make the collections that are missing, and bring their schemas up to date.
 
-    A new collection needs the role `readWrite`, another schema of an old one `dbAdmin` as well.
+    Returns whether the server has validators at all. A new collection needs the role `readWrite`,
+    another schema of an old one `dbAdmin` as well.
     Raises PyMongoError.
     """
     known = {found["name"]: found["options"] for found in database.list_collections()}
@@ -38,6 +40,8 @@ def make_validators(database: Database[dict[str, Any]]) -> None:
         except OperationFailure as error:
             if error.code not in _UNKNOWN:
                 raise
+            return False
+    return True
 
 
 def _set(database: Database[dict[str, Any]], collection: str, wanted: Any, *, is_new: bool) -> None:
