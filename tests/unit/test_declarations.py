@@ -240,6 +240,11 @@ def test_an_entity_that_contradicts_its_structure_is_an_error(
             "sales are made by ProductSold, OrderDeleted",
         ),
         (ENTITIES, EVENTS[1:], "product does not begin with one kind of event"),
+        (
+            (CUSTOMER, replace(PRODUCT, bound="customers"), ORDER),
+            EVENTS,
+            "2 entities have the bound 'customers'",
+        ),
         (ENTITIES[:2], EVENTS, "is of an entity that is not declared"),
     ],
 )

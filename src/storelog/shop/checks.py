@@ -20,6 +20,7 @@ def check_declared(entities: Iterable[EntityKind], kinds: Iterable[EventKind]) -
     entities, kinds = tuple(entities), tuple(kinds)
     _check_once("entities have the name", (entity.name for entity in entities))
     _check_once("entities have the collection", (entity.collection for entity in entities))
+    _check_once("entities have the bound", (str(e.bound) for e in entities if e.bound is not None))
     _check_once("events have the name", (kind.name for kind in kinds))
     unique = (field.unique for entity in entities for field in unique_fields_of(entity.structure))
     _check_once("unique fields have the slug", (mark.slug for mark in unique if mark is not None))
