@@ -113,6 +113,16 @@ def test_a_deleted_order_keeps_its_page_and_its_history(kept: System, writer: Br
     assert writer.open("/orders/9999999").status == 404
 
 
+def test_a_deleted_product_and_customer_keep_their_pages(kept: System, writer: Browser) -> None:
+    product, customer = kept.new_product()["productId"], kept.new_customer()["customerId"]
+    kept.commands.delete(f"/products/{product}")
+    kept.wait_projected(kept.commands.delete(f"/customers/{customer}").position)
+    for path in (f"/products/{product}", f"/customers/{customer}"):
+        page = writer.page(path)
+        assert "deleted</span>" in page and "deleted</strong>" in page
+        assert page.count('method="post"') == 1, "only the one to sign out"
+
+
 def test_time_travel_shows_the_past_keeps_it_in_links_and_turns_forms_off(
     kept: System, writer: Browser
 ) -> None:
@@ -121,7 +131,7 @@ def test_time_travel_shows_the_past_keeps_it_in_links_and_turns_forms_off(
     kept.commands.put(f"/products/{product}", {"name": "After", "price": "2"})
     kept.wait_projected()
     page = writer.page(f"/products/{product}?asOf={then}")
-    assert "<h1>Before" in page and f"as of {then}" in page
+    assert "<h1>Before" in page and f"as of position {then}" in page
     assert page.count('method="post"') == 1, "only the one to sign out"
     assert f"/console/orders?asOf={then}" in page
     assert "<h1>After" in writer.page(f"/products/{product}")

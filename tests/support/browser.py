@@ -19,23 +19,28 @@ const [from, to] = process.argv.slice(2);
 await pipeline(createReadStream(from), createBrotliDecompress(), createWriteStream(to));
 """
 # It has no screen and no graphics, and may run as root in a container.
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
-    "--remote-debugging-port=0",
 )
 
 
 @contextmanager
 def browsing(url: str) -> Iterator[None]:
     """Show a page for as long as the context lasts."""
-    home = _unpacked()
+    home = unpacked()
     profile = Path(tempfile.mkdtemp(prefix="storelog-browser-"))
     environment = {**os.environ, "HOME": str(profile), "LD_LIBRARY_PATH": str(home / "lib")}
     with (profile / "said").open("wb") as said:
-        argv = [str(home / "chromium"), *_FLAGS, f"--user-data-dir={profile / 'data'}", url]
+        argv = [
+            str(home / "chromium"),
+            *FLAGS,
+            "--remote-debugging-port=0",
+            f"--user-data-dir={profile / 'data'}",
+            url,
+        ]
         process = subprocess.Popen(
             argv, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
         )
@@ -48,7 +53,7 @@ def browsing(url: str) -> Iterator[None]:
         shutil.rmtree(profile, ignore_errors=True)
 
 
-def _unpacked() -> Path:
+def unpacked() -> Path:
     """Unpack the program and its libraries once; return their directory."""
     packed = installed() / "node_modules" / "@sparticuz" / "chromium" / "bin"
     home = packed.parent / "unpacked"

@@ -79,11 +79,12 @@ def stale_facts(problem: Problem, form: Form, fields: Sequence[str]) -> Facts:
     return facts
 
 
-def deleted_facts(history: Found) -> Facts:
+def deleted_facts(history: Found, structure: type[Struct]) -> Facts:
     """Return a deleted entity as it was last. Raises NotFound where there never was one."""
     if not history.items:
         raise NotFound
-    fields: Facts = {}
+    # An event of an older release says nothing of newer fields.
+    fields: Facts = dict.fromkeys(names_of(structure))
     for event in reversed(history.items):
         fields.update({change["field"]: change["to"] for change in event["changed"]})
     return fields

@@ -17,7 +17,7 @@ from storelog.console.changes import (
 from storelog.console.forms import Form
 from storelog.console.page import see_other
 from storelog.console.site import Site
-from storelog.shop.customer import NewCustomer
+from storelog.shop.customer import Customer, NewCustomer
 from storelog.shop.events import CUSTOMER
 from storelog.web.http import Request, Response, Route
 
@@ -72,7 +72,7 @@ class CustomerPages:
         get = self._site.query.get
         history = await get(request, "/history/customers/{customerId}", {"limit": "100"}, ids)
         found = await self._site.query.get_or_none(request, "/customers/{customerId}", ids)
-        customer = deleted_facts(history) if found is None else found.body
+        customer = deleted_facts(history, Customer) if found is None else found.body
         asked = {ID: str(ids[ID]), "limit": "20"}
         orders = await get(request, "/orders", {**asked, "cursor": request.query.get("cursor")})
         facts = {"customer": customer, "found": found, "history": history, "orders": orders}

@@ -83,7 +83,7 @@ class ProductPages:
         get = self._site.query.get
         history = await get(request, "/history/products/{productId}", {"limit": EVENTS}, ids)
         found = await self._site.query.get_or_none(request, "/products/{productId}", ids)
-        product = deleted_facts(history) if found is None else found.body
+        product = deleted_facts(history, Product) if found is None else found.body
         asked = {ID: str(ids[ID]), "limit": "20"}
         sales = await get(request, "/product-sold", asked)
         facts = {

@@ -51,19 +51,23 @@ if (slider) {
 // The drawing that needs no script makes room for one that can be read off.
 const charts = [];
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const days = seconds => new Date(seconds * 1e3).toISOString().slice(5, 10);
+const labels = span => at => at.map(seconds => {
+  const text = new Date(seconds * 1e3).toISOString();
+  return span > 2 * 86400 ? text.slice(5, 10) : text.slice(11, 16);
+});
 const draw = (figure, data, names) => {
   const svg = figure.querySelector("svg");
   const caption = figure.querySelector("figcaption");
   const isBars = figure.dataset.kind === "bars";
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
   const paths = isBars ? uPlot.paths.bars({ size: [0.7, 60] }) : uPlot.paths.stepped({ align: 1 });
+  const label = labels(data[0].at(-1) - data[0][0]);
   const line = { stroke: colour("--accent"), width: isBars ? 0 : 2, fill: isBars ? colour("--accent") : undefined, paths, points: { show: false } };
   const plot = new uPlot({
     width: figure.clientWidth - 32, height: 190, tzDate: seconds => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
     legend: { live: true }, cursor: { drag: { x: false, y: false } },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
-    axes: [{ ...axis, values: (_, at) => at.map(days) }, { ...axis, size: 70 }],
+    axes: [{ ...axis, values: (_, at) => label(at) }, { ...axis, size: 70 }],
     series: [{ label: isBars ? "Day" : "Time", value: isBars ? "{YYYY}-{MM}-{DD}" : "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...names.map(label => ({ ...line, label }))],
   }, data, figure);
   svg.setAttribute("hidden", "");
@@ -73,7 +77,9 @@ const draw = (figure, data, names) => {
 };
 for (const figure of document.querySelectorAll(".chart[data-series]")) {
   const data = JSON.parse(figure.dataset.series);
-  if (data[0].length > 1) draw(figure, data, JSON.parse(figure.dataset.names));
+  // What happened within a minute has no axis to speak of.
+  const span = data[0].length ? data[0].at(-1) - data[0][0] : 0;
+  if (span > 60) draw(figure, data, JSON.parse(figure.dataset.names));
 }
 addEventListener("resize", () => {
   for (const { figure, plot } of charts) plot.setSize({ width: figure.clientWidth - 32, height: 190 });

@@ -1,0 +1,155 @@
+"""The console in a real Chromium: each page, by keyboard, without scripts, and live."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+from playwright.sync_api import Browser
+
+from support.browser_pages import Scheme, a_browser, barriers, signed_in
+from support.console import NAME
+from support.embedded import EmbeddedServers, new_settings
+from support.system import System
+
+PAGES = (
+    "",
+    "/orders",
+    "/orders/1",
+    "/orders/new",
+    "/products",
+    "/products/1",
+    "/products/new",
+    "/customers",
+    "/customers/1",
+    "/customers/new",
+    "/reports",
+    "/reports?by=products",
+    "/log",
+    "/log/1",
+    "/operations",
+    "/operations/keys",
+    "/orders/1?asOf=3",
+)
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(scope="module")
+def kept(servers: EmbeddedServers) -> Iterator[System]:
+    """A shop with the key `admin`; its Query Service knows where the projector listens."""
+    keys = f"boss:admin:{sha256(b'admin').hexdigest()}"
+    system = System(new_settings(servers), environment={"STORELOG_API_KEYS": keys}, key="admin")
+    system.settings = replace(
+        system.settings, relay_url=system.url("relay"), projector_url=system.url("projector")
+    )
+    with system:
+        product, customer = system.new_product(name=NAME), system.new_customer(name=NAME)
+        system.new_order(customer["customerId"], (product["productId"], 2))
+        for price in ("3", "4.5"):
+            body = {"name": NAME, "price": price}
+            last = system.commands.put(f"/products/{product['productId']}", body)
+        system.wait_projected(last.position)
+        yield system
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all."""
+    with a_browser() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_every_page_is_open_to_everybody_and_says_nothing_in_its_console(
+    kept: System, browser: Browser, width: int, scheme: Scheme
+) -> None:
+    url = kept.settings.query_url
+    with signed_in(browser, url, "admin", width, scheme) as (page, said):
+        found: list[str] = []
+        for path in PAGES:
+            reply = page.goto(f"{url}/console{path}")
+            assert reply is not None and reply.status == 200, path
+            found += barriers(page)
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                found.append(f"{path} is wider than the window")
+        assert not found
+        assert not said
+
+
+def test_an_order_is_placed_by_keyboard_alone_and_is_found(kept: System, browser: Browser) -> None:
+    url = kept.settings.query_url
+    with signed_in(browser, url, "admin") as (page, said):
+        page.goto(f"{url}/console/orders/new")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        page.keyboard.type("1")
+        page.keyboard.press("Tab")
+        page.keyboard.type("1")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Control+A")
+        page.keyboard.type("2")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/orders/*?position=*")
+        assert "9.00" in page.inner_text("main")
+        number = page.inner_text("h1").removeprefix("Order ")
+        page.goto(f"{url}/console/orders?customerId=1")
+        assert page.locator(f"td a[href='/console/orders/{number}']").count() == 1
+        assert not said
+
+
+def test_a_stale_change_shows_both_versions(kept: System, browser: Browser) -> None:
+    url, product = kept.settings.query_url, kept.new_product(name="Lamp")
+    number = product["productId"]
+    with signed_in(browser, url, "admin") as (page, _):
+        page.goto(f"{url}/console/products/{number}?position=1")
+        page.wait_for_selector("text=Lamp")
+        changed = kept.commands.put(f"/products/{number}", {"name": "Theirs", "price": "2"})
+        kept.wait_projected(changed.position)
+        page.fill("form[action$='/change'] input[name=name]", "Mine")
+        page.click("form[action$='/change'] button")
+        page.wait_for_selector("text=Two versions")
+        shown = page.inner_text("main")
+        assert "Theirs" in shown and "Mine" in shown
+
+
+def test_the_overview_follows_the_shop_and_charts_can_be_read_off(
+    kept: System, browser: Browser
+) -> None:
+    url = kept.settings.query_url
+    with signed_in(browser, url, "admin") as (page, said):
+        page.goto(f"{url}/console")
+        page.wait_for_selector(".u-wrap")
+        order = kept.new_order(1, (1, 1))["orderId"]
+        page.wait_for_selector(f"#now a[href='/console/orders/{order}']")
+        assert not said
+
+
+def test_the_slider_travels_in_time(kept: System, browser: Browser) -> None:
+    url = kept.settings.query_url
+    with signed_in(browser, url, "admin") as (page, said):
+        page.goto(f"{url}/console/products/1")
+        page.focus("#as-of-slider")
+        page.keyboard.press("Home")
+        page.wait_for_url("**/console/products/1?asOf=1")
+        assert "as of position 1" in page.inner_text("[role=status]")
+        page.click("text=Back to now")
+        page.wait_for_url("**/console/products/1")
+        assert not said
+
+
+def test_a_shop_is_kept_without_a_script(kept: System, browser: Browser) -> None:
+    url = kept.settings.query_url
+    with signed_in(browser, url, "admin", 390, java_script_enabled=False) as (page, _):
+        page.goto(f"{url}/console/customers/new")
+        page.fill("[name=name]", "No Script")
+        page.fill("[name=email]", "no")
+        page.click("main button")
+        assert "E-mail" in page.inner_text(".error")
+        page.fill("[name=email]", "no@script.example")
+        page.click("main button")
+        page.wait_for_url("**/console/customers/*?position=*")
+        assert page.inner_text("h1") == "No Script"
+        page.click("text=Sign out")
+        page.wait_for_url("**/console/sign-in")
