@@ -30,7 +30,7 @@ NO_VALIDATORS = (
     "has no validators: a value of a wrong type, written by somebody else, is not refused;"
     " `storelog verify` finds it"
 )
-_LARGE, _PRICE = Int64(2**53 + 1), Decimal128("1.50")
+_LARGE, _AMOUNT = Int64(2**53 + 1), Decimal128("1.50")
 _AT = datetime(2020, 1, 2, 3, 4, 5, 678_000, UTC)
 Document = dict[str, Any]
 Need = Callable[[Collection[Document]], bool]
@@ -88,9 +88,11 @@ def _needs() -> Iterator[tuple[str, Need]]:
 
 
 def _has_numbers(collection: Collection[Document]) -> bool:
-    collection.insert_one({"_id": _LARGE, "price": _PRICE, "at": _AT, "hash": Binary(b"\x00\xff")})
-    found = collection.find_one({"price": {"$gt": Decimal128("1.4"), "$lte": Decimal128("1.5")}})
-    return found is not None and (found["_id"], found["price"]) == (_LARGE, _PRICE)
+    collection.insert_one(
+        {"_id": _LARGE, "amount": _AMOUNT, "at": _AT, "hash": Binary(b"\x00\xff")}
+    )
+    found = collection.find_one({"amount": {"$gt": Decimal128("1.4"), "$lte": Decimal128("1.5")}})
+    return found is not None and (found["_id"], found["amount"]) == (_LARGE, _AMOUNT)
 
 
 def _has_references(collection: Collection[Document]) -> bool:
