@@ -207,7 +207,8 @@ def test_what_is_no_phone_number_is_refused(phone: str) -> None:
      "\u00a0ann@example.com", "\u3000a@b", "an\nn@example.com", "ann@exa\rmple.com", "a\tb@c.d",
      "a\x7f@b.c", "a\x85b@c.d", "a\u2028b@c.d", "a@b\u2029c", "a\x00@b.c", "a\x1b@b.c",
      "ab", "a@b@c", " @b", "a@ ", "\u200b@b.c", "a@\u2060", "an\u200dn@b.c", "\ufeffa@b.c",
-     "a\u202e@b", "a\xad@b.c", "\u2002a@b.c"],
+     "a\u202e@b", "a\xad@b.c", "\u2002a@b.c", "a@\u3164", "\u115f@b.c", "a\u2800@b.c",
+     "a\ufe0f@b.c", "a\u034f@b.c", "a\uffa0@b.c", "a\U000e0041@b.c", "a@b.c\U000e0020"],
 )  # fmt: skip
 def test_what_is_no_email_address_is_refused(address: str) -> None:
     assert pointers({"name": "x", "email": address}, NewCustomer) == ["/email"]

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 
 from storelog.envelope import milliseconds, parse_milliseconds, to_moment
 from storelog.errors import InvalidFields
-from storelog.shop.characters import BETWEEN_DIGITS, UNSEEN
+from storelog.shop.characters import BETWEEN_DIGITS, UNSEEN, UNSEEN_BEYOND
 from storelog.shop.fields import Field, fields_of, request_fields_of
 from storelog.shop.kinds import (
     Amount,
@@ -34,7 +34,7 @@ from storelog.web.json_body import Number
 
 _MONEY = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+(\.0+)?")
-_UNSEEN = re.compile(f"[{UNSEEN}]")
+_UNSEEN = re.compile(f"[{UNSEEN}{UNSEEN_BEYOND}]")
 _BETWEEN_DIGITS = re.compile(f"[{BETWEEN_DIGITS}]")
 _BRACKETS = dict.fromkeys(map(ord, "()[]"), "")
 _TRUNK_ZERO = re.compile(r"^([(\[]?(?:\+|00)?[(\[]?[1-9][0-9]{0,2}[)\]]?)[(\[]0[)\]]")
