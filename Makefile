@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AUDIT := .venv-audit
+COMMAND_PORT ?= 8080
+QUERY_PORT ?= 8081
+RELAY_PORT ?= 8090
+PROJECTOR_PORT ?= 8091
 
 # A test's folder says which target runs it.
 UNIT := tests/test_tidy.py tests/unit
@@ -20,20 +24,28 @@ $(PYTEST) -m "$(USUAL) and not alone" -n $(WORKERS) --dist loadfile $(1) $(call 
 $(PYTEST) -m "$(USUAL) and alone" $(1) $(call again,$(1)) || status=1
 endef
 
-.PHONY: help install up unit test test-all test-again test-servers test-retail test-pgadmin torture hostile closed siege
+.PHONY: help install ports up unit test test-all test-again test-servers test-retail test-pgadmin torture hostile closed siege
 .PHONY: fuzz postman generate vendor schema docs audit check bench bench-memory
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): some minutes the first time, less from pip's cache"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev,docs,xlsx]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[local,dev,docs,xlsx]'
 	@touch $@
 
 install: $(VENV)/.installed ## prepare .venv with everything
 
-up: install ## start everything
-	@$(BIN)/storelog up
+# Looked at before anything is fetched.
+ports:
+	@$(PYTHON) tools/ports.py COMMAND_PORT=$(COMMAND_PORT) QUERY_PORT=$(QUERY_PORT) \
+		RELAY_PORT=$(RELAY_PORT) PROJECTOR_PORT=$(PROJECTOR_PORT)
+
+up: ports install ## start everything (COMMAND_PORT=8080 QUERY_PORT=8081 RELAY_PORT=8090 PROJECTOR_PORT=8091)
+	@$(BIN)/storelog up --command-port $(COMMAND_PORT) --query-port $(QUERY_PORT) \
+		--relay-port $(RELAY_PORT) --projector-port $(PROJECTOR_PORT)
 
 unit: install ## pure tests, no process, no network: under half a minute
 	$(PURE)

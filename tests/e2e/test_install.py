@@ -114,6 +114,7 @@ def test_up_works_outside_the_repository_and_with_a_fetched_mongodb(installed: I
     assert fetched.returncode == 0, fetched.stderr
     ports = [free_port(), free_port()]
     argv = ["--detach", "--command-port", str(ports[0]), "--query-port", str(ports[1])]
+    argv += ["--relay-port", str(free_port()), "--projector-port", str(free_port())]
     started = installed.storelog("up", *argv)
     assert started.returncode == 0, started.stdout + started.stderr
     try:

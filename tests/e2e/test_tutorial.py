@@ -57,7 +57,8 @@ def test_the_tutorial_does_what_it_says(checkout: Path) -> None:
     lines = commands()
     ports = {"8080": str(free_port()), "8081": str(free_port())}
     script = "\n".join(f"echo '##{n}'\n{line}\necho" for n, line in enumerate(lines))
-    script = script.replace("up --detach", "up --detach --command-port 8080 --query-port 8081")
+    more = f"up --detach --relay-port {free_port()} --projector-port {free_port()}"
+    script = script.replace("up --detach", f"{more} --command-port 8080 --query-port 8081")
     script = re.sub("808[01]", lambda port: ports[port[0]], script)
     argv = ["bash", "-euo", "pipefail", "-c", script]
     done = subprocess.run(

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from support import killed
-from support.system import ANN, CAKE_STAND, wait_for
+from support.http import Client
+from support.system import ANN, CAKE_STAND, free_port, wait_for
 from support.up import Up, is_running, kill
 
 STATUS = {
@@ -70,6 +71,12 @@ def test_it_starts_everything_once_and_down_leaves_nothing(up: Up) -> None:
     taken = other.detach()
     assert (taken.returncode, taken.stderr.count("\n")) == (2, 1)
     assert f"port {up.command_port} is in use" in taken.stderr
+    other.command_port, other.relay_port = free_port(), up.relay_port
+    taken = other.detach()
+    assert (taken.returncode, taken.stderr.count("\n")) == (2, 1)
+    assert f"port {up.relay_port} is in use: choose another with --relay-port" in taken.stderr
+    for port in (up.relay_port, up.projector_port):
+        assert Client(f"http://127.0.0.1:{port}").get("/metrics").status == 200
 
     pids = up.pids()
     assert up.cli("down").returncode == 0

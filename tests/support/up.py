@@ -23,13 +23,17 @@ class Up:
         self.data_dir = data_dir
         self._environment = {**os.environ, **(environment or {})}
         self.command_port, self.query_port = free_port(), free_port()
+        self.relay_port, self.projector_port = free_port(), free_port()
         self.commands = Client(f"http://127.0.0.1:{self.command_port}")
         self.queries = Client(f"http://127.0.0.1:{self.query_port}")
         self.foreground: subprocess.Popen[str] | None = None
 
     @property
     def _ports(self) -> list[str]:
-        return ["--command-port", str(self.command_port), "--query-port", str(self.query_port)]
+        return [
+            *("--command-port", str(self.command_port), "--query-port", str(self.query_port)),
+            *("--relay-port", str(self.relay_port), "--projector-port", str(self.projector_port)),
+        ]
 
     def cli(self, *argv: str, seconds: float = UP_SECONDS) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,14 +21,16 @@ _FIRST = """curl -i -X POST {url}/products -H 'Content-Type: application/json' \
        -d '{{"name": "Cake stand", "price": "12.75", "stock": 10}}'"""
 
 
+def _port(help_text: str) -> Any:
+    return typer.Option(min=1, max=65535, help=help_text)
+
+
 def up(
     data_dir: DataDir = None,
-    command_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="The Command Service's port.")
-    ] = 8080,
-    query_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="The Query Service's port.")
-    ] = 8081,
+    command_port: Annotated[int, _port("The Command Service's port.")] = 8080,
+    query_port: Annotated[int, _port("The Query Service's port.")] = 8081,
+    relay_port: Annotated[int, _port("The relay's port: health and metrics.")] = 8090,
+    projector_port: Annotated[int, _port("The projector's port: health and metrics.")] = 8091,
     pgadmin: Annotated[
         bool, typer.Option("--pgadmin", help="pgAdmin 4 too, connected to the write database.")
     ] = False,
@@ -40,12 +42,13 @@ def up(
 
     Ctrl-C or `storelog down` stops everything. Example: storelog up --command-port 9080 --detach
     """
-    if command_port == query_port:
-        raise BadUse("--command-port and --query-port must differ")
+    ports = (command_port, query_port, relay_port, projector_port)
+    if len(set(ports)) < len(ports):
+        raise BadUse("--command-port, --query-port, --relay-port and --projector-port must differ")
     home = settings_of(data_dir).data_dir
     if detach:
         more = ["--pgadmin"] if pgadmin else []
-        _detach(home, command_port, query_port, more)
+        _detach(home, ports, more)
         return
     from storelog.config import load
     from storelog.local.supervisor import Supervisor
@@ -67,7 +70,15 @@ def up(
         print(_addresses(complete), flush=True)
 
     supervisor = Supervisor(home, _say, public)
-    supervisor.run(settings, command_port, query_port, ready, with_pgadmin=pgadmin)
+    supervisor.run(
+        settings,
+        command_port,
+        query_port,
+        ready,
+        relay_port=relay_port,
+        projector_port=projector_port,
+        with_pgadmin=pgadmin,
+    )
     _say("stopped")
 
 
@@ -89,9 +100,13 @@ def _addresses(settings: Settings) -> str:
     return f"{table}\n\nTry:\n  {first}\n\nCtrl-C stops everything."
 
 
-def _detach(home: Path, command_port: int, query_port: int, more: list[str]) -> None:
-    """Start `up` in a session of its own and wait until it is ready, or has said why not."""
+def _detach(home: Path, ports: tuple[int, ...], more: list[str]) -> None:
+    """Start `up` in a session of its own and wait until it is ready, or has said why not.
+
+    What it says is printed once it is ready; with `more` to be fetched, as it comes.
+    """
     from storelog.local import run_file
+    from storelog.local.supervisor import PORT_FLAGS
 
     run_file.make(home)
     logs = home / "logs"
@@ -101,8 +116,12 @@ def _detach(home: Path, command_port: int, query_port: int, more: list[str]) -> 
     except OSError as error:
         raise BadUse(f"--data-dir {home} cannot be used: {error.strerror}") from error
     argv = [sys.executable, "-m", "storelog", "up", "--data-dir", str(home)]
-    argv += ["--command-port", str(command_port), "--query-port", str(query_port), *more]
-    with (logs / "up.log").open("w+") as log:
+    for flag, port in zip(PORT_FLAGS, ports, strict=True):
+        argv += [flag, str(port)]
+    argv += more
+    shown = 0
+    (logs / "up.log").write_bytes(b"")
+    with (logs / "up.log").open("a") as log:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
@@ -114,11 +133,21 @@ def _detach(home: Path, command_port: int, query_port: int, more: list[str]) -> 
                 break
             if process.poll() is not None:
                 _fail(process.returncode, (logs / "up.log").read_text("utf-8"))
+            shown += _show(logs / "up.log", shown) if more else 0
             threading.Event().wait(0.1)
         else:
             process.terminate()
             raise CannotRun(f"`storelog up` was not ready within {seconds:.0f} s")
-    print((logs / "up.log").read_text("utf-8").replace("Ctrl-C stops", "`storelog down` stops"))
+    _show(logs / "up.log", shown)
+
+
+def _show(log: Path, shown: int) -> int:
+    """Print the whole lines of a log after so many characters; return how many those are."""
+    whole = log.read_text("utf-8", "replace")[shown:].rpartition("\n")[0]
+    if not whole:
+        return 0
+    print(whole.replace("Ctrl-C stops", "`storelog down` stops"), flush=True)
+    return len(whole) + 1
 
 
 def _fail(code: int, said: str) -> None:

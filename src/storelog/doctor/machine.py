@@ -15,11 +15,17 @@ from storelog.errors import CannotRun
 from storelog.local import mongodb
 from storelog.local.ports import is_free
 from storelog.local.run_file import check_name
+from storelog.local.servers import PROJECTOR_PORT, RELAY_PORT
 from storelog.running import is_running
 
 OLDEST_PYTHON = (3, 11)
 LEAST_BYTES, COMFORTABLE_BYTES = 1024**3, 5 * 1024**3
-_PORTS = (("--command-port", 8080), ("--query-port", 8081))
+_PORTS = (
+    ("--command-port", 8080),
+    ("--query-port", 8081),
+    ("--relay-port", RELAY_PORT),
+    ("--projector-port", PROJECTOR_PORT),
+)
 
 
 def check_machine(loaded: Loaded) -> list[Finding]:

@@ -7,6 +7,7 @@ Next: local/files.py
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -61,8 +62,7 @@ class Program:
 
     def start(self) -> None:
         """Start the program; what it says goes to its log."""
-        if self.log_path.is_file() and self.log_path.stat().st_size > MAX_LOG_BYTES:
-            self.log_path.replace(self.log_path.with_suffix(".old"))
+        rotate(self.log_path)
         with self.log_path.open("ab") as log:
             self.log_from = self._read_to = log.tell()
             self.process = subprocess.Popen(
@@ -86,6 +86,8 @@ class Program:
         if self.process is None:
             return False
         self.end_if_broken()
+        if rotate(self.log_path):
+            self.log_from = self._read_to = 0
         if self.process.poll() is None:
             if self.state == "starting" and self.is_ready():
                 self.state = "ready"
@@ -172,6 +174,18 @@ class Program:
             "state": self.state,
             "restarts": self.restarts,
         }
+
+
+def rotate(log_path: Path) -> bool:
+    """Begin a log anew that has grown too long, and keep what it had as `.old`; tell whether.
+
+    Who writes to it appends, and goes on at its new beginning.
+    """
+    if not log_path.is_file() or log_path.stat().st_size <= MAX_LOG_BYTES:
+        return False
+    shutil.copy(log_path, log_path.with_suffix(".old"))
+    os.truncate(log_path, 0)
+    return True
 
 
 def last_error(log_path: Path, log_from: int = 0) -> str | None:

@@ -23,7 +23,9 @@ from storelog.reasons import reason
 
 PROCESSES = ("command-service", "relay", "projector", "query-service")
 ASK_SECONDS, MAX_PROBLEM_BYTES = 2.0, 65_536
-_PORTS = ("postgresql", "kafka", "kafka_controller", "mongodb", "relay", "projector")
+_PORTS = ("postgresql", "kafka", "kafka_controller", "mongodb")
+# Where the relay and the projector have health and metrics unless told otherwise.
+RELAY_PORT, PROJECTOR_PORT = 8090, 8091
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,14 @@ class Plan:
     external: list[str]
 
 
-def plan(settings: Settings, data_dir: Path, command_port: int, query_port: int) -> Plan:
+def plan(
+    settings: Settings,
+    data_dir: Path,
+    command_port: int,
+    query_port: int,
+    relay_port: int = RELAY_PORT,
+    projector_port: int = PROJECTOR_PORT,
+) -> Plan:
     """Prepare every server that no setting names. Raises CannotRun."""
     ports = kept_ports(data_dir, _PORTS)
     makers: dict[str, Callable[[], Program]] = {}
@@ -44,8 +53,8 @@ def plan(settings: Settings, data_dir: Path, command_port: int, query_port: int)
         settings,
         command_url=f"http://{HOST}:{command_port}",
         query_url=f"http://{HOST}:{query_port}",
-        relay_url=f"http://{HOST}:{ports['relay']}",
-        projector_url=f"http://{HOST}:{ports['projector']}",
+        relay_url=f"http://{HOST}:{relay_port}",
+        projector_url=f"http://{HOST}:{projector_port}",
     )
     if settings.postgres_url is None:
         complete = replace(complete, postgres_url=postgres.url(ports["postgresql"]))

@@ -20,9 +20,15 @@ from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
 from storelog.local import run_file
 from storelog.local.ports import is_free
-from storelog.local.program import Program
+from storelog.local.program import Program, rotate
 from storelog.local.read_side_watch import ReadSideWatch
-from storelog.local.servers import pgadmin_program, plan, processes
+from storelog.local.servers import (
+    PROJECTOR_PORT,
+    RELAY_PORT,
+    pgadmin_program,
+    plan,
+    processes,
+)
 from storelog.local.watchdog import Watchdog
 from storelog.postgres import FAILURES
 from storelog.running import RUN_FILE
@@ -31,6 +37,7 @@ from storelog.server_setup import set_up_servers
 READY_SECONDS = 90.0
 TICK_SECONDS = 0.1
 GIVE_UP_AFTER = 5
+PORT_FLAGS = ("--command-port", "--query-port", "--relay-port", "--projector-port")
 Say = Callable[[str], None]
 
 
@@ -61,23 +68,29 @@ class Supervisor:
         query_port: int,
         ready: Callable[[Settings], None],
         *,
+        relay_port: int = RELAY_PORT,
+        projector_port: int = PROJECTOR_PORT,
         with_pgadmin: bool = False,
     ) -> None:
         """Run until SIGINT or SIGTERM; call `ready` once. Raises CannotRun and BadUse."""
+        ports = dict(
+            zip(PORT_FLAGS, (command_port, query_port, relay_port, projector_port), strict=True)
+        )
         with run_file.lock(self._data_dir):
-            for name, port in (("--command-port", command_port), ("--query-port", query_port)):
+            for flag, port in ports.items():
                 if not is_free(port):
-                    raise BadUse(f"port {port} is in use: choose another with {name}")
+                    raise BadUse(f"port {port} is in use: choose another with {flag}")
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: self._stop.set())
             try:
-                self._start(settings, command_port, query_port)
+                self._start(settings, *ports.values())
+                if not self._stop.is_set():
+                    ready(self._complete)
                 if with_pgadmin and not self._stop.is_set():
                     self._start_pgadmin()
                 if not self._stop.is_set():
                     self._state = "ready"
                     self._tell()
-                    ready(self._complete)
                     ReadSideWatch(self._complete, self._say, self._stop).start()
                 while not self._stop.wait(TICK_SECONDS):
                     self._look_after(self._programs)
@@ -89,9 +102,9 @@ class Supervisor:
         assert self._settings is not None
         return self._settings
 
-    def _start(self, settings: Settings, command_port: int, query_port: int) -> None:
+    def _start(self, settings: Settings, *ports: int) -> None:
         self._say("preparing the servers")
-        planned = plan(settings, self._data_dir, command_port, query_port)
+        planned = plan(settings, self._data_dir, *ports)
         self._settings, self._external = planned.settings, planned.external
         self._servers = planned.servers
         self._watchdog = Watchdog()
@@ -156,6 +169,7 @@ class Supervisor:
         self._tell()
 
     def _look_after(self, programs: Sequence[Program]) -> None:
+        rotate(self._data_dir / "logs" / "up.log")
         for program in programs:
             before = program.state
             pid = program.pid
