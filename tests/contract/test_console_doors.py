@@ -137,7 +137,10 @@ def test_a_browser_is_led_from_the_root_to_the_console_and_a_program_is_not(kept
     root = Client(kept.settings.query_url)
     browser = root.get("/", {"Accept": "text/html,*/*;q=0.8"})
     assert (browser.status, browser.headers["location"]) == (303, "/console")
-    assert root.get("/").json["name"] == "storelog query-service"
+    program = root.get("/")
+    assert program.json["name"] == "storelog query-service"
+    assert program.headers["etag"]
+    assert "Accept" in program.headers["vary"].split(", ")
 
 
 def test_without_keys_the_console_is_open_on_loopback_only(shop: System) -> None:

@@ -9,7 +9,7 @@ from storelog.console.forms import Form
 from storelog.console.page import see_other
 from storelog.console.site import Site
 from storelog.errors import Unauthenticated
-from storelog.web.http import Request, Response, Route
+from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.keyring import Keyring
 from storelog.web.sessions import Sessions
 
@@ -32,7 +32,8 @@ class SignIn:
             self._site.get("/console/sign-in", self._show, "next", role="public"),
             self._site.post("/console/sign-in", self._begin, role="public"),
             self._site.post("/console/sign-out", self._end, role="public"),
-            self._site.get("/", self._home, role="public"),
+            # For programs it is JSON with a tag, as without the console.
+            Route("GET", "/", "public", self._home, Operation("Name, version, currency")),
         ]
 
     async def _home(self, request: Request) -> Response:

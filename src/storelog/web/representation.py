@@ -34,7 +34,8 @@ class Representation:
         """Return what answers a GET with these headers (lower-case names). Raises Malformed."""
         said = dict(response.headers)
         tag = said.pop("ETag", None) or f'W/"{sha256(response.body).hexdigest()[:32]}"'
-        said |= {"Vary": "Accept-Encoding", "Cache-Control": "no-cache"}
+        varies = ", ".join(filter(None, (said.get("Vary"), "Accept-Encoding")))
+        said |= {"Vary": varies, "Cache-Control": "no-cache"}
         wanted = headers.get("if-none-match")
         had = None if wanted is None else _had(tag, wanted)
         if had is not None:
