@@ -65,6 +65,8 @@ class Topics:
         self._admin: AdminClient | None = None
         self._looked_at = float("-inf")
         self._lanes = 0
+        self._last_sent: _Sent | None = None
+        self._sent_at = float("-inf")
         self.ids: dict[str, str] = {}
         self.trouble: str | None = None
 
@@ -107,7 +109,7 @@ class Topics:
         Raises LanesDiffer, and KafkaException.
         """
         is_known = lanes > 0 and lanes == self._lanes
-        sent = None if is_known else self._look_at_marks(origin)
+        sent = None if is_known else self._sent(origin)
         self.trouble = None
         if sent is None:
             return
@@ -119,6 +121,13 @@ class Topics:
                 " --promote`"
             )
             raise LanesDiffer(self.trouble)
+
+    def _sent(self, origin: Origin | None) -> "_Sent | None":
+        """Return what was found the last time, unless it is too long ago."""
+        if time.monotonic() - self._sent_at > LOOK_SECONDS:
+            self._last_sent = self._look_at_marks(origin)
+            self._sent_at = time.monotonic()
+        return self._last_sent
 
     def _look_at_marks(self, origin: Origin | None) -> "_Sent | None":
         """Return with how many lanes is sent, None where the relay has sent nothing yet."""
