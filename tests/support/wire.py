@@ -89,6 +89,12 @@ def serve(
         served.requests.append((scope["method"], scope["path"], body))
         served.headers.append(dict(scope["headers"]))
         head = {"type": "http.response.start", "status": 200}
+        if scope["path"] == "/live":
+            await send({**head, "headers": []})
+            for piece in (b"one", b"", b"two"):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            return
         await send({**head, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 

@@ -173,6 +173,20 @@ def test_a_client_of_http_1_0_is_never_told_to_continue(offer: bytes) -> None:
         assert served.statuses == statuses
 
 
+@pytest.mark.parametrize("offer", [b"", H2C], ids=["", "offering"])
+def test_a_response_without_a_length_has_no_chunks_in_http_1_0_and_ends_with_its_connection(
+    offer: bytes,
+) -> None:
+    head = b"GET /live HTTP/%s\r\nHost: localhost\r\n" + offer + b"\r\n"
+    old, new = serve([head % b"1.0"]), serve([head % b"1.1"])
+    assert old.sent.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"transfer-encoding" not in old.sent.lower()
+    assert old.sent.endswith(b"\r\n\r\nonetwo")
+    assert old.is_closed
+    assert new.sent.endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+    assert not new.is_closed
+
+
 def test_a_trailer_without_an_end_is_cut_off() -> None:
     fields = b"Transfer-Encoding: chunked\r\n"
     start = chunked(fields)[: -len(b"\r\n")] + b"X: "

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from storelog.errors import Malformed, ProtocolRefusal, StorelogError
 
@@ -19,6 +19,25 @@ _INVALID = "This is not a request of HTTP/1.1."
 
 class Rejected(Exception):
     """Stops the parser; what to respond with is in the protocol's `rejection`."""
+
+
+class _OldCycle(RequestResponseCycle):
+    """A response to HTTP/1.0, which has no chunks: without a length it ends with its connection.
+
+    RFC 9112, section 6.1.
+    """
+
+    is_of_known_length = True
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            names = [name.lower() for name, _ in message.get("headers", ())]
+            self.is_of_known_length = b"content-length" in names or message["status"] in (204, 304)
+            if not self.is_of_known_length:
+                self.chunked_encoding = False
+        elif not self.is_of_known_length:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 class FramedProtocol(HttpToolsProtocol):
@@ -81,6 +100,8 @@ class FramedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._take_host_of_target(version)
         super().on_headers_complete()
+        if version == "1.0":
+            self.cycle.__class__ = _OldCycle
         # What is called a header after this is a trailer of the body: it is thrown away.
         self.headers = []
 
