@@ -75,9 +75,11 @@ def test_until_it_is_filled_it_is_503_and_each_look_names_the_command_that_fills
         said = upgraded.cli(*command)
         assert COMMAND in said.stdout, (command, said.stdout, said.stderr)
     told = verified(upgraded)
-    assert [(each["where"], each["id"]) for each in told["differences"]] == [
-        ("mongodb.shapes", NAME)
-    ]
+    assert {(each["where"], each["id"]) for each in told["differences"]} == {
+        ("mongodb.shapes", NAME),
+        ("mongodb.shapes", "order_notes"),
+    }
+    assert upgraded.queries.get("/notes/1").status == 503
 
 
 def test_it_is_filled_from_the_log_before_it_responds(upgraded: System) -> None:
@@ -89,7 +91,10 @@ def test_it_is_filled_from_the_log_before_it_responds(upgraded: System) -> None:
     # Ordered by customers of two lanes.
     lanes = {document["lane"] for document in upgraded.mongo[NAME].find({"key": 3})}
     assert len(lanes) > 1
-    assert verified(upgraded)["checked"][f"mongodb.{NAME}"] > 0
+    checked = verified(upgraded)["checked"]
+    assert checked[f"mongodb.{NAME}"] > 0
+    assert checked["mongodb.order_notes"] == checked["mongodb.orders"]
+    assert upgraded.queries.get("/notes/2").json == {"lines": 2, "units": None}
     for command in LOOKS:
         assert COMMAND not in upgraded.cli(*command).stdout, command
 
@@ -121,11 +126,13 @@ def test_verify_names_what_is_wrong_in_it_and_repairs_it(upgraded: System) -> No
     totals.update_one({"_id": altered["_id"]}, {"$inc": {"lines": Int64(1)}})
     totals.delete_one({"_id": deleted["_id"]})
     totals.insert_one({**altered, "_id": "0/999", "key": Int64(999)})
+    upgraded.mongo["order_notes"].update_one({"_id": 2}, {"$set": {"lines": 7}})
     told = verified(upgraded)
     assert {each["id"] for each in told["differences"]} == {
         altered["_id"],
         deleted["_id"],
         "0/999",
+        2,
     }
     verified(upgraded, "--repair")
     assert verified(upgraded)["differences"] == []
@@ -142,8 +149,12 @@ def test_with_another_shape_the_old_one_goes_on_serving_until_it_is_rebuilt(
     assert shown(upgraded) == expected(upgraded)
     items = upgraded.queries.get(PATH).json["items"]
     assert [each["units"] for each in items] == [None] * len(items)
+    assert upgraded.queries.get("/notes/2").json == {"lines": 2, "units": 0}
     for command in LOOKS:
         assert COMMAND in upgraded.cli(*command).stdout, command
+    told = verified(upgraded, "--repair")
+    assert {each["id"] for each in told["differences"]} == {NAME, "order_notes"}
+    assert "order_notes" in told["notChecked"][0]
     rebuild(upgraded)
     wait_for(lambda: upgraded.queries.get(PATH).json["items"][0]["units"], "the promotion")
     for each in upgraded.queries.get(PATH).json["items"]:

@@ -12,7 +12,10 @@ NAME = "product_orders"
 LIST = 'READ_MODELS = ("customers", "products", "orders", "product_sold")'
 MODEL = '''"""How much of each product was ordered, deleted orders not counted."""
 
+from bson.int64 import Int64
+
 from storelog.read_models.change import Change
+from storelog.read_models.read_model import DocumentModel, Write
 from storelog.read_models.totals import Added, Sum, TotalsModel
 from storelog.shop.money import line_amount
 
@@ -35,38 +38,77 @@ def fold(change: Change) -> list[Added]:
     ]
 
 
+def note(change: Change) -> list[Write]:
+    """Return the document of an order: how many lines it has, and since when it is deleted."""
+    if change.kind.ledger is None:
+        return []
+    fields = {
+        "lines": len(change.event.order_items),
+        "deleted": change.kind.ends,
+        "position": Int64(change.position),
+    }
+    number, is_new = Int64(change.event.order_id), change.kind.begins
+    return [Write("order_notes", number, fields, change.position, is_new=is_new, is_whole=True)]
+
+
 SUMS = (
     Sum("lines", "count", since=1, before=None),
     Sum("amount", "amount", since=1, before=None),
 )
-MODELS = (TotalsModel(collection="product_orders", shape=1, keys=int, sums=SUMS, fold=fold),)
+MODELS = (
+    TotalsModel(collection="product_orders", shape=1, keys=int, sums=SUMS, fold=fold),
+    DocumentModel(
+        collection="order_notes",
+        shape=1,
+        indexes=([("lines", 1)],),
+        schema=None,
+        newer={},
+        fold=note,
+        as_was=None,
+    ),
+)
 '''
 QUERY = '''"""GET /analytics/product-orders"""
 
 from typing import Any
 
-from storelog.query_service.operations import many, page_schema
+from storelog.query_service.answers import answer
+from storelog.query_service.freshness import open_view
+from storelog.query_service.operations import COUNT, many, page_schema
 from storelog.query_service.parameters import PAGE
-from storelog.query_service.reads import Reads
+from storelog.query_service.reads import Reads, answering
 from storelog.query_service.totals import list_totals, totals_schema
 from storelog.read_models.product_orders.model import MODELS
-from storelog.shop.value_schemas import ID
-from storelog.web.http import Route
+from storelog.shop.value_schemas import ID, strict_object
+from storelog.web.http import Request, Response, Route
 
-(MODEL,) = MODELS
+MODEL, NOTES = MODELS
 SCHEMAS: dict[str, Any] = {
     "ProductOrders": totals_schema(MODEL, "productId", ID),
     "ProductsOrders": page_schema("ProductOrders"),
+    "Note": strict_object(lines=COUNT, units=COUNT),
 }
 
 
 def routes(reads: Reads) -> list[Route]:
     """Return the route, its handler around one reader of MongoDB."""
     handler = list_totals(reads, MODEL, "productId")
-    return [many("/analytics/product-orders", handler, "ProductsOrders", PAGE, MODELS)]
+
+    async def get_note(request: Request) -> Response:
+        async with answering():
+            view = await open_view(reads, request)
+            found = await view.one(NOTES.collection, request.ids["orderId"])
+        return answer(view, {name: (found or {}).get(name) for name in ("lines", "units")})
+
+    return [
+        many("/analytics/product-orders", handler, "ProductsOrders", PAGE, MODELS),
+        many("/notes/{orderId}", get_note, "Note", {}, (NOTES,)),
+    ]
 '''
 SECOND_SHAPE = (
     ("shape=1, keys", "shape=2, keys"),
+    ("shape=1,\n", "shape=2,\n"),
+    ("newer={}", 'newer={"units": 0}'),
     ("SUMS = (\n", 'SUMS = (\n    Sum("units", "count", since=2, before=None),\n'),
 )
 

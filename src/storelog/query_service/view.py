@@ -13,7 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.envelope import milliseconds, parse_time
 from storelog.errors import Unavailable
-from storelog.read_models.listed import BY_COLLECTION, ReadModel
+from storelog.read_models.listed import BY_COLLECTION, DOCUMENT_MODELS, ReadModel
 from storelog.read_models.shapes import COMMAND, Shapes
 from storelog.read_side import IDS_AT_ONCE, NUMBERED
 
@@ -21,6 +21,7 @@ from storelog.read_side import IDS_AT_ONCE, NUMBERED
 MAX_STAMP_AGE_MS = 500
 Document = dict[str, Any]
 Fields = Mapping[str, int]
+_NEWER = {model.collection: model.newer for model in DOCUMENT_MODELS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class View:
     async def one(self, collection: str, number: int) -> Document | None:
         """Return a document, unless it is missing or deleted."""
         found: Document | None = await self.collection(collection).find_one({"_id": number})
-        return None if found is None or found["deleted"] else found
+        return None if found is None or found.get("deleted") else _filled(collection, found)
 
     @property
     def position(self) -> int:
@@ -177,8 +178,14 @@ class View:
         documents: dict[Any, Document] = {}
         for some in _by_parts(collection, ids):
             async for document in self.present(collection).find(some, fields):
-                documents[document["_id"]] = document
+                documents[document["_id"]] = _filled(collection, document)
         return documents
+
+
+def _filled(collection: str, found: Document) -> Document:
+    """Return a document with the fields that it lacks, since it has an earlier shape."""
+    newer = _NEWER.get(collection)
+    return {**newer, **found} if newer else found
 
 
 def _by_parts(collection: str, ids: Iterable[Any]) -> Iterator[Document]:

@@ -28,6 +28,7 @@ def entity_model(entity: EntityKind, *, shape: int, indexes: tuple[Index, ...]) 
         shape=shape,
         indexes=indexes,
         schema=_schema_of(entity),
+        newer={},
         fold=fold,
         as_was=as_was,
     )

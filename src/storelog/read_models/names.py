@@ -39,6 +39,7 @@ def names_model(entity: EntityKind, collection: str) -> DocumentModel:
         shape=RULES,
         indexes=INDEXES,
         schema=None,
+        newer={},
         fold=fold,
         # Whose names were others then is looked at one by one: see query_service/things.py.
         as_was=None,

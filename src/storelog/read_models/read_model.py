@@ -44,13 +44,15 @@ class DocumentModel:
 
     `shape`: raised with every change of what a fold writes; a read model that was filled with
     another one is to be rebuilt. `schema`: the `$jsonSchema` that the server holds documents to,
-    None for none. `as_was`: how a document is shown as of an earlier position; None: it cannot be,
-    and `asOf` is rejected.
+    None for none. `newer`: the fields that documents of an earlier shape lack, each with the value
+    that is shown for it; those of entities are declared with their structure. `as_was`: how a
+    document is shown as of an earlier position; None: it cannot be, and `asOf` is rejected.
     """
 
     collection: str
     shape: int
     indexes: tuple[Index, ...]
     schema: Mapping[str, Any] | None
+    newer: Mapping[str, Any]
     fold: Callable[[Change], list[Write]]
     as_was: AsWas | None

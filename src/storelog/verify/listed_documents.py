@@ -17,9 +17,17 @@ Models = tuple[DocumentModel, ...]
 
 
 def filled_models(shapes: Shapes) -> Models:
-    """Return those that a database was filled with, of all but verify's own."""
+    """Return those that a database was filled with, as they are now, of all but verify's own."""
     others = (each for each in DOCUMENT_MODELS if each.collection not in COLLECTIONS)
-    return tuple(each for each in others if each.collection in shapes)
+    return tuple(each for each in others if shapes.get(each.collection) == each.shape)
+
+
+def other_shapes(shapes: Shapes) -> list[str]:
+    """Return those that were filled with another shape: what their documents lack, nobody says."""
+    others = (each for each in DOCUMENT_MODELS if each.collection not in COLLECTIONS)
+    return [
+        each.collection for each in others if shapes.get(each.collection, 0) not in (0, each.shape)
+    ]
 
 
 def listed_writes(change: Change, models: Models) -> Iterable[Write]:

@@ -18,7 +18,7 @@ from storelog.read_models.shapes import Shapes
 from storelog.verify.digests import Bits, Sums, digest
 from storelog.verify.expected import Expected, Key
 from storelog.verify.fold import COLLECTIONS, Write
-from storelog.verify.listed_documents import Models, filled_models
+from storelog.verify.listed_documents import Models, filled_models, other_shapes
 from storelog.verify.newer import fill_document
 from storelog.verify.report import Report
 from storelog.verify.suspects import Inspection, Suspects, marks_of
@@ -74,6 +74,8 @@ class ReadModel:
         """
         newest = 0
         self._models = filled_models(shapes)
+        for name in other_shapes(shapes):
+            self._report.not_checked.append(f"mongodb.{name}: it has another release's shape")
         self._expected = Expected(self._connection, self._models)
         for name in (*COLLECTIONS, *(model.collection for model in self._models)):
             # What is written meanwhile may be beyond the head by then; far beyond, it is no event.

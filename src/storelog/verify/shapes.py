@@ -9,6 +9,7 @@ from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.read_models.shapes import SHAPES, current_shapes, differing, shapes_of, to_do
+from storelog.verify.fold import COLLECTIONS
 from storelog.verify.report import Report
 
 WHERE = f"mongodb.{SHAPES}"
@@ -43,13 +44,13 @@ class ShapesCheck:
     async def repair(self) -> int:
         """Store the shapes of read models whose documents are repaired before it; return how many.
 
-        A read model that is not filled stays so, and one that is no document of its own is removed.
+        Those that verify has no fold of its own for keep theirs, and so need the rebuild.
         """
         repaired = 0
         for name in self._strays:
             repaired += (await self._collection.delete_one({"_id": name})).deleted_count
-        for name, shape in self._others.items():
-            if shape is not None:
+        for name in self._others:
+            if name in COLLECTIONS:
                 stored = {"$set": {"shape": Int64(current_shapes()[name])}}
                 await self._collection.update_one({"_id": name}, stored, upsert=True)
                 repaired += 1

@@ -69,6 +69,7 @@ MODELS = (
         shape=1,
         indexes=INDEXES,
         schema=schema(),
+        newer={},
         fold=fold,
         as_was=as_was,
     ),
