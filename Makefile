@@ -25,7 +25,7 @@ $(PYTEST) -m "$(USUAL) and alone" $(1) $(call again,$(1)) || status=1
 endef
 
 .PHONY: help install ports up unit test test-all test-again test-servers test-retail test-pgadmin torture hostile closed siege
-.PHONY: fuzz postman generate vendor schema docs audit check bench bench-memory
+.PHONY: fuzz postman generate screenshots vendor schema docs audit check bench bench-memory
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -106,6 +106,9 @@ docs: install ## build the site into build/site, without a warning
 
 generate: install ## write the files that are made from the code
 	$(BIN)/python -m generate
+
+screenshots: install ## take the pictures of the console again, from the demo shop
+	PYTHONPATH=tests $(BIN)/python -m generate.screenshots
 
 vendor: install ## fetch the files of others that the console serves, and check their checksums
 	$(BIN)/python -m generate.vendor

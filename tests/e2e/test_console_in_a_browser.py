@@ -153,3 +153,25 @@ def test_a_shop_is_kept_without_a_script(kept: System, browser: Browser) -> None
         assert page.inner_text("h1") == "No Script"
         page.click("text=Sign out")
         page.wait_for_url("**/console/sign-in")
+
+
+@pytest.mark.parametrize("service", ["commands", "queries"])
+def test_an_endpoint_is_tried_out_on_the_page_of_the_api(
+    kept: System, browser: Browser, service: str
+) -> None:
+    url = getattr(kept, service).url
+    with signed_in(browser, kept.settings.query_url, "admin", 390) as (page, said):
+        page.goto(f"{url}/docs")
+        page.wait_for_selector("details.op")
+        path = "/events/{position}" if service == "commands" else "/products/{productId}"
+        page.locator("details.op", has_text=path).first.click()
+        opened = page.locator("details.op[open]")
+        opened.locator("input").first.fill("1")
+        opened.locator("button").click()
+        opened.locator("text=401").last.wait_for()
+        page.fill("#key", "admin")
+        opened.locator("button").click()
+        opened.locator("text=200 OK").wait_for()
+        assert NAME.partition("&")[0] in opened.inner_text()
+        assert not barriers(page)
+        assert [line for line in said if "401" not in line] == []
