@@ -47,11 +47,11 @@ async def set_up_servers(settings: Settings) -> SetUp:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     await migrate(settings.postgres_url, settings.kafka_lanes)
     lanes = await settle_changes(settings)
-    await asyncio.to_thread(ensure_topics, settings, lanes)
+    of_topics = await asyncio.to_thread(ensure_topics, settings, lanes)
     advice, warnings = await asyncio.to_thread(ensure_indexes, settings)
     await asyncio.to_thread(_bring_keys, settings, *await _read_keys(settings.postgres_url))
     dates = await _date_advice(settings.postgres_url)
-    return SetUp(lanes, advice if dates is None else [*advice, dates], warnings)
+    return SetUp(lanes, advice if dates is None else [*advice, dates], [*of_topics, *warnings])
 
 
 async def _date_advice(postgres_url: str) -> str | None:

@@ -22,7 +22,6 @@ from storelog.config import Settings
 from storelog.doctor.check import Finding, ok, problem, warning
 from storelog.errors import CannotRun
 from storelog.kafka import (
-    MAX_RECORD_BYTES,
     client_settings,
     event_topics,
     kafka_reason,
@@ -39,7 +38,7 @@ from storelog.projector.shapes import read_shapes
 from storelog.read_models.shapes import to_do
 from storelog.read_side import database_name, mongodb_uri
 from storelog.reasons import reason
-from storelog.relay.topics import too_small
+from storelog.relay.topic_settings import judge, read_configs
 from storelog.sequences import find_behind
 from storelog.setting_types import mask_url
 from storelog.web.clock import WRONG_SECONDS
@@ -196,12 +195,14 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
         advice = "all ten topics need the same number of partitions: see `storelog lanes`"
         return problem("Kafka", f"{found}: partitions differ", advice)
     try:
-        small = too_small(admin, event_topics(settings))
+        events = event_topics(settings)
+        judged = judge(events, read_configs(admin, events), known.topics)
     except KafkaException as error:
         return problem("Kafka", f"{found}: {kafka_reason(error)}", "look at the broker")
-    if small:
-        advice = f"set max.message.bytes={MAX_RECORD_BYTES} on {', '.join(small)}"
-        return problem("Kafka", f"{found}: large orders do not fit on {small[0]}", advice)
+    if judged.refused:
+        return problem("Kafka", found, "; ".join(judged.refused))
+    if judged.warnings:
+        return warning("Kafka", found, "; ".join(judged.warnings))
     if copies == 1 and brokers > 1:
         return warning(
             "Kafka", f"{found}: one copy of each", "set STORELOG_KAFKA_REPLICATION_FACTOR"

@@ -18,7 +18,7 @@ from bson.int64 import Int64
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from storelog.errors import CannotRun
 from storelog.projector.trouble import explain
@@ -72,11 +72,18 @@ def check_needs(database: Database[Document]) -> None:
 
 
 def _why_not(need: Need, collection: Collection[Document]) -> str | None:
-    try:
-        collection.delete_many({})
-        return None if need(collection) else "it gives something else back"
-    except (OperationFailure, BSONError) as error:
-        return explain(error) or type(error).__name__
+    for is_last in (False, True):
+        try:
+            collection.delete_many({})
+            return None if need(collection) else "it gives something else back"
+        except AutoReconnect:
+            # Away, or a message that the server cannot read: then it is there for others, again.
+            collection.database.client.admin.command("ping")
+            if is_last:
+                break
+        except (OperationFailure, BSONError) as error:
+            return explain(error) or type(error).__name__
+    return "it closes the connection"
 
 
 def _needs() -> Iterator[tuple[str, Need]]:

@@ -7,14 +7,12 @@ Next: relay/relay.py
 """
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
-    ConfigResource,
     NewPartitions,
     NewTopic,
 )
@@ -31,6 +29,7 @@ from storelog.kafka import (
     metadata,
     watermark_topic,
 )
+from storelog.relay.topic_settings import judge, read_configs
 
 _FOR_EVER = {
     "retention.ms": "-1",
@@ -50,9 +49,10 @@ _UNSAID = (
 )
 
 
-def ensure_topics(settings: Settings, lanes: int) -> None:
+def ensure_topics(settings: Settings, lanes: int) -> list[str]:
     """Create what is missing, with `lanes` partitions (the keys: one). Raises CannotRun.
 
+    Returns what the settings of topics that somebody else has made cost, in words.
     More are accepted: Kafka takes none away that a change of lanes has made which was taken back.
     """
     admin = _reach(settings)
@@ -78,40 +78,18 @@ def ensure_topics(settings: Settings, lanes: int) -> None:
         results = admin.create_topics(new, request_timeout=TIMEOUT_SECONDS)
         there = [name for name, result in results.items() if not _is_made(result)]
         known = metadata(admin, TIMEOUT_SECONDS).topics
-        small = too_small(admin, [name for name in event_topics(settings) if name in there])
+        made = [name for name in event_topics(settings) if name in there]
+        judged = judge(made, read_configs(admin, made), known)
     except KafkaException as error:
         raise CannotRun(kafka_failure(error)) from error
-    if small:
-        raise CannotRun(
-            f"topic {small[0]} takes small records only; a large order would never leave the log:"
-            f" set max.message.bytes={MAX_RECORD_BYTES} on {', '.join(small)}"
-        )
+    if judged.refused:
+        raise CannotRun("; ".join(judged.refused))
     for name, count in partitions.items():
         found = len(known[name].partitions) if name in known else count
         if found < min(count, lanes) or (name == keys_topic(settings) and found != count):
             raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
     _grow_all(admin, settings, most)
-
-
-def too_small(admin: AdminClient, topics: Sequence[str]) -> list[str]:
-    """Return the topics that do not take the largest events. Raises KafkaException.
-
-    Left out are those that the account may not ask about, and those that are only being made.
-    """
-    if not topics:
-        return []
-    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
-    small = []
-    for resource, found in admin.describe_configs(asked).items():
-        try:
-            limit = found.result(timeout=TIMEOUT_SECONDS)["max.message.bytes"].value
-        except KafkaException as error:
-            if error.args[0].code() in _UNSAID:
-                continue
-            raise
-        if int(limit or 0) < MAX_RECORD_BYTES:
-            small.append(resource.name)
-    return small
+    return [f"Kafka: {said}" for said in judged.warnings]
 
 
 def _reach(settings: Settings) -> AdminClient:

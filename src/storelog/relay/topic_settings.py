@@ -1,0 +1,110 @@
+"""Judges how topics are set that somebody else has made, and says what each setting means.
+
+What keeps events from being applied is refused; what only costs something is a warning. An account
+that may not ask is told nothing.
+Next: relay/topics.py
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+
+from storelog.kafka import MAX_RECORD_BYTES
+
+TIMEOUT_SECONDS = 30.0
+_UNSAID = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
+_HOUR_MS = 3_600_000
+Configs = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is refused, and what is only said; each a sentence with what to set."""
+
+    refused: Sequence[str]
+    warnings: Sequence[str]
+
+
+def read_configs(admin: AdminClient, topics: Sequence[str]) -> Configs:
+    """Return the settings of the topics by their names. Raises KafkaException.
+
+    Left out are topics that the account may not ask about, and those that are only being made.
+    """
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+    found = {}
+    for resource, answer in admin.describe_configs(asked).items() if asked else ():
+        try:
+            entries = answer.result(timeout=TIMEOUT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() in _UNSAID:
+                continue
+            raise
+        found[resource.name] = {name: str(entry.value) for name, entry in entries.items()}
+    return found
+
+
+def judge(topics: Sequence[str], configs: Configs, known: Mapping[str, Any]) -> Judgement:
+    """Judge the topics of events. `known`: what a broker's metadata say of all topics."""
+    there = [(topic, configs[topic]) for topic in topics if topic in configs]
+    small = [t for t, c in there if int(c.get("max.message.bytes") or 0) < MAX_RECORD_BYTES]
+    compacted = [t for t, c in there if "compact" in c.get("cleanup.policy", "")]
+    refused = []
+    if small:
+        refused.append(
+            f"topic {small[0]} takes small records only; a large order would never leave the log:"
+            f" set max.message.bytes={MAX_RECORD_BYTES} on {', '.join(small)}"
+        )
+    if compacted:
+        refused.append(
+            f"topic {compacted[0]} is compacted: of each customer, product or order Kafka removes"
+            " all events but the last, also those that no projector has applied: set"
+            f" cleanup.policy=delete on {', '.join(compacted)}"
+        )
+    warnings = [said for said in (_short_lived(there), _copies(there, known)) if said]
+    return Judgement(refused, warnings)
+
+
+def _short_lived(there: Sequence[tuple[str, Mapping[str, str]]]) -> str | None:
+    for topic, config in there:
+        ms, size = int(config.get("retention.ms") or -1), int(config.get("retention.bytes") or -1)
+        if ms < 0 and size < 0:
+            continue
+        kept = [f"{ms / _HOUR_MS:g} hours"] if ms >= 0 else []
+        kept += [f"{size:,} bytes of each partition"] if size >= 0 else []
+        return (
+            f"topic {topic} keeps only {' and '.join(kept)}: when the first events are removed the"
+            " relay stops, as after a loss, until `storelog resend --from 1`; a projector that was"
+            " away for longer misses events: set retention.ms=-1 and retention.bytes=-1"
+        )
+    return None
+
+
+def _copies(there: Sequence[tuple[str, Mapping[str, str]]], known: Mapping[str, Any]) -> str | None:
+    for topic, config in there:
+        if topic not in known:
+            continue
+        copies = min((len(p.replicas) for p in known[topic].partitions.values()), default=1)
+        least = int(config.get("min.insync.replicas") or 1)
+        if least > copies:
+            return (
+                f"topic {topic} has {copies} copies and min.insync.replicas={least}: Kafka accepts"
+                " no record at all, so no event leaves the log: lower it, or add copies"
+            )
+        if copies > 1 and least == copies:
+            return (
+                f"topic {topic} has {copies} copies and min.insync.replicas={least}: while one"
+                f" broker is away no event leaves the log; {copies - 1} lets one be away"
+            )
+        if copies > 1 and least == 1:
+            return (
+                f"topic {topic} has {copies} copies and min.insync.replicas=1: what one broker"
+                " alone has acknowledged is lost with it, until `storelog resend`; 2 is safer"
+            )
+    return None
