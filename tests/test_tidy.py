@@ -141,8 +141,8 @@ def test_names_are_the_fields_terms() -> None:
 
 
 def test_what_asserts_a_time_runs_alone() -> None:
-    """Tests of servers run side by side, where a time says nothing."""
-    files = (p for p in TESTS if p.name.startswith("test_") and p.parent.name != "unit")
+    """Tests run side by side, where a time says nothing."""
+    files = (path for path in TESTS if path.name.startswith("test_"))
     there = [path for path in files if not any(map(is_alone_as_a_whole, tree(path).body))]
     assert not offenders(found for path in there for found in measured_beside_others(path))
 
