@@ -1,16 +1,19 @@
 """Dead letters: each kind of poison, what waits behind it, and how it is settled."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from storelog.config import Settings
 from storelog.event_codec import kafka_value
 from storelog.kafka import MAX_RECORD_BYTES
+from support.console import Browser, moved_to
 from support.http import Client
 from support.kafka import HostileRelay, Outgoing
 from support.poison import Poison, PoisonRelay
-from support.system import System, wait_for
+from support.system import System, trade, wait_for
 
 DEAD_LETTER_SECONDS = 5.0
 
@@ -219,3 +222,25 @@ def test_a_request_about_dead_letters_that_is_wrong_names_its_member(
 ) -> None:
     reply = Client(shop.url("projector")).post(f"/dead-letters/{path}", body)
     assert (reply.status, reply.pointers) == (422, pointers)
+
+
+def test_a_dead_letter_is_retried_and_another_discarded_in_the_console(settings: Settings) -> None:
+    system = System(settings, ("command-service", "projector", "query-service"))
+    system.settings = replace(system.settings, projector_url=system.url("projector"))
+    with system:
+        trade(system)
+        relay = PoisonRelay(system)
+        created = [o for o in relay.outgoing if o.event.event_type == "OrderCreated"][:2]
+        relay.send_with({o.event.position: poisons(o)["not an event"] for o in created})
+        system.wait_projected()
+        first, second = (str(outgoing.event.position) for outgoing in created)
+        browser = Browser(system)
+        assert all(f">{each}</a>" in browser.page("/operations") for each in (first, second))
+        assert "not an event" in browser.page(f"/operations/dead-letter?id={first}")
+        assert moved_to(browser.submit("/operations/retry", {"id": first})) == "/operations"
+        fields = {"id": second, "confirmation": ""}
+        assert browser.submit("/operations/discard", fields).status == 422
+        fields["confirmation"] = second
+        assert moved_to(browser.submit("/operations/discard", fields)) == "/operations"
+        assert "None: the read model has every event" in browser.page("/operations")
+        verified(system)
