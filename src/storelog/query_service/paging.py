@@ -27,7 +27,7 @@ FIRST_WINDOW = 32
 # After an empty window: so long as hardly anything was found the next one may hold a page, but not
 # days of a shop that was closed; later there is a gap, such as a night, with the next page right
 # behind it.
-WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, 60_000, 3
+WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, 60_000, 6
 WIDEN_GAP_BY, LEAST_GAP = 1.5, 1_000
 SPARE = 3
 # Behind an empty window, a wider one than this ends at the next milestone.
@@ -119,9 +119,10 @@ class _Steps:
         """Tell whether the end is still ahead."""
         return at <= self.end if self.is_up else at >= self.end
 
-    def is_far(self, far: int) -> bool:
-        """Tell whether nothing bounds the next window, it is wider, and the last one was empty."""
-        return self.is_empty and self.milestones is None and self.window > far
+    @property
+    def is_far(self) -> bool:
+        """Whether nothing bounds the next window, it is wide, and the last one was empty."""
+        return self.is_empty and self.milestones is None and self.window > FAR
 
     def edge(self, at: int) -> int:
         """Return the last millisecond of the window that begins at a time.
@@ -207,10 +208,9 @@ class Walk:
             order_id = after[1]
         steps = _Steps(self.wanted, end, is_up)
         while steps.is_left(at):
-            near = start if start in self.known else at
-            is_found = order_id is not None or near == start
-            if steps.is_far(FAR if is_found else WIDE) and self.milestones is not None:
-                steps.milestones = await self.milestones(near, order_id, is_up=is_up)
+            is_known = order_id is not None or start in self.known
+            if steps.is_far and is_known and self.milestones is not None:
+                steps.milestones = await self.milestones(start, order_id, is_up=is_up)
             edge, before = steps.edge(at), steps.read
             low, high = sorted((at, edge))
             async for document in self._window(low, high, is_up=is_up):

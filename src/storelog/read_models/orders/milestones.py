@@ -1,4 +1,4 @@
-"""Milestones of a walk through time: when the 2nd, 8th, 32nd... order of the shop ahead was placed.
+"""Milestones of a walk through time: when the 4th, 32nd, 128th... order ahead was placed.
 
 A filter's documents may end long before the shop's do: a product that was sold ten times a second
 until an hour ago. A window that grows by time alone would hold all of them, which the embedded
@@ -9,12 +9,13 @@ Next: read_models/product_sold/query.py
 
 from contextlib import aclosing
 
-from storelog.envelope import milliseconds, to_moment
+from storelog.envelope import milliseconds
 from storelog.query_service.paging import Bounds, Walk
 from storelog.query_service.view import View
 from storelog.shop.events import ORDER
 
-STEPS = (2, 8, 32, 256, 2_048, 16_384, 131_072, 1_048_576)
+# Few, so that what is nowhere takes few windows; near at first, as all that a window has is read.
+STEPS = (4, 32, 128, 1_024, 8_192, 65_536, 1_048_576)
 CHUNK = 32
 
 
@@ -23,11 +24,11 @@ async def milestones(
 ) -> list[int]:
     """Return the milestones beyond a time, in milliseconds, the nearest first.
 
-    `order_id`: an order of about that time, if one is known. `bounds`: the oldest and the newest
-    order of the walk.
+    `order_id`: an order of about that time; without one, the walk's first order of all is looked
+    for. `bounds`: the oldest and the newest order of the walk.
     """
     if order_id is None:
-        order_id = await _nearest(view, bounds, at, is_up=is_up)
+        order_id = await _nearest(view, bounds, is_up=is_up)
     if order_id is None:
         return []
     ids = [order_id + (step if is_up else -step) for step in STEPS]
@@ -38,15 +39,10 @@ async def milestones(
     return [time for time in ahead if (time > at if is_up else time < at)]
 
 
-async def _nearest(view: View, bounds: Bounds, at: int, *, is_up: bool) -> int | None:
-    """Return the first order of all from a time on."""
-    oldest, newest = bounds
-    if is_up:
-        oldest = max(oldest, to_moment(at))
-    else:
-        newest = min(newest, to_moment(at))
+async def _nearest(view: View, bounds: Bounds, *, is_up: bool) -> int | None:
+    """Return the first order of all."""
     walk = Walk(
-        view.collection(ORDER.collection), {}, "orderDate", ("_id",), oldest, newest, 1, CHUNK,
+        view.collection(ORDER.collection), {}, "orderDate", ("_id",), *bounds, 1, CHUNK,
         "deleted", (False, True), fields={"orderDate": 1},
     )  # fmt: skip
     async with aclosing(walk.documents(None, is_up=is_up)) as found:
