@@ -134,6 +134,9 @@ def test_the_newest_events_come_first_and_pages_go_back_to_the_beginning(shop: S
         seen += [event["position"] for event in page["items"]]
         before = page["nextBefore"]
     assert seen == list(range(head, 0, -1))
+    between = shop.commands.get(f"/events?before={head}&after={head - 3}").json
+    assert [event["position"] for event in between["items"]] == [head - 1, head - 2]
+    assert between["nextBefore"] is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,7 @@ def test_the_newest_events_come_first_and_pages_go_back_to_the_beginning(shop: S
         ("caller=", ["?caller"]),
         ("correlationId=" + "x" * 201, ["?correlationId"]),
         ("before=0", ["?before"]),
-        ("before=5&after=3", ["?before"]),
+        ("eventId=0b0e6d3e5a544c0a9d3f6a1b2c3d4e5f", ["?eventId"]),
     ],
 )
 def test_a_question_to_the_log_that_is_none_names_its_parameter(

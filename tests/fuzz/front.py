@@ -33,6 +33,8 @@ class Front:
         self._query_paths = [path.split("/") for path in paths if _is_read(path)]
         for path, item in command_document["paths"].items():
             paths[path] = {**paths.get(path, {}), **item}
+        # The first key of all would close the shop to whoever comes after it.
+        del paths["/keys"]
         # Two dozen pages that never change: one stands for all.
         for path in [path for path in paths if path.startswith("/problems/")][1:]:
             del paths[path]
@@ -136,9 +138,8 @@ def _fits(known: list[str], parts: list[str]) -> bool:
 
 def _is_read(path: str) -> bool:
     """Tell what only the Query Service answers; what both answer alike is asked of the other."""
-    return path not in ("/", "/events", "/metrics", "/docs", "/openapi.json") and (
-        not path.startswith(("/health/", "/problems/"))
-    )
+    both = ("/", "/events", "/operations", "/metrics", "/docs", "/openapi.json")
+    return path not in both and (not path.startswith(("/health/", "/problems/")))
 
 
 def _renamed(document: dict[str, Any]) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def test_openapi_lists_500_on_commands_and_its_page_says_that_nothing_was_change
         for method, operation in path.items()
         if method in ("post", "put", "delete")
     ]
-    assert len(commands) == 9
+    assert len(commands) == 11
     for operation in commands:
         assert "internal-error" in operation["responses"]["500"]["description"]
     assert "changed nothing" in hurt.commands.get("/problems/internal-error").json["about"].replace(

@@ -24,7 +24,13 @@ MAX_EVENTS = 1_000
 MAX_TEXT = 200
 _AGGREGATE = re.compile(AGGREGATE_NAME)
 _NAMES = " or ".join(f"{entity.name}-N" for entity in ENTITIES)
-_TEXT: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+_TEXT: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_TEXT,
+    "pattern": r"^[^\u0000]*$",
+}
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _QUERY: dict[str, dict[str, Any]] = {
     "aggregate": {"type": "string", "pattern": f"^{AGGREGATE_NAME}$"},
     "after": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
@@ -32,7 +38,7 @@ _QUERY: dict[str, dict[str, Any]] = {
         "type": "integer",
         "minimum": 1,
         "maximum": MAX_ID,
-        "description": "Events below this position, the newest first; not together with `after`.",
+        "description": "Events below this position, and above `after`, the newest first.",
     },
     "limit": {
         "type": "integer",
@@ -60,15 +66,15 @@ def log_pages_route(log: Reader) -> Route:
         before = _number(request, "before", 1, MAX_ID, MAX_ID, errors)
         limit = _number(request, "limit", 1, MAX_EVENTS, 100, errors)
         is_down = "before" in request.query
-        if is_down and "after" in request.query:
-            errors.append(("?before", "cannot be given together with `after`"))
         if errors:
             raise InvalidFields(errors)
 
         async def read(connection: asyncpg.Connection) -> tuple[int, list[Envelope], int | None]:
             head = await log_reader.read_head(connection)
             if is_down:
-                return head, *await search_down(connection, wanted, before, head, limit)
+                return head, *await search_down(
+                    connection, wanted, after, min(before - 1, head), limit
+                )
             if not wanted.is_any:
                 return head, *await search_up(connection, wanted, after, head, limit)
             named = request.query.get("aggregate")
@@ -103,13 +109,17 @@ def _wanted(request: Request, errors: Errors) -> Wanted:
     for name in ("caller", "correlationId"):
         if name in asked and not 1 <= len(asked[name]) <= MAX_TEXT:
             errors.append((f"?{name}", f"must have 1 to {MAX_TEXT} characters"))
-    event_id = None
-    if "eventId" in asked:
-        try:
-            event_id = UUID(asked["eventId"])
-        except ValueError:
-            errors.append(("?eventId", "must be a UUID"))
-    return Wanted(event_type, asked.get("caller"), asked.get("correlationId"), event_id, named)
+    event_id = asked.get("eventId")
+    if event_id is not None and not _UUID.fullmatch(event_id):
+        errors.append(("?eventId", "must be a UUID"))
+        event_id = None
+    return Wanted(
+        event_type,
+        asked.get("caller"),
+        asked.get("correlationId"),
+        event_id and UUID(event_id),
+        named,
+    )
 
 
 def _number(request: Request, name: str, low: int, high: int, default: int, errors: Errors) -> int:

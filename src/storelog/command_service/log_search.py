@@ -63,15 +63,18 @@ async def search_up(
 
 
 async def search_down(
-    connection: asyncpg.Connection, wanted: Wanted, before: int, head: int, limit: int
+    connection: asyncpg.Connection, wanted: Wanted, after: int, last: int, limit: int
 ) -> tuple[list[Envelope], int | None]:
-    """Return a page of events below `before`, newest first, and where to go on before, or None."""
-    page, top = _Page(limit), min(before - 1, head)
-    while top > 0:
-        low = max(top - WINDOW, 0)
+    """Return a page of events up to `last` and above `after`, newest first.
+
+    And the position to go on before, None at the end.
+    """
+    page, top = _Page(limit), last
+    while top > after:
+        low = max(top - WINDOW, after)
         full = await page.fill(connection, _DOWN, low, top, wanted)
         top = page.found[-1].position - 1 if full else low
-        if page.is_over and top > 0:
+        if page.is_over and top > after:
             return page.found, top + 1
     return page.found, None
 
