@@ -117,7 +117,7 @@ def _wanted(request: Request, errors: Errors) -> Wanted:
         event_type,
         asked.get("caller"),
         asked.get("correlationId"),
-        event_id and UUID(event_id),
+        None if event_id is None else UUID(event_id),
         named,
     )
 
