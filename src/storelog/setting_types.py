@@ -3,6 +3,7 @@
 Next: config.py
 """
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from storelog.errors import BadSetting
 from storelog.postgres_address import parse_address
 
 ROLES = ("read", "write", "import", "admin")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 # A line break at the end of a variable would get into a header.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -128,6 +130,18 @@ def matching(pattern: str, allowed: str) -> Callable[[str, str], str]:
         return raw
 
     return parse
+
+
+def host(name: str, raw: str) -> str:
+    """Check a host without a port, or * for any: one with a port would never be what is asked."""
+    bare = raw[1:-1] if raw.startswith("[") and raw.endswith("]") else raw
+    try:
+        is_host = ":" in bare and bool(ipaddress.IPv6Address(bare))
+    except ValueError:
+        is_host = False
+    if not (is_host or raw == "*" or _HOST_NAME.fullmatch(raw)):
+        raise BadSetting(name, raw, "HOST,HOST,... without ports, or *")
+    return raw
 
 
 def keys(name: str, raw: str) -> tuple[ApiKey, ...]:

@@ -29,7 +29,6 @@ def _setting(
 
 
 _RATE = r"[1-9]\d{0,8}/([1-9]\d{0,3} ?)?(second|minute|hour|day)"
-_ALLOWED_HOST = r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?"
 _BROKER = r"([^\s,:\[\]]+|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}"
 _BOOTSTRAP = f"{_BROKER}(,{_BROKER})*"
 
@@ -146,7 +145,7 @@ class Settings:
     allow_anonymous: bool = _setting("listen beyond loopback without any key", types.flag, False)
     allowed_hosts: tuple[str, ...] = _setting(
         "hosts that are served without any key, beside loopback and those of the services' URLs",
-        types.list_of(types.matching(_ALLOWED_HOST, "HOST,HOST,... without ports, or *")),
+        types.list_of(types.host),
         (),
     )
     currency: str = _setting(

@@ -46,6 +46,14 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ("STORELOG_POSTGRES_URL", "postgresql://a,b/x?port=1,2,3"),
         ("STORELOG_POSTGRES_URL", "postgresql://a/x?connect_timeout=soon"),
         ("STORELOG_KAFKA_BOOTSTRAP_SERVERS", "::1:9092"),
+        ("STORELOG_ALLOWED_HOSTS", "shop.example:8080"),
+        ("STORELOG_ALLOWED_HOSTS", "10.0.0.7:8080"),
+        ("STORELOG_ALLOWED_HOSTS", "[::1]:8080"),
+        ("STORELOG_ALLOWED_HOSTS", "cafe:80"),
+        ("STORELOG_ALLOWED_HOSTS", "[shop.example]"),
+        ("STORELOG_ALLOWED_HOSTS", "*.shop.example"),
+        ("STORELOG_ALLOWED_HOSTS", ".shop.example"),
+        ("STORELOG_ALLOWED_HOSTS", "http://shop.example"),
     ],
 )
 def test_a_bad_value_names_the_setting_the_value_and_what_is_allowed(
@@ -89,6 +97,12 @@ def test_addresses_of_sockets_and_of_several_hosts_are_taken(uri: str, tmp_path:
 def test_sockets_ipv6_and_lists_are_addresses(name: str, value: str, tmp_path: Path) -> None:
     settings = load(None, {f"STORELOG_{name.upper()}": value}, tmp_path).settings
     assert getattr(settings, name) == value
+
+
+def test_names_and_addresses_of_both_kinds_are_hosts(tmp_path: Path) -> None:
+    hosts = ("shop.example.", "10.0.0.7", "fd00:0::7", "[::1]", "command-service", "a_b", "*")
+    given = {"STORELOG_ALLOWED_HOSTS": ", ".join(hosts)}
+    assert load(None, given, tmp_path).settings.allowed_hosts == hosts
 
 
 @pytest.mark.parametrize("given", ["5", '""', '"a\\u0000b"'])
