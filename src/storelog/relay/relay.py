@@ -109,7 +109,10 @@ class Relay:
         self._check_at = time.monotonic() + CHECK_SECONDS
         now = await asyncio.to_thread(kafka_watch.look, self._settings)
         known, sent = await kafka_watch.read_known(connection)
-        lost = kafka_watch.missing(self._settings, known, now, sent)
+        done: kafka_watch.Applied = {}
+        if kafka_watch.has_begun_later(known, now):
+            done = await asyncio.to_thread(kafka_watch.applied, self._settings)
+        lost = kafka_watch.missing(self._settings, known, now, sent, done)
         if lost is not None:
             raise kafka_watch.refuse(lost)
         await kafka_watch.keep(connection, now)

@@ -79,9 +79,10 @@ def _short_lived(there: Sequence[tuple[str, Mapping[str, str]]]) -> str | None:
         kept = [f"{ms / _HOUR_MS:g} hours"] if ms >= 0 else []
         kept += [f"{size:,} bytes of each partition"] if size >= 0 else []
         return (
-            f"topic {topic} keeps only {' and '.join(kept)}: when the first events are removed the"
-            " relay stops, as after a loss, until `storelog resend --from 1`; a projector that was"
-            " away for longer misses events: set retention.ms=-1 and retention.bytes=-1"
+            f"topic {topic} keeps only {' and '.join(kept)}: what is removed before a projector has"
+            " applied it stops the relay until `storelog resend`; an older copy of MongoDB needs"
+            " `storelog rebuild --promote`, which reads the log; `storelog rebuild --from kafka`"
+            " does not work (retention.ms=-1 and retention.bytes=-1 keep all)"
         )
     return None
 
