@@ -69,7 +69,7 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            enable_async=False,
+            auto_reload=False,
         )
         self._environment.filters.update(FILTERS)
         self._environment.globals.update(
