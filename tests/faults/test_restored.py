@@ -187,6 +187,27 @@ def test_events_that_expire_once_they_are_applied_are_no_loss(settings: Settings
         assert verified(system)["position"] == system.written()
 
 
+def test_a_mongodb_that_lacks_what_kafka_has_removed_is_told_to_rebuild_from_the_log(
+    settings: Settings,
+) -> None:
+    with System(settings, RELAYED) as system:
+        trade(system)
+        system.wait_projected()
+        system.signal("projector", signal.SIGTERM)
+        system.exit_code("projector")
+        for topic in event_topics(settings):
+            empty_topic(settings, topic)
+        system.mongo.client.drop_database(system.mongo.name)
+        assert system.cli("migrate").returncode == 0
+        system.start("projector")
+        system.new_order(3, (3, 1))
+        wait_for(lambda: "storelog rebuild --promote" in system.log("projector"), "advice", 60)
+        done = system.cli("rebuild", "--promote")
+        assert done.returncode == 0, done.stderr
+        system.wait_projected()
+        assert verified(system)["position"] == system.written()
+
+
 def test_events_that_expire_before_they_are_applied_are_named_and_sent_again(
     settings: Settings,
 ) -> None:

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 ALARM_SECONDS = 10.0
+ADVICE = (
+    "`storelog resend --from POSITION` sends it again; where Kafka has removed it and MongoDB came"
+    " back from an older copy, `storelog rebuild --promote` fills the read model from the log"
+)
 
 
 @dataclass(slots=True)

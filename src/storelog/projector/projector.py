@@ -26,7 +26,7 @@ from storelog.errors import ReadModelUnknown, Unavailable
 from storelog.kafka import event_topics, kafka_failure, watermark_topic
 from storelog.origin import read_origin
 from storelog.projector import measures
-from storelog.projector.alarm import Alarm
+from storelog.projector.alarm import ADVICE, Alarm
 from storelog.projector.checkpoints import Checkpoint, Fenced, number_of_lanes
 from storelog.projector.consumer import Commits, end_of, is_record, new_consumer, places_of, poll
 from storelog.projector.database import connect, make_indexes, pointer_of, sibling
@@ -287,7 +287,7 @@ class Projector:
         stuck = self._alarm.stuck(waiting, time.monotonic())
         if not stuck:
             return
-        _log.error("a lane waits for the record that follows", positions=stuck)
+        _log.error("a lane waits for the record that follows", positions=stuck, advice=ADVICE)
         self._read_again = set(self._alarm.to_read_again(stuck))
         if self._read_again:
             raise _Stale
