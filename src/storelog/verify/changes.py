@@ -25,6 +25,7 @@ Document = dict[str, Any]
 # An event's type, and what is told of it.
 Told = tuple[str, Document]
 read_entries = msgspec.json.Decoder(list[tuple[int, str, dict[str, Any]]]).decode
+_encode = msgspec.json.Encoder(order="sorted").encode
 _UNREADABLE = (zlib.error, msgspec.MsgspecError, KeyError, TypeError, ValueError)
 
 
@@ -103,6 +104,9 @@ class Changes:
     def _compare(self, position: int, expected: Told, found: Told) -> None:
         if expected[0] != found[0]:
             self._differ(block_of(position), position, "eventType", expected[0], found[0])
+        # Nearly all are the same: only of others it is looked up where they differ.
+        if _encode(expected[1]) == _encode(found[1]):
+            return
         for place in differing(expected[1], found[1]):
             self._differ(block_of(position), position, *place)
 
