@@ -19,7 +19,7 @@ from storelog.web.http import Answer, Request, Response, Route
 DAYS = 30
 SHOWN = 8
 LOW_STOCK = 10
-LOOKED_AT = "500"
+LOOKED_AT = "200"
 STOCK = field_at(Product.stock).json
 _TOTALS = "/analytics/total-sales"
 
