@@ -160,5 +160,5 @@ def test_the_blocking_client_has_every_method_of_the_other() -> None:
     def public(kind: type) -> set[str]:
         return {n for n, v in inspect.getmembers(kind, callable) if not n.startswith("_")}
 
-    inner = {"command", "get", "get_log"}
+    inner = {"command", "get", "get_log", "operate"}
     assert public(AsyncStorelog) - inner == public(Storelog) - {"run", "close"}

@@ -84,7 +84,7 @@ def test_no_set_is_taken_while_it_is_not_known_whose_signature_counts(
             system.start(name)
         projector = Client(system.url("projector"))
         wait_for(lambda: "storelog migrate" in system.log("projector"), "what to do")
-        assert is_not_known(projector.get("/health/ready"))
+        wait_for(lambda: is_not_known(projector.get("/health/ready")), "what it waits for")
         for process in (projector, system.queries):
             for text in ("forged", None):
                 assert is_not_known(Client(process.url, text).get("/metrics"))

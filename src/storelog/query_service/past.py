@@ -50,11 +50,12 @@ class PastView(View):
         return self._way_back(collection)(found, self.position)
 
     def collection(self, name: str) -> Any:
-        """Return a collection to read, whose documents are shown by `as_was`.
+        """Return a collection to read; a read model's documents are shown by `as_was`.
 
         Raises InvalidFields where the read model does not say how it was.
         """
-        self._way_back(name)
+        if name in BY_COLLECTION:
+            self._way_back(name)
         return super().collection(name)
 
     def _way_back(self, name: str) -> AsWas:

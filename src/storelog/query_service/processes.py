@@ -7,12 +7,13 @@ Next: query_service/operations.py
 import asyncio
 import json
 import time
-from typing import Any
-
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
 from storelog.config import Settings
 from storelog.reasons import reason
+
+if TYPE_CHECKING:
+    import aiohttp
 
 ASK_SECONDS = 1.0
 HOLD_SECONDS = 1.0
@@ -56,6 +57,9 @@ class Processes:
         if url is None:
             setting = f"STORELOG_{name.replace('-', '_').upper()}_URL"
             return _process(name, "unknown", f"{setting} is not set")
+        # It is a sixth of what a service takes to start: loaded when somebody asks.
+        import aiohttp
+
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
             self._session = aiohttp.ClientSession(timeout=timeout)
