@@ -124,6 +124,11 @@ class Ledger:
                 f" and repeated {again.status} at {again.position}, replay {again.is_replay}"
             )
 
+    def known(self) -> dict[str, Request]:
+        """Return the requests of now by their ids, while others go on adding to them."""
+        with self._lock:
+            return dict(self.requests)
+
     def unanswered(self) -> list[Request]:
         """Return the requests with a key whose outcome nobody knows yet."""
         with self._lock:

@@ -32,7 +32,7 @@ _DROP = "DROP FUNCTION IF EXISTS torture_refuses CASCADE"
 def refuse_one(trial: Trial) -> None:
     """A trigger raises for one name: these commands get 500 each time, and no other suffers."""
     trial.rig.wait_ready(("postgresql", *COMMAND_SERVICES))
-    before = set(trial.ledger.requests)
+    before = set(trial.ledger.known())
     refused: list[Request] = []
     with _trigger(trial):
         for number in range(REFUSED):
@@ -52,7 +52,7 @@ def refuse_one(trial: Trial) -> None:
                 told = request.answer or request.troubles
                 trial.report.breach(f"a command that PostgreSQL refuses was told {told}")
     ours = {request.request_id for request in refused}
-    for name, request in list(trial.ledger.requests.items()):
+    for name, request in trial.ledger.known().items():
         if name not in before | ours and request.troubles:
             trial.report.breach(
                 f"{request.method} {request.path} ({name}) suffered from another command:"
