@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
@@ -20,7 +20,7 @@ from storelog.envelope import cut_off, format_time, parse_time
 from storelog.migrations.append_batch import OF_THIS_RELEASE
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
-from support.system import ANN, System, wait_for
+from support.system import ANN, NOBODY_LEADS, System, wait_for
 
 DAY = 86_400.0
 BEHIND, AHEAD = -2 * DAY, 3_650 * DAY
@@ -53,7 +53,8 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def clocks(servers: EmbeddedServers) -> Iterator[Shop]:
-    settings, services = new_settings(servers), ("command-service", "query-service")
+    settings = replace(new_settings(servers), leader_host=NOBODY_LEADS)
+    services = ("command-service", "query-service")
     with ExitStack() as stack:
         whole = stack.enter_context(System(settings))
         behind, ahead = (

@@ -22,14 +22,16 @@ from storelog.config import Settings
 from storelog.torture.wire import Wire
 from support.http import Reply
 from support.load import place_orders
-from support.system import System, free_port, wait_for
+from support.system import NOBODY_LEADS, System, free_port, wait_for
 
 
 @pytest.fixture
 def two_services(settings: Settings) -> Iterator[tuple[System, System]]:
+    """Two that both decide: what holds then holds whoever leads."""
+    alone = replace(settings, leader_host=NOBODY_LEADS)
     with ExitStack() as stack:
-        first = stack.enter_context(System(settings, ("command-service",)))
-        second = stack.enter_context(System(settings, ("command-service",)))
+        first = stack.enter_context(System(alone, ("command-service",)))
+        second = stack.enter_context(System(alone, ("command-service",)))
         yield first, second
 
 

@@ -31,6 +31,8 @@ READY_SECONDS = 60.0
 WRONG_CLOCK = Path(__file__).parent / "wrong_clock.py"
 PROJECTED_SECONDS = 60.0
 STOP_SECONDS = 20.0
+# Nobody can be reached there (RFC 5737): so no Command Service leads, and each decides for itself.
+NOBODY_LEADS = "192.0.2.1"
 CAKE_STAND = {"name": "Cake stand", "price": "12.75", "stock": 10}
 ANN = {"name": "Ann Miller", "email": "ann@example.com", "phoneNumber": None}
 
