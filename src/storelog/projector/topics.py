@@ -109,7 +109,7 @@ class Topics:
         Raises LanesDiffer, and KafkaException.
         """
         is_known = lanes > 0 and lanes == self._lanes
-        sent = None if is_known else self._sent(origin)
+        sent = None if is_known else self._sent(lanes, origin)
         self.trouble = None
         if sent is None:
             return
@@ -122,9 +122,10 @@ class Topics:
             )
             raise LanesDiffer(self.trouble)
 
-    def _sent(self, origin: Origin | None) -> "_Sent | None":
-        """Return what was found the last time, unless it is too long ago."""
-        if time.monotonic() - self._sent_at > LOOK_SECONDS:
+    def _sent(self, lanes: int, origin: Origin | None) -> "_Sent | None":
+        """Return what was found the last time, unless it is too long ago, or of fewer lanes."""
+        found = 0 if self._last_sent is None else self._last_sent.lanes
+        if found < lanes or time.monotonic() - self._sent_at > LOOK_SECONDS:
             self._last_sent = self._look_at_marks(origin)
             self._sent_at = time.monotonic()
         return self._last_sent
