@@ -111,7 +111,7 @@ screenshots: install ## take the pictures of the console again, from the demo sh
 	PYTHONPATH=tests $(BIN)/python -m generate.screenshots
 
 vendor: install ## fetch the files of others that the console serves, and check their checksums
-	$(BIN)/python -m generate.vendor
+	PYTHONPATH=tests $(BIN)/python -m generate.vendor
 
 schema: install ## draw docs/schema.md from a migrated PostgreSQL
 	$(BIN)/python -m generate.schema

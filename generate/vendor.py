@@ -1,27 +1,26 @@
 """`make vendor`: fetch the files of others that the console serves, and check what came.
 
-`VENDORED.json` names each package with its version, its tarball's address and SHA-256, its licence,
-and the SHA-256 of each file that is taken from it. What differs is written nowhere.
+`VENDORED.json` names each npm package with its version, its tarball's SHA-256, its licence, and the
+SHA-256 of each file that is taken from it. What differs is written nowhere.
 """
 
 import io
 import json
 import tarfile
-import urllib.request
 from hashlib import sha256
 from pathlib import Path
 
+from support.tools import npm_tarball
+
 FOLDER = Path(__file__).parent.parent / "src" / "storelog" / "console" / "static" / "vendor"
-SECONDS = 60
-MAX_BYTES = 5_000_000
 
 
 def fetch() -> None:
     """Fetch, check and write every file. Raises ValueError for one that is another."""
     for package in json.loads((FOLDER / "VENDORED.json").read_text("utf-8")):
-        with urllib.request.urlopen(package["tarball"], timeout=SECONDS) as response:
-            raw = response.read(MAX_BYTES)
-        _check(package["tarball"], raw, package["sha256"])
+        named = f"{package['package']}@{package['version']}"
+        raw = npm_tarball(named)
+        _check(named, raw, package["sha256"])
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as archive:
             for name, wanted in package["files"].items():
                 member = archive.extractfile(f"package/{wanted['from']}")

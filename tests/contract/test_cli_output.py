@@ -74,7 +74,10 @@ def test_a_data_directory_that_cannot_be_used_is_bad_use(tmp_path: Path) -> None
             assert done.stderr.startswith(f"storelog: --data-dir {path} cannot be used: ")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(),
+    reason="this system has no /dev/full, the device on which every write fails",
+)
 def test_an_output_without_room_is_one_line() -> None:
     for argv in (["config"], ["--version"]):
         with Path("/dev/full").open("w") as full:

@@ -153,6 +153,7 @@ def test_a_reader_whose_topics_are_quiet_has_heart_beats_that_move_on_beside_the
 
         def has_beaten() -> bool:
             client.place_order(ann.customer_id, [Line(lamp.product_id, 1)])
+            # The pace of the load that the promise is about: some three orders a second.
             threading.Event().wait(0.2)
             return reader.heart_beats >= 2
 

@@ -20,6 +20,19 @@ pytestmark = [pytest.mark.retail, pytest.mark.alone]
 PROJECTED_SECONDS = 15 * 60
 
 
+def _kill_in_the_middle(system: System, argv: list[str], dice: random.Random) -> None:
+    """Begin a command and kill it; the moment is drawn, since any step of it has to bear that."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "storelog", *argv],
+        env=system.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    threading.Event().wait(dice.uniform(5, 40))
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+
+
 def test_the_whole_year_comes_out_to_the_penny(servers: EmbeddedServers) -> None:
     assert FILE, "make test-retail needs STORELOG_TEST_RETAIL_FILE to name the real file"
     with System(new_settings(servers)) as system:
@@ -29,20 +42,13 @@ def test_the_whole_year_comes_out_to_the_penny(servers: EmbeddedServers) -> None
         print(f"interrupted with seed {seed}")
         dice = random.Random(seed)
         for _ in range(2):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "storelog", *argv],
-                env=system.environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            threading.Event().wait(dice.uniform(5, 40))
-            process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            _kill_in_the_middle(system, argv, dice)
         done = system.cli(*argv, seconds=PROJECTED_SECONDS)
         assert done.returncode == 0, done.stderr
         give_up_at = began + PROJECTED_SECONDS
         while system.queries.get("/analytics/total-sales").position < system.written():
             assert time.monotonic() < give_up_at, "the read model is not there in 15 minutes"
+            # Asked once a second only, so that asking does not slow down what is timed.
             threading.Event().wait(1)
         print(f"imported and projected in {time.monotonic() - began:.0f} s")
         assert json.loads(done.stdout.splitlines()[-1]) == {

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,13 +13,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from storelog.command_service.landing import CONTENDED_SECONDS
 from storelog.config import Settings
 from storelog.envelope import cut_off, format_time, parse_time
 from storelog.migrations.append_batch import OF_THIS_RELEASE
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
-from support.system import ANN, NOBODY_LEADS, System, wait_for
+from support.system import ANN, NOBODY_LEADS, System, let_contention_pass, wait_for
 
 DAY = 86_400.0
 BEHIND, AHEAD = -2 * DAY, 3_650 * DAY
@@ -197,7 +195,7 @@ def test_a_batch_that_waited_for_the_head_is_stamped_again(clocks: Shop) -> None
         # Beside another that has just written, it would lock the head before it decides.
         for _ in range(2):
             system.new_customer()
-            threading.Event().wait(CONTENDED_SECONDS + 0.1)
+            let_contention_pass()
         with ThreadPoolExecutor(2) as pool:
             position = clocks.whole.written()
             held = pool.submit(clocks.whole.sql, hold)

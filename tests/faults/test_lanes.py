@@ -83,6 +83,7 @@ class Load:
         ]
         for start in range(0, ORDERS, 100):
             self.statuses.update(place_orders(self._urls, bodies[start : start + 100], 8)[0])
+            # The pace of the load, so that it lasts as long as the changes of lanes.
             threading.Event().wait(0.3)
 
     def join(self) -> None:

@@ -62,6 +62,7 @@ def test_projectors_that_come_and_go_every_few_seconds_lose_nothing(settings: Se
                 leaving = dice.choice(projectors)
                 leaving.signal("projector", dice.choice((signal.SIGTERM, signal.SIGKILL)))
                 leaving.exit_code("projector", 30)
+                # How long one is away, and there, is drawn: any step of taking over has to bear it.
                 threading.Event().wait(dice.uniform(0.2, 3))
                 leaving.start("projector")
                 threading.Event().wait(dice.uniform(0.2, 3))

@@ -62,6 +62,7 @@ def test_no_later_event_is_sent_once_an_earlier_one_was_thrown_away(settings: Se
     sending = threading.Thread(target=publish)
     began = time.monotonic()
     sending.start()
+    # In the middle of sending, which has no step that tells of itself.
     threading.Event().wait(0.15)
     publisher.close()
     sending.join(30)

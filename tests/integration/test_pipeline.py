@@ -17,12 +17,11 @@ import asyncpg
 import pytest
 
 from storelog.command_service import store
-from storelog.command_service.landing import CONTENDED_SECONDS
 from storelog.config import Settings
 from storelog.torture.wire import Wire
 from support.http import Reply
 from support.load import place_orders
-from support.system import NOBODY_LEADS, System, free_port, wait_for
+from support.system import NOBODY_LEADS, System, free_port, let_contention_pass, wait_for
 
 
 @pytest.fixture
@@ -117,12 +116,12 @@ def test_a_repeat_is_answered_from_what_landed_never_from_a_lost_try(
     for number in range(3):
         # The first service's state is of its own last batch; the second moves the head beyond it.
         first.new_order(customer, (product, 1))
-        threading.Event().wait(CONTENDED_SECONDS + 0.1)
+        let_contention_pass()
         second.new_order(customer, (product, 1))
         key = {"Idempotency-Key": f"again-{number}"}
         answer = first.commands.post("/orders", body, key)
         # Until here the service locks first, since another one writes; now it decides ahead again.
-        threading.Event().wait(CONTENDED_SECONDS + 0.1)
+        let_contention_pass()
         again = first.commands.post("/orders", body, key)
         assert (answer.status, again.status) == (201, 201)
         assert again.headers["idempotency-replayed"] == "true"

@@ -21,6 +21,7 @@ import asyncpg
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from storelog.command_service.landing import CONTENDED_SECONDS
 from storelog.config import Settings
 from storelog.local import priority
 from storelog.local.servers import PROCESSES, is_ready
@@ -46,6 +47,15 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = PROJECTED
             return value
         assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}"
         threading.Event().wait(0.02)
+
+
+def let_contention_pass() -> None:
+    """Wait until a Command Service decides ahead again, after another one has written.
+
+    For half a second it locks the head before it decides; that this is over is a matter of time
+    alone, which nothing tells.
+    """
+    threading.Event().wait(CONTENDED_SECONDS + 0.1)
 
 
 # Below the ports that Linux gives to who asks for any: what is free now stays so until it is used.

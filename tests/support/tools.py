@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ def run_node(script: str, *argv: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def npm_tarball(package: str) -> bytes:
+    """Return the tarball of an npm package, `NAME@VERSION`, from the registry that npm uses."""
+    installed()
+    with tempfile.TemporaryDirectory() as folder:
+        _node("npm", "pack", package, "--silent", "--pack-destination", folder)
+        [packed] = Path(folder).iterdir()
+        return packed.read_bytes()
 
 
 def _python() -> str:

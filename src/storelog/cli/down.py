@@ -30,6 +30,7 @@ def down(data_dir: DataDir = None) -> None:
     while is_running(home) or _lives(facts["pid"]):
         if time.monotonic() > give_up_at:
             raise CannotRun(f"`storelog up` (pid {facts['pid']}) did not stop in {STOP_SECONDS} s")
+        # The end of a process that is not a child is told to nobody: it is looked for.
         threading.Event().wait(0.1)
     print("Stopped.")
 

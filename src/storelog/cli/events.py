@@ -40,6 +40,7 @@ def events(
             if not found:
                 if not follow:
                     return
+                # The log has no stream, only pages: it is asked again until Ctrl-C.
                 threading.Event().wait(FOLLOW_SECONDS)
 
 

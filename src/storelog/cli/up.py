@@ -134,6 +134,7 @@ def _detach(home: Path, ports: tuple[int, ...], more: list[str]) -> None:
             if process.poll() is not None:
                 _fail(process.returncode, (logs / "up.log").read_text("utf-8"))
             shown += _show(logs / "up.log", shown) if more else 0
+            # It says that it is ready in its file, or ends: both are looked for, within a deadline.
             threading.Event().wait(0.1)
         else:
             process.terminate()

@@ -66,6 +66,7 @@ def lock(data_dir: Path) -> IO[str]:
                 raise BadUse(
                     f"a `storelog up` already runs on {data_dir}: see `storelog status`"
                 ) from None
+            # A lock of a file has no time-out of its own: it is tried again until the deadline.
             threading.Event().wait(0.05)
 
 

@@ -74,6 +74,7 @@ def ends(settings: Settings) -> dict[tuple[str, int], int]:
         except KafkaException as error:
             if error.args[0].code() not in _NOT_YET or time.monotonic() > give_up_at:
                 raise
+            # Kafka tells nobody when a new partition has its leader: it is asked again.
             threading.Event().wait(0.2)
 
 

@@ -128,6 +128,7 @@ class Shopper:
         give_up_at = time.monotonic() + seconds
         while request.answer is None and time.monotonic() < give_up_at:
             if request.attempts:
+                # A patient client does not repeat at once what was rejected just now.
                 threading.Event().wait(INSIST_SECONDS)
             send(self._dice.choice(self._urls), request, self._ledger)
         self._shop.learn(request)

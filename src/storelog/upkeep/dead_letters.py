@@ -170,6 +170,7 @@ class DeadLetters:
                     f"no projector took it up within {self._wait_seconds:.0f} s; one will when it"
                     " runs"
                 )
+            # A projector takes it up within a second, and says so in the document alone.
             threading.Event().wait(0.1)
         outcome = Outcome()
         for letter in letters:
