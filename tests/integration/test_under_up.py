@@ -1,5 +1,7 @@
 """Under `storelog up`: logs that do not grow for ever; `make up` and ports that are in use."""
 
+import errno
+import os
 import shutil
 import socket
 import subprocess
@@ -37,6 +39,22 @@ def test_the_log_of_what_runs_begins_anew_before_it_is_too_long(
         talker.wait_stopped()
     assert log.with_suffix(".old").read_bytes().startswith(b"0\n")
     assert log.read_bytes().strip(b"0\n") == b""
+
+
+def test_a_log_that_is_too_long_makes_room_where_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy(_: Path, to: Path) -> None:
+        to.write_bytes(b"0")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(program, "MAX_LOG_BYTES", 100)
+    monkeypatch.setattr(shutil, "copy", copy)
+    log = tmp_path / "talker.log"
+    log.write_bytes(b"0\n" * 100)
+    assert program.rotate(log)
+    assert not log.with_suffix(".old").exists()
+    assert log.read_text() == "what this log had could not be kept: No space left on device\n"
 
 
 @pytest.mark.parametrize("name", ["COMMAND_PORT", "QUERY_PORT", "RELAY_PORT", "PROJECTOR_PORT"])

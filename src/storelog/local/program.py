@@ -179,12 +179,22 @@ class Program:
 def rotate(log_path: Path) -> bool:
     """Begin a log anew that has grown too long, and keep what it had as `.old`; tell whether.
 
-    Who writes to it appends, and goes on at its new beginning.
+    Who writes to it appends, and goes on at its new beginning; what is written during the copy may
+    be lost. Where the disk has no room for the copy, the log says that it lost what it had.
     """
     if not log_path.is_file() or log_path.stat().st_size <= MAX_LOG_BYTES:
         return False
-    shutil.copy(log_path, log_path.with_suffix(".old"))
+    old = log_path.with_suffix(".old")
+    lost = None
+    try:
+        shutil.copy(log_path, old)
+    except OSError as error:
+        old.unlink(missing_ok=True)
+        lost = error.strerror
     os.truncate(log_path, 0)
+    if lost is not None:
+        with log_path.open("a") as log:
+            log.write(f"what this log had could not be kept: {lost}\n")
     return True
 
 
