@@ -123,12 +123,12 @@ async def opened(
 
 def _sales(view: View, after: Key | None, *, is_cancelled: bool) -> Awaitable[Page]:
     match = {"productId": PRODUCT}
-    return sales.of_product(view, match, Range(), after, LIMIT, is_cancelled=is_cancelled)
+    return sales.find_sales(sales.Search(view, match, Range(), is_cancelled), after, LIMIT)
 
 
 def _both(view: View, after: Key | None, *, is_cancelled: bool) -> Awaitable[Page]:
     match = {"productId": PRODUCT, "customerId": CUSTOMER}
-    return sales.of_both(view, match, Range(), after, LIMIT, is_cancelled=is_cancelled)
+    return sales.find_sales(sales.Search(view, match, Range(), is_cancelled), after, LIMIT)
 
 
 BOTH = {"customerId": CUSTOMER, query.ITS_PRODUCT: PRODUCT}

@@ -8,7 +8,7 @@ that a window of an index holds; `make bench` measures the servers.
 import asyncio
 import itertools
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -133,13 +133,23 @@ def _lists() -> dict[str, Any]:
             found[f"orders, {name}{', oldest first' * flag}"] = (
                 partial(find_orders, match=orders, is_up=flag), 2,
             )  # fmt: skip
-        search = sales.of_orders if product is None else sales.of_product
-        search = sales.of_both if product and buyer else search
         match = customer if product is None else {**customer, "productId": product}
         found[f"sales, {name}{', cancelled' * flag}"] = (
-            partial(search, match=match, is_cancelled=flag), 3,
+            partial(_find_sales, match=match, is_cancelled=flag), 3,
         )  # fmt: skip
     return found
+
+
+def _find_sales(
+    view: View,
+    match: Mapping[str, Any],
+    span: Range,
+    after: Key | None,
+    limit: int,
+    *,
+    is_cancelled: bool,
+) -> Awaitable[Page]:
+    return sales.find_sales(sales.Search(view, match, span, is_cancelled), after, limit)
 
 
 LISTS = _lists()

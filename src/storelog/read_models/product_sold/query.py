@@ -5,6 +5,7 @@ Next: query_service/history.py
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from storelog.documents.forms import body_of
@@ -14,7 +15,7 @@ from storelog.query_service.by_time import ByTime, walk
 from storelog.query_service.freshness import open_view, patience
 from storelog.query_service.operations import FLAG, many, page_schema
 from storelog.query_service.pages import Page, count, first_page
-from storelog.query_service.paging import Key, read_cursor
+from storelog.query_service.paging import Key, Walk, read_cursor
 from storelog.query_service.parameters import (
     COUNT,
     CUSTOMER,
@@ -60,77 +61,69 @@ def _key(sale: Document) -> Key:
     return [milliseconds(sale["soldAt"]), sale["orderId"], sale["_id"]]
 
 
-async def of_product(
-    view: View,
-    match: Mapping[str, Any],
-    span: Range,
-    after: Key | None,
-    limit: int,
-    *,
-    is_cancelled: bool,
-) -> Page:
-    """Return a product's sales, newest first."""
-    found = walk(view, SALES, match, span, limit + 1, is_marked=is_cancelled)
-    if found is None:
-        return Page([], None)
-    return await first_page(found.documents(after), limit, _key)
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which sales are looked for; `match` is on a product, a customer, both, or none."""
+
+    view: View
+    match: Mapping[str, Any]
+    span: Range
+    is_cancelled: bool
 
 
-async def of_orders(
-    view: View,
-    match: Mapping[str, Any],
-    span: Range,
-    after: Key | None,
-    limit: int,
-    *,
-    is_cancelled: bool,
-) -> Page:
-    """Return sales, newest first; found through their orders, whose items name them."""
-    wanted = limit // LINES_GUESSED + 1
-    found = walk(view, ORDERS, match, span, wanted, is_marked=is_cancelled)
-    if found is None:
-        return Page([], None)
+async def find_sales(search: Search, after: Key | None, limit: int) -> Page:
+    """Return sales, newest first; through their orders, but for those of one product."""
+    product = search.match.get(events.PRODUCT.id_name)
+    if product is not None and len(search.match) == 1:
+        found = _walk(search, SALES, limit + 1)
+        if found is None:
+            return Page([], None)
+        return await first_page(found.documents(after), limit, _key)
     # The order that the last page ended in may have more lines: begin with it again.
     start = [after[0], after[1] + 1] if after else None
+    orders_of = _orders if product is None else _orders_of_both
+    async with aclosing(orders_of(search, start, limit)) as orders:
+        return await first_page(_sales_in(search.view, orders, after, product), limit, _key)
+
+
+def _walk(search: Search, by: ByTime, wanted: int) -> Walk | None:
+    return walk(search.view, by, search.match, search.span, wanted, is_marked=search.is_cancelled)
+
+
+async def _orders(search: Search, start: Key | None, limit: int) -> AsyncGenerator[Document]:
+    """Yield a customer's orders, or all."""
+    found = _walk(search, ORDERS, limit // LINES_GUESSED + 1)
+    if found is None:
+        return
     async with aclosing(found.documents(start)) as orders:
-        return await first_page(_sales_in(view, orders, after), limit, _key)
+        async for order in orders:
+            yield order
 
 
-async def of_both(
-    view: View,
-    match: Mapping[str, Any],
-    span: Range,
-    after: Key | None,
-    limit: int,
-    *,
-    is_cancelled: bool,
-) -> Page:
-    """Return the sales of a product to a customer, newest first, by the orders that have both.
+async def _orders_of_both(
+    search: Search, start: Key | None, limit: int
+) -> AsyncGenerator[Document]:
+    """Yield a customer's orders that have the product.
 
     The embedded server reads the whole collection for two equalities that no index has together.
     """
-    product = match["productId"]
-    both = {"customerId": match["customerId"], ITS_PRODUCT: product}
-
-    async def found(start: Key | None) -> AsyncGenerator[Document]:
-        while True:
-            page = await find_orders(view, both, span, start, limit, is_deleted=is_cancelled)
-            for order in page.documents:
-                yield order
-            if (start := page.next_key) is None:
-                return
-
-    start = [after[0], after[1] + 1] if after else None
-    async with aclosing(found(start)) as orders:
-        return await first_page(_sales_in(view, orders, after, product), limit, _key)
+    match = search.match
+    both = {"customerId": match["customerId"], ITS_PRODUCT: match["productId"]}
+    while True:
+        page = await find_orders(
+            search.view, both, search.span, start, limit, is_deleted=search.is_cancelled
+        )
+        for order in page.documents:
+            yield order
+        if (start := page.next_key) is None:
+            return
 
 
-async def of_order(
-    view: View, order_id: int, match: Mapping[str, Any], span: Range, *, is_cancelled: bool
-) -> list[Document]:
+async def _of_order(search: Search, order_id: int) -> list[Document]:
     """Return one order's sales, at most as many as an order may have lines."""
+    view, span = search.view, search.span
     order = (await view.many(ORDERS.collection, [order_id])).get(order_id)
-    if order is None or order["deleted"] != is_cancelled:
+    if order is None or order["deleted"] != search.is_cancelled:
         return []
     sold_at = milliseconds(order["orderDate"])
     if span.start_ms is not None and sold_at < span.start_ms:
@@ -138,10 +131,11 @@ async def of_order(
     if span.end_ms is not None and sold_at >= span.end_ms:
         return []
     sales = await view.many(COLLECTION, [item["itemId"] for item in order["orderItems"]])
+    match = search.match.items()
     return [
         sale
         for _, sale in sorted(sales.items(), reverse=True)
-        if all(sale.get(name) == value for name, value in match.items()) and "productId" in sale
+        if all(sale.get(name) == value for name, value in match) and "productId" in sale
     ]
 
 
@@ -190,15 +184,12 @@ def routes(reads: Reads) -> list[Route]:
         order = ids.pop(events.ORDER.id_name, None)
         async with answering(patience(request)):
             view = await open_view(reads, request)
+            search = Search(view, ids, span, is_cancelled)
 
             async def find(after: Key | None, limit: int) -> Page:
                 if order is not None:
-                    sales = await of_order(view, order, ids, span, is_cancelled=is_cancelled)
-                    return _page_of(sales, after, limit)
-                search = of_product if events.PRODUCT.id_name in ids else of_orders
-                if len(ids) > 1:
-                    search = of_both
-                return await search(view, ids, span, after, limit, is_cancelled=is_cancelled)
+                    return _page_of(await _of_order(search, order), after, limit)
+                return await find_sales(search, after, limit)
 
             page = await find(after, limit)
             more = await count(find) if is_counted else {}
