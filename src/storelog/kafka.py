@@ -131,11 +131,9 @@ def _why(said: str, code: int) -> str:
     for pattern, told in _WHY:
         if (match := pattern.search(said)) is not None:
             return told or _LIBRARY_WORDS.sub("", match["said"])
-    return (
-        _REASONS[code]
-        if code in (KafkaError._AUTHENTICATION, KafkaError._SSL)
-        else (_LIBRARY_WORDS.sub("", said))
-    )
+    if code in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+        return _REASONS[code]
+    return _LIBRARY_WORDS.sub("", said)
 
 
 def kafka_reason(error: KafkaException | KafkaError) -> str:
@@ -147,7 +145,8 @@ def kafka_reason(error: KafkaException | KafkaError) -> str:
     said = " ".join(cause.str().split())
     hear(cause)
     since = time.monotonic() - _HEARD_SECONDS
-    recent = [(broker, why) for broker, (at, why) in _heard.items() if at > since]
+    # A copy, since clients of other threads hear meanwhile.
+    recent = [(broker, why) for broker, (at, why) in list(_heard.items()) if at > since]
     if cause.code() in _OF_A_BROKER and recent:
         broker, why = recent[-1]
         advice = "" if "look at" in why or "kafka_" in why else f": {_ADVICE}"
