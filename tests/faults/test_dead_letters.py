@@ -13,6 +13,7 @@ from support.console import Browser, moved_to
 from support.http import Client
 from support.kafka import HostileRelay, Outgoing
 from support.poison import Poison, PoisonRelay
+from support.projected import verified
 from support.system import System, trade, wait_for
 
 DEAD_LETTER_SECONDS = 5.0
@@ -60,11 +61,6 @@ def check_others(system: System, relay: HostileRelay, poisoned: set[str]) -> Non
         assert found["version"] == event.version, name
     for name in poisoned:
         assert system.mongo.orders.find_one({"_id": newest[name].aggregate_id}) is None, name
-
-
-def verified(system: System) -> None:
-    done = system.cli("verify", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from storelog.read_side import POINTERS, database_name
 from support import killed
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
+from support.projected import verified
 from support.system import System, trade, wait_for
 
 SETTLED_SECONDS = 30.0
@@ -67,11 +68,6 @@ def ready(system: System, name: str) -> int:
 def lanes_of(system: System) -> tuple[int, int | None]:
     (row,) = system.sql("SELECT cardinality(lanes) AS lanes, lanes_wanted FROM relay_cursor")
     return row["lanes"], row["lanes_wanted"]
-
-
-def verified(system: System) -> None:
-    done = system.cli("verify", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def databases(system: System) -> set[str]:

