@@ -23,8 +23,11 @@ OPERATIONS = (VERIFY, REBUILD, ANCHOR)
 KEPT_DIFFERENCES = 50
 _RECORD = """INSERT INTO operation_results
     (operation, version, position, seconds, differences, facts) VALUES ($1, $2, $3, $4, $5, $6)"""
-_LAST = """SELECT operation, finished_at, version, position, seconds, differences, facts
-    FROM operation_results WHERE operation = $1 ORDER BY finished_at DESC LIMIT 1"""
+_LAST = """SELECT last.* FROM unnest($1::text[]) WITH ORDINALITY AS named (operation, place)
+    CROSS JOIN LATERAL (
+        SELECT operation, finished_at, version, position, seconds, differences, facts
+        FROM operation_results WHERE operation = named.operation ORDER BY finished_at DESC LIMIT 1
+    ) AS last ORDER BY named.place"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,7 @@ async def record(settings: Settings, results: list[Result]) -> str | None:
 
 async def read_last(connection: asyncpg.Connection) -> list[dict[str, Any]]:
     """Return the last result of each operation that ever recorded one, as JSON shows it."""
-    rows = [await connection.fetchrow(_LAST, operation) for operation in OPERATIONS]
-    return [_shown(*row) for row in rows if row is not None]
+    return [_shown(*row) for row in await connection.fetch(_LAST, OPERATIONS)]
 
 
 def _shown(

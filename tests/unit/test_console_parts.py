@@ -1,21 +1,23 @@
 """The console's parts that need no server: sessions, cells, formats, vendored files, charts."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from storelog.config import Settings
-from storelog.console import static
+from storelog.console import command_side, static
 from storelog.console.charts import bar_chart, step_chart
 from storelog.console.formats import ago, money, size, words
 from storelog.console.forms import Origins, as_whole
 from storelog.console.reports import harmless
-from storelog.errors import Forbidden
+from storelog.errors import Forbidden, Unavailable
 from storelog.web.auth import ANYBODY
 from storelog.web.http import Request
 from storelog.web.sessions import IDLE_SECONDS, MAX_SESSIONS, SESSION_SECONDS, Sessions
@@ -136,6 +138,26 @@ def test_values_look_as_people_read_them() -> None:
 def test_what_was_typed_is_a_number_only_where_it_is_one() -> None:
     assert [as_whole(t) for t in ("5", "-3", "007")] == [5, -3, 7]
     assert [as_whole(t) for t in ("", "x", "1.5", "٣", "9" * 19)] == ["", "x", "1.5", "٣", "9" * 19]
+
+
+def test_what_a_page_can_do_without_keeps_it_waiting_for_a_short_time_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command_side, "GLANCE_SECONDS", 0.01)
+
+    async def never() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def at_once() -> dict[str, Any]:
+        return {"position": 5}
+
+    async def away() -> dict[str, Any]:
+        raise Unavailable("It is away.")
+
+    assert asyncio.run(command_side.soon_or_none(never())) is None
+    assert asyncio.run(command_side.soon_or_none(away())) is None
+    assert asyncio.run(command_side.soon_or_none(at_once())) == {"position": 5}
 
 
 def test_a_chart_has_a_bar_for_each_day_and_the_highest_fills_it() -> None:

@@ -15,11 +15,11 @@ from storelog.shop.json_values import encode_json
 from storelog.shop.value_schemas import TIME, strict_object
 from storelog.web.http import Operation, Request, Response, Route
 
-_PLACES = """SELECT h.position, h.recorded_at, c.position AS relayed, c.lanes, c.moved_at
+_PLACES = """SELECT h.position, h.recorded_at, c.position AS relayed, c.lanes, c.moved_at,
+    current_setting('server_version') AS server, pg_database_size(current_database()) AS bytes
     FROM log_head h, relay_cursor c"""
 _TABLES = """SELECT relname AS name, pg_total_relation_size(oid) AS bytes FROM pg_class
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY oid"""
-_ABOUT = "SELECT current_setting('server_version'), pg_database_size(current_database())"
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _TEXT: dict[str, Any] = {"type": "string"}
 _RESULT = strict_object(
@@ -60,14 +60,13 @@ def operations_route(reader: Reader) -> Route:
 
 async def _read(connection: asyncpg.Connection) -> dict[str, Any]:
     places = await connection.fetchrow(_PLACES)
-    version, size = await connection.fetchrow(_ABOUT)
     tables = await connection.fetch(_TABLES)
     written_at = places["recorded_at"] if places["position"] else None
     return {
         "version": __version__,
         "postgresql": {
-            "version": version,
-            "bytes": size,
+            "version": places["server"],
+            "bytes": places["bytes"],
             "tables": [{"name": row["name"], "bytes": row["bytes"]} for row in tables],
         },
         "log": {

@@ -5,8 +5,9 @@ the idempotency key of that form: sent twice, it is done once.
 Next: client/transport.py
 """
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from storelog.web.http import Request
 from storelog.web.sessions import Sessions
 
 PATIENCE_SECONDS = 8.0
+# For so long a page waits for what it can be shown without.
+GLANCE_SECONDS = 2.0
 MAX_IN_FLIGHT = 200
 Body = dict[str, Any]
 
@@ -43,11 +46,6 @@ class CommandSide:
         if self._transport is not None:
             await self._transport.close()
 
-    @property
-    def has_projector(self) -> bool:
-        """Whether dead letters can be settled from here."""
-        return bool(self._projector_url)
-
     async def get(
         self, page: Request, path: str, query: Mapping[str, str | None] | None = None
     ) -> Body:
@@ -56,12 +54,13 @@ class CommandSide:
         answer = await self._call(page, self._command_url, "GET", path, query=asked)
         return _body(answer)
 
-    async def get_or_none(self, page: Request, path: str) -> Body | None:
-        """Return the body of a GET, None where the Command Service does not give it now."""
-        try:
-            return await self.get(page, path)
-        except (Problem, Unavailable):
-            return None
+    async def glance(self, page: Request) -> Body | None:
+        """Return how the write side is, None where the Command Service does not tell it soon."""
+        return await soon_or_none(self.get(page, "/operations"))
+
+    async def glance_at_letters(self, page: Request) -> Body | None:
+        """Return the dead letters, None where the projector does not tell them soon."""
+        return await soon_or_none(self.ask_projector(page, "GET", "/dead-letters"))
 
     async def send(
         self,
@@ -112,6 +111,15 @@ class CommandSide:
             )
         except NoAnswer as error:
             raise Unavailable(f"{error}.") from error
+
+
+async def soon_or_none(call: Awaitable[Body]) -> Body | None:
+    """Return what the call does; None where it fails, or takes longer than a glance."""
+    try:
+        async with asyncio.timeout(GLANCE_SECONDS):
+            return await call
+    except (Problem, Unavailable, TimeoutError):
+        return None
 
 
 def _body(answer: Answer) -> Body:

@@ -10,13 +10,11 @@ from typing import Any
 from storelog.client.problems import Problem
 from storelog.console.changes import form_error
 from storelog.console.forms import Form
-from storelog.console.overview import health_of
+from storelog.console.overview import health_of, last_results
 from storelog.console.page import see_other
 from storelog.console.query_side import Found
 from storelog.console.site import Site
-from storelog.errors import Unavailable
 from storelog.setting_types import ROLES
-from storelog.web.auth import includes
 from storelog.web.http import Request, Response, Route
 
 HOME = "/console/operations"
@@ -49,10 +47,9 @@ class OperationPages:
     async def _show(self, request: Request) -> Response:
         read, write, letters = await asyncio.gather(
             self._site.query.get(request, "/operations"),
-            self._site.commands.get_or_none(request, "/operations"),
-            self._letters(request),
+            self._site.commands.glance(request),
+            self._site.commands.glance_at_letters(request),
         )
-        results = {} if write is None else {each["operation"]: each for each in write["results"]}
         return self._site.templates.page(
             request,
             "operations.html",
@@ -61,16 +58,9 @@ class OperationPages:
             health=health_of(read, write),
             lanes=_lanes(read, write),
             letters=letters,
-            results=results,
+            results=last_results(write),
             commands=COMMANDS,
         )
-
-    async def _letters(self, request: Request) -> dict[str, Any] | None:
-        """Return the dead letters; None where the projector does not tell."""
-        try:
-            return await self._site.commands.ask_projector(request, "GET", "/dead-letters")
-        except (Problem, Unavailable):
-            return None
 
     async def _dead_letter(self, request: Request) -> Response:
         return await self._letter_page(request, request.query.get("id", ""))
@@ -127,7 +117,7 @@ class OperationPages:
             done = await self._site.commands.send(request, "POST", "/keys", body)
         except Problem as problem:
             return await self._key_page(request, problem.status, **form_error(problem, form))
-        if not includes(request.caller, "admin") or done.body["isFirst"]:
+        if done.body["isFirst"]:
             # With the first key nobody may look without one: the page shows it, and no list.
             facts: dict[str, Any] = {"keys": [], "roles": ROLES, "created": done.body, "values": {}}
             return self._site.templates.page(request, "keys.html", **facts)

@@ -88,7 +88,7 @@ class Overview:
         """Return how fresh the read side is, and what `verify` found last, as far as is known."""
         read, write = await asyncio.gather(
             self._site.query.get(request, "/operations"),
-            self._site.commands.get_or_none(request, "/operations"),
+            self._site.commands.glance(request),
         )
         return health_of(read, write)
 
@@ -96,13 +96,17 @@ class Overview:
 def health_of(read: Found, write: dict[str, Any] | None) -> dict[str, Any]:
     """Return in few facts whether all is well; None is what is not known now."""
     behind = None if write is None else max(0, write["log"]["position"] - read.body["position"])
-    results = {} if write is None else {each["operation"]: each for each in write["results"]}
     not_ready = [
         process for process in read.body["processes"] if process["state"] in ("not-ready", "away")
     ]
     return {
         "behind": behind,
         "dead_letters": read.body["deadLetters"],
-        "verify": results.get("verify"),
+        "verify": last_results(write).get("verify"),
         "not_ready": not_ready,
     }
+
+
+def last_results(write: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the last result of each operation by its name."""
+    return {} if write is None else {each["operation"]: each for each in write["results"]}

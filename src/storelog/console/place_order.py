@@ -3,6 +3,7 @@
 Next: console/changes.py
 """
 
+import asyncio
 from typing import Any
 
 from storelog.client.problems import Problem
@@ -87,8 +88,10 @@ class PlaceOrder:
         **more: Any,
     ) -> Response:
         get = self._site.query.get
-        customers = await get(request, "/customers", {"limit": _OFFERED, "sort": "-id"})
-        products = await get(request, "/products", {"limit": _OFFERED, "sort": "-id"})
+        offered = {"limit": _OFFERED, "sort": "-id"}
+        customers, products = await asyncio.gather(
+            get(request, "/customers", offered), get(request, "/products", offered)
+        )
         facts = {
             "values": values,
             "lines": lines,

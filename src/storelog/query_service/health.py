@@ -3,6 +3,7 @@
 Next: query_service/processes.py
 """
 
+import asyncio
 from typing import Any
 
 import pymongo
@@ -49,18 +50,19 @@ def health_route(reads: Reads, processes: Processes) -> Route:
         async with answering():
             view = await reads.view()
             database = view.database
-            found = await database["checkpoints"].find({}).sort("_id", 1).to_list()
+            found, version, size, looked_at = await asyncio.gather(
+                database["checkpoints"].find({}).sort("_id", 1).to_list(),
+                _version(database),
+                _size(database),
+                processes.look(),
+            )
             body = {
                 "version": __version__,
-                "mongodb": {
-                    "version": await _version(database),
-                    "database": database.name,
-                    "bytes": await _size(database),
-                },
+                "mongodb": {"version": version, "database": database.name, "bytes": size},
                 "position": view.place.position,
                 "deadLetters": view.place.dead_letters,
                 "lanes": [_lane(each) for each in found if each["_id"] < each["lanes"]],
-                "processes": await processes.look(),
+                "processes": looked_at,
             }
         return Response(200, encode_json(body), view.place.headers())
 
@@ -86,7 +88,8 @@ def _lane(checkpoint: Document) -> Document:
 
 async def _version(database: AsyncDatabase[Document]) -> str | None:
     try:
-        return str((await database.client.server_info())["version"])
+        with pymongo.timeout(READ_SECONDS / 2):
+            return str((await database.client.server_info())["version"])
     except (PyMongoError, KeyError):
         return None
 
