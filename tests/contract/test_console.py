@@ -101,6 +101,30 @@ def test_a_stale_change_is_rejected_and_shows_both_versions(kept: System, writer
     assert "broken" in page and "<strong>Product updated" in page
 
 
+def test_a_stale_deletion_is_rejected_and_the_form_to_change_it_keeps_its_values(
+    kept: System, writer: Browser
+) -> None:
+    customer = kept.new_customer(name="Cleo")["customerId"]
+    kept.wait_projected()
+    place = f"/customers/{customer}"
+    seen = hidden(writer.page(place), f"/console{place}/deletion")
+    body = {"name": "Cleo Ray", "email": "cleo@example.com"}
+    kept.wait_projected(kept.commands.put(place, body).position)
+    reply = writer.submit(f"{place}/deletion", seen)
+    page = reply.raw.decode()
+    assert reply.status == 412 and "Somebody else changed this" in page
+    assert 'value="Cleo Ray"' in page and 'value="cleo@example.com"' in page
+
+
+@pytest.mark.parametrize("typed", ["x", "0", "-1", "1.5", "99999999999999999999"])
+def test_what_is_no_order_number_is_rejected_and_a_number_leads_to_its_order(
+    writer: Browser, typed: str
+) -> None:
+    reply = writer.open(f"/orders?orderId={typed}")
+    assert reply.status == 422 and "?orderId" in reply.raw.decode()
+    assert moved_to(writer.open("/orders?orderId=%201")) == "/orders/1"
+
+
 def test_a_deleted_order_keeps_its_page_and_its_history(kept: System, writer: Browser) -> None:
     product, customer = kept.new_product()["productId"], kept.new_customer()["customerId"]
     order = kept.new_order(customer, (product, 1))["orderId"]

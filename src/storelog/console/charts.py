@@ -1,7 +1,7 @@
 """Charts as SVG that needs no script, with the same numbers for uPlot where there is one.
 
 A bar or a step has its place as attributes, not as style, which the policy would not allow.
-Next: console/templates/charts.html
+Next: console/templates/macros.html
 """
 
 import json

@@ -5,66 +5,46 @@ Next: console/place_order.py
 
 from typing import Any
 
-from storelog.console.forms import Form
+from storelog.console.entity_pages import EntityPages
+from storelog.console.forms import as_whole
 from storelog.console.page import see_other
 from storelog.console.query_side import Found
-from storelog.console.site import Site
-from storelog.errors import NotFound
+from storelog.errors import InvalidFields, NotFound
 from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.web.http import Request, Response, Route
 
-PAGE = "50"
 ID = ORDER.id_name
-ORDER_PATH = "/console/orders/{orderId}"
 
 
-class OrderPages:
+class OrderPages(EntityPages):
     """The pages."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    kind = ORDER
+    filters = (CUSTOMER.id_name, PRODUCT.id_name, "from", "to", "sort", "cursor")
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        filters = (CUSTOMER.id_name, PRODUCT.id_name, "from", "to", "sort", "cursor", ID)
         return [
-            self._site.get("/console/orders", self._list, *filters),
-            self._site.get(ORDER_PATH, self._show),
-            self._site.post(f"{ORDER_PATH}/deletion", self._delete),
+            self._site.get(self._home, self._find, *self.filters, ID),
+            self._site.get(self._of_one, self._show),
+            self._site.post(f"{self._of_one}/deletion", self._delete),
         ]
 
-    async def _list(self, request: Request) -> Response:
-        wanted = request.query.get(ID, "")
-        if wanted.isascii() and wanted.isdecimal() and int(wanted[:18]) > 0:
-            return see_other(f"/console/orders/{int(wanted[:18])}", asOf=request.query.get("asOf"))
-        names = (CUSTOMER.id_name, PRODUCT.id_name, "from", "to", "sort", "cursor")
-        asked = {name: request.query.get(name) for name in names}
-        found = await self._site.query.get(request, "/orders", {**asked, "limit": PAGE})
-        return self._site.templates.page(request, "orders.html", found=found)
-
-    async def _show(self, request: Request) -> Response:
-        return await self._page(request)
+    async def _find(self, request: Request) -> Response:
+        """Show the list, or the order whose number was typed."""
+        typed = request.query.get(ID, "").strip()
+        if not typed:
+            return await self._list(request)
+        number = as_whole(typed)
+        if not isinstance(number, int) or number < 1:
+            raise InvalidFields([(f"?{ID}", "must be the number of an order")])
+        return see_other(f"{self._home}/{number}", asOf=request.query.get("asOf"))
 
     async def _page(self, request: Request, status: int = 200, **more: Any) -> Response:
-        ids = {ID: request.ids[ID]}
-        history = await self._site.query.get(
-            request, "/history/orders/{orderId}", {"limit": "100"}, ids
-        )
-        found = await self._site.query.get_or_none(request, "/orders/{orderId}", ids)
+        history, found = await self._read(request)
         order = _of_history(history) if found is None else found.body
         facts = {"order": order, "found": found, "history": history, **more}
         return self._site.templates.page(request, "order.html", status, **facts)
-
-    async def _delete(self, request: Request, form: Form) -> Response:
-        number, version = request.ids[ID], form.whole("version")
-        done = await self._site.commands.send(
-            request,
-            "DELETE",
-            f"/orders/{number}",
-            key=form.text("key"),
-            version=version if isinstance(version, int) else None,
-        )
-        return see_other(f"/console/orders/{number}", position=done.position)
 
 
 def _of_history(history: Found) -> dict[str, Any]:

@@ -100,7 +100,6 @@ class Templates:
         problem = render(error, path, correlation_id)
         if problem.status == 401:
             return _to_sign_in(path, headers)
-        is_named = isinstance(error, Refusal)
         slug = error.slug if isinstance(error, Refusal | Unavailable) else "internal-error"
         detail = getattr(error, "detail", "It failed; the service's log says why.")
         fields = error.facts["errors"] if isinstance(error, InvalidFields) else []
@@ -111,7 +110,6 @@ class Templates:
             fields=fields,
             status=problem.status,
             correlation_id=correlation_id,
-            is_named=is_named,
         )
         kept = tuple(pair for pair in problem.headers if pair[0] == "Retry-After")
         return Response(problem.status, body.encode(), (*HEADERS, *kept), HTML)
@@ -125,7 +123,6 @@ class Templates:
             fields=[{"pointer": e.pointer, "detail": e.detail} for e in problem.errors],
             status=problem.status,
             correlation_id=problem.correlation_id or request.correlation_id,
-            is_named=True,
         )
         return Response(problem.status, body.encode(), HEADERS, HTML)
 
