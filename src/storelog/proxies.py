@@ -30,13 +30,25 @@ def proxy_of(url: str) -> str | None:
     parts = urlsplit(url)
     if is_own(url) or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
+    return _named().get(parts.scheme)
+
+
+def _named() -> dict[str, str]:
+    """Return the proxy of each scheme for which the environment names one."""
     named = urllib.request.getproxies()
-    proxy = named.get(parts.scheme) or named.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    schemes = {scheme: named.get(scheme) or named.get("all") for scheme in ("http", "https")}
+    return {
+        scheme: proxy if "://" in proxy else f"http://{proxy}"
+        for scheme, proxy in schemes.items()
+        if proxy
+    }
 
 
 def open_url(request: str | urllib.request.Request, seconds: float) -> Any:
-    """Open a URL as `urllib.request.urlopen` does, each wait `seconds` at most."""
+    """Open a URL as `urllib.request.urlopen` does, each wait `seconds` at most.
+
+    Where it is redirected, too, a host that `no_proxy` names is reached directly.
+    """
     url = request if isinstance(request, str) else request.full_url
-    proxies = urllib.request.ProxyHandler({} if is_own(url) else None)
+    proxies = urllib.request.ProxyHandler({} if is_own(url) else _named())
     return urllib.request.build_opener(proxies).open(request, timeout=seconds)

@@ -70,6 +70,25 @@ def test_what_is_downloaded_comes_through_the_proxy(through: Proxy) -> None:
     assert through.asked == ["GET http://downloads.example/mongodb.tgz"]
 
 
+def test_what_is_downloaded_comes_through_the_proxy_of_all_but_from_hosts_that_need_none(
+    through: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.delenv(name)
+        monkeypatch.delenv(name.upper())
+    monkeypatch.setenv("no_proxy", "direct.invalid")
+    with pytest.raises(OSError, match="502"):
+        open_url("http://downloads.example/mongodb.tgz", 5.0)
+    with pytest.raises(OSError, match="502"):
+        open_url("https://downloads.example/mongodb.tgz", 5.0)
+    with pytest.raises(OSError, match="urlopen error"):
+        open_url("http://direct.invalid/mongodb.tgz", 5.0)
+    assert through.asked == [
+        "GET http://downloads.example/mongodb.tgz",
+        "CONNECT downloads.example:443",
+    ]
+
+
 def _send_span(endpoint: str) -> None:
     tracing.set_up(Settings(otlp_endpoint=endpoint), "tests")
     try:
