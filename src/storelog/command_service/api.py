@@ -84,17 +84,11 @@ class CommandApi:
 
         A large body is read in a thread, one at a time, so that the event loop goes on.
         """
-
-        def read() -> S:
-            kind, coding = map(request.headers.get, ("content-type", "content-encoding"))
-            body = read_json(request.body, kind, coding)
-            return requests.read(structure, body)
-
         if len(request.body) <= LOOP_BYTES:
-            said = read()
+            said = _said(request, structure)
         else:
             async with self._reading:
-                said = await asyncio.to_thread(read)
+                said = await asyncio.to_thread(_said, request, structure)
         if requests.is_import(said):
             _require_import(request)
         return said
@@ -111,6 +105,12 @@ class CommandApi:
             request.client,
         )
         return await self._election.submit(submission)
+
+
+def _said(request: Request, structure: type[S]) -> S:
+    headers = request.headers
+    kind, coding = headers.get("content-type"), headers.get("content-encoding")
+    return requests.read(structure, read_json(request.body, kind, coding))
 
 
 def _no_body(request: Request) -> None:

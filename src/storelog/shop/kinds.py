@@ -33,6 +33,8 @@ class Money(Decimal):
 class Time(datetime):
     """A point in time in UTC, cut off to milliseconds."""
 
+    __slots__ = ()
+
     @classmethod
     def of(cls, at: datetime) -> "Time":
         """Return a time in UTC, cut off to milliseconds; one without a zone is in UTC."""

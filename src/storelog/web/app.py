@@ -244,7 +244,7 @@ async def _send(response: Answer, correlation_id: str, scope: Scope, send: Send)
     is_head = scope["method"] == "HEAD"
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-correlation-id", correlation_id.encode()))
-    if not any(name == "Content-Security-Policy" for name, _ in response.headers):
+    if _POLICY[0] not in dict(headers):
         headers.append(_POLICY)
     if EXTRA in scope:
         headers += scope[EXTRA]
