@@ -72,7 +72,7 @@ class Election:
                 await self._reader.read(lambda connection: lease.end(connection, term, post))
         await self._leader.stop()
         if self._link is not None:
-            self._link.close()
+            self._link.abort()
 
     async def submit(self, submission: Submission) -> Response:
         """Return a command's response, wherever it is decided. Raises what Pipeline.submit does."""
@@ -129,7 +129,7 @@ class Election:
         if link is not None and (held is None or link.post != held.post or not link.is_open):
             # What it still has to say is heard until its own deadline.
             self._link = None
-            asyncio.get_running_loop().call_later(self._deadline, link.close)
+            asyncio.get_running_loop().call_later(self._deadline, link.abort)
         if held is None or self._link is not None:
             return
         if held.post.form != messages.FORM:

@@ -9,12 +9,12 @@ Next: command_service/pipeline.py
 import asyncio
 import time
 from contextlib import suppress
-from typing import cast
 
 import structlog
 
 from storelog.command_service.leading import messages
 from storelog.command_service.leading.certificate import believing
+from storelog.command_service.leading.channel import Channel
 from storelog.command_service.leading.lease import Post
 from storelog.command_service.submission import Submission
 from storelog.errors import OutcomeUnknown, StorelogError
@@ -25,7 +25,7 @@ CONNECT_SECONDS = 0.8
 # Some beats are late on a busy machine; a leader that says nothing for longer is not waited for.
 SILENT_SECONDS = 0.6
 SWEEP_SECONDS = 0.2
-MAX_UNSENT_BYTES = 8 * 1024 * 1024
+MAX_UNREAD_BYTES = 8 * 1024 * 1024
 _UNKNOWN = "The outcome is not known; repeat it with its key."
 _log = structlog.get_logger()
 
@@ -43,17 +43,17 @@ class _Sent:
     sent_at: float
 
 
-class Link(asyncio.Protocol):
+class Link(Channel):
     """One connection to a leader, made by `connect`."""
 
+    max_unread_bytes = MAX_UNREAD_BYTES
+
     def __init__(self, post: Post, deadline_seconds: float) -> None:
+        super().__init__()
         self.post = post
         self._deadline = deadline_seconds
-        self._messages = messages.Unpacking()
-        self._transport: asyncio.Transport | None = None
         self._sent: dict[int, _Sent] = {}
         self._number = 0
-        self._unsent: list[bytes] = []
         self._is_taking = self._is_full = False
         self._heard_at = float("-inf")
         self._sweeping: asyncio.Task[None] | None = None
@@ -74,7 +74,7 @@ class Link(asyncio.Protocol):
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._number += 1
         number = self._number
-        self._send(messages.forwarded(number, submission))
+        self.send(messages.forwarded(number, submission))
         self._sent[number] = _Sent(answer, submission.key is not None, time.monotonic())
         try:
             return await answer
@@ -87,16 +87,9 @@ class Link(asyncio.Protocol):
         if not self._is_taking and not self._sent and self._transport is not None:
             self._transport.close()
 
-    def close(self) -> None:
-        """End the connection; what still waits for its response gets none."""
-        if self._transport is not None:
-            self._transport.abort()
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's classes, though they act as one.
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
-        self._transport.write(messages.pack(messages.Hello(self.post.secret)))
+        super().connection_made(transport)
+        self.send(messages.Hello(self.post.secret))
         self._sweeping = asyncio.create_task(self._sweep())
 
     def data_received(self, data: bytes) -> None:
@@ -106,7 +99,7 @@ class Link(asyncio.Protocol):
                 self._hear(messages.read_answered(message))
         except messages.BrokenMessage as error:
             _log.error("the leader sent what is no response", error=str(error))
-            self.close()
+            self.abort()
 
     def _hear(self, heard: messages.Answered) -> None:
         if heard.number == 0:
@@ -123,16 +116,6 @@ class Link(asyncio.Protocol):
             sent.answer.set_result(messages.response(heard))
         except StorelogError as error:
             sent.answer.set_exception(error)
-
-    def _send(self, message: messages.Forwarded) -> None:
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._unsent.append(messages.pack(message))
-
-    def _flush(self) -> None:
-        unsent, self._unsent = self._unsent, []
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(unsent))
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -152,8 +135,9 @@ class Link(asyncio.Protocol):
                 elif now - sent.sent_at > self._deadline:
                     _end(sent, OutcomeUnknown(_UNKNOWN))
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._transport, self._is_taking = None, False
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._is_taking = False
         if self._sweeping is not None:
             self._sweeping.cancel()
         for sent in self._sent.values():

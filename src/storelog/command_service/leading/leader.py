@@ -12,12 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from hmac import compare_digest
-from typing import cast
 
 import structlog
 
 from storelog.command_service.leading import messages
 from storelog.command_service.leading.certificate import make_certificate
+from storelog.command_service.leading.channel import Channel
 from storelog.command_service.leading.lease import Post
 from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
@@ -100,27 +100,25 @@ class Leader:
                 follower.beat()
 
 
-class _Follower(asyncio.Protocol):
+class _Follower(Channel):
     """One connection of a follower."""
 
+    max_unread_bytes = MAX_UNREAD_BYTES
+
     def __init__(self, leader: Leader) -> None:
+        super().__init__()
         self._leader = leader
-        self._messages = messages.Unpacking()
-        self._transport: asyncio.Transport | None = None
         self._is_known = False
-        self._unsent: list[bytes] = []
         self._hello: asyncio.TimerHandle | None = None
         self.running: set[asyncio.Future[Response]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's classes, though they act as one.
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=MAX_UNREAD_BYTES)
+        super().connection_made(transport)
         self._hello = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._late)
 
     def _late(self) -> None:
         if not self._is_known:
-            self._abort()
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -128,11 +126,11 @@ class _Follower(asyncio.Protocol):
                 if self._is_known:
                     self._take(*messages.read_forwarded(message))
                 elif not self._greet(messages.read_hello(message)):
-                    self._abort()
+                    self.abort()
                     return
         except messages.BrokenMessage as error:
             _log.warning("a follower sent what is no command", error=str(error))
-            self._abort()
+            self.abort()
 
     def _greet(self, hello: messages.Hello) -> bool:
         is_right = compare_digest(hello.secret, self._leader.secret)
@@ -144,16 +142,16 @@ class _Follower(asyncio.Protocol):
 
     def _take(self, number: int, submission: Submission) -> None:
         if not self._leader.is_leading:
-            self._send(messages.Answered(number, error=messages.NOT_TAKEN))
+            self.send(messages.Answered(number, error=messages.NOT_TAKEN))
             return
         if len(self.running) >= MAX_COMMANDS:
             full = Unavailable("Too many commands are waiting.", slug="overloaded")
-            self._send(messages.answered(number, full))
+            self.send(messages.answered(number, full))
             return
         try:
             answer = self._leader.submit(submission)
         except Unavailable as error:
-            self._send(messages.answered(number, error))
+            self.send(messages.answered(number, error))
             return
         self.running.add(answer)
         answer.add_done_callback(partial(self._ended, number))
@@ -163,40 +161,24 @@ class _Follower(asyncio.Protocol):
         if answer.cancelled():
             return
         error = answer.exception()
-        self._send(messages.answered(number, answer.result() if error is None else error))
+        self.send(messages.answered(number, answer.result() if error is None else error))
 
     def beat(self) -> None:
         """Say that the leader is there, and whether it takes commands."""
-        self._send(messages.BEAT if self._leader.is_leading else messages.LAST_BEAT)
-
-    def _send(self, message: messages.Answered) -> None:
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._unsent.append(messages.pack(message))
-
-    def _flush(self) -> None:
-        """Send in one write what has gathered since the event loop's last turn."""
-        unsent, self._unsent = self._unsent, []
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(unsent))
+        self.send(messages.BEAT if self._leader.is_leading else messages.LAST_BEAT)
 
     def pause_writing(self) -> None:
         """The follower does not read its responses: it learns them from the log, by their keys."""
-        self._abort()
+        self.abort()
 
     def close(self) -> None:
         """Close once what was written is sent."""
-        if self._unsent:
-            self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
 
-    def _abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._transport = None
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
         if self._hello is not None:
             self._hello.cancel()
         self._leader.went(self)
