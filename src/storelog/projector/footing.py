@@ -2,13 +2,15 @@
 
 A server can come back empty or from an older copy without an error: the driver opens a new
 connection by itself. What is folded onto documents of another time would be wrong for ever, so the
-lanes' checkpoints are looked at again whenever the last answer is older than a server could be
-exchanged in; and now and then while nothing is to be written, so that quiet lanes heal too.
+lanes' checkpoints are looked at again before a batch, and within one whenever the last answer is
+older than a server could be exchanged in; and now and then while nothing is to be written, so that
+quiet lanes heal too.
 
 Nothing needs a transaction: each write is guarded by itself. But a server may commit, and so wait
-for its disk, for each updated document by itself; in a transaction it does so once a batch. One
-that a killed or paused projector left open would hold its documents for a minute: so the
-checkpoints name the session, and who takes a lane over ends it first.
+for its disk, for each updated document by itself; in a transaction it does so once a batch. What
+stands on other checkpoints is taken back with it, so nothing is looked at before it. One that a
+killed or paused projector left open would hold its documents for a minute: so the checkpoints name
+the session, and who takes a lane over ends it first.
 Next: projector/writer.py
 """
 
@@ -62,6 +64,8 @@ class Footing:
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Surround the writes of a batch and of its checkpoints: all or none, where that can be."""
+        if self._is_there or self._lasting is None:
+            self.hold(within=0)
         if self._is_there:
             if self._lasting is None and _has_transactions(self._database):
                 self._lasting = self._database.client.start_session()

@@ -128,6 +128,7 @@ class Lanes:
         # Nothing that was collected may be in between.
         self.begin()
         self.is_written()
+        self._footing.hold(within=0)
         for lane in self:
             self._footing.save([lane.retry_asked()])
 

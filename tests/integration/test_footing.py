@@ -1,0 +1,56 @@
+"""What a batch stands on: documents of another time get nothing of it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from storelog.config import Settings
+from storelog.projector import footing as module
+from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced
+from storelog.projector.database import connect
+from storelog.projector.footing import Footing
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database[dict[str, Any]]]:
+    home = connect(settings)
+    try:
+        yield home
+    finally:
+        home.client.close()
+
+
+@pytest.mark.parametrize("batches", [0, 1], ids=["first", "second"])
+@pytest.mark.parametrize("has_transactions", [True, False])
+def test_a_batch_that_follows_an_exchange_at_once_writes_nothing(
+    database: Database[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    batches: int,
+    *,
+    has_transactions: bool,
+) -> None:
+    if not has_transactions:
+        monkeypatch.setattr(module, "_has_transactions", lambda _: False)
+    place = Checkpoint(0)
+    footing = Footing(database, [place])
+    footing.save([replace(place, position=1)])
+    older = database[CHECKPOINTS].find_one({"_id": 0}) or {}
+    for position in range(2, 3 + batches):
+        with footing.batch():
+            write(database, footing, position)
+    written = database.written.count_documents({})
+    assert written == 1 + batches
+    footing = footing if batches else Footing(database, list(footing.places.values()))
+    database[CHECKPOINTS].replace_one({"_id": 0}, older)
+    with pytest.raises(Fenced), footing.batch():
+        write(database, footing, 9)
+    assert database.written.count_documents({}) == written
+
+
+def write(database: Database[dict[str, Any]], footing: Footing, position: int) -> None:
+    with footing.step() as session:
+        database.written.insert_one({"_id": position}, session=session)
+    footing.save([replace(footing.places[0], position=position)])
