@@ -131,16 +131,19 @@ class TotalsCheck:
     async def repair(self) -> int:
         """Correct each document by what it lacks or has too much; return how many.
 
-        The projector may go on meanwhile: what it adds stays added.
+        The projector may go on meanwhile: what it adds stays added. A document that no event is in
+        is deleted only as it was found.
         """
         repaired = 0
         for name, found in self._bad.items():
             expected = self._expected.get(name)
             for _ in range(MAX_TURNS):
                 now = await self._collection.find_one({"_id": name})
-                same = {"_id": name, "position": (now or {}).get("position", Int64(0))}
+                # None is also where there is no position at all.
+                same = {"_id": name, "position": (now or {}).get("position")}
                 if expected is None:
-                    done = (await self._collection.delete_one({"_id": name})).deleted_count
+                    as_found = {"_id": name, "position": (found or {}).get("position")}
+                    done = (await self._collection.delete_one(as_found)).deleted_count
                 else:
                     document = self._corrected(expected, found, now)
                     moved = await self._collection.replace_one(same, document, upsert=now is None)
@@ -155,12 +158,13 @@ class TotalsCheck:
     ) -> Document:
         """Return what a document is to be: as expected, and what was added since it was read."""
         was, since = self._plain(found) or {}, self._plain(now) or {}
-        has_moved = now is not None and since["position"] != was.get("position")
+        at = since.get("position")
+        has_moved = isinstance(at, int) and at != was.get("position")
         key, position = expected["key"], int(expected["position"])
         document: Document = {
             "lane": expected["lane"],
             "key": Int64(key) if isinstance(key, int) else key,
-            "position": Int64(max(position, since["position"]) if has_moved else position),
+            "position": Int64(max(position, at) if isinstance(at, int) and has_moved else position),
         }
         for each in self._sums:
             number = expected[each.name]
