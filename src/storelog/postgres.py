@@ -74,6 +74,10 @@ async def connect(
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
             failures[number] = error
             continue
+        except BaseException:
+            if fallback is not None:
+                fallback.terminate()
+            raise
         if not is_read_only:
             if fallback is not None:
                 fallback.terminate()
@@ -112,11 +116,9 @@ class _Opening:
         driver: Mapping[str, Any],
     ) -> None:
         self._dsn = address.dsn
-        place = (
-            dict(zip(("host", "port"), address.hosts[number], strict=True))
-            if (address.hosts)
-            else {}
-        )
+        place = {}
+        if address.hosts:
+            place = dict(zip(("host", "port"), address.hosts[number], strict=True))
         self._driver = {
             **driver,
             **place,

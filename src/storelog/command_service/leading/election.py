@@ -55,7 +55,7 @@ class Election:
         return "follower" if self._link is not None and self._link.takes else "alone"
 
     def start(self) -> None:
-        """Submit to look at the lease."""
+        """Begin to look at the lease."""
         measures.LEADS.read = lambda: float(self._leader.is_leading)
         self._looking = asyncio.create_task(self._look_on())
 
@@ -98,6 +98,8 @@ class Election:
             except OSError as error:
                 advice = "set STORELOG_LEADER_HOST to an address of this machine"
                 self._say("nobody can reach this service to lead", error=str(error), advice=advice)
+            except Exception:  # noqa: BLE001  without this task the lease is never renewed again
+                _log.exception("the lease on leading could not be looked at")
             await asyncio.sleep(lease.RENEW_SECONDS)
 
     async def _look(self, connection: asyncpg.Connection) -> lease.Lease | None:
