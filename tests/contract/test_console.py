@@ -1,11 +1,13 @@
 """The console's forms and pages as HTML, seen from outside."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from storelog.envelope import parse_time, utc_now
 from support.console import NAME, Browser, hidden, moved_to
-from support.system import System
+from support.system import System, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +175,21 @@ def test_the_log_is_found_by_what_events_say_and_shows_the_chain(
     assert (
         "it agrees" in page and 'href="/console/log/1"' in page and 'href="/console/log/3"' in page
     )
+
+
+def test_the_log_at_a_moment_ends_there_whether_a_position_or_a_time_names_it(
+    kept: System, writer: Browser
+) -> None:
+    product = kept.new_product()["productId"]
+    before = kept.commands.get(f"/events/{kept.written()}").json
+    wait_for(lambda: utc_now() > parse_time(before["recordedAt"]) + timedelta(seconds=0.1), "time")
+    last = kept.commands.put(f"/products/{product}", {"name": "Later", "price": "2"}).position
+    kept.wait_projected(last)
+    for then in (before["position"], before["recordedAt"]):
+        page = writer.page(f"/log?aggregate=product-{product}&asOf={then}")
+        assert f">{before['position']}</a>" in page and f">{last}</a>" not in page
+    assert f">{last}</a>" in writer.page(f"/log?aggregate=product-{product}")
+    assert writer.open("/log?at=x").status == 422
 
 
 def test_a_report_is_downloaded_with_cells_that_no_spreadsheet_computes(

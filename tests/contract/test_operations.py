@@ -70,6 +70,7 @@ def test_a_revoked_key_is_refused_and_to_revoke_it_again_changes_nothing(kept: S
         ({"name": "a", "role": "read", "expiresAt": "2020-01-01T00:00:00Z"}, ["/expiresAt"]),
         ({"name": "a", "role": "read", "expiresAt": 5}, ["/expiresAt"]),
         ({"name": "a", "role": "read", "key": "mine"}, ["/key"]),
+        ({"name": "a", "role": "read", "a/~b": 1}, ["/a~1~0b"]),
         ([], [""]),
     ],
 )
@@ -137,6 +138,30 @@ def test_the_newest_events_come_first_and_pages_go_back_to_the_beginning(shop: S
     between = shop.commands.get(f"/events?before={head}&after={head - 3}").json
     assert [event["position"] for event in between["items"]] == [head - 1, head - 2]
     assert between["nextBefore"] is None
+
+
+def test_the_newest_events_of_one_aggregate_come_first_below_and_above_positions(
+    shop: System,
+) -> None:
+    number = shop.new_product()["productId"]
+    path, name = f"/products/{number}", f"product-{number}"
+    made = shop.written()
+    positions = [made]
+    for price in ("2", "3", "4", "5"):
+        shop.new_customer()
+        positions.append(shop.commands.put(path, {"name": "Lamp", "price": price}).position)
+    positions.reverse()
+
+    def found(query: str) -> tuple[list[int], int | None]:
+        page = shop.commands.get(f"/events?aggregate={name}&{query}").json
+        return [event["position"] for event in page["items"]], page["nextBefore"]
+
+    assert found(f"before={2**63 - 1}") == (positions, None)
+    assert found(f"before={positions[0]}") == (positions[1:], None)
+    assert found(f"before={positions[0] - 1}&limit=2") == (positions[1:3], positions[2])
+    assert found(f"before={positions[2]}&limit=2") == (positions[3:], None)
+    assert found(f"before={positions[0]}&after={positions[3]}") == (positions[1:3], None)
+    assert found(f"before={made}") == ([], None)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from storelog.setting_types import ROLES, ApiKey
 from storelog.shop.json_values import encode_json
 from storelog.shop.value_schemas import TIME, strict_object
 from storelog.web.http import Operation, Request, Response, Route
-from storelog.web.json_body import read_json
+from storelog.web.json_body import read_members
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -112,7 +112,7 @@ class KeysApi:
 
     async def revoke(self, request: Request) -> Response:
         """POST /keys/revocations"""
-        body, errors = _object(request, {"name"}), list[tuple[str, str]]()
+        body, errors = read_members(request, {"name"}), list[tuple[str, str]]()
         name = _read_name(body, errors)
         if errors:
             raise InvalidFields(errors)
@@ -168,20 +168,8 @@ def _shown(key: Issued, now: datetime) -> Json:
     return {**named, **{f"{name}At": at for name, at in times.items()}}
 
 
-def _object(request: Request, members: set[str]) -> Json:
-    """Return the body, an object with no other members. Raises InvalidFields, Malformed."""
-    kind, coding = map(request.headers.get, ("content-type", "content-encoding"))
-    body = read_json(request.body, kind, coding)
-    if not isinstance(body, dict):
-        raise InvalidFields([("", "must be an object")])
-    unknown = [(f"/{name}", "is not known here") for name in body if name not in members]
-    if unknown:
-        raise InvalidFields(unknown)
-    return body
-
-
 def _new_key(request: Request) -> tuple[str, str, datetime | None]:
-    body, errors = _object(request, {"name", "role", "expiresAt"}), list[tuple[str, str]]()
+    body, errors = read_members(request, {"name", "role", "expiresAt"}), list[tuple[str, str]]()
     name, role = _read_name(body, errors), body.get("role")
     if role not in ROLES:
         errors.append(("/role", f"must be one of {', '.join(ROLES)}"))

@@ -23,7 +23,7 @@ from storelog.errors import NotFound
 from storelog.event_codec import event_body
 from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import MAX_ID
-from storelog.shop.value_schemas import ID, TIME, strict_object
+from storelog.shop.value_schemas import ID, TEXT, TEXT_OR_NULL, TIME, strict_object
 from storelog.web.http import Operation, Request, Response, Route
 
 _AROUND = f"""SELECT {EVENT_COLUMNS}, payload_hash FROM events
@@ -33,24 +33,23 @@ _NEIGHBOUR: dict[str, Any] = {
     "anyOf": [
         strict_object(
             position=ID,
-            eventType={"type": "string"},
-            aggregate={"type": "string"},
+            eventType=TEXT,
+            aggregate=TEXT,
             recordedAt=TIME,
             hash=_HASH,
         ),
         {"type": "null"},
     ]
 }
-_TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
 
 
 def schemas(event: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of the response; `event` is that of an event in a page of the log."""
     chained = strict_object(
         **event["properties"],
-        caller=_TEXT_OR_NULL,
-        causationId=_TEXT_OR_NULL,
-        traceparent=_TEXT_OR_NULL,
+        caller=TEXT_OR_NULL,
+        causationId=TEXT_OR_NULL,
+        traceparent=TEXT_OR_NULL,
         payloadHash=_HASH,
         previousHash=_HASH,
         hash=_HASH,

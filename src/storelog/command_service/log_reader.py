@@ -70,7 +70,7 @@ async def read_page(
     """
     give_up_at = time.monotonic() + PAGE_SECONDS
     named = None if aggregate is None else _named(aggregate)
-    cursor = after if named is None else await _version_after(connection, named, after)
+    cursor = after if named is None else await version_at(connection, named, after)
     page: list[Envelope] = []
     left = MAX_PAGE_BYTES
     while True:
@@ -89,7 +89,7 @@ async def read_page(
         cursor = page[-1].position if named is None else page[-1].version
 
 
-async def _version_after(
+async def version_at(
     connection: asyncpg.Connection, aggregate: tuple[str, int], position: int
 ) -> int:
     """Return the aggregate's version at a position: 0 where it has no event at or below it."""

@@ -1,7 +1,8 @@
 """Finds events by what they say, or the newest first: a page looks at so much of the log at most.
 
-The log has no index for these questions, since each would cost every append. Positions are looked
-at in windows, forwards or backwards; a page that ends before its limit says where to go on.
+The log has an index for the events of one aggregate; for the other questions it has none, since
+each would cost every append. For them positions are looked at in windows, forwards or backwards; a
+page that ends before its limit says where to go on.
 Next: command_service/log_reader.py
 """
 
@@ -13,7 +14,12 @@ from uuid import UUID
 
 import asyncpg
 
-from storelog.command_service.log_reader import MAX_PAGE_BYTES, PAGE_SECONDS, READ_AT_ONCE
+from storelog.command_service.log_reader import (
+    MAX_PAGE_BYTES,
+    PAGE_SECONDS,
+    READ_AT_ONCE,
+    version_at,
+)
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 
 WINDOW = 2_000
@@ -25,6 +31,10 @@ _CONDITIONS = """($4::text IS NULL OR event_type = $4)
 _SOME = f"""SELECT {EVENT_COLUMNS} FROM events
     WHERE position > $1 AND position <= $2 AND {_CONDITIONS} ORDER BY position {{order}} LIMIT $3"""
 _UP, _DOWN = _SOME.format(order="ASC"), _SOME.format(order="DESC")
+
+_DOWN_OF_ONE = f"""SELECT {EVENT_COLUMNS} FROM events
+    WHERE aggregate_type = $1 AND aggregate_id = $2 AND version <= $3 AND position > $4
+    ORDER BY version DESC LIMIT $5"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,8 @@ async def search_down(
 
     And the position to go on before, None at the end.
     """
+    if wanted.is_any and wanted.aggregate is not None:
+        return await _down_of_one(connection, wanted.aggregate, after, last, limit)
     page, top = _Page(limit), last
     while top > after:
         low = max(top - WINDOW, after)
@@ -76,6 +88,21 @@ async def search_down(
         top = page.found[-1].position - 1 if full else low
         if page.is_over and top > after:
             return page.found, top + 1
+    return page.found, None
+
+
+async def _down_of_one(
+    connection: asyncpg.Connection, aggregate: tuple[str, int], after: int, last: int, limit: int
+) -> tuple[list[Envelope], int | None]:
+    page, version = _Page(limit), await version_at(connection, aggregate, last)
+    while version:
+        some = page.some
+        rows = await connection.fetch(_DOWN_OF_ONE, *aggregate, version, after, some)
+        if not page.add(rows, some):
+            break
+        version = page.found[-1].version - 1
+        if page.is_over and version:
+            return page.found, page.found[-1].position
     return page.found, None
 
 
@@ -91,8 +118,17 @@ class _Page:
         self, connection: asyncpg.Connection, statement: str, low: int, high: int, wanted: Wanted
     ) -> bool:
         """Add some of a window; tell whether more may be left in it."""
-        some = min(READ_AT_ONCE, self._limit - len(self.found))
+        some = self.some
         rows = await connection.fetch(statement, low, high, some, *wanted.arguments())
+        return self.add(rows, some)
+
+    @property
+    def some(self) -> int:
+        """How many events to ask for next."""
+        return min(READ_AT_ONCE, self._limit - len(self.found))
+
+    def add(self, rows: Sequence[asyncpg.Record], some: int) -> bool:
+        """Add what was found of so many that were asked for; tell whether more may be left."""
         events = [envelope_from_row(tuple(row)) for row in rows]
         self.found += events
         self._bytes += sum(len(event.payload) for event in events)

@@ -12,7 +12,7 @@ from storelog import __version__, results
 from storelog.command_service.reader import Reader
 from storelog.envelope import format_time
 from storelog.shop.json_values import encode_json
-from storelog.shop.value_schemas import TIME, strict_object
+from storelog.shop.value_schemas import COUNT, TEXT, TIME, strict_object
 from storelog.web.http import Operation, Request, Response, Route
 
 _PLACES = """SELECT h.position, h.recorded_at, c.position AS relayed, c.lanes, c.moved_at,
@@ -20,29 +20,25 @@ _PLACES = """SELECT h.position, h.recorded_at, c.position AS relayed, c.lanes, c
     FROM log_head h, relay_cursor c"""
 _TABLES = """SELECT relname AS name, pg_total_relation_size(oid) AS bytes FROM pg_class
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY oid"""
-_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
-_TEXT: dict[str, Any] = {"type": "string"}
 _RESULT = strict_object(
     operation={"enum": list(results.OPERATIONS)},
     finishedAt=TIME,
-    version=_TEXT,
-    position=_COUNT,
+    version=TEXT,
+    position=COUNT,
     seconds={"type": "number", "minimum": 0},
-    differences=_COUNT,
+    differences=COUNT,
     facts={"type": "object"},
 )
 SCHEMAS: dict[str, Any] = {
     "WriteSide": strict_object(
-        version=_TEXT,
+        version=TEXT,
         postgresql=strict_object(
-            version=_TEXT,
-            bytes=_COUNT,
-            tables={"type": "array", "items": strict_object(name=_TEXT, bytes=_COUNT)},
+            version=TEXT,
+            bytes=COUNT,
+            tables={"type": "array", "items": strict_object(name=TEXT, bytes=COUNT)},
         ),
-        log=strict_object(position=_COUNT, recordedAt={"anyOf": [TIME, {"type": "null"}]}),
-        relay=strict_object(
-            position=_COUNT, lanes={"type": "array", "items": _COUNT}, movedAt=TIME
-        ),
+        log=strict_object(position=COUNT, recordedAt={"anyOf": [TIME, {"type": "null"}]}),
+        relay=strict_object(position=COUNT, lanes={"type": "array", "items": COUNT}, movedAt=TIME),
         results={"type": "array", "items": _RESULT},
     )
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from storelog.console.page import see_other
 from storelog.console.site import Site
+from storelog.errors import InvalidFields
 from storelog.shop.events import EVENT_TYPES
 from storelog.web.http import Request, Response, Route
 
@@ -35,7 +36,9 @@ class LogPages:
         at = request.query.get("at", "").strip()
         if _POSITION.fullmatch(at):
             return see_other(f"/console/log/{at}")
-        before = request.query.get("before") or self._end(request)
+        if at:
+            raise InvalidFields([("?at", "must be a position in the log")])
+        before = request.query.get("before") or await self._end(request)
         asked = {name: request.query.get(name, "").strip() for name in FILTERS}
         page = await self._site.commands.get(
             request, "/events", {**asked, "before": before, "limit": PAGE}
@@ -43,10 +46,16 @@ class LogPages:
         facts: dict[str, Any] = {"page": page, "types": EVENT_TYPES}
         return self._site.templates.page(request, "log.html", **facts)
 
-    def _end(self, request: Request) -> str:
+    async def _end(self, request: Request) -> str:
         """Return before which position the log is shown: at a moment it ended there."""
         as_of = request.query.get("asOf", "")
-        return str(int(as_of) + 1) if _POSITION.fullmatch(as_of) else _BEYOND_ALL
+        if not as_of:
+            return _BEYOND_ALL
+        if _POSITION.fullmatch(as_of):
+            return str(int(as_of) + 1)
+        # The Query Service knows which position a time means.
+        then = await self._site.query.get(request, "/customers", {"limit": "1"})
+        return str(then.position + 1)
 
     async def _show(self, request: Request) -> Response:
         position = request.ids["eventPosition"]

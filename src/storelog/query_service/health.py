@@ -15,28 +15,26 @@ from storelog.query_service.processes import Processes
 from storelog.query_service.reads import READ_SECONDS, Reads, answering
 from storelog.query_service.view import Document
 from storelog.shop.json_values import encode_json
-from storelog.shop.value_schemas import strict_object
+from storelog.shop.value_schemas import COUNT, TEXT, TEXT_OR_NULL, strict_object
 from storelog.web.http import Operation, Request, Response, Route
 
-_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
-_TEXT: dict[str, Any] = {"type": "string"}
-_LANE = strict_object(lane=_COUNT, position=_COUNT, safePosition=_COUNT, deadLetters=_COUNT)
+_LANE = strict_object(lane=COUNT, position=COUNT, safePosition=COUNT, deadLetters=COUNT)
 _PROCESS = strict_object(
-    name=_TEXT,
+    name=TEXT,
     state={"enum": ["ready", "not-ready", "away", "unknown"]},
-    detail={"type": ["string", "null"]},
+    detail=TEXT_OR_NULL,
     facts={"type": "object"},
 )
 SCHEMAS: dict[str, Any] = {
     "ReadSide": strict_object(
-        version=_TEXT,
+        version=TEXT,
         mongodb=strict_object(
-            version={"type": ["string", "null"]},
-            database=_TEXT,
+            version=TEXT_OR_NULL,
+            database=TEXT,
             bytes={"type": ["integer", "null"], "minimum": 0},
         ),
-        position=_COUNT,
-        deadLetters=_COUNT,
+        position=COUNT,
+        deadLetters=COUNT,
         lanes={"type": "array", "items": _LANE},
         processes={"type": "array", "items": _PROCESS},
     )

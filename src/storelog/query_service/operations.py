@@ -8,16 +8,14 @@ from typing import Any
 
 from storelog.query_service.asof import AS_OF
 from storelog.read_models.listed import ReadModel
-from storelog.shop.value_schemas import strict_object
+from storelog.shop.value_schemas import COUNT, TEXT_OR_NULL, strict_object
 from storelog.web.http import Handler, Operation, Route
 
 FRESH = ("Storelog-Position", "Storelog-Dead-Letters")
 _ASKED = ("Storelog-Wait-For", "Prefer")
 Query = dict[str, dict[str, Any]]
-COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
 FLAG: dict[str, Any] = {"type": "boolean"}
-TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
 ANN_OR_NULL: dict[str, Any] = {**TEXT_OR_NULL, "examples": ["Ann Miller"]}
 
 

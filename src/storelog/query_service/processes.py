@@ -65,7 +65,12 @@ class Processes:
             self._session = aiohttp.ClientSession(timeout=timeout)
         try:
             async with self._session.get(f"{url}/health/ready", allow_redirects=False) as response:
-                said = json.loads(await response.content.read(MAX_BYTES))
+                body = bytearray()
+                async for piece in response.content.iter_any():
+                    body += piece
+                    if len(body) > MAX_BYTES:
+                        raise ValueError
+                said = json.loads(body)
                 if not isinstance(said, dict):
                     raise ValueError
                 if response.status != 200:

@@ -7,10 +7,10 @@ Next: query_service/routes.py
 from typing import Any
 
 from storelog.query_service import health
-from storelog.query_service.operations import ANN_OR_NULL, COUNT, MONEY, TEXT_OR_NULL
+from storelog.query_service.operations import ANN_OR_NULL, MONEY
 from storelog.read_models.listed import queries
 from storelog.shop.events import EVENT_TYPES
-from storelog.shop.value_schemas import ID, TIME, strict_object
+from storelog.shop.value_schemas import COUNT, ID, TEXT_OR_NULL, TIME, strict_object
 
 _TEXT: dict[str, Any] = {"type": "string", "examples": [EVENT_TYPES[0]]}
 _STAND_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "examples": ["Cake stand"]}

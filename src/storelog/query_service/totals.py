@@ -10,14 +10,14 @@ from typing import Any
 
 from storelog.query_service.answers import answer
 from storelog.query_service.freshness import open_view
-from storelog.query_service.operations import COUNT, MONEY
+from storelog.query_service.operations import MONEY
 from storelog.query_service.paging import make_cursor, read_key_cursor
 from storelog.query_service.parameters import Parameters
 from storelog.query_service.reads import Reads, answering
 from storelog.query_service.view import Document, View
 from storelog.read_models.totals import Key, Sum, TotalsModel, number_of, plus
 from storelog.shop.money import format_money
-from storelog.shop.value_schemas import strict_object
+from storelog.shop.value_schemas import COUNT, strict_object
 from storelog.web.http import Handler, Request, Response
 
 

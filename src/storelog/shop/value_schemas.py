@@ -28,6 +28,9 @@ TIME: Json = {
     "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
 }
 ID: Json = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+COUNT: Json = {"type": "integer", "minimum": 0}
+TEXT: Json = {"type": "string"}
+TEXT_OR_NULL: Json = {"type": ["string", "null"]}
 _NO_NUL = r"^[^\x00]*$"
 _BETWEEN = rf"[{BETWEEN_DIGITS}()\[\]]*"
 

@@ -20,10 +20,10 @@ from storelog.errors import (
     NotFound,
     Unavailable,
 )
-from storelog.shop.value_schemas import strict_object
+from storelog.shop.value_schemas import COUNT, TEXT, TEXT_OR_NULL, strict_object
 from storelog.upkeep.dead_letters import DeadLetters, Outcome, dead_letters
 from storelog.web.http import Operation, Request, Response, Route
-from storelog.web.json_body import read_json
+from storelog.web.json_body import read_members
 
 T = TypeVar("T")
 MAX_SHOWN = 500
@@ -32,36 +32,33 @@ MAX_ID_LENGTH = 400
 # A request waits no longer for the projector that owns the lane.
 ANSWER_SECONDS = 15.0
 Json = dict[str, Any]
-_COUNT: Json = {"type": "integer", "minimum": 0}
-_TEXT: Json = {"type": "string"}
-_TEXT_OR_NULL: Json = {"type": ["string", "null"]}
 _COUNT_OR_NULL: Json = {"type": ["integer", "null"]}
 _ID: Json = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH, "examples": ["1234"]}
 _SUMMARY: Json = {
     "id": _ID,
-    "state": _TEXT,
-    "aggregate": _TEXT_OR_NULL,
+    "state": TEXT,
+    "aggregate": TEXT_OR_NULL,
     "position": _COUNT_OR_NULL,
-    "topic": _TEXT,
-    "partition": _COUNT,
-    "offset": _COUNT,
-    "cause": _TEXT_OR_NULL,
-    "at": _TEXT,
-    "waiting": _COUNT,
+    "topic": TEXT,
+    "partition": COUNT,
+    "offset": COUNT,
+    "cause": TEXT_OR_NULL,
+    "at": TEXT,
+    "waiting": COUNT,
 }
 SCHEMAS: Json = {
     "DeadLetters": strict_object(
         items={"type": "array", "items": strict_object(**_SUMMARY)},
-        found=_COUNT,
-        foreignNotKept=_COUNT,
+        found=COUNT,
+        foreignNotKept=COUNT,
     ),
     "DeadLetter": strict_object(
         **_SUMMARY,
-        key=_TEXT_OR_NULL,
-        headers={"type": "array", "items": {"type": "array", "items": _TEXT_OR_NULL}},
-        value=_TEXT_OR_NULL,
-        asked=_TEXT_OR_NULL,
-        waitingPositions={"type": "array", "items": _COUNT},
+        key=TEXT_OR_NULL,
+        headers={"type": "array", "items": {"type": "array", "items": TEXT_OR_NULL}},
+        value=TEXT_OR_NULL,
+        asked=TEXT_OR_NULL,
+        waitingPositions={"type": "array", "items": COUNT},
     ),
     "DeadLetterIds": strict_object(
         ids={
@@ -74,7 +71,7 @@ SCHEMAS: Json = {
     "DeadLetterId": strict_object(id=_ID),
     "Settled": strict_object(
         settled={"type": "array", "items": _ID},
-        stillDead={"type": "object", "additionalProperties": _TEXT},
+        stillDead={"type": "object", "additionalProperties": TEXT},
     ),
 }
 
@@ -105,14 +102,14 @@ class DeadLetterApi:
 
     async def retry(self, request: Request) -> Response:
         """POST /dead-letters/retries"""
-        ids = _member(request, "ids")
+        ids = read_members(request, {"ids"}).get("ids")
         if not isinstance(ids, list) or len(ids) > MAX_IDS or not all(map(_is_id, ids)):
             raise InvalidFields([("/ids", f"must be a list of at most {MAX_IDS} ids")])
         return _outcome(await self._use(lambda letters: letters.retry(ids)))
 
     async def discard(self, request: Request) -> Response:
         """POST /dead-letters/discards"""
-        letter_id = _member(request, "id")
+        letter_id: Any = read_members(request, {"id"}).get("id")
         if not _is_id(letter_id):
             raise InvalidFields([("/id", "must be the id of a dead letter")])
         return _outcome(await self._use(lambda letters: letters.discard(letter_id)))
@@ -152,18 +149,6 @@ def dead_letter_routes(settings: Settings) -> list[Route]:
 
 def _is_id(said: Any) -> bool:
     return type(said) is str and 1 <= len(said) <= MAX_ID_LENGTH
-
-
-def _member(request: Request, name: str) -> Any:
-    """Return the body's one member. Raises InvalidFields, Malformed."""
-    kind, coding = map(request.headers.get, ("content-type", "content-encoding"))
-    body = read_json(request.body, kind, coding)
-    if not isinstance(body, dict):
-        raise InvalidFields([("", "must be an object")])
-    unknown = [(f"/{other}", "is not known here") for other in body if other != name]
-    if unknown:
-        raise InvalidFields(unknown)
-    return body.get(name)
 
 
 def _response(facts: Json) -> Response:

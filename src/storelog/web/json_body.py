@@ -6,9 +6,11 @@ Next: command_service/requests.py
 """
 
 import json
+from collections.abc import Container
 from typing import Any
 
-from storelog.errors import Malformed, ProtocolRefusal
+from storelog.errors import InvalidFields, Malformed, ProtocolRefusal
+from storelog.web.http import Request
 
 # No request has more than one array, and the longest texts; to read an array is not interrupted.
 MAX_BRACKETS = 2_000
@@ -70,3 +72,23 @@ def read_json(body: bytes, content_type: str | None, content_encoding: str | Non
         raise Malformed(f"The body is not JSON: {error.msg} at character {error.pos}.") from error
     except RecursionError as error:
         raise Malformed("The body is nested too deep.") from error
+
+
+def read_members(request: Request, members: Container[str]) -> dict[str, Any]:
+    """Return the body, an object that has no other members. Raises InvalidFields, as `read_json`.
+
+    Which of them it lacks, and what they are, is for its reader to check.
+    """
+    kind, coding = map(request.headers.get, ("content-type", "content-encoding"))
+    body = read_json(request.body, kind, coding)
+    if not isinstance(body, dict):
+        raise InvalidFields([("", "must be an object")])
+    unknown = [(pointer(name), "is not known here") for name in body if name not in members]
+    if unknown:
+        raise InvalidFields(unknown)
+    return body
+
+
+def pointer(name: str) -> str:
+    """Return the JSON Pointer of a member, which has / and ~ in other letters (RFC 6901)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
