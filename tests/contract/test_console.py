@@ -22,28 +22,22 @@ def writer(kept: System) -> Browser:
     return Browser(kept, "write")
 
 
+def created(browser: Browser, path: str, typed: dict[str, str]) -> tuple[str, str]:
+    """Fill in and send the form of a new one; return its number and its page."""
+    fields = hidden(browser.page(f"{path}/new"), f"/console{path}/new")
+    place = moved_to(browser.submit(f"{path}/new", {**fields, **typed}))
+    return re.findall(rf"{path}/(\d+)", place)[0], browser.page(place)
+
+
 def test_a_customer_a_product_and_an_order_are_made_and_each_is_shown_at_once(
     kept: System, writer: Browser
 ) -> None:
-    fields = {
-        **hidden(writer.page("/customers/new"), "/console/customers/new"),
-        "name": "Bea & Co",
-        "email": "bea@example.com",
-        "phoneNumber": "",
-    }
-    place = moved_to(writer.submit("/customers/new", fields))
-    assert "Bea &amp; Co" in writer.page(place)
-    customer = re.findall(r"/customers/(\d+)", place)[0]
-    fields = {
-        **hidden(writer.page("/products/new"), "/console/products/new"),
-        "name": "Tray",
-        "price": "4.25",
-        "sku": "",
-        "stock": "9",
-    }
-    place = moved_to(writer.submit("/products/new", fields))
-    assert "Tray" in writer.page(place)
-    product = re.findall(r"/products/(\d+)", place)[0]
+    typed = {"name": "Bea & Co", "email": "bea@example.com", "phoneNumber": ""}
+    customer, page = created(writer, "/customers", typed)
+    assert "Bea &amp; Co" in page
+    typed = {"name": "Tray", "price": "4.25", "sku": "", "stock": "9"}
+    product, page = created(writer, "/products", typed)
+    assert "Tray" in page
     asked = hidden(writer.page("/orders/new"), "/console/orders/new")
     order = {
         **asked,

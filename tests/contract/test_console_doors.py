@@ -1,7 +1,6 @@
 """The console's doors: sessions, origins, roles, and pages that run nothing of others."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -151,7 +150,7 @@ def test_without_keys_the_console_is_open_on_loopback_only(shop: System) -> None
 
 
 def test_a_setting_switches_the_console_off(servers: EmbeddedServers) -> None:
-    settings = replace(new_settings(servers))
+    settings = new_settings(servers)
     environment = {"STORELOG_CONSOLE": "false"}
     with System(settings, ("query-service",), environment) as system:
         assert system.queries.get("/console").status == 404

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -191,7 +192,7 @@ def test_no_template_has_a_script_or_a_style_of_its_own_or_loads_from_elsewhere(
     for template in folder.glob("*.html"):
         text = template.read_text("utf-8")
         assert "<style" not in text and " style=" not in text, template.name
-        assert "javascript:" not in text and " on" + "click" not in text, template.name
+        assert "javascript:" not in text and not re.search(r"\son[a-z]+=", text), template.name
         assert text.count("<script ") == text.count('<script src="{{ static('), template.name
         assert "|safe" not in text.replace(" ", ""), template.name
         outside = text.replace("http://www.w3.org/2000/svg", "")

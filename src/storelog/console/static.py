@@ -31,10 +31,13 @@ def read_file(name: str) -> bytes:
 
 
 @cache
+def _digest(name: str) -> str:
+    return sha256(read_file(name)).hexdigest()[:12]
+
+
 def address(name: str) -> str:
     """Return a file's address, which is another one once its bytes are others."""
-    flat = name.rpartition("/")[2]
-    return f"/console/static/{flat}?v={sha256(read_file(name)).hexdigest()[:12]}"
+    return f"{_path(name)}?v={_digest(name)}"
 
 
 def static_routes() -> list[Route]:
@@ -43,14 +46,16 @@ def static_routes() -> list[Route]:
 
 
 def _route(name: str, kind: str) -> Route:
-    body = read_file(name)
-    digest = sha256(body).hexdigest()[:12]
+    body, digest = read_file(name), _digest(name)
 
     async def show(request: Request) -> Response:
         if request.query.get("v", digest) != digest:
             raise NotFound("This is a file of another release: load the page again.")
         return Response(200, body, (("Cache-Control", _FOR_EVER),), kind)
 
-    path = f"/console/static/{name.rpartition('/')[2]}"
     operation = Operation(name, query={"v": {}}, content_type=kind)
-    return Route("GET", path, "public", show, operation)
+    return Route("GET", _path(name), "public", show, operation)
+
+
+def _path(name: str) -> str:
+    return f"/console/static/{name.rpartition('/')[2]}"
