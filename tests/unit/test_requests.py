@@ -19,7 +19,7 @@ from storelog.shop.order import NewOrder, PlaceOrder
 from storelog.shop.product import NewProduct
 from storelog.web.auth import ANYBODY
 from storelog.web.http import Request
-from storelog.web.json_body import read_json
+from storelog.web.json_body import read_body, read_json
 from storelog.web.problems import render
 
 NOBODY: Any = None
@@ -228,12 +228,12 @@ def test_the_event_loop_goes_on_while_a_large_body_is_read(
 ) -> None:
     began, goes_on = threading.Event(), threading.Event()
 
-    def read_when_the_loop_goes_on(body: bytes, *kind: str | None) -> Any:
+    def read_when_the_loop_goes_on(request: Request) -> Any:
         began.set()
         assert goes_on.wait(10), "the loop waits for the body"
-        return read_json(body, *kind)
+        return read_body(request)
 
-    monkeypatch.setattr(api, "read_json", read_when_the_loop_goes_on)
+    monkeypatch.setattr(api, "read_body", read_when_the_loop_goes_on)
     items = ",".join([array] * api.LOOP_BYTES)
     body = f'{{"customerId":1,"orderItems":[{items}]}}'.encode()
     headers = {"content-type": "application/json"}

@@ -23,7 +23,7 @@ from storelog.shop.events import ORDER
 from storelog.web.auth import includes
 from storelog.web.entity_tags import read_tags
 from storelog.web.http import Handler, Request, Response
-from storelog.web.json_body import read_json
+from storelog.web.json_body import read_body
 
 S = TypeVar("S", bound=Struct)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -108,9 +108,7 @@ class CommandApi:
 
 
 def _said(request: Request, structure: type[S]) -> S:
-    headers = request.headers
-    kind, coding = headers.get("content-type"), headers.get("content-encoding")
-    return requests.read(structure, read_json(request.body, kind, coding))
+    return requests.read(structure, read_body(request))
 
 
 def _no_body(request: Request) -> None:

@@ -43,6 +43,12 @@ _decode = json.JSONDecoder(
 ).decode
 
 
+def read_body(request: Request) -> Any:
+    """Return a request's parsed body. Raises what `read_json` does."""
+    headers = request.headers
+    return read_json(request.body, headers.get("content-type"), headers.get("content-encoding"))
+
+
 def read_json(body: bytes, content_type: str | None, content_encoding: str | None = None) -> Any:
     """Return the parsed body. Raises Malformed (400) and ProtocolRefusal 415."""
     if (content_encoding or "").strip().lower() not in ("", "identity"):
@@ -79,8 +85,7 @@ def read_members(request: Request, members: Container[str]) -> dict[str, Any]:
 
     Which of them it lacks, and what they are, is for its reader to check.
     """
-    kind, coding = map(request.headers.get, ("content-type", "content-encoding"))
-    body = read_json(request.body, kind, coding)
+    body = read_body(request)
     if not isinstance(body, dict):
         raise InvalidFields([("", "must be an object")])
     unknown = [(pointer(name), "is not known here") for name in body if name not in members]
