@@ -13,6 +13,8 @@ from generate import reference
 ROOT = Path(__file__).parent.parent
 # Pages that stand at the top of the repository, where people look for them first.
 _ELSEWHERE = {"ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.md"}
+# The page that stands for the folder of decisions, which links name.
+_DECISIONS = "decisions/index.md"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -23,7 +25,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     pages = [str(path.relative_to(docs)) for path in sorted(docs.rglob("*.md"))]
     unplaced = [page for page in pages if page not in named and page not in decisions]
     _section(config.nav, "How to").extend(unplaced)
-    _section(_section(config.nav, "Why"), "Decisions").extend(decisions)
+    _section(_section(config.nav, "Why"), "Decisions").extend([_DECISIONS, *decisions])
     return config
 
 
@@ -44,10 +46,24 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is not in docs/."""
     for path, text in reference.pages().items():
         files.append(File.generated(config, path, content=text))
+    files.append(File.generated(config, _DECISIONS, content=_index(Path(config.docs_dir))))
     for source, path in _ELSEWHERE.items():
         text = (ROOT / source).read_text("utf-8")
         files.append(File.generated(config, path, content=_for_the_site(text)))
     return files
+
+
+def _index(docs: Path) -> str:
+    """Return the page that lists the decisions by their titles."""
+    titles = {
+        path.name: path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        for path in sorted(docs.glob("decisions/*.md"))
+    }
+    links = [f"- [{title}]({name})" for name, title in titles.items()]
+    head = (
+        "# Decisions\n\nOne page each: the context, the decision, its consequences, what checks it."
+    )
+    return "\n".join([head, "", *links, ""])
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
@@ -61,4 +77,5 @@ def _for_the_site(text: str) -> str:
     text = re.sub(
         r"\[([^\]]+)\]\(\.\./(?:\.\./)*(?!reference|schemas|[a-z-]+\.md)[^)]*\)", r"\1", text
     )
+    text = text.replace("](docs/decisions)", f"]({_DECISIONS})")
     return re.sub(r"\]\(docs/([^)]*)\)", r"](\1)", text)
