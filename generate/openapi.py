@@ -6,8 +6,8 @@ from storelog.command_service import routes as command_routes
 from storelog.command_service.keys import KeysApi
 from storelog.command_service.schemas import SCHEMAS as COMMAND_SCHEMAS
 from storelog.config import Settings
-from storelog.query_service import routes as query_routes
-from storelog.query_service.schemas import SCHEMAS as QUERY_SCHEMAS
+from storelog.query_service.http import routes as query_routes
+from storelog.query_service.http.schemas import SCHEMAS as QUERY_SCHEMAS
 from storelog.upkeep.dead_letter_api import SCHEMAS as LETTER_SCHEMAS
 from storelog.upkeep.dead_letter_api import dead_letter_routes
 from storelog.web.about import ABOUT_SCHEMAS, with_about

@@ -12,8 +12,8 @@ from storelog.errors import CannotRun, StorelogError
 from storelog.projector.database import DEAD_LETTERS
 from storelog.projector.dead_letters import FOREIGN
 from storelog.projector.foreign import NOT_KEPT
-from storelog.query_service.reads import Reads
-from storelog.query_service.view import Place
+from storelog.query_service.positions.reads import Reads
+from storelog.query_service.positions.view import Place
 from storelog.reasons import reason
 
 TIMEOUT_SECONDS = 5.0

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 
 from storelog.client import Line, Storelog
-from storelog.query_service.paging import Key, make_cursor
-from storelog.query_service.parameters import Range
-from storelog.query_service.reads import Reads
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging.keyset import Key, make_cursor
+from storelog.query_service.positions.reads import Reads
 from storelog.read_models.orders import query as of_orders
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System
@@ -149,7 +149,7 @@ def test_orders_go_up_and_down_and_are_counted(small: System) -> None:
 def test_a_page_that_gets_too_large_ends_early_and_nothing_is_left_out(
     small: System, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("storelog.query_service.pages.MAX_PAGE_BYTES", 150)
+    monkeypatch.setattr("storelog.query_service.paging.page.MAX_PAGE_BYTES", 150)
     monkeypatch.setattr(of_orders, "ORDERS", replace(of_orders.ORDERS, at_once=4))
 
     async def pages() -> list[list[int]]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from storelog.query_service import entities, freshness, reads
-from storelog.query_service.reads import Reads, answering
-from storelog.query_service.view import View
+from storelog.query_service.http import entities
+from storelog.query_service.positions import freshness, reads
+from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.view import View
 from storelog.shop.events import CUSTOMER
 from storelog.web.http import Answer, Caller, Request, Response
 from support.system import System

@@ -19,9 +19,9 @@ from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.database import connect
 from storelog.projector.footing import Footing
 from storelog.projector.ledger_writer import LedgerWriter
-from storelog.query_service import analytics
-from storelog.query_service.parameters import Range
-from storelog.query_service.view import Place, View
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.positions.view import Place, View
+from storelog.query_service.totals import ledger_sums
 from storelog.read_side import database_name
 from storelog.verify import sums
 from storelog.verify.ledger import Ledger
@@ -117,7 +117,7 @@ def test_any_range_as_of_any_position_equals_a_plain_fold(
                 position = dice.choice([len(facts), dice.randint(1, len(facts))])
                 view = View(client[database_name(settings)], replace(place, position=position))
                 for kind in KINDS:
-                    found = await analytics.sums(view, kind, span)
+                    found = await ledger_sums.sums(view, kind, span)
                     assert found == plain(facts, kind, span, position), (span, position)
         finally:
             await client.close()

@@ -20,12 +20,12 @@ from pymongo.monitoring import (
 
 from storelog.config import Settings
 from storelog.projector.database import ensure_indexes
-from storelog.query_service import things
-from storelog.query_service.pages import Page
-from storelog.query_service.paging import Key
-from storelog.query_service.parameters import Range
-from storelog.query_service.past import PastView
-from storelog.query_service.view import Place, View
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging import by_id
+from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.page import Page
+from storelog.query_service.past.documents import PastView
+from storelog.query_service.positions.view import Place, View
 from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_models.orders import query
 from storelog.read_models.product_sold import query as sales
@@ -212,12 +212,12 @@ def test_a_short_word_reads_no_more_than_a_page(settings: Settings, asked: str, 
         database.product_names.insert_many(
             [{"_id": Int64(n), "words": heads_of(name)} for n, name in names.items()]
         )
-    wanted = things.Wanted(events.PRODUCT, {}, asked_words(asked), {}, is_down=False)
+    wanted = by_id.Wanted(events.PRODUCT, {}, asked_words(asked), {}, is_down=False)
 
     async def go() -> tuple[int, int]:
         place = Place(500, highest_product=4_000)
         async with opened(settings, View, place) as (view, returned):
-            page = await things.page(view, wanted, None, LIMIT + 1)
+            page = await by_id.page(view, wanted, None, LIMIT + 1)
             return len(page.documents), returned.documents
 
     found, returned = asyncio.run(go())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from storelog.config import Settings
-from storelog.query_service.reads import CONNECTIONS
+from storelog.query_service.positions.reads import CONNECTIONS
 from support.system import System, wait_for
 
 

@@ -20,9 +20,9 @@ from pymongo.monitoring import (
 
 from storelog.config import Settings
 from storelog.projector.database import ensure_indexes
-from storelog.query_service.paging import Key
-from storelog.query_service.parameters import Range
-from storelog.query_service.view import Place, View
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging.keyset import Key
+from storelog.query_service.positions.view import Place, View
 from storelog.read_models.orders import query
 from storelog.read_side import NUMBERED, database_name
 

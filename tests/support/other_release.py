@@ -72,12 +72,12 @@ QUERY = '''"""GET /analytics/product-orders"""
 
 from typing import Any
 
-from storelog.query_service.answers import answer
-from storelog.query_service.freshness import open_view
-from storelog.query_service.operations import COUNT, many, page_schema
-from storelog.query_service.parameters import PAGE
-from storelog.query_service.reads import Reads, answering
-from storelog.query_service.totals import list_totals, totals_schema
+from storelog.query_service.http.responses import answer
+from storelog.query_service.positions.freshness import open_view
+from storelog.query_service.http.route_parts import COUNT, many, page_schema
+from storelog.query_service.http.parameters import PAGE
+from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.totals.sums_by_key import list_totals, totals_schema
 from storelog.read_models.product_orders.model import MODELS
 from storelog.shop.value_schemas import ID, strict_object
 from storelog.web.http import Request, Response, Route

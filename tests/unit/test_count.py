@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from storelog.query_service import pages
-from storelog.query_service.pages import COUNT_CHUNK, MAX_COUNTED, Page, count
-from storelog.query_service.paging import Key
-from storelog.query_service.parameters import Range
-from storelog.query_service.view import Document, Place, View
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging import page
+from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.page import COUNT_CHUNK, MAX_COUNTED, Page, count
+from storelog.query_service.positions.view import Document, Place, View
 from storelog.read_models.orders import query
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,7 +50,7 @@ def test_what_is_beyond_the_bound_is_at_least_so_many(more: int, page: int) -> N
 def test_when_the_time_is_over_it_is_at_least_what_was_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pages, "COUNT_SECONDS", 0.3)
+    monkeypatch.setattr(page, "COUNT_SECONDS", 0.3)
     listed = Listed(MAX_COUNTED, seconds=0.1)
     counted = asyncio.run(count(listed.find))
     assert 1 <= listed.asked <= 4

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from storelog.query_service.pages import Page
-from storelog.query_service.paging import Key
-from storelog.query_service.parameters import Range
-from storelog.query_service.view import Place, View
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.page import Page
+from storelog.query_service.positions.view import Place, View
 from storelog.read_models.orders.query import ITS_PRODUCT, find_orders
 from storelog.read_models.product_sold import query as sales
 

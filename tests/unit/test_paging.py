@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from storelog.envelope import milliseconds, to_moment
 from storelog.errors import InvalidFields
-from storelog.query_service.paging import make_cursor, read_cursor
+from storelog.query_service.paging.keyset import make_cursor, read_cursor
 
 FILTERS = {"list": "orders", "customerId": 5}
 

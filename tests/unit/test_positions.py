@@ -7,9 +7,9 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from storelog.errors import Unavailable
-from storelog.query_service import positions
-from storelog.query_service.positions import Positions
-from storelog.query_service.view import Place, View
+from storelog.query_service.positions import watch
+from storelog.query_service.positions.view import Place, View
+from storelog.query_service.positions.watch import Positions
 
 
 class Model:
@@ -40,11 +40,11 @@ def test_a_thousand_waiters_cost_what_one_costs() -> None:
         model = Model()
         watcher = Positions(model.read)
         waiting = [asyncio.create_task(watcher.wait(7, 30)) for _ in range(waiters)]
-        await asyncio.sleep(20 * positions.POLL_SECONDS)
+        await asyncio.sleep(20 * watch.POLL_SECONDS)
         model.position, reads = 7, model.reads
         views = await asyncio.gather(*waiting)
         assert [view and view.place.position for view in views] == [7] * waiters
-        assert model.reads - reads <= 1 + waiters / positions.RELEASED_AT_ONCE
+        assert model.reads - reads <= 1 + waiters / watch.RELEASED_AT_ONCE
         return reads
 
     assert asyncio.run(reads_for(1000)) <= 21
@@ -58,7 +58,7 @@ def test_who_waits_for_something_else_than_a_position_costs_no_more() -> None:
             for _ in range(10)
         ]
         model.dead_letters = 1
-        await asyncio.sleep(20 * positions.POLL_SECONDS)
+        await asyncio.sleep(20 * watch.POLL_SECONDS)
         assert model.reads <= 21
         model.dead_letters = 0
         for found in await asyncio.gather(*waiting[10:]):
@@ -74,9 +74,9 @@ def test_who_waits_for_something_else_than_a_position_costs_no_more() -> None:
 def test_nobody_waits_and_nothing_is_read() -> None:
     async def scenario(model: Model, watcher: Positions) -> None:
         assert await watcher.wait(1, 0.1) is None
-        await asyncio.sleep(3 * positions.POLL_SECONDS)
+        await asyncio.sleep(3 * watch.POLL_SECONDS)
         reads = model.reads
-        await asyncio.sleep(10 * positions.POLL_SECONDS)
+        await asyncio.sleep(10 * watch.POLL_SECONDS)
         assert model.reads == reads
 
     run(scenario)
@@ -109,7 +109,7 @@ def test_without_mongodb_all_who_wait_are_told() -> None:
 
 def test_more_waiters_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(_model: Model, watcher: Positions) -> None:
-        monkeypatch.setattr(positions, "MAX_WAITERS", 2)
+        monkeypatch.setattr(watch, "MAX_WAITERS", 2)
         waiting = [asyncio.create_task(watcher.wait(1, 0.2)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="Too many"):

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from generate.events import PAYLOADS
 from golden.record import read_lines
 from storelog.command_service.schemas import SCHEMAS as COMMAND_SCHEMAS
-from storelog.query_service.schemas import SCHEMAS as QUERY_SCHEMAS
+from storelog.query_service.http.schemas import SCHEMAS as QUERY_SCHEMAS
 from storelog.shop.event_kinds import Json
 from storelog.shop.events import ENTITIES, KINDS
 from storelog.shop.fields import fields_of

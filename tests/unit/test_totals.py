@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storelog.errors import InvalidFields, PoisonRecord
-from storelog.query_service.past import PastView
+from storelog.query_service.past.documents import PastView
 from storelog.read_models import listed
 from storelog.read_models.shapes import differing, shapes_of, to_do
 from storelog.read_models.totals import (

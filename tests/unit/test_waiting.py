@@ -9,11 +9,12 @@ import pytest
 from storelog.config import Settings
 from storelog.envelope import format_time, utc_now
 from storelog.errors import NotCaughtUp
-from storelog.query_service import live, positions
-from storelog.query_service.freshness import open_view
-from storelog.query_service.live import Live
-from storelog.query_service.reads import Reads
-from storelog.query_service.view import Place, View
+from storelog.query_service.live import stream
+from storelog.query_service.live.stream import Live
+from storelog.query_service.positions import watch
+from storelog.query_service.positions.freshness import open_view
+from storelog.query_service.positions.reads import Reads
+from storelog.query_service.positions.view import Place, View
 from storelog.web.http import Caller, Request, Stream
 
 Waiting = Callable[[Reads], Awaitable[View | Stream]]
@@ -59,8 +60,8 @@ def outcome(waiting: Waiting, becomes: Place) -> Any:
 
 @pytest.fixture(autouse=True)
 def nobody_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(positions, "RELEASED_AT_ONCE", 0)
-    monkeypatch.setattr(live, "DEFAULT_WAIT_SECONDS", 1)
+    monkeypatch.setattr(watch, "RELEASED_AT_ONCE", 0)
+    monkeypatch.setattr(stream, "DEFAULT_WAIT_SECONDS", 1)
 
 
 @pytest.mark.parametrize("waiting", [wait_for_seven, follow_from_seven])

@@ -2,7 +2,7 @@
 
 Guarantees that a page shows what the API would respond with: the same checks, `asOf`, positions and
 errors. It knows routes by their paths and nothing of how they are answered.
-Next: query_service/routes.py
+Next: query_service/http/routes.py
 """
 
 import json

@@ -1,6 +1,6 @@
 """Writes what changed: one document for each block that a batch of a lane touches.
 
-Next: query_service/changes.py
+Next: query_service/live/changes.py
 """
 
 from typing import Any

@@ -5,7 +5,7 @@ active one. Taken is only a set that this shop's relay has signed and that is ne
 there: what comes late, twice or from somebody else changes nothing. Whose signature counts is what
 `storelog migrate` has brought; as long as that is not known, nothing is taken. The newest records
 are read again every ANEW_SECONDS, which restores what became of the topic or of MongoDB.
-Next: query_service/keys.py
+Next: query_service/http/keys.py
 """
 
 import asyncio

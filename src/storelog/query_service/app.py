@@ -1,16 +1,16 @@
-"""Wiring of the Query Service: settings in, one process out. Next: query_service/routes.py"""
+"""Wiring of the Query Service: settings in, one process out. Next: query_service/http/routes.py"""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from storelog.config import Settings
-from storelog.query_service import measures
-from storelog.query_service.keys import KeyReader
-from storelog.query_service.processes import Processes
-from storelog.query_service.reads import Reads, answering
-from storelog.query_service.routes import routes
-from storelog.query_service.schemas import SCHEMAS
+from storelog.query_service.http import measures
+from storelog.query_service.http.keys import KeyReader
+from storelog.query_service.http.processes import Processes
+from storelog.query_service.http.routes import routes
+from storelog.query_service.http.schemas import SCHEMAS
+from storelog.query_service.positions.reads import Reads, answering
 from storelog.web.app import App
 from storelog.web.http import Route
 from storelog.web.keyring import Keyring

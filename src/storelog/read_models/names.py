@@ -41,7 +41,7 @@ def names_model(entity: EntityKind, collection: str) -> DocumentModel:
         schema=None,
         newer={},
         fold=fold,
-        # Whose names were others then is looked at one by one: see query_service/things.py.
+        # Whose names were others then is looked at one by one: see query_service/paging/by_id.py.
         as_was=None,
     )
 

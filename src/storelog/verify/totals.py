@@ -15,11 +15,11 @@ import asyncpg
 from pymongo.errors import PyMongoError
 
 from storelog.ledgers import to_decimal
-from storelog.query_service import analytics
-from storelog.query_service.parameters import Range
-from storelog.query_service.past import PastView
-from storelog.query_service.reads import Reads
-from storelog.query_service.view import View
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.past.documents import PastView
+from storelog.query_service.positions.reads import Reads
+from storelog.query_service.positions.view import View
+from storelog.query_service.totals import ledger_sums
 from storelog.verify.absent import read_absent
 from storelog.verify.report import Report
 
@@ -106,7 +106,7 @@ async def _answered(reads: Reads, position: int) -> Sums | None:
     found: Sums = {}
     for kind in KINDS:
         for key, (units, amount, orders) in (
-            await analytics.sums(past, kind, Range(None, None))
+            await ledger_sums.sums(past, kind, Range(None, None))
         ).items():
             found[kind, key] = units, amount, orders
     return found

@@ -19,7 +19,7 @@ from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
-from storelog.query_service.reads import Reads
+from storelog.query_service.positions.reads import Reads
 from storelog.read_models.change import Change, change_of_event
 from storelog.read_side import database_name, mongodb_uri
 from storelog.reasons import reason

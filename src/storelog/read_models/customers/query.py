@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from storelog.query_service.entities import get, list_all, list_parameters
-from storelog.query_service.operations import many, one, page_schema
-from storelog.query_service.reads import Reads
+from storelog.query_service.http.entities import get, list_all, list_parameters
+from storelog.query_service.http.route_parts import many, one, page_schema
+from storelog.query_service.positions.reads import Reads
 from storelog.shop.customer import Customer
 from storelog.shop.events import CUSTOMER
 from storelog.shop.json_schema import response_schema

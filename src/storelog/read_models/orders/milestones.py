@@ -10,8 +10,8 @@ Next: read_models/product_sold/query.py
 from contextlib import aclosing
 
 from storelog.envelope import milliseconds
-from storelog.query_service.paging import Bounds, Walk
-from storelog.query_service.view import View
+from storelog.query_service.paging.keyset import Bounds, Walk
+from storelog.query_service.positions.view import View
 from storelog.shop.events import ORDER
 
 # Few, so that what is nowhere takes few windows; near at first, as all that a window has is read.

@@ -12,7 +12,10 @@ from typing import Any
 
 from storelog.documents.forms import body_of
 from storelog.envelope import milliseconds
-from storelog.query_service.answers import (
+from storelog.query_service.http.parameters import COUNT, PAGE, RANGE, Parameters, Range
+from storelog.query_service.http.parameters import CUSTOMER as OF_CUSTOMER
+from storelog.query_service.http.parameters import PRODUCT as OF_PRODUCT
+from storelog.query_service.http.responses import (
     Document,
     answer,
     list_answer,
@@ -20,16 +23,13 @@ from storelog.query_service.answers import (
     span_filter,
     unknown,
 )
-from storelog.query_service.by_time import ByTime, walk
-from storelog.query_service.freshness import check_also, open_view, patience
-from storelog.query_service.operations import ANN_OR_NULL, many, one, page_schema
-from storelog.query_service.pages import Page, count, first_page
-from storelog.query_service.paging import Key, read_cursor
-from storelog.query_service.parameters import COUNT, PAGE, RANGE, Parameters, Range
-from storelog.query_service.parameters import CUSTOMER as OF_CUSTOMER
-from storelog.query_service.parameters import PRODUCT as OF_PRODUCT
-from storelog.query_service.reads import Reads, answering
-from storelog.query_service.view import View
+from storelog.query_service.http.route_parts import ANN_OR_NULL, many, one, page_schema
+from storelog.query_service.paging.by_time import ByTime, walk
+from storelog.query_service.paging.keyset import Key, read_cursor
+from storelog.query_service.paging.page import Page, count, first_page
+from storelog.query_service.positions.freshness import check_also, open_view, patience
+from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.view import View
 from storelog.read_models.orders.milestones import milestones
 from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.shop.json_schema import response_schema

@@ -1,6 +1,6 @@
 """GET /product-sold: sales, newest first; of a product by its index, of others by their orders.
 
-Next: query_service/history.py
+Next: query_service/http/entity_history.py
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -10,13 +10,7 @@ from typing import Any
 
 from storelog.documents.forms import body_of
 from storelog.envelope import milliseconds
-from storelog.query_service.answers import Document, list_answer, moment_filter, span_filter
-from storelog.query_service.by_time import ByTime, walk
-from storelog.query_service.freshness import open_view, patience
-from storelog.query_service.operations import FLAG, many, page_schema
-from storelog.query_service.pages import Page, count, first_page
-from storelog.query_service.paging import Key, Walk, read_cursor
-from storelog.query_service.parameters import (
+from storelog.query_service.http.parameters import (
     COUNT,
     CUSTOMER,
     MAX_LIMIT,
@@ -27,8 +21,14 @@ from storelog.query_service.parameters import (
     Parameters,
     Range,
 )
-from storelog.query_service.reads import Reads, answering
-from storelog.query_service.view import View
+from storelog.query_service.http.responses import Document, list_answer, moment_filter, span_filter
+from storelog.query_service.http.route_parts import FLAG, many, page_schema
+from storelog.query_service.paging.by_time import ByTime, walk
+from storelog.query_service.paging.keyset import Key, Walk, read_cursor
+from storelog.query_service.paging.page import Page, count, first_page
+from storelog.query_service.positions.freshness import open_view, patience
+from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.view import View
 from storelog.read_models.orders.milestones import milestones
 from storelog.read_models.orders.query import ITS_PRODUCT, ORDERS, find_orders
 from storelog.read_models.product_sold.model import COLLECTION

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from storelog.query_service.entities import get, list_all, list_parameters
-from storelog.query_service.operations import FLAG, many, one, page_schema
-from storelog.query_service.parameters import Parameters
-from storelog.query_service.reads import Reads
+from storelog.query_service.http.entities import get, list_all, list_parameters
+from storelog.query_service.http.parameters import Parameters
+from storelog.query_service.http.route_parts import FLAG, many, one, page_schema
+from storelog.query_service.positions.reads import Reads
 from storelog.shop.events import PRODUCT
 from storelog.shop.json_schema import response_schema
 from storelog.shop.product import Product

@@ -1,0 +1,48 @@
+"""What all endpoints share: an answer names the position it holds.
+
+Next: read_models/customers/query.py
+"""
+
+from typing import Any
+
+from storelog.errors import NotFound
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging.keyset import make_cursor
+from storelog.query_service.paging.page import Page
+from storelog.query_service.positions.view import View
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.json_values import encode_json
+from storelog.web.http import Request, Response
+
+Document = dict[str, Any]
+
+
+def answer(view: View, body: Document, etag: str | None = None) -> Response:
+    """Return a body with the headers that say how fresh it is."""
+    headers = view.place.headers()
+    if etag is not None:
+        headers = (("ETag", etag), *headers)
+    return Response(200, encode_json(body), headers)
+
+
+def list_answer(
+    view: View, filters: Document, page: Page, items: list[Document], **more: Any
+) -> Response:
+    """Return one page, the cursor of the next one, and what else the body says."""
+    cursor = None if page.next_key is None else make_cursor(filters, page.next_key)
+    return answer(view, {"items": items, "nextCursor": cursor, **more})
+
+
+def span_filter(span: Range) -> Document:
+    """Return the range as a cursor is bound to it."""
+    return {"from": span.start, "to": span.end}
+
+
+def moment_filter(request: Request) -> Document:
+    """Return the moment that is asked about as a cursor is bound to it."""
+    return {"asOf": request.query["asOf"]} if "asOf" in request.query else {}
+
+
+def unknown(kind: EntityKind, number: int) -> NotFound:
+    """Return the rejection for an entity that is not there, or deleted."""
+    return NotFound(f"There is no {kind.name} {number}.")

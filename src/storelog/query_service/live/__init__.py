@@ -1,0 +1,1 @@
+"""Changes as they happen: `GET /live`, and the ticket that opens it."""

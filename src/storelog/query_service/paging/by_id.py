@@ -1,0 +1,142 @@
+"""Customers and products: by id upward or downward, and those whose names have the words asked for.
+
+As of a past moment, things whose names may have changed since are looked at one by one. A page
+looks at a bounded number of things, so one for which little is found may be short; its cursor goes
+on all the same.
+Next: query_service/paging/keyset.py
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storelog.documents.forms import searched_names_of
+from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.page import Page
+from storelog.query_service.positions.view import Document, Fields, View
+from storelog.read_side import IDS_AT_ONCE
+from storelog.shop.event_kinds import EntityKind
+from storelog.shop.events import CUSTOMER, PRODUCT
+from storelog.words import Asked, exactly, heads_asked, is_match, searched_text
+
+# Ids are dense; those of things with a word may be far apart.
+WIDEN_BY, WIDEN_WORDS_BY = 2, 8
+MAX_ID_WINDOW = 4_096
+MAX_LOOKED_AT = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entities of a kind, and in which direction of their ids.
+
+    `words` begin words of what it is searched by, as `asked_words` gives them; none is all.
+    `exact`: the values of unique fields, by their names in documents. `is_counting`: what they say
+    is not wanted.
+    """
+
+    entity: EntityKind
+    match: Mapping[str, Any]
+    words: list[Asked]
+    exact: Mapping[str, str]
+    is_down: bool
+    is_counting: bool = False
+
+    @property
+    def collection(self) -> str:
+        """The collection they are in."""
+        return self.entity.collection
+
+    @property
+    def heads(self) -> list[Asked]:
+        """What stands among the words of each: one of the heads of every tuple."""
+        values = [(exactly(name, value),) for name, value in self.exact.items()]
+        return values + heads_asked(self.words)
+
+    @property
+    def fields(self) -> Fields | None:
+        """What is read of a thing; None: all."""
+        if not self.is_counting:
+            return None
+        searched = searched_names_of(self.entity.structure)
+        return dict.fromkeys((*searched, "deleted", *self.match, *self.exact), 1)
+
+    def has(self, document: Document) -> bool:
+        """Tell whether the document is among what is wanted."""
+        return (
+            not document["deleted"]
+            and all(document[name] == value for name, value in self.match.items())
+            and all(document.get(name) == value for name, value in self.exact.items())
+            and (not self.words or is_match(self._text(document), self.words))
+        )
+
+    def _text(self, document: Document) -> str:
+        return searched_text(map(document.get, searched_names_of(self.entity.structure)))
+
+
+async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Page:
+    """Return a page of what is wanted, and the id after which the next begins."""
+    place = view.place
+    highest = {CUSTOMER: place.highest_customer, PRODUCT: place.highest_product}[wanted.entity]
+    found: list[Document] = []
+    widen_by = WIDEN_WORDS_BY if wanted.words else WIDEN_BY
+    # One at most has a value that is unique.
+    looked_at, window = 0, highest if wanted.exact else max(limit + 1, IDS_AT_ONCE)
+    renamed = await _renamed(view, wanted)
+    # A cursor is whatever a client sends: it begins at an end of the ids at the latest.
+    first = highest + 1 if wanted.is_down else 0
+    at = min(max(after[0], 0), highest + 1) if after else first
+    while len(found) <= limit and (at > 1 if wanted.is_down else at < highest):
+        if looked_at > MAX_LOOKED_AT:
+            return Page(found, [at])
+        low, high = (at - window, at) if wanted.is_down else (at + 1, at + 1 + window)
+        within = range(max(low, 1), min(high, highest + 1))
+        ids = await _candidates(view, wanted, within, renamed)
+        looked_at += len(ids)
+        await _look(view, wanted, ids, found, limit + 1)
+        at = max(low, 1) if wanted.is_down else high - 1
+        window = min(widen_by * window, MAX_ID_WINDOW)
+    more = len(found) > limit
+    return Page(found[:limit], [found[limit - 1]["_id"]] if more else None)
+
+
+async def _look(
+    view: View, wanted: Wanted, ids: Sequence[int], found: list[Document], enough: int
+) -> None:
+    """Add those of a window that are wanted, as many at a time as are missing in the page."""
+    at = 0
+    while at < len(ids) and len(found) < enough:
+        some = ids[at : at + max(enough - len(found), IDS_AT_ONCE)]
+        at += len(some)
+        documents = await view.many(wanted.collection, some, wanted.fields)
+        numbers = sorted(documents, reverse=wanted.is_down)
+        found += [documents[number] for number in numbers if wanted.has(documents[number])]
+
+
+async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
+    """Return whose names may have been others at the view's moment; None: that may be anybody."""
+    if not view.is_past or not wanted.heads:
+        return set()
+    names = view.present(NAMES[wanted.collection])
+    found = names.find({"position": {"$gt": view.position}}).limit(MAX_LOOKED_AT + 1)
+    renamed = {name["_id"] async for name in found}
+    return renamed if len(renamed) <= MAX_LOOKED_AT else None
+
+
+async def _candidates(
+    view: View, wanted: Wanted, ids: range, renamed: set[int] | None
+) -> Sequence[int]:
+    """Return the ids of a window that may be wanted, in the order that is wanted."""
+    heads = wanted.heads
+    if not heads or not ids or renamed is None:
+        return ids[::-1] if wanted.is_down else ids
+    names = view.present(NAMES[wanted.collection])
+    named: set[int] = set()
+    for head in heads[0]:
+        found = names.find({"words": head, "_id": {"$gte": ids[0], "$lte": ids[-1]}})
+        async for name in found:
+            if all(set(some) & set(name["words"]) for some in heads):
+                named.add(name["_id"])
+    return sorted(named.union(renamed.intersection(ids)), reverse=wanted.is_down)
+
+
+NAMES = {CUSTOMER.collection: "customer_names", PRODUCT.collection: "product_names"}

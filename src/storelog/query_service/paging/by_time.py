@@ -1,0 +1,90 @@
+"""Walks over documents by time, from the newest down or from the oldest up, in a view's bounds.
+
+Nothing here reads more than a page and what its windows overshoot.
+Next: query_service/paging/keyset.py
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from storelog.envelope import milliseconds, to_moment
+from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging.keyset import Bounds, Walk
+from storelog.query_service.positions.view import Document, View
+
+
+class Milestones(Protocol):
+    """Gives times ahead, the nearest first; see read_models/orders/milestones.py."""
+
+    def __call__(
+        self, view: View, bounds: Bounds, at: int, order_id: int | None, *, is_up: bool
+    ) -> Awaitable[list[int]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ByTime:
+    """What a walk over a collection goes by, as an index of it has it.
+
+    The time and what follows it in the index, the order's id first; the mark of what is deleted,
+    and what all others have in its place; how many documents come at once; and what bounds the
+    windows behind empty ones.
+    """
+
+    collection: str
+    time: str
+    ties: tuple[str, ...]
+    mark: str
+    others: bool | None
+    at_once: int
+    milestones: Milestones
+
+
+def _all(_: Document) -> bool:
+    return True
+
+
+def walk(
+    view: View,
+    by: ByTime,
+    match: Mapping[str, Any],
+    span: Range,
+    wanted: int,
+    *,
+    is_marked: bool = False,
+    has: Callable[[Document], bool] = _all,
+    fields: Mapping[str, int] | None = None,
+) -> Walk | None:
+    """Return a walk in the range, or None where there can be nothing.
+
+    `is_marked`: over those that are deleted or cancelled, instead of the others. `has`: what is
+    looked for in each document here. `fields`: all that is read of each, where counting is all.
+    """
+    if view.place.oldest_order is None or view.place.newest_order is None:
+        return None
+    oldest, newest = milliseconds(view.place.oldest_order), milliseconds(view.place.newest_order)
+    known = (oldest, newest)
+    if span.start_ms is not None:
+        oldest = max(oldest, span.start_ms)
+    if span.end_ms is not None:
+        newest = min(newest, span.end_ms - 1)
+    if oldest > newest:
+        return None
+
+    def keep(found: Document) -> Document | None:
+        was = view.as_was(by.collection, found)
+        return was if was and bool(was.get(by.mark)) == is_marked and has(was) else None
+
+    # What was deleted then is deleted now; what was not may have been deleted since.
+    marked: tuple[bool | None, ...] = (True,)
+    if not is_marked:
+        marked = (by.others, True) if view.is_past else (by.others,)
+    chunk = wanted if fields else min(wanted, by.at_once)
+    documents = view.collection(by.collection)
+    bounds = (to_moment(oldest), to_moment(newest))
+    ahead = partial(by.milestones, view, bounds)
+    return Walk(
+        documents, match, by.time, by.ties, *bounds, wanted, chunk, by.mark, marked, keep, fields,
+        ahead, known,
+    )  # fmt: skip

@@ -1,0 +1,299 @@
+"""Keyset paging: a page begins after the last key of the page before, whatever changed meanwhile.
+
+A cursor is bound to the list and filters it was made for. Pages by time are found in windows that
+widen until they hold about a page, so that a page costs the same however large the collection is,
+on a server that sorts by its index and on one that reads a window whole.
+Next: query_service/positions/view.py
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from pymongo.asynchronous.collection import AsyncCollection
+
+from storelog.envelope import milliseconds, to_moment
+from storelog.errors import InvalidFields
+
+# Windows are in milliseconds, as the times of documents are. The first one holds
+# six orders of a shop that takes 200 a second; a quiet one has an empty window more.
+FIRST_WINDOW = 32
+# After an empty window: so long as hardly anything was found the next one may hold a page, but not
+# days of a shop that was closed; later there is a gap, such as a night, with the next page right
+# behind it.
+WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, 60_000, 6
+WIDEN_GAP_BY, LEAST_GAP = 1.5, 1_000
+SPARE = 3
+# Behind an empty window, a wider one than this ends at the next milestone.
+FAR = 2_000
+# So many documents of the time that the last page ended at are passed over here, not by the server.
+MAX_TIED = 5_000
+# No key is near the ends of 64 bits, so that one more or less than a part still has room there.
+MAX_PART = 2**62
+Document = dict[str, Any]
+Key = list[int]
+Bounds = tuple[datetime, datetime]
+
+
+def make_cursor(bound_to: Mapping[str, Any], key: Sequence[int | str]) -> str:
+    """Return a cursor that goes on after `key`, for the same filters only."""
+    raw = json.dumps([_fingerprint(bound_to), *key], separators=(",", ":"))
+    return base64.urlsafe_b64encode(raw.encode()).rstrip(b"=").decode()
+
+
+def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) -> Key | None:
+    """Return the key that a cursor goes on after. Raises InvalidFields."""
+    parts = _read_parts(cursor, bound_to)
+    if parts is None:
+        return None
+    if len(parts) != length or not all(_is_number(part) for part in parts):
+        raise _wrong_cursor()
+    return parts
+
+
+def read_key_cursor(
+    cursor: str | None, bound_to: Mapping[str, Any], kind: type[int | str]
+) -> int | str | None:
+    """Return the one key, an id or a text, that a cursor goes on after. Raises InvalidFields."""
+    parts = _read_parts(cursor, bound_to)
+    if parts is None:
+        return None
+    if len(parts) != 1 or not (_is_number(parts[0]) if kind is int else type(parts[0]) is kind):
+        raise _wrong_cursor()
+    key: int | str = parts[0]
+    return key
+
+
+def _read_parts(cursor: str | None, bound_to: Mapping[str, Any]) -> list[Any] | None:
+    if cursor is None:
+        return None
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        said: list[Any] = json.loads(base64.b64decode(padded, b"-_", validate=True))
+        fingerprint, *parts = said
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise _wrong_cursor() from None
+    if fingerprint != _fingerprint(bound_to):
+        raise _wrong_cursor()
+    return parts
+
+
+def _is_number(part: Any) -> bool:
+    return type(part) is int and -MAX_PART <= part <= MAX_PART
+
+
+def _wrong_cursor() -> InvalidFields:
+    return InvalidFields([("?cursor", "is not a cursor of this list with these filters")])
+
+
+def _fingerprint(bound_to: Mapping[str, Any]) -> str:
+    text = json.dumps(sorted(bound_to.items()), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class Milestones(Protocol):
+    """Gives times ahead, the nearest first; see read_models/orders/milestones.py."""
+
+    def __call__(self, at: int, order_id: int | None, *, is_up: bool) -> Awaitable[list[int]]: ...
+
+
+@dataclass(slots=True)
+class _Steps:
+    """How far each window of a walk goes; `read` documents were in those before it."""
+
+    wanted: int
+    end: int
+    is_up: bool
+    window: int = FIRST_WINDOW
+    read: int = 0
+    is_empty: bool = False
+    milestones: list[int] | None = None
+
+    def is_left(self, at: int) -> bool:
+        """Tell whether the end is still ahead."""
+        return at <= self.end if self.is_up else at >= self.end
+
+    @property
+    def is_far(self) -> bool:
+        """Whether nothing bounds the next window, it is wide, and the last one was empty."""
+        return self.is_empty and self.milestones is None and self.window > FAR
+
+    def edge(self, at: int) -> int:
+        """Return the last millisecond of the window that begins at a time.
+
+        None goes beyond the next milestone; as long as nothing was found, each goes up to it.
+        """
+        sign = 1 if self.is_up else -1
+        ahead = (time for time in self.milestones or () if (time - at) * sign >= 0)
+        edge = self._nearer(next(ahead, self.end), self.end)
+        if not self.milestones or self.read >= SPARE or not self.is_empty:
+            edge = self._nearer(at + sign * (self.window - 1), edge)
+        self.window = abs(edge - at) + 1
+        return edge
+
+    def _nearer(self, one: int, other: int) -> int:
+        return min(one, other) if self.is_up else max(one, other)
+
+    def widen(self, before: int) -> None:
+        """Make the next window hold what is still wanted, if it is like the last.
+
+        `before`: how many were read before the last one.
+        """
+        self.is_empty = self.read == before
+        if self.is_empty and self.read < SPARE:
+            self.window *= WIDEN_BY if self.window < WIDE else WIDEN_WIDE_BY
+        elif self.is_empty:
+            self.window = max(LEAST_GAP, int(self.window * WIDEN_GAP_BY))
+        else:
+            left = self.wanted - self.read if self.read < self.wanted else self.wanted
+            # A little more than is wanted costs less than one more window.
+            by = min(WIDEN_BY, (left + SPARE) / (self.read - before))
+            self.window = max(FIRST_WINDOW, int(self.window * by))
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Documents of a collection by (time, *ties): from the newest down, or from the oldest up.
+
+    `match` is equality on the index's first fields, `mark` the field after them, which has one of
+    `marked` (what is deleted has another mark than what is not); `newest` and `oldest` (inclusive)
+    bound it.
+    A window aims at as many documents as are still `wanted`; they come `chunk` at a time. `keep`
+    turns one into what is yielded, or into nothing; it gets only `fields`, or all. `milestones`,
+    asked with a time and an order of about that time, if one is known, says where windows end
+    behind empty ones; `known`: times at which there is an order. `ties` begin
+    with the order.
+    """
+
+    collection: AsyncCollection[Document]
+    match: Mapping[str, Any]
+    time: str
+    ties: tuple[str, ...]
+    oldest: datetime
+    newest: datetime
+    wanted: int
+    chunk: int
+    mark: str
+    marked: tuple[bool | None, ...]
+    keep: Callable[[Document], Document | None] = lambda found: found
+    fields: Mapping[str, int] | None = None
+    milestones: Milestones | None = None
+    known: tuple[int, ...] = ()
+
+    async def documents(
+        self, after: Key | None, *, is_up: bool = False
+    ) -> AsyncGenerator[Document]:
+        """Yield the documents beyond the key, or all."""
+        async with aclosing(self._beyond(after, is_up=is_up)) as found:
+            async for document in found:
+                kept = self.keep(document)
+                if kept is not None:
+                    yield kept
+
+    async def _beyond(self, after: Key | None, *, is_up: bool) -> AsyncGenerator[Document]:
+        first, last = milliseconds(self.oldest), milliseconds(self.newest)
+        at, end = (first, last) if is_up else (last, first)
+        start, order_id = at, None
+        if after is not None:
+            if first <= after[0] <= last:
+                async for document in self._tied(after, is_up=is_up):
+                    yield document
+            at = max(after[0] + 1, at) if is_up else min(after[0] - 1, at)
+            order_id = after[1]
+        steps = _Steps(self.wanted, end, is_up)
+        while steps.is_left(at):
+            is_known = order_id is not None or start in self.known
+            if steps.is_far and is_known and self.milestones is not None:
+                steps.milestones = await self.milestones(start, order_id, is_up=is_up)
+            edge, before = steps.edge(at), steps.read
+            low, high = sorted((at, edge))
+            async for document in self._window(low, high, is_up=is_up):
+                steps.read += 1
+                order_id = document[self.ties[0]]
+                yield document
+            at = edge + (1 if is_up else -1)
+            steps.widen(before)
+
+    async def _tied(self, after: Key, *, is_up: bool = False) -> AsyncGenerator[Document]:
+        """Yield the documents of the key's own time beyond it; the time is within the bounds.
+
+        All of that time are asked for, as they are few: for a range of ids beside a time the
+        embedded server reads half of the collection. Where they are many, it is the lesser evil.
+        """
+        at, *ties = after
+        skipped = 0
+        async with aclosing(self._window(at, at, is_up=is_up)) as documents:
+            async for document in documents:
+                key = [document[name] for name in self.ties]
+                if (key > ties) if is_up else (key < ties):
+                    yield document
+                elif (skipped := skipped + 1) > MAX_TIED:
+                    break
+            else:
+                return
+        beyond = "$gt" if is_up else "$lt"
+        rest = [
+            {**dict(zip(self.ties[:place], ties, strict=False)), tie: {beyond: ties[place]}}
+            for place, tie in enumerate(self.ties)
+        ]
+        condition: Document = {self.time: to_moment(at), "$or": rest}
+        async for document in self._all(condition, is_up=is_up):
+            yield document
+
+    async def _window(
+        self, lower: int, upper: int, *, is_up: bool = False
+    ) -> AsyncGenerator[Document]:
+        """Yield the documents from one millisecond to another, both within the bounds."""
+        condition: Document = {"$gte": to_moment(lower)}
+        # The last moment of the year 9999 has none after it, and no document is beyond.
+        if to_moment(upper + 1) > to_moment(upper):
+            condition["$lt"] = to_moment(upper + 1)
+        async for document in self._all({self.time: condition}, is_up=is_up):
+            yield document
+
+    async def _all(self, condition: Document, *, is_up: bool = False) -> AsyncGenerator[Document]:
+        """Yield a window's documents in their order, a chunk at a time.
+
+        One find for each mark: a server that reads a range of an index for one value may read the
+        whole collection for two.
+        """
+        found = [self._find({**condition, self.mark: value}, is_up) for value in self.marked]
+        merged = found[0] if len(found) == 1 else self._merged(found[0], found[1], is_up)
+        async with aclosing(merged) as documents:
+            async for document in documents:
+                yield document
+
+    async def _find(self, condition: Document, is_up: bool) -> AsyncGenerator[Document]:
+        order = [(name, 1 if is_up else -1) for name in (self.time, *self.ties)]
+        query = {**self.match, **condition}
+        found = self.collection.find(query, self.fields, sort=order, batch_size=self.chunk)
+        async with found:
+            async for document in found:
+                yield document
+
+    async def _merged(
+        self, one: AsyncGenerator[Document], other: AsyncGenerator[Document], is_up: bool
+    ) -> AsyncGenerator[Document]:
+        async with aclosing(one), aclosing(other):
+            first, second = await anext(one, None), await anext(other, None)
+            while first is not None or second is not None:
+                if second is None or (
+                    first is not None and self._comes_before(first, second, is_up)
+                ):
+                    assert first is not None
+                    yield first
+                    first = await anext(one, None)
+                else:
+                    yield second
+                    second = await anext(other, None)
+
+    def _comes_before(self, one: Document, other: Document, is_up: bool) -> bool:
+        names = (self.time, *self.ties)
+        keys = [tuple(each[name] for name in names) for each in (one, other)]
+        return (keys[0] < keys[1]) is is_up

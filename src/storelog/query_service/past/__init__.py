@@ -1,0 +1,1 @@
+"""Documents as they were at an earlier position."""

@@ -1,0 +1,108 @@
+"""Opens a request's view, as fresh as the request asks: `Storelog-Wait-For`, `Prefer: wait=`.
+
+And as of the moment it asks about (`asOf`).
+
+Guarantees that whoever waits for N gets everything up to N or a 503 that says why not: not there
+yet, or a dead letter at or below N is missing from what was asked for.
+Next: query_service/positions/asof.py
+"""
+
+import asyncio
+import re
+from typing import Any
+
+from storelog.errors import Malformed, NotCaughtUp
+from storelog.query_service.positions.asof import view_as_of
+from storelog.query_service.positions.reads import Reads
+from storelog.query_service.positions.view import View
+from storelog.web.http import Request
+
+DEFAULT_WAIT_SECONDS = 2
+MAX_WAIT_SECONDS = 30
+_POSITION = re.compile(r"\d{1,19}", re.ASCII)
+# Possessive: what was taken is not given back, or 60 KB of spaces would take a minute.
+_WAIT = re.compile(r'\s*+wait\s*+=\s*+"?+([^";,\s]*+)"?+\s*+', re.ASCII | re.IGNORECASE)
+_HELD_UP = {"state": {"$in": ["parked", "waiting"]}}
+
+
+async def open_view(reads: Reads, request: Request, thing: str | None = None) -> View:
+    """Return a view that holds what the request waits for, at once when it waits for nothing.
+
+    `thing`: the one aggregate (`product-5`) that is read; None for lists and figures, which may
+    miss any. Raises NotCaughtUp, Malformed, Unavailable, PyMongoError.
+    """
+    now = asyncio.get_running_loop().time
+    position, seconds = _wanted(request)
+    give_up_at = now() + seconds
+    view = await _present(reads, position, seconds, thing)
+    as_of = request.query.get("asOf")
+    if as_of is None:
+        return view
+    return await view_as_of(reads, view, as_of, max(give_up_at - now(), 0.0))
+
+
+def patience(request: Request) -> float:
+    """Return for how many seconds the request may wait before it reads. Raises Malformed."""
+    position, seconds = _wanted(request)
+    return 0.0 if position is None and "asOf" not in request.query else seconds
+
+
+async def _present(reads: Reads, position: int | None, seconds: int, thing: str | None) -> View:
+    view = await reads.view()
+    if position is None:
+        return view
+    await _check_dead_letters(view, position, thing)
+    if view.place.position < position:
+        view = await view_of(reads, position, seconds)
+        await _check_dead_letters(view, position, thing)
+    return view
+
+
+async def view_of(reads: Reads, position: int, seconds: float) -> View:
+    """Return a view that holds the position, once there is one.
+
+    Raises NotCaughtUp, which says how far the read model is by then, Unavailable, PyMongoError.
+    """
+    view = await reads.reached(lambda place: place.position >= position, seconds)
+    if view.place.position < position:
+        raise NotCaughtUp(position, view.place.position)
+    return view
+
+
+async def check_also(request: Request, view: View, thing: str) -> None:
+    """Check one more aggregate that the answer shows something of, before that is read.
+
+    Raises NotCaughtUp when a dead letter of it is missing from what the request waits for.
+    """
+    position, _ = _wanted(request)
+    if position is not None:
+        await _check_dead_letters(view, position, thing)
+
+
+def _wanted(request: Request) -> tuple[int | None, int]:
+    """Return the position to wait for, and for how many seconds. Raises Malformed."""
+    given = request.headers.get("storelog-wait-for")
+    seconds = DEFAULT_WAIT_SECONDS
+    for preference in request.headers.get("prefer", "").split(","):
+        named = _WAIT.fullmatch(preference.partition(";")[0])
+        if named is not None:
+            if not named[1].isdecimal() or not named[1].isascii():
+                raise Malformed("Prefer: wait= takes whole seconds, such as wait=5.")
+            seconds = min(int(named[1][:10]), MAX_WAIT_SECONDS)
+    if given is None:
+        return None, seconds
+    if not _POSITION.fullmatch(given) or int(given) >= 2**63:
+        raise Malformed("Storelog-Wait-For must be one position, such as 42.")
+    return int(given), seconds
+
+
+async def _check_dead_letters(view: View, position: int, thing: str | None) -> None:
+    if not view.place.dead_letters:
+        return
+    query: dict[str, Any] = {**_HELD_UP, "position": {"$lte": position}}
+    if thing is not None:
+        query["aggregate"] = thing
+    letter = await view.collection("dead_letters").find_one(query, sort=[("position", 1)])
+    if letter is not None:
+        facts = {"position": int(letter["position"]), "aggregate": letter["aggregate"]}
+        raise NotCaughtUp(position, view.place.position, facts)

@@ -1,0 +1,146 @@
+"""How the Query Service reads MongoDB: the position first, the documents after it.
+
+Both come from the primary. A request opens one view, and reads everything through it. A server
+that does not answer is noticed within a second.
+Next: query_service/positions/freshness.py
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import pymongo
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from storelog.config import Settings
+from storelog.errors import ReadModelUnknown, Unavailable
+from storelog.query_service.positions.view import Document, View, place_of
+from storelog.query_service.positions.watch import Condition, Positions, start_shared
+from storelog.read_models.shapes import SHAPES, Shapes, shapes_of
+from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer
+from storelog.web.clock import LogClock
+
+CONNECTIONS = 50
+SELECT_SECONDS = 0.8
+CONNECT_SECONDS = 5.0
+POSITION_SECONDS = 0.9
+READ_SECONDS = 10.0
+LEARN_SECONDS = 0.5
+# For so long after a promotion a request may still read the model before it, which stands still.
+POINTER_SECONDS = 0.25
+# A read model is filled by a promotion; an older projector may have left one out since.
+SHAPES_SECONDS = 2.0
+_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
+
+
+class Reads:
+    """One client of a Query Service process; `positions` is what waits stand on.
+
+    `clock`: what its readings tell of the time, its own unless another's is given.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        connections: int = CONNECTIONS,
+        clock: LogClock | None = None,
+    ) -> None:
+        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
+            mongodb_uri(settings),
+            appname="storelog query-service",
+            serverSelectionTimeoutMS=int(SELECT_SECONDS * 1000),
+            # Also how long the driver lets a busy server take to say that it is there.
+            connectTimeoutMS=int(CONNECT_SECONDS * 1000),
+            maxPoolSize=connections,
+            waitQueueTimeoutMS=1_000,
+        )
+        self._home = self._open(database_name(settings))
+        self._active = self._home
+        self._look_at = 0.0
+        self._shapes: Shapes = {}
+        self._shapes_name, self._look_at_shapes = "", 0.0
+        self._reading: asyncio.Task[View] | None = None
+        self.positions = Positions(self.view)
+        self.clock = clock or LogClock()
+
+    def _open(self, name: str) -> AsyncDatabase[Document]:
+        return self._client.get_database(
+            name, codec_options=_OPTIONS, read_preference=ReadPreference.PRIMARY
+        )
+
+    async def resolve(self) -> AsyncDatabase[Document]:
+        """Return the database that is the active read model. Raises PyMongoError."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_at:
+            found = await self._home[POINTERS].find_one({"_id": POINTER_ID})
+            try:
+                self._active = self._open(read_pointer(found, self._home.name).database)
+            except ReadModelUnknown as error:
+                raise Unavailable("MongoDB does not say where the read model is.") from error
+            self._look_at = now + POINTER_SECONDS
+        return self._active
+
+    async def close(self) -> None:
+        """Let nobody wait any longer, and close the connections."""
+        await self.positions.close()
+        await self._client.close()
+
+    async def view(self) -> View:
+        """Open a view of the present; requests that come together share one reading.
+
+        A reading is joined only while it is under way, so what a caller gets is never older than
+        what any caller got before. Raises PyMongoError within a second.
+        """
+        if self._reading is None or self._reading.done():
+            self._reading = start_shared(self._read())
+        return await asyncio.shield(self._reading)
+
+    async def learn_time(self) -> None:
+        """Read the watermarks' times, though nobody asks, until the clock is sure of them."""
+        while not self.clock.is_sure:
+            with suppress(PyMongoError):
+                await self.view()
+            await asyncio.sleep(LEARN_SECONDS)
+
+    async def reached(self, is_reached: Condition, seconds: float) -> View:
+        """Return the first view whose place meets the condition, the newest when time is over.
+
+        The newest may meet it too. Raises Unavailable, PyMongoError.
+        """
+        return await self.positions.wait_until(is_reached, seconds) or await self.view()
+
+    async def _shapes_of(self, database: AsyncDatabase[Document]) -> Shapes:
+        """Return with which shapes the read models were filled, as they were a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if database.name != self._shapes_name or now >= self._look_at_shapes:
+            self._shapes = shapes_of(await database[SHAPES].find({}).to_list())
+            self._shapes_name, self._look_at_shapes = database.name, now + SHAPES_SECONDS
+        return self._shapes
+
+    async def _read(self) -> View:
+        """Read the checkpoints: the only place that says which database is read."""
+        with pymongo.timeout(POSITION_SECONDS):
+            database = await self.resolve()
+            found = await database["checkpoints"].find({}).to_list()
+            shapes = await self._shapes_of(database)
+        place = replace(place_of(found), shapes=shapes)
+        if place.clock is not None:
+            self.clock.saw(place.clock)
+        return View(database, place)
+
+
+@asynccontextmanager
+async def answering(wait_seconds: float = 0.0) -> AsyncIterator[None]:
+    """Give MongoDB's errors their name: whatever it is, the server behind did not answer.
+
+    `wait_seconds`: for how long the request itself may wait before it reads.
+    """
+    try:
+        with pymongo.timeout(READ_SECONDS + wait_seconds):
+            yield
+    except PyMongoError as error:
+        raise Unavailable("MongoDB is away or too busy.") from error

@@ -1,0 +1,1 @@
+"""Sums, as of any position and any range of time."""
