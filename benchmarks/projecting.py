@@ -23,10 +23,10 @@ from benchmarks.stage import Stage, backlog_rate
 from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 from storelog.event_codec import lane_of_event
-from storelog.projector.batch import MAX_EVENTS, Batch
 from storelog.projector.checkpoints import Checkpoint
-from storelog.projector.database import make_indexes
-from storelog.projector.folding import Folding
+from storelog.projector.databases.connection import make_indexes
+from storelog.projector.fold.folding import Folding
+from storelog.projector.write.batch import MAX_EVENTS, Batch
 from storelog.read_models.change import change_of_event
 from storelog.read_side import database_name
 from support.embedded import new_settings

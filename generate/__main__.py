@@ -6,7 +6,7 @@ from pathlib import Path
 from generate import derived, events, grafana, metrics, postman
 from generate.openapi import documents
 from storelog.migrations.append_batch import OF_THIS_RELEASE
-from storelog.projector.validators import SCHEMAS
+from storelog.projector.databases.validators import SCHEMAS
 
 ROOT = Path(__file__).parent.parent
 

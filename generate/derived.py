@@ -14,8 +14,8 @@ from msgspec import Struct, structs
 from storelog import histories
 from storelog.client import bodies
 from storelog.event_codec import name_of, owner_of, read_event
-from storelog.projector.live_changes import entry_of as change_of
-from storelog.projector.order_facts import fact_of
+from storelog.projector.fold.live_changes import entry_of as change_of
+from storelog.projector.fold.order_facts import fact_of
 from storelog.read_models import history
 from storelog.read_models.change import Origin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS

@@ -2,7 +2,7 @@
 
 `storelog migrate`, so `storelog up`, does it, and each change before it begins. While they run, the
 relay does the part that is in PostgreSQL, and the projector the rest.
-Next: projector/standstill.py
+Next: projector/receive/standstill.py
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from pymongo.errors import PyMongoError
 from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.errors import CannotRun, ReadModelUnknown
-from storelog.projector import promotion
 from storelog.projector.checkpoints import CHECKPOINTS
-from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
-from storelog.projector.kept_models import drop_older
+from storelog.projector.databases import promotion
+from storelog.projector.databases.connection import PATIENT_SECONDS, connect, pointer_of, sibling
+from storelog.projector.databases.kept import drop_older
 from storelog.reasons import reason
 from storelog.relay.cursor import lane_ends, set_lanes
 

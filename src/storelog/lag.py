@@ -9,9 +9,9 @@ from pymongo.errors import PyMongoError
 from storelog import postgres
 from storelog.config import Settings
 from storelog.errors import CannotRun, StorelogError
-from storelog.projector.database import DEAD_LETTERS
+from storelog.projector.databases.connection import DEAD_LETTERS
 from storelog.projector.dead_letters import FOREIGN
-from storelog.projector.foreign import NOT_KEPT
+from storelog.projector.receive.foreign import NOT_KEPT
 from storelog.query_service.positions.reads import Reads
 from storelog.query_service.positions.view import Place
 from storelog.reasons import reason

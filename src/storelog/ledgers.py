@@ -5,7 +5,7 @@ of nodes over the full leaves: a node sums four nodes below it by product, by cu
 and says between which positions and times they lie. So the figures of any range of time, as of any
 position, are the sums of a few nodes that lie wholly inside, and of single facts at the edges.
 Leaves that are full and nodes never change. Amounts are whole ten-thousandths, so they are exact.
-Next: projector/ledger_writer.py
+Next: projector/write/ledger_writer.py
 """
 
 import struct

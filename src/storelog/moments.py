@@ -3,7 +3,7 @@
 A row stands for all events of a lane that were recorded in one millisecond: the last one's position
 and the bounds after it. The newest rows are in the lane's checkpoint; 128 at a time they go into a
 block of their own, `lane/number`, which never changes.
-Next: projector/moments_writer.py
+Next: projector/write/moments_writer.py
 """
 
 import struct

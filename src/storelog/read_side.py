@@ -3,7 +3,7 @@
 The URI's database holds one pointer document, which names the database that is the active read
 model; without one it is the URI's own. A promotion is one write to it. While `promoting` is set,
 nobody writes the active one, so that its position stands still until the switch.
-Next: projector/promotion.py
+Next: projector/databases/promotion.py
 """
 
 from collections.abc import Mapping

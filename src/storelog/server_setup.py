@@ -18,7 +18,7 @@ from storelog.interrupted_changes import settle_changes
 from storelog.key_sets import SignedSet, keep_set, sign_set
 from storelog.migrations import migrate
 from storelog.origin import Origin, keep_origin, public_key
-from storelog.projector.database import PATIENT_SECONDS, connect, ensure_indexes
+from storelog.projector.databases.connection import PATIENT_SECONDS, connect, ensure_indexes
 from storelog.reasons import reason
 from storelog.relay.topics import ensure_topics
 

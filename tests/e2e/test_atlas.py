@@ -15,8 +15,8 @@ from bson import Int64
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, WriteError
 
-from storelog.projector.database import connect
-from storelog.projector.validators import SCHEMAS
+from storelog.projector.databases.connection import connect
+from storelog.projector.databases.validators import SCHEMAS
 from storelog.server_setup import set_up_servers
 from support.embedded import EmbeddedServers, new_settings
 from support.secure_mongodb import CLUSTER, NODE, SecureMongoDb, name_server

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 from storelog.config import Settings
 from storelog.kafka import client_settings, event_topics, watermark_topic
-from storelog.projector.foreign import MAX_KEPT
+from storelog.projector.receive.foreign import MAX_KEPT
 from storelog.relay.topics import ensure_topics
 from storelog.shop.events import EVENT_TYPES
 from support.embedded import EmbeddedServers, new_settings

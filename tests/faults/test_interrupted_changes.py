@@ -16,8 +16,8 @@ from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.projector.checkpoints import CHECKPOINTS
-from storelog.projector.database import connect, pointer_of
-from storelog.projector.promotion import freeze, thaw
+from storelog.projector.databases.connection import connect, pointer_of
+from storelog.projector.databases.promotion import freeze, thaw
 from storelog.read_side import POINTERS, database_name
 from support import killed
 from support.embedded import EmbeddedServers, new_settings

@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from storelog.kafka import watermark_topic
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced, load
-from storelog.projector.database import connect, make_indexes, sibling
+from storelog.projector.databases.connection import connect, make_indexes, sibling
 from storelog.projector.lanes import Lanes
 from storelog.upkeep.compare import compare
 from support.kafka import HostileRelay, headers_of, read_events, read_watermarks

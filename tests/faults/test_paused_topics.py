@@ -1,6 +1,6 @@
 """A topic of which more records wait than may: it is paused, and read on from where it was."""
 
-from storelog.projector.merge import PAUSE_ABOVE
+from storelog.projector.receive.merge import PAUSE_ABOVE
 from storelog.read_side import POINTER_ID, POINTERS
 from support.kafka import HostileRelay
 from support.projected import verified, waiting_records

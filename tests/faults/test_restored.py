@@ -21,10 +21,10 @@ from confluent_kafka.admin import AdminClient
 from storelog.config import Settings
 from storelog.errors import HistoryMismatch
 from storelog.kafka import client_settings, event_topics
-from storelog.projector import history
 from storelog.projector.checkpoints import Checkpoint
-from storelog.projector.history import History
 from storelog.projector.projector import Projector
+from storelog.projector.receive import log_identity
+from storelog.projector.receive.log_identity import History
 from storelog.relay import kafka_watch
 from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
@@ -123,7 +123,7 @@ def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [1_000.0]
-    monkeypatch.setattr(history, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(log_identity, "time", SimpleNamespace(monotonic=lambda: now[0]))
     lane = Checkpoint(0, position=100, hash="aa")
     seen = History()
     seen.end = 50
@@ -145,7 +145,7 @@ def test_a_shorter_log_is_noticed_whatever_the_clocks_of_kafka_and_the_projector
     # As if the log had been longer when it was projected.
     more = {name: Int64(1_000) for name in ("position", "safe")}
     unprojected.mongo.checkpoints.update_many({}, {"$inc": more})
-    monkeypatch.setattr(history, "BEHIND_SECONDS", 0.5)
+    monkeypatch.setattr(log_identity, "BEHIND_SECONDS", 0.5)
     wall_clock = time.time
     monkeypatch.setattr(time, "time", lambda: wall_clock() + 86_400)
     with pytest.raises(HistoryMismatch, match="the relay's log ends at"):

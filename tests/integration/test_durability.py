@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from storelog.command_service import store
 from storelog.config import Settings
-from storelog.projector.database import sibling
+from storelog.projector.databases.connection import sibling
 from storelog.projector.projector import Projector
 from storelog.relay import publisher
 from support.embedded import EmbeddedServers

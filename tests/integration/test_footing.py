@@ -8,10 +8,10 @@ import pytest
 from pymongo.database import Database
 
 from storelog.config import Settings
-from storelog.projector import footing as module
 from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced
-from storelog.projector.database import connect
-from storelog.projector.footing import Footing
+from storelog.projector.databases.connection import connect
+from storelog.projector.write import transaction as module
+from storelog.projector.write.transaction import Footing
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pymongo.monitoring import (
 )
 
 from storelog.config import Settings
-from storelog.projector.database import connect, make_indexes
+from storelog.projector.databases.connection import connect, make_indexes
 from storelog.projector.lanes import Lanes
 from support.kafka import HostileRelay, read_events
 from support.load import place_orders

@@ -14,11 +14,11 @@ from pymongo.database import Database
 from storelog import ledgers
 from storelog.config import Settings
 from storelog.ledgers import KINDS, Fact, Sums, add_fact, facts_of_leaf
-from storelog.projector import ledger_writer
 from storelog.projector.checkpoints import Checkpoint, Fenced
-from storelog.projector.database import connect
-from storelog.projector.footing import Footing
-from storelog.projector.ledger_writer import LedgerWriter
+from storelog.projector.databases.connection import connect
+from storelog.projector.write import ledger_writer
+from storelog.projector.write.ledger_writer import LedgerWriter
+from storelog.projector.write.transaction import Footing
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.positions.view import Place, View
 from storelog.query_service.totals import ledger_sums

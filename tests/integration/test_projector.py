@@ -8,7 +8,7 @@ import time
 import pytest
 from pymongo.errors import OperationFailure
 
-from storelog.projector.merge import PAUSE_ABOVE
+from storelog.projector.receive.merge import PAUSE_ABOVE
 from support.embedded import EmbeddedServers
 from support.http import Client
 from support.kafka import HostileRelay

@@ -9,9 +9,9 @@ from pymongo.database import Database
 
 from storelog.config import Settings
 from storelog.projector.checkpoints import Checkpoint, Fenced
-from storelog.projector.database import DEAD_LETTERS, connect
-from storelog.projector.footing import Footing
-from storelog.projector.totals_writer import Additions, TotalsWriter
+from storelog.projector.databases.connection import DEAD_LETTERS, connect
+from storelog.projector.write.totals_writer import Additions, TotalsWriter
+from storelog.projector.write.transaction import Footing
 from storelog.read_models.totals import Added, Sum, TotalsModel
 
 NAME = "sums_of_tests"

@@ -19,7 +19,7 @@ from pymongo.monitoring import (
 )
 
 from storelog.config import Settings
-from storelog.projector.database import ensure_indexes
+from storelog.projector.databases.connection import ensure_indexes
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.paging.keyset import Key
 from storelog.query_service.positions.view import Place, View

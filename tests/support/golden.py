@@ -29,8 +29,8 @@ from storelog.errors import Refusal
 from storelog.event_codec import event_body, kafka_value, lane_of_event
 from storelog.histories import Entry
 from storelog.ledgers import Fact, leaf_node, parent_node
-from storelog.projector.ledger_writer import stored
-from storelog.projector.record import change_of, make_record
+from storelog.projector.receive.record import change_of, make_record
+from storelog.projector.write.ledger_writer import stored
 from storelog.read_models.change import Change
 from storelog.read_models.orders.query import with_name
 from storelog.read_models.product_sold.query import sale_body

@@ -11,7 +11,7 @@ from bson.json_util import CANONICAL_JSON_OPTIONS, dumps
 
 from storelog import histories
 from storelog.ledgers import Fact, pack_facts
-from storelog.projector import live_changes, order_facts
+from storelog.projector.fold import live_changes, order_facts
 from storelog.read_models.change import Change
 from storelog.read_models.listed import DOCUMENT_MODELS
 from storelog.read_models.read_model import Write

@@ -12,7 +12,7 @@ from storelog.command_service import state_reader
 from storelog.command_service.state import Head, State
 from storelog.envelope import parse_time
 from storelog.event_codec import read_event
-from storelog.projector.validators import SCHEMAS
+from storelog.projector.databases.validators import SCHEMAS
 from storelog.read_models.change import Origin, read_change
 from storelog.shop.events import EVENTS
 from storelog.shop.json_values import encode_json

@@ -1,6 +1,6 @@
 """Lanes that wait for a record that does not come are noticed, each by itself."""
 
-from storelog.projector.alarm import ALARM_SECONDS, Alarm
+from storelog.projector.receive.alarm import ALARM_SECONDS, Alarm
 
 
 def test_a_lane_that_moves_does_not_hide_one_that_stands() -> None:

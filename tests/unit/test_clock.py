@@ -8,7 +8,7 @@ import pytest
 from storelog.envelope import format_time
 from storelog.errors import Unauthenticated
 from storelog.projector import measures
-from storelog.projector.record import Watermark
+from storelog.projector.receive.record import Watermark
 from storelog.setting_types import ApiKey
 from storelog.web import clock as clocks
 from storelog.web.clock import LogClock, LogTimes, PostgresClock

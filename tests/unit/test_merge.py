@@ -10,9 +10,9 @@ from confluent_kafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storelog.projector.merge import PAUSE_ABOVE, LaneMerge
-from storelog.projector.record import Record
-from storelog.projector.throttle import Throttle
+from storelog.projector.receive.merge import PAUSE_ABOVE, LaneMerge
+from storelog.projector.receive.record import Record
+from storelog.projector.receive.throttle import Throttle
 
 # Hash, versions, key, aggregate, value, headers, time, caller, call.
 REST: Any = ("", 1, 1, "", "", b"", [], datetime(2026, 1, 1, tzinfo=UTC), None, "")

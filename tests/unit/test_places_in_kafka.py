@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from storelog.projector import dead_letters
-from storelog.projector.foreign import letter_of
-from storelog.projector.left_out import LeftOut
-from storelog.projector.record import Record
+from storelog.projector.fold.left_out import LeftOut
+from storelog.projector.receive.foreign import letter_of
+from storelog.projector.receive.record import Record
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 RECORD = Record("t", 3, 17, 9, 4, "", 2, 1, "order-1", "order-1", b"{", [], AT, None, "c")

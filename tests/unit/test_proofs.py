@@ -13,8 +13,8 @@ from storelog.envelope import ChainedEvent, Envelope, chain_hash
 from storelog.errors import PoisonRecord
 from storelog.event_codec import kafka_value
 from storelog.origin import Origin
-from storelog.projector.proof import check_mark, check_record
-from storelog.projector.record import Record, Watermark, is_as_in_the_log, make_record
+from storelog.projector.receive.proof import check_mark, check_record
+from storelog.projector.receive.record import Record, Watermark, is_as_in_the_log, make_record
 from storelog.relay.publisher import record_headers
 
 PAYLOAD = b'{"customerId":5}'

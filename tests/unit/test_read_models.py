@@ -13,7 +13,7 @@ from bson.int64 import Int64
 
 from storelog.errors import PoisonRecord
 from storelog.ledgers import pack_facts, to_decimal, unpack_facts
-from storelog.projector.order_facts import fact_of
+from storelog.projector.fold.order_facts import fact_of
 from storelog.read_models.change import Change, Origin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS
 

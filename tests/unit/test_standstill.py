@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from storelog.projector import standstill
-from storelog.projector.standstill import Standstill
+from storelog.projector.receive import standstill
+from storelog.projector.receive.standstill import Standstill
 from storelog.read_side import Pointer
 
 

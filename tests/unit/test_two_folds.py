@@ -6,7 +6,7 @@ import pytest
 
 from storelog.event_codec import name_of, read_event
 from storelog.histories import KEPT
-from storelog.projector import live_changes, order_facts
+from storelog.projector.fold import live_changes, order_facts
 from storelog.read_models import history
 from storelog.read_models.change import Change, Origin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS

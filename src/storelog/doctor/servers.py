@@ -33,8 +33,8 @@ from storelog.lag import Lag, read_lag
 from storelog.local.program import last_error
 from storelog.local.read_side_watch import troubles
 from storelog.local.servers import PROCESSES, why_not_ready
-from storelog.projector.database import pointer_of
-from storelog.projector.shapes import read_shapes
+from storelog.projector.databases.connection import pointer_of
+from storelog.projector.databases.shapes import read_shapes
 from storelog.read_models.shapes import to_do
 from storelog.read_side import database_name, mongodb_uri
 from storelog.reasons import reason

@@ -17,7 +17,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from storelog.projector.bulk import existing
+from storelog.projector.databases.bulk import existing
 from storelog.read_models.change import Change
 from storelog.shop.events import id_of, order_date_of
 

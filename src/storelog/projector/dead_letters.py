@@ -1,9 +1,9 @@
 """What cannot be projected is kept here with its bytes, cause and place; nothing is dropped.
 
 A parked event holds up the later events of its own aggregate only: they wait here behind it, in
-order. Records that are not the relay's are kept by `projector/foreign.py`. Commands only ask, by
-the field `asked`; the projector that owns the lane does it, since it alone writes the lane's
-documents.
+order. Records that are not the relay's are kept by `projector/receive/foreign.py`. Commands only
+ask, by the field `asked`; the projector that owns the lane does it, since it alone writes the
+lane's documents.
 Next: projector/retries.py
 """
 
@@ -14,10 +14,10 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from storelog.envelope import utc_now
-from storelog.projector.bulk import existing
-from storelog.projector.database import DEAD_LETTERS
-from storelog.projector.left_out import LeftOut
-from storelog.projector.record import Record
+from storelog.projector.databases.bulk import existing
+from storelog.projector.databases.connection import DEAD_LETTERS
+from storelog.projector.fold.left_out import LeftOut
+from storelog.projector.receive.record import Record
 
 # `discarded` is no longer held up, and never applied; it is kept as a record of that.
 PARKED, WAITING, FOREIGN, DISCARDED = "parked", "waiting", "foreign", "discarded"

@@ -23,7 +23,7 @@ from storelog.errors import PoisonRecord, Unavailable
 from storelog.kafka import client_settings, kafka_failure, keys_topic
 from storelog.key_sets import SignedSet, keep_set, kept_set, prove
 from storelog.origin import Origin, read_origin, restore_origin
-from storelog.projector.database import connect
+from storelog.projector.databases.connection import connect
 
 POLL_SECONDS = 0.5
 # So soon MongoDB has again what it has lost, before this process may end too.

@@ -2,7 +2,7 @@
 
 A batch is written in a thread of its own, mostly waiting for the server, while the next is
 collected. The checkpoints move last, so a crash repeats writes that repeat nothing.
-Next: projector/writing.py
+Next: projector/write/writer_thread.py
 """
 
 import time
@@ -14,10 +14,10 @@ from pymongo.database import Database
 
 from storelog.origin import Origin
 from storelog.projector import measures
-from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
-from storelog.projector.footing import IDLE_SECONDS, take_over
-from storelog.projector.lane import Lane, Part
-from storelog.projector.writing import Writing
+from storelog.projector.receive.lane import Lane, Part
+from storelog.projector.write.batch import MAX_BYTES, MAX_EVENTS, Batch
+from storelog.projector.write.transaction import IDLE_SECONDS, take_over
+from storelog.projector.write.writer_thread import Writing
 
 
 class Lanes:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from storelog import tracing
 from storelog.envelope import parse_time
-from storelog.projector.record import Record, Watermark, header_of
+from storelog.projector.receive.record import Record, Watermark, header_of
 from storelog.web.clock import LogClock, LogTimes
 from storelog.web.metrics import SIZES, counter, gauge, histogram
 
 if TYPE_CHECKING:
-    from storelog.projector.lane import Lane
+    from storelog.projector.receive.lane import Lane
 
 EVENTS = counter("storelog_projector_events_total", "Events folded into MongoDB.").of()
 BATCH_EVENTS = histogram(

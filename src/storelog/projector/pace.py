@@ -2,14 +2,14 @@
 
 A batch that took too long is tried in smaller parts, whichever of its operations was late; a server
 that cannot be found is only waited for. Guarantees that a read side which does not move says so.
-Next: projector/trouble.py
+Next: projector/databases/failures.py
 """
 
 import time
 from collections.abc import Hashable
 
-from storelog.projector.batch import MAX_EVENTS
-from storelog.projector.trouble import explain, is_timeout
+from storelog.projector.databases.failures import explain, is_timeout
+from storelog.projector.write.batch import MAX_EVENTS
 
 FIRST_BACK_OFF_SECONDS, MAX_BACK_OFF_SECONDS = 0.1, 5.0
 # What is collected is written within a second; a loaded lane has read its next records within five.

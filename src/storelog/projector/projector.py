@@ -13,12 +13,7 @@ import time
 from typing import Any
 
 import structlog
-from confluent_kafka import (
-    Consumer,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
@@ -26,18 +21,25 @@ from storelog.errors import ReadModelUnknown, Unavailable
 from storelog.kafka import event_topics, kafka_failure, watermark_topic
 from storelog.origin import read_origin
 from storelog.projector import measures
-from storelog.projector.alarm import ADVICE, Alarm
 from storelog.projector.checkpoints import Checkpoint, Fenced, number_of_lanes
-from storelog.projector.consumer import Commits, end_of, is_record, new_consumer, places_of, poll
-from storelog.projector.database import connect, make_indexes, pointer_of, sibling
-from storelog.projector.footing import Repeated
+from storelog.projector.databases.connection import connect, make_indexes, pointer_of, sibling
+from storelog.projector.databases.failures import explain
+from storelog.projector.databases.promotion import let_go
 from storelog.projector.lanes import Lanes
 from storelog.projector.pace import Pace
-from storelog.projector.promotion import let_go
-from storelog.projector.standstill import Standstill
-from storelog.projector.throttle import Throttle
-from storelog.projector.topics import Topics
-from storelog.projector.trouble import explain
+from storelog.projector.receive.alarm import ADVICE, Alarm
+from storelog.projector.receive.consumer import (
+    Commits,
+    end_of,
+    is_record,
+    new_consumer,
+    places_of,
+    poll,
+)
+from storelog.projector.receive.standstill import Standstill
+from storelog.projector.receive.throttle import Throttle
+from storelog.projector.receive.topics import Topics
+from storelog.projector.write.transaction import Repeated
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5

@@ -3,7 +3,7 @@
 The owner of the lane does it between two batches, so it stays the only writer of its documents. At
 every step the first event that still waits is marked as parked, and a letter goes after its event
 is written: a crash repeats events that repeat nothing.
-Next: projector/folding.py
+Next: projector/fold/folding.py
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from pymongo.database import Database
 from storelog.envelope import utc_now
 from storelog.errors import PoisonRecord
 from storelog.projector import dead_letters
-from storelog.projector.database import DEAD_LETTERS
+from storelog.projector.databases.connection import DEAD_LETTERS
 from storelog.projector.dead_letters import DISCARD, DISCARDED, PARKED, RETRY, WAITING
-from storelog.projector.folding import Folding
-from storelog.projector.left_out import FIRST_VERSION
-from storelog.projector.record import change_of, make_record
+from storelog.projector.fold.folding import Folding
+from storelog.projector.fold.left_out import FIRST_VERSION
+from storelog.projector.receive.record import change_of, make_record
 from storelog.read_side import IDS_AT_ONCE
 
 MAX_AGGREGATES = 100

@@ -1,7 +1,7 @@
 """What an event adds to the history of its entity.
 
 Of an entity that only begins and ends, all that is to know stands in its own document.
-Next: projector/history_writer.py
+Next: projector/write/history_writer.py
 """
 
 from functools import cache

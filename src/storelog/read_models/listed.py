@@ -1,7 +1,7 @@
 """The read models of the list, read from their folders.
 
 Guarantees that a collection has one model, and that a folder has what the list promises.
-Next: projector/database.py
+Next: projector/databases/connection.py
 """
 
 from collections import Counter

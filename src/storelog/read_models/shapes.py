@@ -2,7 +2,7 @@
 
 A release that stored no shapes filled six collections, all with shape 1, and stored the version of
 the word rules. These six are in every read model; any other that is not named is not filled.
-Next: projector/shapes.py
+Next: projector/databases/shapes.py
 """
 
 from collections.abc import Iterable, Mapping

@@ -4,7 +4,7 @@ Events of many lanes add to one key. So each lane has a document of its own for 
 the owner of the lane writes, and which names the last position that it holds: an event at or below
 it is in it already. What comes late, a dead letter that is retried, lies below; those positions are
 named in `late` for as long as the letter may come again. Pure.
-Next: projector/totals_writer.py
+Next: projector/write/totals_writer.py
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Gives signs of life while a promotion lets the lanes stand still: a dead one is soon ended.
 
-Next: projector/promotion.py
+Next: projector/databases/promotion.py
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from storelog.projector.promotion import BEAT_SECONDS, beat
+from storelog.projector.databases.promotion import BEAT_SECONDS, beat
 
 
 @asynccontextmanager

@@ -14,9 +14,9 @@ from pymongo.database import Database
 from storelog.errors import CannotRun
 from storelog.event_codec import lane_of_event
 from storelog.projector.checkpoints import CHECKPOINTS
-from storelog.projector.database import DEAD_LETTERS
+from storelog.projector.databases.connection import DEAD_LETTERS
 from storelog.projector.dead_letters import DISCARD, DISCARDED, FOREIGN, PARKED, WAITING
-from storelog.projector.foreign import NOT_KEPT
+from storelog.projector.receive.foreign import NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.relay import cursor
 

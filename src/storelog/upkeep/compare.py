@@ -17,7 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from storelog import histories
-from storelog.projector.shapes import read_shapes
+from storelog.projector.databases.shapes import read_shapes
 from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_models.shapes import differing as differing_shapes
 from storelog.verify.report import Place, Report, differing

@@ -22,7 +22,13 @@ from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, envelope_from_row
 from storelog.errors import BadUse, CannotRun, NotFound
 from storelog.event_codec import kafka_value
-from storelog.projector.database import DEAD_LETTERS, PATIENT_SECONDS, connect, pointer_of, sibling
+from storelog.projector.databases.connection import (
+    DEAD_LETTERS,
+    PATIENT_SECONDS,
+    connect,
+    pointer_of,
+    sibling,
+)
 from storelog.projector.dead_letters import (
     DISCARD,
     DISCARDED,
@@ -31,7 +37,7 @@ from storelog.projector.dead_letters import (
     RETRY,
     WAITING,
 )
-from storelog.projector.foreign import NOT_KEPT
+from storelog.projector.receive.foreign import NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.reasons import reason
 from storelog.relay import cursor

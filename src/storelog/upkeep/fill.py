@@ -16,13 +16,13 @@ from storelog.envelope import Envelope
 from storelog.errors import PoisonRecord
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.projector import checkpoints, dead_letters
-from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.checkpoints import Checkpoint
-from storelog.projector.database import make_indexes
-from storelog.projector.folding import Folding, Share
-from storelog.projector.footing import take_over
-from storelog.projector.record import Record, make_record
-from storelog.projector.writing import Writing
+from storelog.projector.databases.connection import make_indexes
+from storelog.projector.fold.folding import Folding, Share
+from storelog.projector.receive.record import Record, make_record
+from storelog.projector.write.batch import MAX_BYTES, MAX_EVENTS, Batch
+from storelog.projector.write.transaction import take_over
+from storelog.projector.write.writer_thread import Writing
 from storelog.read_models.change import change_of_event
 from storelog.relay.publisher import record_headers
 

@@ -21,9 +21,9 @@ from storelog.envelope import format_time
 from storelog.errors import BadUse, CannotRun
 from storelog.kafka import kafka_failure
 from storelog.projector.checkpoints import Fenced
-from storelog.projector.database import pointer_of, sibling
-from storelog.projector.kept_models import drop_older
-from storelog.projector.promotion import freeze, switch, thaw
+from storelog.projector.databases.connection import pointer_of, sibling
+from storelog.projector.databases.kept import drop_older
+from storelog.projector.databases.promotion import freeze, switch, thaw
 from storelog.read_side import LaneChange
 from storelog.relay import cursor, kafka_watch
 from storelog.relay.history import check_history

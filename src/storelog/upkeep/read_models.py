@@ -1,6 +1,6 @@
 """What each database that holds a read model takes on disk, and what it is for.
 
-Next: projector/kept_models.py
+Next: projector/databases/kept.py
 """
 
 from typing import Any
@@ -10,9 +10,9 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun
-from storelog.projector.database import connect, pointer_of, sibling
-from storelog.projector.kept_models import all_of
-from storelog.projector.shapes import read_shapes
+from storelog.projector.databases.connection import connect, pointer_of, sibling
+from storelog.projector.databases.kept import all_of
+from storelog.projector.databases.shapes import read_shapes
 from storelog.read_models.shapes import to_do
 from storelog.reasons import reason
 

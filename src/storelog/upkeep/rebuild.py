@@ -22,10 +22,10 @@ from storelog.errors import CannotRun
 from storelog.interrupted_changes import settle_all
 from storelog.origin import read_origin
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced, update_each
-from storelog.projector.database import PATIENT_SECONDS, connect, pointer_of, sibling
-from storelog.projector.kept_models import BUILDING_ID, drop_older, in_use
-from storelog.projector.promotion import freeze, switch, thaw
-from storelog.projector.shapes import read_shapes
+from storelog.projector.databases.connection import PATIENT_SECONDS, connect, pointer_of, sibling
+from storelog.projector.databases.kept import BUILDING_ID, drop_older, in_use
+from storelog.projector.databases.promotion import freeze, switch, thaw
+from storelog.projector.databases.shapes import read_shapes
 from storelog.read_models.shapes import differing
 from storelog.read_side import POINTERS
 from storelog.reasons import reason

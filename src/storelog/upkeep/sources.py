@@ -17,8 +17,8 @@ from storelog.errors import CannotRun, PoisonRecord
 from storelog.event_codec import lane_of, owner_of
 from storelog.kafka import FETCHES, client_settings, event_topics, kafka_failure, kafka_reason
 from storelog.origin import Origin
-from storelog.projector.proof import check_record
-from storelog.projector.record import Record, change_of, read_record
+from storelog.projector.receive.proof import check_record
+from storelog.projector.receive.record import Record, change_of, read_record
 from storelog.relay import cursor
 from storelog.shop.events import ENTITIES
 from storelog.upkeep.carry_over import lane_in_log

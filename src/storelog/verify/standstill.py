@@ -16,8 +16,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.projector.checkpoints import Fenced
-from storelog.projector.database import PATIENT_SECONDS, connect
-from storelog.projector.promotion import ABANDONED_SECONDS, freeze, thaw
+from storelog.projector.databases.connection import PATIENT_SECONDS, connect
+from storelog.projector.databases.promotion import ABANDONED_SECONDS, freeze, thaw
 from storelog.read_side import POINTER_ID, POINTERS
 
 # Projectors look at the pointer once a second.

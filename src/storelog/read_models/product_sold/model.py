@@ -2,7 +2,7 @@
 
 The sale itself is written by the product's lane. `cancelled` is set by the customer's lane, when
 the order is deleted, in any order with the sale; a document that has only that mark is no sale yet.
-Next: projector/order_facts.py
+Next: projector/fold/order_facts.py
 """
 
 from typing import assert_never

@@ -18,7 +18,7 @@ from storelog.envelope import Envelope
 from storelog.errors import CannotRun, PoisonRecord
 from storelog.event_codec import kafka_value
 from storelog.kafka import client_settings, event_topics
-from storelog.projector.record import Record, read_record
+from storelog.projector.receive.record import Record, read_record
 from storelog.torture.report import Report
 
 READ_SECONDS = 120.0

@@ -18,8 +18,8 @@ from pymongo.errors import PyMongoError
 from storelog.errors import CannotRun
 from storelog.local import run_file
 from storelog.projector.checkpoints import number_of_lanes
-from storelog.projector.database import connect, pointer_of, sibling
-from storelog.projector.kept_models import BUILDING_ID
+from storelog.projector.databases.connection import connect, pointer_of, sibling
+from storelog.projector.databases.kept import BUILDING_ID
 from storelog.read_side import POINTERS, Pointer
 from storelog.torture.checks.progress import lanes_of, lanes_wanted
 from storelog.torture.faults.servers import is_healed

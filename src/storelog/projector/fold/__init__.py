@@ -1,0 +1,1 @@
+"""What each event does to the read model, in memory."""

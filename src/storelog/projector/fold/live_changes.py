@@ -1,0 +1,72 @@
+"""The collection `changes`: what changed at each position, for those who follow the log live.
+
+Append-only: a document holds what one batch of one lane changed within one block of positions, as
+the bytes that followers are sent. So "what changed after P" is found by equality on `block`, and
+only what is new is read. A repeated event may stand in two documents, the same in both.
+Next: projector/write/changes_writer.py
+"""
+
+import zlib
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from storelog.envelope import format_time
+from storelog.read_models.change import Change
+from storelog.read_side import BLOCK_POSITIONS
+from storelog.shop.event_kinds import EventKind
+from storelog.shop.fields import fields_of
+from storelog.shop.json_values import shown
+from storelog.shop.kinds import Lines
+
+COLLECTION = "changes"
+INDEX = [("block", 1)]
+_encode = msgspec.json.Encoder().encode
+
+
+def block_of(position: int) -> int:
+    """Return the number of the block that holds a position."""
+    return (position - 1) // BLOCK_POSITIONS
+
+
+def entry_of(change: Change) -> tuple[int, str, dict[str, Any]]:
+    """Return what followers are told: the position, the event's type, and its facts.
+
+    An order's lines are counted, not listed: a change stays within a few KiB.
+    """
+    facts = {
+        "position": change.position,
+        "eventType": change.kind.name,
+        "aggregate": change.aggregate,
+        "version": change.version,
+        "recordedAt": format_time(change.origin.recorded_at),
+        "correlationId": change.origin.correlation_id,
+        "change": _facts(change),
+    }
+    return change.position, change.kind.name, facts
+
+
+def _facts(change: Change) -> dict[str, Any]:
+    facts = {}
+    for name, member in _told(change.kind):
+        value = getattr(change.event, member)
+        facts[name] = len(value) if name == "lines" else shown(value)
+    return facts
+
+
+@cache
+def _told(kind: EventKind) -> tuple[tuple[str, str], ...]:
+    """Return what is told of an event of a kind, by which name, from which member."""
+    names = {field.name for field in fields_of(kind.shown)}
+    return tuple(
+        ("lines" if isinstance(field.kind, Lines) else field.json, field.name)
+        for field in fields_of(kind.payload)
+        # What an entity ends with says when, too.
+        if kind.ends or field.name in names
+    )
+
+
+def pack(entries: list[tuple[int, str, dict[str, Any]]]) -> bytes:
+    """Return entries as a document keeps them."""
+    return zlib.compress(_encode(entries), 1)

@@ -1,0 +1,44 @@
+"""What an order event adds to the figures. All figures come from the order events alone.
+
+They lie in the customer's lane, so a deleted order leaves all figures at once.
+Next: projector/write/ledger_writer.py
+"""
+
+from decimal import Decimal
+from typing import cast
+
+from storelog.envelope import milliseconds
+from storelog.errors import PoisonRecord
+from storelog.ledgers import PLACES, Fact
+from storelog.read_models.change import Change
+from storelog.shop.money import line_amount
+from storelog.shop.order import Order
+
+# Some thousand times what an order can come to by the limits, in ten-thousandths.
+_MOST = 10**27
+
+
+def fact_of(change: Change) -> Fact | None:
+    """Return the fact of an order event, None for others. Raises PoisonRecord."""
+    sign = change.kind.ledger
+    if sign is None:
+        return None
+    event = cast(Order, change.event)
+    products: dict[int, tuple[int, int]] = {}
+    for item in event.order_items:
+        units, amount = products.get(item.product_id, (0, 0))
+        added = _whole(line_amount(item.quantity, item.price))
+        products[item.product_id] = (units + item.quantity, amount + added)
+    if sum(amount for _, amount in products.values()) > _MOST:
+        raise PoisonRecord("the order's lines come to more than the totals can hold")
+    lines = tuple((product, units, amount) for product, (units, amount) in products.items())
+    at_ms = milliseconds(event.order_date)
+    return Fact(change.position, sign, at_ms, event.customer_id, lines)
+
+
+def _whole(amount: Decimal) -> int:
+    scaled = amount.scaleb(PLACES)
+    whole = int(scaled)
+    if whole != scaled:
+        raise PoisonRecord(f"an amount of {amount} has more than {PLACES} places")
+    return whole

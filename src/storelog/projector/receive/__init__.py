@@ -1,0 +1,1 @@
+"""From Kafka to records in log order, lane by lane."""

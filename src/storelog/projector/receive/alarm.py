@@ -1,0 +1,50 @@
+"""Notices lanes that wait for a record that does not come, each lane by itself.
+
+A lane that moves must not hide another one that stands.
+Next: projector/receive/lane.py
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ALARM_SECONDS = 10.0
+ADVICE = (
+    "`storelog resend --from POSITION` sends it again; where Kafka has removed it and MongoDB came"
+    " back from an older copy, `storelog rebuild --promote` fills the read model from the log"
+)
+
+
+@dataclass(slots=True)
+class Alarm:
+    """What is known of the lanes that wait; from one thread."""
+
+    _since: dict[int, tuple[int, float]] = field(default_factory=dict)
+    _read_again_at: dict[int, int] = field(default_factory=dict)
+
+    def stuck(self, places: Mapping[int, int], now: float) -> dict[int, int]:
+        """Return the lanes that have stood for ALARM_SECONDS, each once in so long.
+
+        `places`: the lanes that wait now, and the last position that each has taken. `now`: seconds
+        of a clock that only goes forward.
+        """
+        for lane in [lane for lane in self._since if lane not in places]:
+            del self._since[lane]
+        stuck = {}
+        for lane, place in places.items():
+            known, since = self._since.get(lane, (-1, now))
+            if known != place:
+                self._since[lane] = (place, now)
+            elif now - since > ALARM_SECONDS:
+                self._since[lane] = (place, now)
+                stuck[lane] = place
+        return stuck
+
+    def begin_anew(self) -> None:
+        """Let no time count before now: the lanes stood still for a change, and waited for none."""
+        self._since.clear()
+
+    def to_read_again(self, stuck: Mapping[int, int]) -> list[int]:
+        """Return those of the lanes that were not read again yet where they stand; once each."""
+        lanes = [n for n, place in stuck.items() if self._read_again_at.get(n) != place]
+        self._read_again_at |= stuck
+        return lanes

@@ -1,0 +1,45 @@
+"""Whether a record or watermark is this log's: what it says of its place has to follow from hashes.
+
+Each names the hash of the event before its place and a proof made of it (`envelope.proof_of`). So
+one that was made up, or put together from others, is foreign: it moves nothing and parks nothing.
+Records that earlier relays sent have no proof; they count below the position from which on this
+shop's records have one, as `storelog migrate` has brought it to MongoDB.
+Next: projector/receive/merge.py
+"""
+
+from storelog.envelope import LANES, MARK, RECORD, proof_of
+from storelog.errors import PoisonRecord
+from storelog.origin import Origin
+from storelog.projector.receive.record import Record, Watermark, header_of
+
+
+def check_record(record: Record, origin: Origin | None) -> None:
+    """Raise PoisonRecord for a record whose place in the log does not prove itself."""
+    proof, before = header_of(record, "proof"), header_of(record, "previous_hash")
+    if proof is None or before is None:
+        proven_from = None if origin is None else origin.proven_from
+        if proven_from is not None and record.position >= proven_from:
+            raise PoisonRecord("not a record of the relay: it does not prove its position")
+        return
+    if proof != proof_of(RECORD, before, record.hash, record.position, record.lane_previous):
+        raise PoisonRecord("not a record of the relay: its proof is not of its position and hash")
+
+
+def check_mark(mark: Watermark, origin: Origin | None) -> None:
+    """Raise PoisonRecord for a watermark that does not prove itself."""
+    if mark.proof is None or mark.previousHash is None:
+        if origin is not None and origin.proven_from is not None:
+            raise PoisonRecord("not a watermark of the relay: it does not prove its position")
+        return
+    facts = (mark.position, *mark.lanes, mark.recordedAt, mark.readAt)
+    if mark.proof != proof_of(MARK, mark.previousHash, mark.hash, *facts):
+        raise PoisonRecord(
+            "not a watermark of the relay: its proof is not of its position and hash"
+        )
+    since = mark.lanesSince
+    if since is not None and mark.lanesProof != proof_of(
+        LANES, mark.previousHash, mark.hash, mark.position, since
+    ):
+        raise PoisonRecord(
+            "not a watermark of the relay: it does not prove since when its lanes are"
+        )

@@ -1,0 +1,1 @@
+"""One batch into MongoDB: documents, sums, histories, and the checkpoints that say so."""

@@ -1,0 +1,127 @@
+"""Writes a batch of folded changes in bulk: at most one write for each document.
+
+A write applies only above the position that the document holds, so a repeat, a crash or a paused
+twin changes nothing twice. New documents are plain inserts, which cost a fraction of an upsert;
+one that exists already becomes a guarded update. An event's place in its thing's history rides on
+the same write. Next: projector/write/history_writer.py
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson.int64 import Int64
+from pymongo import InsertOne, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from storelog import histories
+from storelog.histories import OPEN, Bucket
+from storelog.projector.databases.bulk import existing
+from storelog.projector.write.history_writer import HistoryWriter
+from storelog.projector.write.transaction import Footing
+from storelog.read_models.read_model import Write
+
+Operation = InsertOne[dict[str, Any]] | UpdateOne
+
+
+@dataclass(slots=True)
+class Writes:
+    """Writes of one batch, folded per document; those of owners, and marks beside them."""
+
+    owned: dict[str, dict[int, Write]] = field(default_factory=dict)
+    marks: dict[str, dict[int, Write]] = field(default_factory=dict)
+
+    def add(self, writes: Iterable[Write]) -> None:
+        """Fold the writes into what is already collected for their documents."""
+        for write in writes:
+            kind = self.marks if write.is_mark else self.owned
+            documents = kind.setdefault(write.collection, {})
+            earlier = documents.get(write.document_id)
+            if earlier is None:
+                documents[write.document_id] = write
+                continue
+            earlier.fields |= write.fields
+            earlier.position = write.position
+            earlier.is_whole |= write.is_whole
+            earlier.entries += write.entries
+
+
+class BatchWriter:
+    """Writes the documents of one batch after the other."""
+
+    def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
+        self._database = database
+        self._footing = footing
+        self._histories = HistoryWriter(database, footing)
+
+    def write(self, some: Writes) -> None:
+        """Write everything. Raises PyMongoError; what was written then is written again safely.
+
+        Raises Fenced where this is another read model than the lane was loaded from.
+        """
+        for collection, writes in some.owned.items():
+            self._write(self._database[collection], list(writes.values()))
+        for collection, writes in some.marks.items():
+            operations = [
+                UpdateOne({"_id": i}, {"$set": write.fields}, upsert=True)
+                for i, write in writes.items()
+            ]
+            with self._footing.step() as session:
+                _bulk_again(self._database[collection], operations, session)
+
+    def _write(self, collection: Collection[dict[str, Any]], writes: list[Write]) -> None:
+        opened = self._histories.close(collection, writes)
+        new = [write for write in writes if write.is_new]
+        # Whose first event is here, of those all events are.
+        begun = {
+            write.document_id: histories.make_bucket(None, write.entries)
+            for write in new
+            if write.entries
+        }
+        buckets = begun | opened
+        updates = [_guarded(write, buckets) for write in writes if not write.is_new]
+        if new:
+            documents = [{"_id": write.document_id, **_fields(write, buckets)} for write in new]
+            try:
+                with self._footing.step() as session:
+                    collection.insert_many(documents, ordered=False, session=session)
+            except BulkWriteError as error:
+                updates += [
+                    _guarded(new[index], buckets, may_make=False) for index in existing(error)
+                ]
+        if updates:
+            with self._footing.step() as session:
+                _bulk_again(collection, updates, session)
+
+
+def _fields(write: Write, buckets: dict[int, Bucket]) -> dict[str, Any]:
+    bucket = buckets.get(write.document_id)
+    return write.fields if bucket is None else {**write.fields, OPEN: bucket}
+
+
+def _guarded(write: Write, buckets: dict[int, Bucket], *, may_make: bool = True) -> UpdateOne:
+    older = {"_id": write.document_id, "position": {"$not": {"$gte": Int64(write.position)}}}
+    change: dict[str, Any] = {"$set": _fields(write, buckets)}
+    if write.entries and write.document_id not in buckets:
+        added = [histories.encode_entry(entry) for entry in write.entries]
+        change["$push"] = {f"{OPEN}.entries": {"$each": added}}
+    return UpdateOne(older, change, upsert=write.is_whole and may_make)
+
+
+def _bulk_again(
+    collection: Collection[dict[str, Any]],
+    operations: list[UpdateOne],
+    session: ClientSession | None,
+) -> None:
+    """Write; an upsert that found its document made meanwhile is repeated as a plain update."""
+    try:
+        collection.bulk_write(operations, ordered=False, session=session)
+    except BulkWriteError as error:
+        if session is not None:
+            raise
+        again = [operations[index] for index in existing(error)]
+        plain = [UpdateOne(o._filter, o._doc, upsert=False) for o in again]
+        collection.bulk_write(plain, ordered=False)

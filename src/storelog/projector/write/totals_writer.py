@@ -1,0 +1,116 @@
+"""Writes what a batch adds to sums: each document is read, added to, and replaced as it was read.
+
+Guarantees that an event is in a sum once, whatever is repeated. Next: projector/write/batch.py
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson.int64 import Int64
+from pymongo import ReplaceOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from storelog.projector.checkpoints import Fenced
+from storelog.projector.write.transaction import Footing
+from storelog.read_models.totals import (
+    Added,
+    Addition,
+    Key,
+    Sum,
+    TotalsModel,
+    id_of_total,
+    missing,
+    total_with,
+    with_late,
+)
+from storelog.read_side import IDS_AT_ONCE
+
+Document = dict[str, Any]
+# What is added, by collection, lane and key.
+Place = tuple[int, Key]
+
+
+@dataclass(slots=True)
+class Additions:
+    """What one batch adds: to each document, in log order."""
+
+    found: dict[str, dict[Place, list[Addition]]] = field(default_factory=dict)
+
+    def add(self, collection: str, lane: int, position: int, added: Iterable[Added]) -> None:
+        """Collect what one event adds to one read model."""
+        for each in added:
+            documents = self.found.setdefault(collection, {})
+            documents.setdefault((lane, each.key), []).append((position, each.sums))
+
+
+class TotalsWriter:
+    """Writes the sums of one batch after the other."""
+
+    def __init__(
+        self,
+        database: Database[Document],
+        footing: Footing,
+        models: Mapping[TotalsModel, int],
+        letters: str,
+    ) -> None:
+        """`models`: each with the shape that is stored. `letters`: the dead letters' collection."""
+        self._database = database
+        self._footing = footing
+        self._sums = {model.collection: model.sums_of(shape) for model, shape in models.items()}
+        self._letters = database[letters]
+
+    def write(self, additions: Additions, *, are_late: bool) -> None:
+        """Write everything; what was written is not written again.
+
+        `are_late`: the events waited as dead letters. Raises PyMongoError and Fenced.
+        """
+        for name, documents in additions.found.items():
+            self._write(self._database[name], documents, self._sums[name], are_late=are_late)
+
+    def _write(
+        self,
+        collection: Collection[Document],
+        documents: Mapping[Place, Sequence[Addition]],
+        sums: Sequence[Sum],
+        *,
+        are_late: bool,
+    ) -> None:
+        known = self._read(collection, [id_of_total(*place) for place in documents])
+        moves: list[ReplaceOne[Document]] = []
+        for place, additions in documents.items():
+            name = id_of_total(*place)
+            found = known.get(name)
+            left = missing(found, additions, are_late=are_late)
+            if not left:
+                continue
+            late = {int(position) for position in (found or {}).get("late", ())}
+            if are_late:
+                late = self._may_come_again(late) | {position for position, _ in left}
+            document = with_late(total_with(found, place, left, sums), late)
+            same = {"_id": name, "position": Int64(0 if found is None else found["position"])}
+            moves.append(ReplaceOne(same, document, upsert=found is None))
+        if not moves:
+            return
+        with self._footing.step() as session:
+            done = collection.bulk_write(moves, ordered=False, session=session)
+        if done.matched_count + len(done.upserted_ids or {}) < len(moves):
+            raise Fenced(f"{collection.name} was written by somebody else")
+
+    def _read(self, collection: Collection[Document], names: Sequence[str]) -> dict[str, Document]:
+        found: dict[str, Document] = {}
+        for start in range(0, len(names), IDS_AT_ONCE):
+            some = {"_id": {"$in": list(names[start : start + IDS_AT_ONCE])}}
+            with self._footing.step() as session:
+                found |= {each["_id"]: each for each in collection.find(some, session=session)}
+        return found
+
+    def _may_come_again(self, late: set[int]) -> set[int]:
+        """Return the late positions whose letters are still there."""
+        names = [str(position) for position in sorted(late)]
+        there: set[int] = set()
+        for start in range(0, len(names), IDS_AT_ONCE):
+            some = {"_id": {"$in": names[start : start + IDS_AT_ONCE]}}
+            there |= {int(each["_id"]) for each in self._letters.find(some, {"_id": 1})}
+        return there
