@@ -279,11 +279,10 @@ class Projector:
         """Say so when a lane waits for a record that does not come, and look for it again.
 
         Lanes are read from the beginning, once for each place where they are stuck, by a new
-        consumer. A topic that was made again has other records at the offsets where reading went
-        on; and a client that knew the old one refuses to hear of a new one whose leader has a lower
-        epoch (librdkafka, issue 4898). What is in the documents already is dropped as a repeat.
-        Where that did not help, the record may have been sent again, behind more of its topic than
-        may wait: so all that comes is looked through.
+        consumer: a client that knew a topic before it was made again does not hear of the new one
+        where its leader has a lower epoch (librdkafka, issue 4898). Repeats are dropped. Where that
+        did not help, the record may have been sent again, behind more of its topic than may wait:
+        so all that comes is looked through.
         """
         waiting = {lane.number: lane.merge.last for lane in lanes if lane.is_waiting()}
         stuck = self._alarm.stuck(waiting, time.monotonic())
