@@ -280,9 +280,8 @@ class Projector:
 
         Lanes are read from the beginning, once for each place where they are stuck, by a new
         consumer: a client that knew a topic before it was made again does not hear of the new one
-        where its leader has a lower epoch (librdkafka, issue 4898). Repeats are dropped. Where that
-        did not help, the record may have been sent again, behind more of its topic than may wait:
-        so all that comes is looked through.
+        where its leader has a lower epoch (librdkafka, issue 4898). Where that did not help, the
+        record may have been sent again behind more than may wait: all that comes is looked at.
         """
         waiting = {lane.number: lane.merge.last for lane in lanes if lane.is_waiting()}
         stuck = self._alarm.stuck(waiting, time.monotonic())
