@@ -119,6 +119,25 @@ def test_an_interrupted_rebuild_goes_on_and_an_abandoned_promotion_ends(
     verified(system)
 
 
+def test_a_promotion_does_not_wait_for_a_read_model_that_nobody_fills(settings: Settings) -> None:
+    waited_for = set[str]()
+
+    def show(what: str, _done: int, _total: int) -> None:
+        waited_for.add(what)
+
+    with System(settings, ("command-service", "relay", "query-service")) as system:
+        customer = system.new_customer()["customerId"]
+        relayed = "SELECT c.position = h.position AS is_so FROM relay_cursor c, log_head h"
+        wait_for(lambda: system.sql(relayed)[0]["is_so"], "the relay")
+        work = rebuilding.rebuild(system.settings, "log", show, promote=True)
+        done = asyncio.run(work)
+        assert (done.is_promoted, done.position) == (True, 1)
+        assert [each["where"] for each in done.report.differences] == ["mongodb.checkpoints"]
+        assert "live" not in waited_for
+        found = system.queries.get(f"/customers/{customer}", {"Storelog-Wait-For": "1"})
+        assert found.status == 200
+
+
 def test_from_a_shortened_kafka_it_says_so_and_from_the_log_it_works(system: System) -> None:
     trade(system)
     system.wait_projected()

@@ -1,10 +1,14 @@
 """Servers that are away: commands name them in their own words, and the relay's lag is known."""
 
 import json
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from storelog.config import Settings
+from storelog.errors import CannotRun
+from storelog.upkeep.dead_letters import dead_letters
 from support.cli import run
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client
@@ -29,6 +33,17 @@ def test_a_server_that_is_away_is_named_without_a_driver_s_words(command: str) -
     done = run(*command.split(), **AWAY)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert not [word for word in DRIVERS_WORDS if word in done.stderr], done.stderr
+
+
+@pytest.mark.alone
+def test_dead_letters_say_that_mongodb_is_away_as_soon_as_other_commands_do() -> None:
+    began = time.monotonic()
+    with (
+        pytest.raises(CannotRun, match="Connection refused"),
+        dead_letters(Settings(mongodb_uri="mongodb://127.0.0.1:1/x")) as letters,
+    ):
+        letters.list_all()
+    assert time.monotonic() - began < 8
 
 
 def test_doctor_names_a_server_that_is_away_in_its_own_words() -> None:

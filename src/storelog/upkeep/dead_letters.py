@@ -22,13 +22,7 @@ from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, envelope_from_row
 from storelog.errors import BadUse, CannotRun, NotFound
 from storelog.event_codec import kafka_value
-from storelog.projector.databases.connection import (
-    DEAD_LETTERS,
-    PATIENT_SECONDS,
-    connect,
-    pointer_of,
-    sibling,
-)
+from storelog.projector.databases.connection import DEAD_LETTERS, connect, pointer_of, sibling
 from storelog.projector.dead_letters import (
     DISCARD,
     DISCARDED,
@@ -45,6 +39,8 @@ from storelog.relay.publisher import record_headers
 from storelog.verify.report import plain
 
 WAIT_SECONDS = 30.0
+# After so long a server that does not say that it is there is away: a person waits.
+LOOK_SECONDS = 5.0
 SHOWN_BEHIND = 1_000
 Document = dict[str, Any]
 
@@ -63,7 +59,7 @@ def dead_letters(settings: Settings, wait_seconds: float = WAIT_SECONDS) -> Iter
 
     `wait_seconds`: how long to wait for the projector that settles what is asked.
     """
-    home = connect(settings, look_seconds=PATIENT_SECONDS)
+    home = connect(settings, look_seconds=LOOK_SECONDS)
     try:
         active = sibling(home, pointer_of(home).database)
         yield DeadLetters(settings, active[DEAD_LETTERS], wait_seconds)

@@ -37,17 +37,14 @@ from storelog.upkeep.carry_over import (
     discarded_ids,
     lacks_discards,
 )
-from storelog.upkeep.compare import compare
 from storelog.upkeep.fill import Fill
+from storelog.upkeep.live_model import compare_with_live, may_follow, position_of
 from storelog.upkeep.rebuilt import Rebuilt
 from storelog.upkeep.sources import KafkaSource, Progress, fill_from_log
-from storelog.verify.report import Report
 
 CLOSE_EVENTS = 2_000
 MAX_ROUNDS = 20
 PROMOTIONS = 3
-# For so long the live one is waited for in all, and for so long from step to step.
-LIVE_WAIT_SECONDS, LIVE_STANDS_SECONDS = 60.0, 20.0
 Document = dict[str, Any]
 
 
@@ -154,7 +151,11 @@ class Builder:
         await fill_from_log(self._connection, fill, sent, self._progress)
         done.position, done.events = fill.position, fill.position - start
         done.seconds = time.monotonic() - began
-        done.report = await self._compare(target, fill.position)
+        live = self._live
+        is_waiting = await asyncio.to_thread(may_follow, live, lanes, is_promoting=promote)
+        done.report = await compare_with_live(
+            target, live, fill.position, self._progress, is_waiting=is_waiting
+        )
         if promote:
             done.previous = await self._promote(name, fill)
             await asyncio.to_thread(drop_older, self._home)
@@ -211,21 +212,6 @@ class Builder:
         """Return the last position that the relay has sent, and the number of lanes."""
         row = await self._connection.fetchrow("SELECT position, lanes FROM relay_cursor")
         return row["position"], len(row["lanes"])
-
-    async def _compare(self, target: Database[Document], position: int) -> Report:
-        live = self._live
-        began = moved_at = time.monotonic()
-        last = -1
-        while (at := await asyncio.to_thread(_position, live)) < position:
-            self._progress("live", at, position)
-            now = time.monotonic()
-            last, moved_at = at, now if at != last else moved_at
-            if now - began > LIVE_WAIT_SECONDS or now - moved_at > LIVE_STANDS_SECONDS:
-                report = Report(position)
-                report.differ("mongodb.checkpoints", "all lanes", "position", position, at)
-                return report
-            await asyncio.sleep(0.25)
-        return await asyncio.to_thread(compare, target, live, position)
 
     async def _promote(self, name: str, fill: Fill) -> str:
         """Catch up, let the live one stand still, reach it, switch; return what was active."""
@@ -285,10 +271,4 @@ def reached(home: Database[Document]) -> int:
     """Return the highest position that the live read model has, in any lane or for readers."""
     live = sibling(home, pointer_of(home).database)
     ends = [int(place["position"]) for place in live[CHECKPOINTS].find({})]
-    return max([*ends, _position(live)])
-
-
-def _position(database: Database[Document]) -> int:
-    """Return the position that answers from this read model name."""
-    lanes = [int(place["safe"]) for place in database[CHECKPOINTS].find({})]
-    return min(lanes, default=0)
+    return max([*ends, position_of(live)])

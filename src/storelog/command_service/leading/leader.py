@@ -17,7 +17,7 @@ import structlog
 
 from storelog.command_service.leading import messages
 from storelog.command_service.leading.certificate import make_certificate
-from storelog.command_service.leading.channel import Channel
+from storelog.command_service.leading.entrance import Entrance, Guest
 from storelog.command_service.leading.lease import Post
 from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
@@ -28,7 +28,6 @@ MAX_FOLLOWERS = 64
 MAX_COMMANDS = 4_000
 MAX_UNREAD_BYTES = 16 * 1024 * 1024
 BEAT_SECONDS = 0.2
-HELLO_SECONDS = 1.0
 STOP_SECONDS = 2.0
 _log = structlog.get_logger()
 Submit = Callable[[Submission], asyncio.Future[Response]]
@@ -44,17 +43,15 @@ class Leader:
         self._followers: set[_Follower] = set()
         self._are_gone = asyncio.Event()
         self._are_gone.set()
-        self._server: asyncio.Server | None = None
+        self._entrance: Entrance | None = None
         self._beating: asyncio.Task[None] | None = None
 
     async def open(self, host: str, port: int) -> Post:
         """Listen for followers, and return where. Raises OSError."""
         certificate, context = make_certificate()
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Follower(self), host, port, ssl=context, ssl_handshake_timeout=HELLO_SECONDS
-        )
+        self._entrance = Entrance(lambda: _Follower(self), context)
+        bound = await self._entrance.open(host, port)
         self._beating = asyncio.create_task(self._beat())
-        bound: int = self._server.sockets[0].getsockname()[1]
         return Post(host, bound, certificate, self.secret, messages.FORM)
 
     def lead(self, is_leading: bool) -> None:
@@ -73,8 +70,8 @@ class Leader:
             self._beating.cancel()
             with suppress(asyncio.CancelledError):
                 await self._beating
-        if self._server is not None:
-            self._server.close()
+        if self._entrance is not None:
+            await self._entrance.close()
         for follower in list(self._followers):
             follower.close()
 
@@ -100,7 +97,7 @@ class Leader:
                 follower.beat()
 
 
-class _Follower(Channel):
+class _Follower(Guest):
     """One connection of a follower."""
 
     max_unread_bytes = MAX_UNREAD_BYTES
@@ -109,16 +106,7 @@ class _Follower(Channel):
         super().__init__()
         self._leader = leader
         self._is_known = False
-        self._hello: asyncio.TimerHandle | None = None
         self.running: set[asyncio.Future[Response]] = set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._hello = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._late)
-
-    def _late(self) -> None:
-        if not self._is_known:
-            self.abort()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -138,6 +126,7 @@ class _Follower(Channel):
         if self._is_known:
             self._leader.came(self)
             self.beat()
+        self.tell(self._is_known)
         return self._is_known
 
     def _take(self, number: int, submission: Submission) -> None:
@@ -179,6 +168,4 @@ class _Follower(Channel):
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
-        if self._hello is not None:
-            self._hello.cancel()
         self._leader.went(self)

@@ -1,0 +1,63 @@
+"""The live read model beside a new one: how far it is, and what differs once it is as far.
+
+It is waited for only while it may still come, since it alone says what readers have now.
+Next: upkeep/compare.py
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from pymongo.database import Database
+
+from storelog.projector.checkpoints import CHECKPOINTS, number_of_lanes
+from storelog.upkeep.compare import compare
+from storelog.upkeep.sources import Progress
+from storelog.verify.report import Report
+
+# For so long the live one is waited for in all, and for so long from step to step.
+LIVE_WAIT_SECONDS, LIVE_STANDS_SECONDS = 60.0, 20.0
+Document = dict[str, Any]
+
+
+def position_of(database: Database[Document]) -> int:
+    """Return the position that answers from this read model name."""
+    lanes = [int(place["safe"]) for place in database[CHECKPOINTS].find({})]
+    return min(lanes, default=0)
+
+
+def may_follow(live: Database[Document], lanes: int, *, is_promoting: bool) -> bool:
+    """Tell whether the live read model may come to hold more while it is waited for.
+
+    One of another number of lanes is written no more until a promotion. An empty one may not have
+    been begun yet, but what is about to replace it does not wait for that.
+    """
+    known = number_of_lanes(live)
+    return known == lanes or (known == 0 and not is_promoting)
+
+
+async def compare_with_live(
+    built: Database[Document],
+    live: Database[Document],
+    position: int,
+    progress: Progress,
+    *,
+    is_waiting: bool,
+) -> Report:
+    """Return where the live read model differs, once it holds the position; else that it does not.
+
+    Raises PyMongoError.
+    """
+    began = moved_at = time.monotonic()
+    last = -1
+    while (at := await asyncio.to_thread(position_of, live)) < position:
+        now = time.monotonic()
+        last, moved_at = at, now if at != last else moved_at
+        is_late = now - began > LIVE_WAIT_SECONDS or now - moved_at > LIVE_STANDS_SECONDS
+        if is_late or not is_waiting:
+            report = Report(position)
+            report.differ("mongodb.checkpoints", "all lanes", "position", position, at)
+            return report
+        progress("live", at, position)
+        await asyncio.sleep(0.25)
+    return await asyncio.to_thread(compare, built, live, position)

@@ -1,0 +1,94 @@
+"""A leader hears few connections at once that have not said its secret, and keeps nobody out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from storelog.command_service.leading import entrance, messages
+from storelog.command_service.leading.certificate import believing
+from storelog.command_service.leading.leader import Leader
+from storelog.command_service.leading.lease import Post
+
+CROWD = 300
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def on(loop: Callable[[], Any], work: Callable[[Leader, Post], Awaitable[None]]) -> None:
+    """Do the work beside a leader that nobody follows."""
+
+    async def run() -> None:
+        leader = Leader(lambda _: asyncio.get_running_loop().create_future())
+        post = await leader.open("127.0.0.1", 0)
+        try:
+            async with asyncio.timeout(20):
+                await work(leader, post)
+        finally:
+            await leader.stop()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+
+
+async def greet(post: Post) -> Connection:
+    """Return the connection of a follower that has said the secret and heard the leader's beat."""
+    reader, writer = await asyncio.open_connection(
+        post.host, post.port, ssl=believing(post.certificate)
+    )
+    writer.write(messages.pack(messages.Hello(post.secret)))
+    assert await reader.read(1)
+    return reader, writer
+
+
+async def has_ended(connection: Connection) -> bool:
+    """Wait for the end of a connection that nothing is said on."""
+    try:
+        return await connection[0].read(1) == b""
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_of_too_many_connections_without_the_secret_the_oldest_end_and_a_follower_comes_in(
+    loop: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # None ends by its time limit.
+    monkeypatch.setattr(entrance, "HELLO_SECONDS", 60.0)
+
+    async def crowd(_leader: Leader, post: Post) -> None:
+        known = await greet(post)
+        silent = [await asyncio.open_connection(post.host, post.port) for _ in range(CROWD)]
+        ends = [asyncio.create_task(has_ended(each)) for each in silent]
+        for end in ends[: CROWD - entrance.MAX_STRANGERS]:
+            assert await end
+        assert not any(end.done() for end in ends[CROWD - entrance.MAX_STRANGERS :])
+        another = await greet(post)
+        for _, writer in (*silent, known, another):
+            writer.transport.abort()
+        await asyncio.gather(*ends)
+
+    on(loop, crowd)
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_connection_that_does_not_say_the_secret_in_time_is_ended(
+    loop: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entrance, "HELLO_SECONDS", 0.3)
+
+    async def wait(_leader: Leader, post: Post) -> None:
+        known = await greet(post)
+        plain = await asyncio.open_connection(post.host, post.port)
+        encrypted = await asyncio.open_connection(
+            post.host, post.port, ssl=believing(post.certificate)
+        )
+        assert await has_ended(plain)
+        assert await has_ended(encrypted)
+        assert await known[0].read(1)
+        for _, writer in (plain, encrypted, known):
+            writer.transport.abort()
+
+    on(loop, wait)
