@@ -14,7 +14,7 @@ from storelog.envelope import parse_time
 from storelog.event_codec import read_event
 from storelog.projector.databases.validators import SCHEMAS
 from storelog.read_models.change import Origin, read_change
-from storelog.shop.events import EVENTS
+from storelog.shop.events import ENTITIES, EVENTS
 from storelog.shop.json_values import encode_json
 from support.golden import EVENT, ROWS
 from support.golden_forms import fold
@@ -39,7 +39,8 @@ def columns_read() -> dict[str, list[str]]:
     """Return the columns, by table, that commands are decided from."""
     statements = _Statements()
     state = State(Head())
-    asyncio.run(state_reader.load(cast(Any, statements), state, [1], [1], [1]))
+    wanted = {entity.collection: [1] for entity in ENTITIES}
+    asyncio.run(state_reader.load(cast(Any, statements), state, wanted))
     return statements.columns
 
 

@@ -246,6 +246,11 @@ def test_an_entity_that_contradicts_its_structure_is_an_error(
             "2 entities have the bound 'customers'",
         ),
         (ENTITIES[:2], EVENTS, "is of an entity that is not declared"),
+        (
+            (*ENTITIES, replace(ORDER, name="buy", collection="buys", bound=None)),
+            EVENTS,
+            "order, buy have lines, for which there is one table",
+        ),
     ],
 )
 def test_declarations_that_contradict_one_another_are_an_error(

@@ -24,7 +24,7 @@ from storelog.client.bodies import (
 )
 from storelog.client.session import Listing, Session, read, versioned
 from storelog.client.transport import Answer
-from storelog.shop.events import ENTITIES
+from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.shop.fields import field_at
 from storelog.shop.product import NewProduct
 
@@ -36,8 +36,8 @@ _SKU = field_at(NewProduct.sku).json
 def _ids(
     customer_id: int | None, product_id: int | None, order_id: int | None = None
 ) -> dict[str, Any]:
-    numbers = (customer_id, product_id, order_id)
-    return {kind.id_name: number for kind, number in zip(ENTITIES, numbers, strict=True)}
+    numbers = {CUSTOMER: customer_id, PRODUCT: product_id, ORDER: order_id}
+    return {kind.id_name: number for kind, number in numbers.items()}
 
 
 class Queries(Session):

@@ -128,7 +128,9 @@ def _lines_of(command: Command, state: State) -> int:
     said = lines_said(command)
     if said:
         return said
-    order = state.orders.get(own_id(command)) if entity_of(command) is ORDER else None
+    if entity_of(command) is not ORDER:
+        return 1
+    order = state.known[ORDER.collection].get(own_id(command))
     return 1 if order is None else len(order.entity.order_items)
 
 

@@ -14,9 +14,9 @@ from storelog.shop import customer as customers
 from storelog.shop import order as orders
 from storelog.shop import product as products
 from storelog.shop.aggregate import Aggregate
-from storelog.shop.commands import Command, NewIds, numbered, own_id
+from storelog.shop.commands import Command, NewIds, entity_of, numbered, own_id
 from storelog.shop.event_kinds import EventKind
-from storelog.shop.events import Event, id_of, kind_of
+from storelog.shop.events import CUSTOMER, PRODUCT, Event, id_of, kind_of
 from storelog.shop.evolve import evolve
 from storelog.shop.kinds import Time
 from storelog.shop.value import value
@@ -57,14 +57,15 @@ def decide(command: Command, state: State, ids: NewIds, now: Time) -> Decision:
 
 
 def _events(command: Command, state: State, now: Time) -> Sequence[Event]:
-    number = own_id(command)
+    known = state.known
+    own = known[entity_of(command).collection].get(own_id(command))
     if isinstance(command, customers.CustomerCommand):
-        return [customers.decide(command, state.customers.get(number), now)]
+        return [customers.decide(command, own, now)]
     if isinstance(command, products.ProductCommand):
-        return [products.decide(command, state.products.get(number), now)]
+        return [products.decide(command, own, now)]
     if isinstance(command, orders.OrderCommand):
-        order = state.orders.get(number)
-        return orders.decide(command, order, state.customers, state.products, now)
+        buyers, sold = known[CUSTOMER.collection], known[PRODUCT.collection]
+        return orders.decide(command, own, buyers, sold, now)
     assert_never(command)
 
 
@@ -85,7 +86,7 @@ def _move(state: State, events: Sequence[Event]) -> list[Decided]:
     for event in events:
         kind = kind_of(event)
         number: int = getattr(event, kind.entity.id_field)
-        kept: dict[int, Aggregate[Any] | None] = getattr(state, kind.entity.collection)
+        kept = state.known[kind.entity.collection]
         before = kept.get(number)
         after = kept[number] = evolve(before, event)
         if kind.unique:

@@ -7,15 +7,18 @@ Next: command_service/batch.py
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from storelog.envelope import GENESIS_HASH
 from storelog.shop.aggregate import Aggregate
-from storelog.shop.customer import Customer
-from storelog.shop.order import Order
-from storelog.shop.product import Product
+from storelog.shop.columns import has_lines
+from storelog.shop.events import ENTITIES
 from storelog.shop.unique import Holders
 
+# Aggregates of one kind, by their ids.
+Aggregates = dict[int, Aggregate[Any] | None]
 MAX_KEPT = 50_000
+_WITH_LINES = frozenset(each.collection for each in ENTITIES if has_lines(each.structure))
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
@@ -32,20 +35,22 @@ class Head:
     recorded_at: datetime = BEFORE_ALL
 
 
+def _none() -> dict[str, Aggregates]:
+    return {entity.collection: {} for entity in ENTITIES}
+
+
 @dataclass(slots=True)
 class State:
-    """Aggregates as of `head`; None for one that is known not to exist.
+    """Aggregates as of `head`, by collection and id; None for one that is known not to exist.
 
-    Customers, products and holders of unique values are kept from batch to batch; of orders only
-    those that the batch being decided and the one before it, which may not be written yet, have
-    touched.
+    They and the holders of unique values are kept from batch to batch, but for aggregates with
+    lines, since there are many: of these `known` has what the batch being decided has touched, and
+    `before` what the batch before it has touched, which may not be written yet.
     """
 
     head: Head
-    customers: dict[int, Aggregate[Customer] | None] = field(default_factory=dict)
-    products: dict[int, Aggregate[Product] | None] = field(default_factory=dict)
-    orders: dict[int, Aggregate[Order] | None] = field(default_factory=dict)
-    orders_before: dict[int, Aggregate[Order] | None] = field(default_factory=dict)
+    known: dict[str, Aggregates] = field(default_factory=_none)
+    before: dict[str, Aggregates] = field(default_factory=_none)
     holders: Holders = field(default_factory=Holders)
 
     def after(self, head: Head) -> "State | None":
@@ -54,6 +59,7 @@ class State:
         None where too much is kept: what the batch has touched cannot be dropped before it is
         written, so the state is read anew then.
         """
-        if max(len(self.customers), len(self.products), len(self.holders)) > MAX_KEPT:
+        kept = {name: some for name, some in self.known.items() if name not in _WITH_LINES}
+        if max(len(self.holders), *map(len, kept.values())) > MAX_KEPT:
             return None
-        return State(head, self.customers, self.products, {}, self.orders, self.holders)
+        return State(head, _none() | kept, self.known, self.holders)

@@ -4,8 +4,9 @@ Reads without locks: a decision made on what is read here lands only if the log'
 moved since. Next: shop/order.py
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import asyncpg
 from msgspec import Struct
@@ -14,17 +15,22 @@ from storelog.command_service.batch import Key, Remembered, response_from_row
 from storelog.command_service.state import State
 from storelog.sequences import SEQUENCES
 from storelog.shop.aggregate import Aggregate
-from storelog.shop.columns import LINES_TABLE, OF_AGGREGATES, read_columns_of, read_row
-from storelog.shop.commands import LINE, Command, entity_of, named
-from storelog.shop.customer import Customer
+from storelog.shop.columns import (
+    LINES_TABLE,
+    OF_AGGREGATES,
+    has_lines,
+    line_structure_of,
+    read_columns_of,
+    read_row,
+)
+from storelog.shop.commands import LINE, Command, add_references, entity_of, named
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.events import CUSTOMER, ENTITIES, ORDER, PRODUCT
-from storelog.shop.order import Order, OrderItem
-from storelog.shop.product import Product
+from storelog.shop.events import ENTITIES
 from storelog.shop.unique import Holders
 
-E = TypeVar("E", bound=Struct)
 _SEQUENCES = dict(zip((*(each.name for each in ENTITIES), LINE), SEQUENCES, strict=True))
+# What their lines refer to is read after them.
+_LINES_FIRST = sorted(ENTITIES, key=lambda entity: not has_lines(entity.structure))
 
 
 async def new_ids(connection: asyncpg.Connection, kind: str, count: int) -> list[int]:
@@ -51,7 +57,7 @@ async def load_for(
             entity = entity_of(command)
             for name, value in state.holders.unknown(entity, said):
                 asked.setdefault((entity, name), set()).add(value)
-    await load(connection, state, **wanted)
+    await load(connection, state, wanted)
     for (entity, name), values in asked.items():
         await load_holders(connection, state.holders, entity, name, values)
 
@@ -73,74 +79,66 @@ async def load_holders(
 
 
 async def load(
-    connection: asyncpg.Connection,
-    state: State,
-    customers: Iterable[int],
-    products: Iterable[int],
-    orders: Iterable[int],
+    connection: asyncpg.Connection, state: State, wanted: Mapping[str, Iterable[int]]
 ) -> None:
-    """Put what `state` does not know of these aggregates into it; None for what does not exist."""
-    touched = {i: state.orders_before[i] for i in orders if i in state.orders_before}
-    state.orders = touched | state.orders
-    missing = [i for i in orders if i not in state.orders]
-    if missing:
-        await _load_orders(connection, state, missing)
-    of_lines = {
-        item.product_id
-        for order in map(state.orders.get, missing)
-        if order is not None
-        for item in order.entity.order_items
-    }
-    missing = [i for i in customers if i not in state.customers]
-    if missing:
-        await _load_customers(connection, state, missing)
-    missing = [i for i in of_lines.union(products) if i not in state.products]
-    if missing:
-        await _load_products(connection, state, missing)
+    """Put what `state` does not know of these ids, by collection, into it.
+
+    Of what has lines also what these refer to. None stands for what does not exist.
+    """
+    ids = {entity.collection: set(wanted[entity.collection]) for entity in ENTITIES}
+    for entity in _LINES_FIRST:
+        known, before = state.known[entity.collection], state.before[entity.collection]
+        # What the batch before has touched may not be written yet.
+        known |= {n: before[n] for n in ids[entity.collection] & before.keys() - known.keys()}
+        missing = [number for number in ids[entity.collection] if number not in known]
+        if not missing:
+            continue
+        lines = await _lines_of(connection, entity, missing)
+        known |= dict.fromkeys(missing)
+        known |= await _aggregates(connection, entity, missing, lines)
+        referred: list[tuple[str, int]] = []
+        for line in chain.from_iterable(lines.values()):
+            add_references(referred, line)
+        for collection, number in referred:
+            ids[collection].add(number)
 
 
-async def _load_customers(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
-    state.customers.update(dict.fromkeys(ids))
-    async for number, aggregate in _aggregates(connection, CUSTOMER.collection, Customer, ids):
-        state.customers[number] = aggregate
-
-
-async def _load_products(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
-    state.products.update(dict.fromkeys(ids))
-    async for number, aggregate in _aggregates(connection, PRODUCT.collection, Product, ids):
-        state.products[number] = aggregate
-
-
-async def _load_orders(connection: asyncpg.Connection, state: State, ids: Sequence[int]) -> None:
-    state.orders.update(dict.fromkeys(ids))
-    items: dict[int, list[OrderItem]] = {}
-    columns = read_columns_of(OrderItem)
+async def _lines_of(
+    connection: asyncpg.Connection, entity: EntityKind, ids: Sequence[int]
+) -> dict[int, tuple[Struct, ...]]:
+    """Return the lines of entities, by their ids."""
+    if not has_lines(entity.structure):
+        return {}
+    found: dict[int, list[Struct]] = {}
+    line = line_structure_of(entity.structure)
+    columns = read_columns_of(line)
     rows = await connection.fetch(
-        f"SELECT {ORDER.id_field}, {', '.join(columns)} FROM {LINES_TABLE}"
-        f" WHERE {ORDER.id_field} = ANY ($1) ORDER BY {columns[0]}",
+        f"SELECT {entity.id_field}, {', '.join(columns)} FROM {LINES_TABLE}"
+        f" WHERE {entity.id_field} = ANY ($1) ORDER BY {columns[0]}",
         ids,
     )
-    for order_id, *item in rows:
-        items.setdefault(order_id, []).append(read_row(OrderItem, item))
-    lines = {number: tuple(some) for number, some in items.items()}
-    async for number, aggregate in _aggregates(connection, ORDER.collection, Order, ids, lines):
-        state.orders[number] = aggregate
+    for number, *row in rows:
+        found.setdefault(number, []).append(read_row(line, row))
+    return {number: tuple(lines) for number, lines in found.items()}
 
 
 async def _aggregates(
     connection: asyncpg.Connection,
-    table: str,
-    structure: type[E],
+    entity: EntityKind,
     ids: Sequence[int],
-    lines: Mapping[int, tuple[OrderItem, ...]] | None = None,
-) -> AsyncIterator[tuple[int, Aggregate[E]]]:
-    """Yield the aggregates of a table that have these ids."""
+    lines: Mapping[int, tuple[Struct, ...]],
+) -> dict[int, Aggregate[Any]]:
+    """Return the aggregates of a kind that have these ids."""
+    structure = entity.structure
     columns = read_columns_of(structure)
     read = ", ".join((*columns, *OF_AGGREGATES))
-    rows = await connection.fetch(f"SELECT {read} FROM {table} WHERE {columns[0]} = ANY ($1)", ids)
-    for *row, version, is_deleted in rows:
-        entity = read_row(structure, row, (lines or {}).get(row[0], ()))
-        yield row[0], Aggregate(entity, version, is_deleted)
+    rows = await connection.fetch(
+        f"SELECT {read} FROM {entity.collection} WHERE {columns[0]} = ANY ($1)", ids
+    )
+    return {
+        row[0]: Aggregate(read_row(structure, row, lines.get(row[0], ())), version, is_deleted)
+        for *row, version, is_deleted in rows
+    }
 
 
 async def read_answers(

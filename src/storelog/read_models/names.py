@@ -20,8 +20,14 @@ from storelog.words import RULES, exactly, heads_of, searched_text
 INDEXES = ([("words", 1), ("_id", 1)], [("position", 1)])
 
 
-def names_model(entity: EntityKind, collection: str) -> DocumentModel:
+def names_collection(entity: EntityKind) -> str:
+    """Return the collection of the words of an entity's names."""
+    return f"{entity.name}_names"
+
+
+def names_model(entity: EntityKind) -> DocumentModel:
     """Return the read model of the words of an entity's names; its shape is that of the rules."""
+    collection = names_collection(entity)
 
     def fold(change: Change) -> list[Write]:
         kind = change.kind

@@ -24,6 +24,9 @@ def check_declared(entities: Iterable[EntityKind], kinds: Iterable[EventKind]) -
     _check_once("events have the name", (kind.name for kind in kinds))
     unique = (field.unique for entity in entities for field in unique_fields_of(entity.structure))
     _check_once("unique fields have the slug", (mark.slug for mark in unique if mark is not None))
+    with_lines = [entity.name for entity in entities if _lines_of(entity)]
+    if len(with_lines) > 1:
+        raise TypeError(f"{', '.join(with_lines)} have lines, for which there is one table")
     for entity in entities:
         check_entity(entity, entities)
         if sum(kind.begins for kind in kinds if kind.entity is entity) != 1:
@@ -51,7 +54,7 @@ def _raise_first(name: str, wrong: Mapping[str, bool]) -> None:
 def check_entity(entity: EntityKind, entities: Iterable[EntityKind]) -> None:
     """Raise TypeError where an entity is not what tables and documents take it for."""
     fields = fields_of(entity.structure)
-    lines = [field.line for field in fields if field.line is not None]
+    lines = _lines_of(entity)
     owner, part = entity.owner or (entity, entity.structure)
     collections = {each.collection for each in entities}
     referring = [*fields, *(field for line in lines for field in fields_of(line))]
@@ -68,6 +71,10 @@ def check_entity(entity: EntityKind, entities: Iterable[EntityKind]) -> None:
         "does not name its owner": owner.id_field not in _names(part) & _names(entity.structure),
     }
     _raise_first(entity.name, wrong)
+
+
+def _lines_of(entity: EntityKind) -> list[type[Struct]]:
+    return [field.line for field in fields_of(entity.structure) if field.line is not None]
 
 
 def _names(structure: type[Struct]) -> set[str]:

@@ -60,15 +60,16 @@ def named(command: Command) -> list[tuple[str, int]]:
     found = [(entity_of(command).collection, number)] if number else []
     said: Struct | None = getattr(command, "said", None)
     if said is not None:
-        _add_references(found, said)
+        add_references(found, said)
     return found
 
 
-def _add_references(found: list[tuple[str, int]], said: Struct) -> None:
+def add_references(found: list[tuple[str, int]], said: Struct) -> None:
+    """Add the collection and the id of everything that a structure and its lines refer to."""
     for name, collection in _referring(type(said)):
         if collection is None:
             for line in getattr(said, name):
-                _add_references(found, line)
+                add_references(found, line)
         else:
             found.append((collection, getattr(said, name)))
 

@@ -43,7 +43,9 @@ _CURSOR = {
     "description": "The page before's `nextCursor`, with the same filters.",
 }
 PAGE = {"limit": LIMIT, "cursor": _CURSOR}
-CUSTOMER, PRODUCT, ORDER = ({kind.id_name: ID} for kind in events.ENTITIES)
+CUSTOMER, PRODUCT, ORDER = (
+    {kind.id_name: ID} for kind in (events.CUSTOMER, events.PRODUCT, events.ORDER)
+)
 SEARCH: dict[str, Any] = {
     "q": {
         "type": "string",

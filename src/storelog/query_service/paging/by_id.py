@@ -8,15 +8,15 @@ Next: query_service/paging/keyset.py
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from storelog.documents.forms import searched_names_of
 from storelog.query_service.paging.keyset import Key
 from storelog.query_service.paging.page import Page
 from storelog.query_service.positions.view import Document, Fields, View
+from storelog.read_models.names import names_collection
 from storelog.read_side import IDS_AT_ONCE
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.events import CUSTOMER, PRODUCT
 from storelog.words import Asked, exactly, heads_asked, is_match, searched_text
 
 # Ids are dense; those of things with a word may be far apart.
@@ -75,8 +75,7 @@ class Wanted:
 
 async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Page:
     """Return a page of what is wanted, and the id after which the next begins."""
-    place = view.place
-    highest = {CUSTOMER: place.highest_customer, PRODUCT: place.highest_product}[wanted.entity]
+    highest = await _highest(view, wanted.entity)
     found: list[Document] = []
     widen_by = WIDEN_WORDS_BY if wanted.words else WIDEN_BY
     # One at most has a value that is unique.
@@ -99,6 +98,21 @@ async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Pag
     return Page(found[:limit], [found[limit - 1]["_id"]] if more else None)
 
 
+async def _highest(view: View, entity: EntityKind) -> int:
+    """Return an id above which the view has no entity of the kind."""
+    match entity.bound:
+        case "customers":
+            return view.place.highest_customer
+        case "products":
+            return view.place.highest_product
+        case "orders" | None:
+            documents = view.collection(entity.collection)
+            newest = await documents.find_one({}, {"_id": 1}, sort=[("_id", -1)])
+            return 0 if newest is None else int(newest["_id"])
+        case _:
+            assert_never(entity.bound)
+
+
 async def _look(
     view: View, wanted: Wanted, ids: Sequence[int], found: list[Document], enough: int
 ) -> None:
@@ -116,7 +130,7 @@ async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
     """Return whose names may have been others at the view's moment; None: that may be anybody."""
     if not view.is_past or not wanted.heads:
         return set()
-    names = view.present(NAMES[wanted.collection])
+    names = view.present(names_collection(wanted.entity))
     found = names.find({"position": {"$gt": view.position}}).limit(MAX_LOOKED_AT + 1)
     renamed = {name["_id"] async for name in found}
     return renamed if len(renamed) <= MAX_LOOKED_AT else None
@@ -129,7 +143,7 @@ async def _candidates(
     heads = wanted.heads
     if not heads or not ids or renamed is None:
         return ids[::-1] if wanted.is_down else ids
-    names = view.present(NAMES[wanted.collection])
+    names = view.present(names_collection(wanted.entity))
     named: set[int] = set()
     for head in heads[0]:
         found = names.find({"words": head, "_id": {"$gte": ids[0], "$lte": ids[-1]}})
@@ -137,6 +151,3 @@ async def _candidates(
             if all(set(some) & set(name["words"]) for some in heads):
                 named.add(name["_id"])
     return sorted(named.union(renamed.intersection(ids)), reverse=wanted.is_down)
-
-
-NAMES = {CUSTOMER.collection: "customer_names", PRODUCT.collection: "product_names"}

@@ -11,5 +11,5 @@ MODELS = (
     # A page of them is a range. Customers change seldom, unlike products, whose every sale would
     # pay for an index.
     entity_model(CUSTOMER, shape=1, indexes=([(CUSTOMER.id_field, 1)],)),
-    names_model(CUSTOMER, "customer_names"),
+    names_model(CUSTOMER),
 )

@@ -9,5 +9,5 @@ from storelog.shop.events import PRODUCT
 
 MODELS = (
     entity_model(PRODUCT, shape=1, indexes=()),
-    names_model(PRODUCT, "product_names"),
+    names_model(PRODUCT),
 )

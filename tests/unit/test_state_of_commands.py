@@ -1,0 +1,77 @@
+"""What commands are decided on: read from the state tables once, and kept as declared."""
+
+import asyncio
+import re
+from datetime import UTC
+from typing import Any, cast
+
+from storelog.command_service.state import Head, State
+from storelog.command_service.state_reader import load_for
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.commands import Command
+from storelog.shop.customer import DeleteCustomer
+from storelog.shop.kinds import Money, Time
+from storelog.shop.order import DeleteOrder, Order, OrderItem
+from storelog.shop.product import Product
+
+AT = Time(2026, 1, 1, tzinfo=UTC)
+ITEM = (1, 3, "Lamp", 2, Money(1))
+ROWS: dict[str, list[tuple[Any, ...]]] = {
+    "order_items": [(7, *ITEM)],
+    "orders": [(7, AT, 5, Money(2), 1, False)],
+    "products": [(3, "Lamp", Money(1), 1, True, None, 4, False)],
+    "customers": [],
+}
+
+
+class Tables:
+    """Stands for a connection: keeps which tables were read."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    async def fetch(self, statement: str, given: list[int]) -> list[tuple[Any, ...]]:
+        found = re.search(r" FROM (\w+)", statement)
+        assert found is not None
+        self.read.append(found[1])
+        return [row for row in ROWS[found[1]] if row[0] in given]
+
+
+def read(state: State, command: Command) -> list[str]:
+    tables = Tables()
+    asyncio.run(load_for(cast(Any, tables), state, [command]))
+    return tables.read
+
+
+def test_with_an_order_come_its_lines_and_the_products_that_they_refer_to() -> None:
+    state = State(Head())
+    assert read(state, DeleteOrder(7)) == ["order_items", "orders", "products"]
+    assert state.known["orders"] == {
+        7: Aggregate(Order(7, AT, 5, (OrderItem(*ITEM),), Money(2)), 1, False)
+    }
+    assert state.known["products"] == {
+        3: Aggregate(Product(3, "Lamp", Money(1), 1, True, None), 4, False)
+    }
+
+
+def test_what_the_batch_before_has_touched_is_not_read_again_and_orders_are_kept_no_longer() -> (
+    None
+):
+    state: State | None = State(Head())
+    assert state is not None
+    read(state, DeleteOrder(7))
+    state = state.after(Head(1))
+    assert state is not None
+    assert read(state, DeleteOrder(7)) == []
+    state = state.after(Head(2))
+    assert state is not None
+    state = state.after(Head(3))
+    assert state is not None
+    assert read(state, DeleteOrder(7)) == ["order_items", "orders"]
+
+
+def test_what_does_not_exist_is_known_not_to() -> None:
+    state = State(Head())
+    assert read(state, DeleteCustomer(9)) == ["customers"]
+    assert state.known["customers"] == {9: None}
+    assert read(state, DeleteCustomer(9)) == []
