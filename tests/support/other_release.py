@@ -9,7 +9,7 @@ from storelog.local.servers import PROCESSES
 from support.system import System
 
 NAME = "product_orders"
-LIST = 'READ_MODELS = ("customers", "products", "orders", "product_sold")'
+LIST = "READ_MODELS = (\n"
 MODEL = '''"""How much of each product was ordered, deleted orders not counted."""
 
 from bson.int64 import Int64
@@ -129,7 +129,7 @@ class OtherRelease:
         (folder / "__init__.py").write_text("", "utf-8")
         (folder / "model.py").write_text(MODEL, "utf-8")
         (folder / "query.py").write_text(QUERY, "utf-8")
-        self.change("read_models/__init__.py", (LIST, f"{LIST[:-1]}, {NAME!r})"))
+        self.change("read_models/__init__.py", (LIST, f'{LIST}    "{NAME}",\n'))
 
     def change(self, name: str, *parts: tuple[str, str]) -> None:
         """Put something in the place of parts of a file, each of which must be there."""

@@ -6,4 +6,9 @@ list is all that registers it: projector, rebuild, verify and Query Service go b
 Next: read_models/read_model.py
 """
 
-READ_MODELS = ("customers", "products", "orders", "product_sold")
+READ_MODELS = (
+    "customers",
+    "products",
+    "orders",
+    "product_sold",
+)
