@@ -113,7 +113,7 @@ screenshots: install ## take the pictures of the console again, from the demo sh
 vendor: install ## fetch the files of others that the console serves, and check their checksums
 	PYTHONPATH=tests $(BIN)/python -m generate.vendor
 
-schema: install ## draw docs/schema.md from a migrated PostgreSQL
+schema: install ## draw docs/schema.md and schema.svg from a migrated PostgreSQL
 	$(BIN)/python -m generate.schema
 
 check: install ## format, lint, types, layers, tidy

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import asyncpg
 
+from generate.schema_drawing import Column, Reference, draw
 from storelog.local import postgres
 from storelog.local.ports import kept_ports
 from storelog.migrations import migrate
 from storelog.postgres import connect
 
 PAGE = Path(__file__).parent.parent / "docs" / "schema.md"
+DRAWING = PAGE.with_suffix(".svg")
 READY_SECONDS = 60.0
 _SHORT = {
     "timestamp with time zone": "timestamptz",
@@ -49,6 +51,8 @@ third normal form: `events` and `log_head` are the log, `customers`, `products`,
 `order_items` what commands are decided from. Views have readable names for people; nothing of
 Storelog reads them. Saved queries over them come with `storelog up --pgadmin`.
 
+![The tables, their columns and references, which the list below has as text](schema.svg)
+
 """
 
 
@@ -56,9 +60,9 @@ Storelog reads them. Saved queries over them come with `storelog up --pgadmin`.
 class Schema:
     """What the database says of itself: columns by table and by view, references, rules."""
 
-    tables: dict[str, list[str]] = field(default_factory=dict)
+    tables: dict[str, list[Column]] = field(default_factory=dict)
     views: dict[str, list[str]] = field(default_factory=dict)
-    references: list[str] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
     rules: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -73,7 +77,7 @@ async def read(postgres_url: str) -> Schema:
             else:
                 schema.tables.setdefault(row["relation"], []).append(_column(row))
         for row in await connection.fetch(_REFERENCES):
-            schema.references.append(f'{row["parent"]} ||--o{{ {row["child"]} : "{row["columns"]}"')
+            schema.references.append(Reference(row["child"], row["columns"], row["parent"]))
         for row in await connection.fetch(_RULES):
             schema.rules.setdefault(row["relation"], []).append(row["rule"])
         return schema
@@ -81,19 +85,20 @@ async def read(postgres_url: str) -> Schema:
         await connection.close()
 
 
-def _column(row: asyncpg.Record) -> str:
-    kind = _SHORT.get(row["type"], row["type"]).replace(" ", "_")
-    marks = [mark for mark, holds in (("PK", row["is_key"]), ("FK", row["refers"])) if holds]
-    words = [kind, row["name"], ",".join(marks), "" if row["is_required"] else '"may be null"']
-    return " ".join(word for word in words if word)
+def _column(row: asyncpg.Record) -> Column:
+    kind = _SHORT.get(row["type"], row["type"])
+    marks = tuple(mark for mark, holds in (("PK", row["is_key"]), ("FK", row["refers"])) if holds)
+    return Column(row["name"], kind, marks, row["is_required"])
 
 
 def page(schema: Schema) -> str:
-    """Return the page: a diagram, every rule of the tables, the views and their columns."""
-    lines = ["```mermaid", "erDiagram", *(f"    {line}" for line in schema.references)]
+    """Return the page: the drawing, the tables and their rules, the views and their columns."""
+    to = {(each.child, each.column): each.parent for each in schema.references}
+    lines = ["## Tables", "", "| table | columns |", "|---|---|"]
     for name, columns in schema.tables.items():
-        lines += [f"    {name} {{", *(f"        {column}" for column in columns), "    }"]
-    lines += ["```", "", "## Rules that the database holds", ""]
+        listed = ", ".join(_listed(column, to.get((name, column.name))) for column in columns)
+        lines.append(f"| `{name}` | {listed} |")
+    lines += ["", "## Rules that the database holds", ""]
     for name, rules in schema.rules.items():
         lines += [f"- `{name}`", *(f"    - `{' '.join(rule.split())}`" for rule in rules)]
     lines += ["", "## Views", "", "| view | columns |", "|---|---|"]
@@ -101,8 +106,14 @@ def page(schema: Schema) -> str:
     return _HEAD + "\n".join(lines) + "\n"
 
 
+def _listed(column: Column, parent: str | None) -> str:
+    about = [column.kind, *(["key"] if "PK" in column.marks else [])]
+    about += [*([] if column.is_required else ["or null"]), *([f"of `{parent}`"] if parent else [])]
+    return f"`{column.name}` ({', '.join(about)})"
+
+
 def main() -> None:
-    """Start a PostgreSQL, migrate it, write the page."""
+    """Start a PostgreSQL, migrate it, write the page and the drawing."""
     with tempfile.TemporaryDirectory(prefix="storelog-schema-") as folder:
         home = Path(folder)
         (home / "logs").mkdir()
@@ -115,7 +126,9 @@ def main() -> None:
                 assert time.monotonic() < give_up_at, server.last_words()
                 threading.Event().wait(0.1)
             asyncio.run(migrate(postgres.url(port), 1))
-            PAGE.write_text(page(asyncio.run(read(postgres.url(port)))), "utf-8")
+            schema = asyncio.run(read(postgres.url(port)))
+            PAGE.write_text(page(schema), "utf-8")
+            DRAWING.write_text(draw(schema.tables, schema.references), "utf-8")
         finally:
             server.ask_to_stop()
             server.wait_stopped()

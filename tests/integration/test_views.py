@@ -4,16 +4,25 @@ import asyncio
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from generate.schema import PAGE, page, read
+from generate.schema import DRAWING, PAGE, page, read
+from generate.schema_drawing import draw
 from storelog.config import Settings
 from storelog.local import pgadmin
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System
 
 
-def test_the_page_of_the_schema_is_current(settings: Settings) -> None:
+def test_the_page_and_the_drawing_of_the_schema_are_current_and_load_nothing(
+    settings: Settings,
+) -> None:
     schema = asyncio.run(read(settings.postgres_url or ""))
     assert PAGE.read_text("utf-8") == page(schema), "run `make schema`"
+    drawing = draw(schema.tables, schema.references)
+    assert DRAWING.read_text("utf-8") == drawing, "run `make schema`"
+    assert "http" not in drawing.replace("http://www.w3.org/2000/svg", "")
+    for table, columns in schema.tables.items():
+        assert f">{table}</text>" in drawing
+        assert all(f">{column.name}</text>" in drawing for column in columns)
 
 
 def test_views_tell_an_orders_story_the_stock_the_sales_and_the_lag(
