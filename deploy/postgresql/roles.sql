@@ -36,7 +36,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public
     FROM storelog_command, storelog_relay, storelog_keys, storelog_reader;
 
 GRANT SELECT ON log_head, events, customers, products, orders, order_items, idempotency_keys, api_keys,
-    relay_cursor, operation_results TO storelog_command;
+    relay_cursor, log_histories, operation_results TO storelog_command;
 GRANT INSERT ON events, customers, products, orders, order_items, idempotency_keys
     TO storelog_command;
 GRANT UPDATE ON log_head, customers, products, orders TO storelog_command;
@@ -49,7 +49,8 @@ GRANT EXECUTE ON FUNCTION forget_expired_keys(integer) TO storelog_command;
 -- UPDATE raises a sequence that is behind its table, as after a restore.
 GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO storelog_command;
 
-GRANT SELECT ON log_head, events, api_keys, api_key_sets, relay_cursor TO storelog_relay;
+GRANT SELECT ON log_head, log_histories, events, api_keys, api_key_sets, relay_cursor
+    TO storelog_relay;
 GRANT UPDATE ON relay_cursor TO storelog_relay;
 GRANT EXECUTE ON FUNCTION log_ended_at(bigint) TO storelog_relay;
 

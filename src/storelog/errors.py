@@ -7,6 +7,7 @@
     │   ├── NotFound           no such thing, or it is deleted (404)
     │   ├── StaleVersion       If-Match or If-None-Match does not allow the version (412)
     │   ├── Conflict           a business rule refuses (409)
+    │   ├── OtherHistory       the position is of another history of the log (409)
     │   ├── Unauthenticated    no key, or a wrong one (401)
     │   ├── Forbidden          the key's role is too low (403)
     │   └── ProtocolRefusal    405, 413, 421, 429...: `status` is part of what happened
@@ -110,6 +111,17 @@ class StaleVersion(Refusal):
 
 class Conflict(Refusal):
     """The state of the shop does not allow the command."""
+
+
+class OtherHistory(Refusal):
+    """The position that the request names is of another history of the log than what is read."""
+
+    def __init__(self, asked: str, history: str) -> None:
+        super().__init__(
+            "other-history",
+            "The log has another history by now: positions of the one before are of other events.",
+            {"asked": asked, "history": history},
+        )
 
 
 class Unauthenticated(Refusal):

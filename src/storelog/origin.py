@@ -17,6 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from storelog.errors import PoisonRecord
+from storelog.log_history import Histories, LogHistory, is_lost, number_of
+
 COLLECTION, DOCUMENT_ID = "api_keys", "origin"
 
 
@@ -25,10 +28,24 @@ class Origin:
     """Who signs this shop's sets of keys (a public key in hex).
 
     `proven_from`: from which position on its records prove themselves; None: not known yet.
+    `histories`: of the log, oldest first; none where that is not known yet.
     """
 
     signer: str
     proven_from: int | None = None
+    histories: Histories = ()
+
+    def is_lost(self, history: str | None, position: int) -> bool:
+        """Tell whether what names this place is of the log no more. Raises PoisonRecord.
+
+        `history`: what a record or a watermark names; None of those from before there was any.
+        """
+        if not self.histories:
+            return False
+        number = number_of(self.histories, history)
+        if number is None:
+            raise PoisonRecord(f"the history {history} of a log is not known here")
+        return is_lost(self.histories, number, position)
 
 
 def public_key(secret: bytes) -> str:
@@ -55,7 +72,11 @@ def origin_of(found: Mapping[str, Any] | None) -> Origin | None:
     if found is None or not isinstance(found.get("signer"), str):
         return None
     proven_from = found.get("provenFrom")
-    return Origin(found["signer"], None if proven_from is None else int(proven_from))
+    histories = [
+        LogHistory(each["id"], int(each["beganAfter"]), number)
+        for number, each in enumerate(found.get("histories", ()), 1)
+    ]
+    return Origin(found["signer"], None if proven_from is None else int(proven_from), histories)
 
 
 def read_origin(home: Database[dict[str, Any]]) -> Origin | None:
@@ -76,4 +97,12 @@ def restore_origin(home: Database[dict[str, Any]], origin: Origin) -> None:
 
 def _document(origin: Origin) -> dict[str, Any]:
     proven_from = None if origin.proven_from is None else Int64(origin.proven_from)
-    return {"_id": DOCUMENT_ID, "signer": origin.signer, "provenFrom": proven_from}
+    histories = [
+        {"id": each.id, "beganAfter": Int64(each.began_after)} for each in origin.histories
+    ]
+    return {
+        "_id": DOCUMENT_ID,
+        "signer": origin.signer,
+        "provenFrom": proven_from,
+        "histories": histories,
+    }

@@ -16,6 +16,7 @@ from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.interrupted_changes import settle_changes
 from storelog.key_sets import SignedSet, keep_set, sign_set
+from storelog.log_history import ALL, LogHistory
 from storelog.migrations import migrate
 from storelog.origin import Origin, keep_origin, public_key
 from storelog.projector.databases.connection import PATIENT_SECONDS, connect, ensure_indexes
@@ -69,7 +70,8 @@ async def _read_keys(postgres_url: str) -> tuple[Origin, SignedSet]:
     try:
         known, secret = await read_announced(connection)
         proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
-        return Origin(public_key(secret), proven_from), sign_set(known, secret)
+        histories = [LogHistory(*row) for row in await connection.fetch(ALL)]
+        return Origin(public_key(secret), proven_from, histories), sign_set(known, secret)
     finally:
         await connection.close()
 

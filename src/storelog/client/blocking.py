@@ -128,6 +128,15 @@ class Storelog:
     def position(self, position: int) -> None:
         self.shop.position = position
 
+    @property
+    def log_history(self) -> str | None:
+        """Of which history of the log the position is."""
+        return self.shop.log_history
+
+    @log_history.setter
+    def log_history(self, history: str | None) -> None:
+        self.shop.log_history = history
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what a call of `shop` gives; an interrupt ends the call. Raises ClientClosed."""
         with self._lock:

@@ -5,6 +5,7 @@
     │   ├── InvalidRequest     400, 422: `errors` names each field with its pointer
     │   ├── ThingNotFound      404
     │   ├── InsufficientStock  409: `products` says what was asked and what there is
+    │   ├── HistoryIsAnother   409: the log has another `history` than the position is of
     │   ├── VersionIsStale     412: `current_version`
     │   └── BehindDeadLetter   503: `dead_letter` is what the read would wait for in vain
     └── CannotRun
@@ -50,6 +51,7 @@ class _Document(msgspec.Struct, rename="camel"):
     products: list[Shortage] = []
     current_version: int = 0
     dead_letter: DeadLetter | None = None
+    history: str | None = None
 
 
 class Problem(StorelogError):
@@ -93,6 +95,17 @@ class VersionIsStale(Problem):
         self.current_version = document.current_version
 
 
+class HistoryIsAnother(Problem):
+    """Commits were lost since the client was given its position: `history` is the log's now.
+
+    Set the client's `position` to 0 to read on, and look whether what was written is there.
+    """
+
+    def __init__(self, status: int, document: _Document, raw: bytes) -> None:
+        super().__init__(status, document, raw)
+        self.history = document.history
+
+
 class BehindDeadLetter(Problem):
     """What the read waits for does not come before an operator settles a dead letter.
 
@@ -118,6 +131,7 @@ class NoAnswer(CannotRun):
 _BY_SLUG: dict[str, type[Problem]] = {
     "insufficient-stock": InsufficientStock,
     "stale-version": VersionIsStale,
+    "other-history": HistoryIsAnother,
 }
 _BY_STATUS: dict[int, type[Problem]] = {
     400: InvalidRequest,

@@ -15,6 +15,7 @@ from storelog.client.problems import NoAnswer
 from storelog.client.transport import Answer, Transport
 from storelog.envelope import format_time
 from storelog.errors import BadUse
+from storelog.log_history import HEADER
 from storelog.shop.events import ENTITIES
 from storelog.shop.fields import values_before
 from storelog.shop.json_values import from_json
@@ -31,9 +32,10 @@ class Session:
     needed for dead letters.
 
     `position` is the newest that this client's commands were given. Reads ask for everything up to
-    it, so it may be handed on to another client, whose reads then hold the same. A method raises
-    Problem for a refusal, NoAnswer when nothing has answered for `patience_seconds`, and
-    ClientClosed after `close`.
+    it, so it may be handed on to another client, whose reads then hold the same; so may
+    `log_history`, which says of which history of the log it is. A method raises Problem for a
+    refusal, NoAnswer when nothing has answered for `patience_seconds`, and ClientClosed after
+    `close`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Session:
         self.transport = Transport(api_key, patience_seconds, max_in_flight)
         self._wait_seconds = wait_seconds
         self.position = 0
+        self.log_history: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,8 +72,16 @@ class Session:
         answer = await self.transport.call(
             method, self._command_url, path, headers=headers, body=body
         )
-        self.position = max(self.position, answer.position)
+        self._take_note(answer)
         return answer
+
+    def _take_note(self, answer: Answer) -> None:
+        """Keep the newest position; those of another history of the log mean nothing."""
+        if answer.history is not None and answer.history != self.log_history:
+            if self.log_history is not None:
+                self.position = 0
+            self.log_history = answer.history
+        self.position = max(self.position, answer.position)
 
     async def get(
         self, path: str, asked: Mapping[str, Any] | None = None, *, is_waiting: bool = True
@@ -79,6 +90,8 @@ class Session:
         headers = {}
         if is_waiting and self.position:
             headers["Storelog-Wait-For"] = str(self.position)
+            if self.log_history is not None:
+                headers[HEADER] = self.log_history
             # A read that waits longer than there is patience would never be answered.
             seconds = min(self._wait_seconds, int(self.transport.patience))
             headers["Prefer"] = f"wait={seconds}"

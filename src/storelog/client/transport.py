@@ -24,6 +24,7 @@ from storelog.client.problems import (
     Problem,
     read_problem,
 )
+from storelog.log_history import HEADER
 from storelog.reasons import reason
 from storelog.shop.json_values import encode_json
 
@@ -48,6 +49,7 @@ class Answer:
     body: bytes
     position: int
     version: int | None
+    history: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,9 @@ class Transport:
         self._answered_at = time.monotonic()
         if response.status < 300:
             self._answered.add(url)
-            return Answer(raw, _number(response, "Storelog-Position") or 0, _version(response))
+            position = _number(response, "Storelog-Position") or 0
+            history = response.headers.get(HEADER)
+            return Answer(raw, position, _version(response), history)
         problem = read_problem(response.status, raw)
         if problem.slug:
             self._answered.add(url)

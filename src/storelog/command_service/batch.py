@@ -21,6 +21,7 @@ from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Idempotency, Submission
 from storelog.envelope import Envelope, hashed_parts, link, pack_time
 from storelog.errors import InvalidFields, Refusal
+from storelog.log_history import HEADER
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.commands import NewIds
 from storelog.shop.events import ENTITIES
@@ -30,6 +31,7 @@ from storelog.shop.value import value
 from storelog.web.http import Response
 from storelog.web.problems import render
 
+POSITION = "Storelog-Position"
 Key = tuple[str, str]
 Rows = dict[int, Aggregate[Any]]
 
@@ -95,7 +97,7 @@ class Batch:
         self.remembered: dict[Key, Remembered] = {}
         self._now = Time.of(BEFORE_ALL)
         self._keep_keys = keep_keys
-        self.writes = Writes(state.head, Head(state.head.position))
+        self.writes = Writes(state.head, Head(state.head.position, history=state.head.history))
 
     def answer(self, submission: Submission, now: Time) -> Response:
         """Decide one command and return its answer, which holds once the batch is committed.
@@ -107,7 +109,7 @@ class Batch:
         if submission.key is not None:
             earlier = self._earlier(submission.key)
             if earlier is not None and submission.idempotency is not None:
-                return replay(earlier, submission, submission.idempotency)
+                return self._with_history(replay(earlier, submission, submission.idempotency))
         try:
             response = self._accept(submission)
         except Refusal as refusal:
@@ -119,7 +121,18 @@ class Batch:
             forever = submission.idempotency.key.startswith("import/")
             expires_at = None if forever else self._now + self._keep_keys
             self.writes.answers[submission.key] = (first, expires_at)
-        return response
+        return self._with_history(response)
+
+    def _with_history(self, response: Response) -> Response:
+        """Return the response with the history of the position that it names.
+
+        It is not remembered: what the log holds is of the newest history, whichever it was then.
+        """
+        history = self.writes.head.history
+        if not history or not any(name == POSITION for name, _ in response.headers):
+            return response
+        headers = (*response.headers, (HEADER, history))
+        return Response(response.status, response.body, headers, response.content_type)
 
     def _earlier(self, key: Key) -> Remembered | None:
         if key in self.writes.answers:
@@ -130,7 +143,7 @@ class Batch:
         decision = decide(submission.command, self._state, self._ids, self._now)
         payloads = [self._append(decided, submission) for decided in decision.events]
         position = self.writes.head.position
-        headers = [("Storelog-Position", str(position)), ("ETag", f'"{decision.version}"')]
+        headers = [(POSITION, str(position)), ("ETag", f'"{decision.version}"')]
         if decision.location is not None:
             headers.append(("Location", submission.query_url + decision.location))
         if decision.body is None:

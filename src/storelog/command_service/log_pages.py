@@ -15,6 +15,7 @@ from storelog.command_service.reader import Reader
 from storelog.envelope import Envelope
 from storelog.errors import InvalidFields
 from storelog.event_codec import event_body
+from storelog.log_history import HEADER
 from storelog.shop.events import AGGREGATE_NAME, ENTITIES, EVENT_TYPES
 from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import MAX_ID
@@ -69,26 +70,27 @@ def log_pages_route(log: Reader) -> Route:
         if errors:
             raise InvalidFields(errors)
 
-        async def read(connection: asyncpg.Connection) -> tuple[int, list[Envelope], int | None]:
-            head = await log_reader.read_head(connection)
-            if is_down:
-                return head, *await search_down(
-                    connection, wanted, after, min(before - 1, head), limit
-                )
-            if not wanted.is_any:
-                return head, *await search_up(connection, wanted, after, head, limit)
-            named = request.query.get("aggregate")
-            return head, *await log_reader.read_page(connection, named, after, limit)
+        said: list[tuple[str, str]] = []
 
-        head, events, at = await log.read(read)
+        async def read(connection: asyncpg.Connection) -> tuple[list[Envelope], int | None]:
+            head, history = await log_reader.read_head(connection)
+            said[:] = [("Storelog-Position", str(head)), (HEADER, history)]
+            if is_down:
+                return await search_down(connection, wanted, after, min(before - 1, head), limit)
+            if not wanted.is_any:
+                return await search_up(connection, wanted, after, head, limit)
+            named = request.query.get("aggregate")
+            return await log_reader.read_page(connection, named, after, limit)
+
+        events, at = await log.read(read)
         # The payloads are spliced in as they were written, not read and written again.
         items = b",".join(event_body(event) for event in events)
         further = {"nextAfter": None, "nextBefore": at} if is_down else {"nextAfter": at}
         body = b'{"items":[%b],%b' % (items, encode_json(further)[1:])
-        return Response(200, body, (("Storelog-Position", str(head)),))
+        return Response(200, body, tuple(said))
 
     operation = Operation(
-        "Read the log", 200, None, "Events", _QUERY, headers=("Storelog-Position",)
+        "Read the log", 200, None, "Events", _QUERY, headers=("Storelog-Position", HEADER)
     )
     return Route("GET", "/events", "read", show, operation)
 

@@ -8,6 +8,7 @@ import time
 import asyncpg
 
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
+from storelog.log_history import CURRENT
 
 # The payload of an order of 2,000 lines has some 250 KB.
 MAX_PAGE_BYTES = 2 * 1_048_576
@@ -55,9 +56,10 @@ SELECT max(low) FROM bisection
 """
 
 
-async def read_head(connection: asyncpg.Connection) -> int:
-    """Return the log's last position."""
-    return int(await connection.fetchval("SELECT position FROM log_head"))
+async def read_head(connection: asyncpg.Connection) -> tuple[int, str]:
+    """Return the log's last position, and its history."""
+    row = await connection.fetchrow(f"SELECT position, {CURRENT} AS history FROM log_head")
+    return row["position"], row["history"]
 
 
 async def read_page(

@@ -34,7 +34,7 @@ from storelog.web.http import Operation, Route
 
 S = TypeVar("S", bound=Struct)
 _CONDITIONAL = ("Idempotency-Key", "If-Match", "If-None-Match")
-_ANSWERED = ("ETag", "Storelog-Position", "Idempotency-Replayed")
+_ANSWERED = ("ETag", "Storelog-Position", "Storelog-History", "Idempotency-Replayed")
 
 
 def routes(election: Election, log: Reader, keys: KeysApi, query_url: str | None) -> list[Route]:

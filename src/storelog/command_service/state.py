@@ -24,7 +24,7 @@ BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(slots=True)
 class Head:
-    """The newest event of the log: its position, its hash, and when it was recorded.
+    """The newest event of the log: its position, its hash, when it was recorded, and the history.
 
     Of a batch that was not sent yet only the position is known; the rest is filled in when it is
     sent. The batch after it goes on from the same object.
@@ -33,6 +33,7 @@ class Head:
     position: int = 0
     hash: bytes = GENESIS_HASH
     recorded_at: datetime = BEFORE_ALL
+    history: str = ""
 
 
 def _none() -> dict[str, Aggregates]:

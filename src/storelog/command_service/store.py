@@ -19,6 +19,7 @@ from storelog.command_service.batch import (
 )
 from storelog.command_service.state import BEFORE_ALL, Head
 from storelog.envelope import Envelope
+from storelog.log_history import CURRENT
 from storelog.migrations.append_batch import OF_THIS_RELEASE
 from storelog.sequences import ID_KEYS
 from storelog.shop.columns import has_lines, line_rows_of, rows_of
@@ -68,13 +69,14 @@ async def limit_statements(connection: asyncpg.Connection, seconds: float) -> No
     await connection.execute(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
 
 
-_HEAD = "SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at FROM log_head"
+_HEAD = f"""SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at,
+    {CURRENT} AS history FROM log_head"""
 # In one query with the lock, the time would be read before it.
-_HOLD_HEAD = """WITH head AS MATERIALIZED (
+_HOLD_HEAD = f"""WITH head AS MATERIALIZED (
         SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at,
             nullif(settled_at, '-infinity') AS settled_at
         FROM log_head FOR UPDATE
-    ) SELECT *, clock_timestamp() AS held_since FROM head"""
+    ) SELECT *, clock_timestamp() AS held_since, {CURRENT} AS history FROM head"""
 
 
 async def read_head(connection: asyncpg.Connection) -> Head:
@@ -83,7 +85,8 @@ async def read_head(connection: asyncpg.Connection) -> Head:
 
 
 def _head(row: asyncpg.Record) -> Head:
-    return Head(row["position"], row["hash"], row["recorded_at"] or BEFORE_ALL)
+    at = row["recorded_at"] or BEFORE_ALL
+    return Head(row["position"], row["hash"], at, row["history"] or "")
 
 
 async def look(connection: asyncpg.Connection, clock: PostgresClock) -> Head:

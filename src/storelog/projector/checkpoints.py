@@ -75,6 +75,8 @@ class Checkpoint:
 
     `topic_ids`: which topics these are; one that was made again has another id.
 
+    `history`: of the log, as a watermark has named it.
+
     `read_at`: when the relay last looked and found nothing beyond `safe`. `session`: whose
     transactions write this lane. `repaired`: how often `storelog verify` has repaired it.
     """
@@ -92,6 +94,7 @@ class Checkpoint:
     bounds: Bounds = Bounds()
     session: bytes | None = None
     repaired: int = 0
+    history: str | None = None
 
 
 class Fenced(Exception):
@@ -152,6 +155,7 @@ def _read(found: dict[str, Any]) -> Checkpoint:
         ),
         found.get("session"),
         int(found.get("repaired", 0)),
+        found.get("history"),
     )
 
 
@@ -193,6 +197,7 @@ def _move(old: Checkpoint, new: Checkpoint) -> ReplaceOne[dict[str, Any]]:
         "isLate": new.bounds.is_late,
         "session": new.session,
         "repaired": new.repaired,
+        "history": new.history,
         # Topic names have dots, which field names should not.
         "offsets": [
             {"topic": topic, "offset": Int64(offset), "id": new.topic_ids.get(topic)}

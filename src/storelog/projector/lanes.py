@@ -41,6 +41,7 @@ class Lanes:
             n: Lane(database, n, self._batch, topic_prefix, origin, topic_ids) for n in numbers
         }
         self._writing = Writing()
+        self._origin = origin
         self.is_full = self.has_written = False
 
     def __iter__(self) -> Iterator[Lane]:
@@ -52,6 +53,18 @@ class Lanes:
     def get(self, number: int) -> Lane | None:
         """Return the lane, None when it is another process's."""
         return self._lanes.get(number)
+
+    def lack(self, origin: Origin | None) -> bool:
+        """Tell whether MongoDB has learnt of another history of the log since they were loaded."""
+        known = None if self._origin is None else self._origin.histories
+        return origin is not None and origin.histories != known
+
+    def trouble(self) -> str | None:
+        """Return why they may not be what Kafka has, None where nothing is known against them."""
+        unknown = next((each.unknown_history for each in self if each.unknown_history), None)
+        if unknown is None:
+            return None
+        return f"Kafka has the log's history {unknown}, unknown to MongoDB: run `storelog migrate`"
 
     def applied(self) -> dict[int, Mapping[str, int]]:
         """Return up to which offset of each topic each lane is applied, as MongoDB has it."""

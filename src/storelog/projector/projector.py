@@ -87,12 +87,12 @@ class Projector:
             self._kafka.trouble
             or self._trouble
             or self._standstill.trouble()
+            or (self._lanes and self._lanes.trouble())
             or self._pace.stalled()
         )
-        if trouble is not None:
+        if isinstance(trouble, str):
             raise Unavailable(trouble)
-        lanes = self._lanes or ()
-        positions = {str(lane.number): lane.checkpoint.position for lane in lanes}
+        positions = {str(n.number): n.checkpoint.position for n in self._lanes or ()}
         return {"lanes": positions, **measures.CLOCK.facts()}
 
     async def measure(self) -> None:
@@ -177,7 +177,8 @@ class Projector:
         self._look_at = time.monotonic() + LOOK_SECONDS
         pointer = pointer_of(self._home)
         self._standstill.look(pointer)
-        if self._owned and pointer != self._pointer:
+        is_older = self._lanes is not None and self._lanes.lack(read_origin(self._home))
+        if self._owned and (is_older or pointer != self._pointer):
             self._load(consumer)
         if self._kafka.have_changed():
             _log.warning("a topic was made again: it is read from its beginning")

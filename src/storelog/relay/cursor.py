@@ -21,6 +21,7 @@ from storelog.envelope import (
 )
 from storelog.errors import CannotRun, HistoryMismatch, Unavailable
 from storelog.event_codec import lane_of_event
+from storelog.log_history import ALL, Histories, LogHistory
 
 LEADER_LOCK = 0x53746F72656C6F67  # "Storelog"
 # Where a machine is gone, its connection's locks are free so soon.
@@ -211,6 +212,11 @@ async def lanes_since(connection: asyncpg.Connection) -> int | None:
     """Return up to which position was sent with fewer lanes; None where that is not known."""
     since: int | None = await connection.fetchval("SELECT lanes_since FROM relay_cursor")
     return since
+
+
+async def histories(connection: asyncpg.Connection) -> Histories:
+    """Return the log's histories, oldest first."""
+    return [LogHistory(*row) for row in await connection.fetch(ALL)]
 
 
 async def set_lanes(

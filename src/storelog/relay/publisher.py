@@ -18,6 +18,7 @@ from storelog import tracing
 from storelog.config import Settings
 from storelog.envelope import (
     GENESIS_HASH,
+    HISTORY,
     LANES,
     MARK,
     RECORD,
@@ -30,6 +31,7 @@ from storelog.envelope import (
 from storelog.errors import Unavailable
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, kafka_reason, watermark_topic
+from storelog.log_history import LogHistory
 from storelog.shop.json_values import encode_json
 
 FLUSH_SECONDS = 60.0
@@ -60,6 +62,7 @@ class Publisher:
     """An idempotent producer; one at a time, by the active relay.
 
     `lanes_since`: up to which position was sent with fewer lanes; None where that is not known.
+    `history`: of which history of the log all that is sent is.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -68,6 +71,7 @@ class Publisher:
         self._producer = Producer({**client_settings(settings), **PRODUCER})
         self._failures: list[KafkaError] = []
         self.lanes_since: int | None = None
+        self.history: LogHistory | None = None
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -96,7 +100,7 @@ class Publisher:
                 lane,
                 aggregate.encode(),
                 kafka_value(event.event_type, event.payload),
-                record_headers(event, aggregate, last[lane], span),
+                record_headers(event, aggregate, last[lane], span, self.history),
             )
             last[lane] = event.position
         if is_announced:
@@ -141,6 +145,9 @@ class Publisher:
             if (since := self.lanes_since) is not None:
                 mark["lanesSince"] = since
                 mark["lanesProof"] = proof_of(LANES, before, event_hash, position, since)
+            if (history := self.history) is not None:
+                mark["history"], mark["beganAfter"] = said = (history.id, history.began_after)
+                mark["historyProof"] = proof_of(HISTORY, before, event_hash, position, *said)
         value = encode_json(mark)
         for lane in range(len(lanes)):
             self._send(self._watermarks, lane, b"watermark", value, [])
@@ -225,11 +232,16 @@ class Publisher:
 
 
 def record_headers(
-    event: Envelope, aggregate: str, lane_previous: int, span: tracing.Span | None = None
+    event: Envelope,
+    aggregate: str,
+    lane_previous: int,
+    span: tracing.Span | None = None,
+    history: LogHistory | None = None,
 ) -> list[Header]:
     """Return the contract's headers: CloudEvents 1.0 in binary mode, and the event's place.
 
-    `span` is the sending's own, where it is traced: who reads the record goes on below it.
+    `span` is the sending's own, where it is traced: who reads the record goes on below it. Records
+    of a log's first history name none, as those of earlier releases.
     """
     headers: list[Header] = [
         ("ce_specversion", b"1.0"),
@@ -260,6 +272,9 @@ def record_headers(
         before, own = previous.hex(), event.hash.hex()
         proof = proof_of(RECORD, before, own, event.position, lane_previous)
         optional += [("previous_hash", before), ("proof", proof)]
+        if history is not None and history.number > 1:
+            own_proof = proof_of(HISTORY, before, own, event.position, history.id)
+            optional += [("history", history.id), ("history_proof", own_proof)]
     return headers + [(name, text.encode()) for name, text in optional if text is not None]
 
 

@@ -125,6 +125,7 @@ class Relay:
             raise Unavailable("the lanes are about to change")
         self._cursor = cursor
         publisher.lanes_since = await cursors.lanes_since(connection)
+        publisher.history = (await cursors.histories(connection))[-1]
         newest: Envelope | None = None
         if cursor.position:
             newest = (await cursors.read_after(connection, cursor.position - 1, 1))[0]

@@ -80,6 +80,7 @@ async def _resend(
     if last > row["sent"]:
         first = min(first, row["sent"] + 1)
     await asyncio.to_thread(ensure_topics, settings, count)
+    publisher.history = (await cursor.histories(connection))[-1]
     lanes = await cursor.lane_ends(connection, first - 1, count)
     at = first - 1
     while at < last:

@@ -12,11 +12,11 @@ from storelog.web.http import Response
 _METHODS = "GET, HEAD, POST, PUT, DELETE"
 _SENT = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer,"
-    " Storelog-Wait-For, X-Correlation-Id, traceparent"
+    " Storelog-History, Storelog-Wait-For, X-Correlation-Id, traceparent"
 )
 _SHOWN = (
     "ETag, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After,"
-    " Storelog-Dead-Letters, Storelog-Position, X-Correlation-Id"
+    " Storelog-Dead-Letters, Storelog-History, Storelog-Position, X-Correlation-Id"
 )
 Headers = list[tuple[bytes, bytes]]
 

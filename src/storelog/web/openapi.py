@@ -56,6 +56,10 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": r"^\d+$"},
         "description": "The position in the log that this answer holds.",
     },
+    "Storelog-History": {
+        "schema": {"type": "string", "format": "uuid"},
+        "description": "The history of the log that the position belongs to.",
+    },
     "Storelog-Dead-Letters": {
         "schema": {"type": "string", "pattern": r"^\d+$"},
         "description": "How many events could not be projected, when there are any.",

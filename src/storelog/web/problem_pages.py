@@ -48,6 +48,12 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         409,
         "The first request with this key still runs: repeat after `Retry-After`, with the key.",
     ),
+    "other-history": (
+        409,
+        "Commits were lost since the position was given (a failover of PostgreSQL), and the log has"
+        " gone on from an earlier one: what was written after it may be gone. `history` is the one"
+        " that is read now. Forget the position, read again, and decide again.",
+    ),
     "stale-version": (
         412,
         "`If-Match` or `If-None-Match` does not allow its version (`currentVersion`). Read "

@@ -24,7 +24,13 @@ from storelog.projector.receive.foreign import Foreigners, ForeignRecords
 from storelog.projector.receive.log_identity import History
 from storelog.projector.receive.merge import LaneMerge
 from storelog.projector.receive.proof import check_mark, check_record
-from storelog.projector.receive.record import Record, Watermark, read_record, read_watermark
+from storelog.projector.receive.record import (
+    Record,
+    Watermark,
+    header_of,
+    read_record,
+    read_watermark,
+)
 from storelog.projector.receive.topics import same_topics
 from storelog.projector.retries import Retries
 from storelog.projector.write.batch import Batch
@@ -93,6 +99,8 @@ class Lane:
         self._traced: list[Record] = []
         self._bytes = 0
         self.behind: Behind | None = None
+        # What a record or a watermark named last that MongoDB knows nothing of.
+        self.unknown_history: str | None = None
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -113,6 +121,8 @@ class Lane:
         try:
             record = read_record(message)
             check_record(record, self._origin)
+            if self._is_lost(header_of(record, "history"), record.position):
+                return
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
             return
@@ -123,6 +133,8 @@ class Lane:
         try:
             mark = read_watermark(message.value() or b"")
             check_mark(mark, self._origin)
+            if self._is_lost(mark.history, mark.position):
+                return
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._keep_foreign(message, f"not a watermark of the relay: {error}")
             return
@@ -140,6 +152,19 @@ class Lane:
             self._mark_places.append((message.topic() or "", offset))
         elif mark.position == self._ahead.safe and mark.readAt is not None:
             self._read_at = mark.readAt
+
+    def _is_lost(self, history: str | None, position: int) -> bool:
+        """Tell whether a place is of a history that was left. Raises PoisonRecord for no known one.
+
+        It is not foreign: what was lost with a failover stays in Kafka as it was sent.
+        """
+        if self._origin is None:
+            return False
+        try:
+            return self._origin.is_lost(history, position)
+        except PoisonRecord:
+            self.unknown_history = history
+            raise
 
     def is_waiting(self) -> bool:
         """Tell whether the lane waits for a record that others follow, or that Kafka has had.
@@ -248,6 +273,7 @@ class Lane:
                     safe_recorded_at=mark.recordedAt,
                     read_at=mark.readAt,
                     lanes=len(mark.lanes),
+                    history=mark.history or new.history,
                 )
         if self._read_at is not None and new.safe == self._ahead.safe:
             new = replace(new, read_at=self._read_at)

@@ -7,7 +7,7 @@ shop's records have one, as `storelog migrate` has brought it to MongoDB.
 Next: projector/receive/merge.py
 """
 
-from storelog.envelope import LANES, MARK, RECORD, proof_of
+from storelog.envelope import HISTORY, LANES, MARK, RECORD, proof_of
 from storelog.errors import PoisonRecord
 from storelog.origin import Origin
 from storelog.projector.receive.record import Record, Watermark, header_of
@@ -23,6 +23,11 @@ def check_record(record: Record, origin: Origin | None) -> None:
         return
     if proof != proof_of(RECORD, before, record.hash, record.position, record.lane_previous):
         raise PoisonRecord("not a record of the relay: its proof is not of its position and hash")
+    history = header_of(record, "history")
+    if history is not None and header_of(record, "history_proof") != proof_of(
+        HISTORY, before, record.hash, record.position, history
+    ):
+        raise PoisonRecord("not a record of the relay: it does not prove its history")
 
 
 def check_mark(mark: Watermark, origin: Origin | None) -> None:
@@ -43,3 +48,7 @@ def check_mark(mark: Watermark, origin: Origin | None) -> None:
         raise PoisonRecord(
             "not a watermark of the relay: it does not prove since when its lanes are"
         )
+    if mark.history is not None and mark.historyProof != proof_of(
+        HISTORY, mark.previousHash, mark.hash, mark.position, mark.history, mark.beganAfter
+    ):
+        raise PoisonRecord("not a watermark of the relay: it does not prove its history")

@@ -51,6 +51,7 @@ class Watermark(msgspec.Struct):
 
     `readAt`: when, by PostgreSQL's clock, the log ended there; None where that is not known.
     `lanesSince`: up to which position was sent with fewer lanes; None where that is not known.
+    `history`: of the log; None where an earlier relay has sent it.
     """
 
     position: int
@@ -62,6 +63,9 @@ class Watermark(msgspec.Struct):
     proof: str | None = None
     lanesSince: int | None = None
     lanesProof: str | None = None
+    history: str | None = None
+    beganAfter: int = 0
+    historyProof: str | None = None
 
 
 class _Value(msgspec.Struct):

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 
 from storelog import __version__
 from storelog.query_service.http.processes import Processes
+from storelog.query_service.http.route_parts import FRESH
 from storelog.query_service.positions.reads import READ_SECONDS, Reads, answering
 from storelog.query_service.positions.view import Document
 from storelog.shop.json_values import encode_json
@@ -64,7 +65,7 @@ def health_route(reads: Reads, processes: Processes) -> Route:
             }
         return Response(200, encode_json(body), view.place.headers())
 
-    headers = ("Storelog-Position", "Storelog-Dead-Letters")
+    headers = FRESH
     operation = Operation(
         "The read side: places, sizes, the health of every process",
         200,

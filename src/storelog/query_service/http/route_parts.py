@@ -11,8 +11,8 @@ from storelog.read_models.listed import ReadModel
 from storelog.shop.value_schemas import COUNT, TEXT_OR_NULL, strict_object
 from storelog.web.http import Handler, Operation, Route
 
-FRESH = ("Storelog-Position", "Storelog-Dead-Letters")
-_ASKED = ("Storelog-Wait-For", "Prefer")
+FRESH = ("Storelog-Position", "Storelog-History", "Storelog-Dead-Letters")
+_ASKED = ("Storelog-Wait-For", "Storelog-History", "Prefer")
 Query = dict[str, dict[str, Any]]
 MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
 FLAG: dict[str, Any] = {"type": "boolean"}
@@ -35,6 +35,7 @@ def one(path: str, handler: Handler, schema: str) -> Route:
         None,
         schema,
         AS_OF,
+        refusals=(409,),
         headers=("ETag", *FRESH),
         request_headers=_ASKED,
     )
@@ -54,5 +55,5 @@ def many(
         words = f"history of one {path.split('/')[2].removesuffix('s')}"
     if all(model.as_was is not None for model in models):
         query = {**query, **AS_OF}
-    operation = Operation(words.capitalize(), 200, None, schema, query, (), FRESH, _ASKED)
+    operation = Operation(words.capitalize(), 200, None, schema, query, (409,), FRESH, _ASKED)
     return Route("GET", path, "read", handler, operation)

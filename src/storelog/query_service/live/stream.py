@@ -13,7 +13,12 @@ from collections.abc import AsyncGenerator
 from storelog.errors import InvalidFields, Malformed, Unavailable
 from storelog.query_service.live.changes import Asked, Changes
 from storelog.query_service.live.tail import Tail
-from storelog.query_service.positions.freshness import DEFAULT_WAIT_SECONDS, view_of
+from storelog.query_service.positions.freshness import (
+    DEFAULT_WAIT_SECONDS,
+    check_history,
+    view_of,
+    wanted_history,
+)
 from storelog.query_service.positions.reads import Reads, answering
 from storelog.shop.events import EVENTS
 from storelog.web.http import Request, Stream
@@ -43,14 +48,16 @@ class Live:
     async def follow(self, request: Request) -> Stream:
         """GET /live"""
         asked, after = Asked(_topics(request), _is_named(request)), _after(request)
+        history = wanted_history(request)
         if self._readers >= MAX_READERS:
             raise Unavailable("Too many read /live here.", 10, slug="overloaded")
         async with answering():
             view = await self._reads.view()
+            check_history(view, history)
             after = view.place.position if after is None else after
             if after > view.place.position:
                 # Most likely a position that a command was given just now.
-                view = await view_of(self._reads, after, DEFAULT_WAIT_SECONDS)
+                view = await view_of(self._reads, after, DEFAULT_WAIT_SECONDS, history)
         headers = (("Cache-Control", "no-store"), *view.place.headers())
         return Stream(self._pieces(after, asked), headers)
 

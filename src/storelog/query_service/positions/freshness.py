@@ -11,7 +11,8 @@ import asyncio
 import re
 from typing import Any
 
-from storelog.errors import Malformed, NotCaughtUp
+from storelog.errors import Malformed, NotCaughtUp, OtherHistory
+from storelog.log_history import HEADER, ID
 from storelog.query_service.positions.asof import view_as_of
 from storelog.query_service.positions.reads import Reads
 from storelog.query_service.positions.view import View
@@ -29,12 +30,13 @@ async def open_view(reads: Reads, request: Request, thing: str | None = None) ->
     """Return a view that holds what the request waits for, at once when it waits for nothing.
 
     `thing`: the one aggregate (`product-5`) that is read; None for lists and figures, which may
-    miss any. Raises NotCaughtUp, Malformed, Unavailable, PyMongoError.
+    miss any. Raises NotCaughtUp, OtherHistory, Malformed, Unavailable, PyMongoError.
     """
     now = asyncio.get_running_loop().time
     position, seconds = _wanted(request)
     give_up_at = now() + seconds
-    view = await _present(reads, position, seconds, thing)
+    history = wanted_history(request)
+    view = await _present(reads, position, seconds, thing, history)
     as_of = request.query.get("asOf")
     if as_of is None:
         return view
@@ -47,26 +49,48 @@ def patience(request: Request) -> float:
     return 0.0 if position is None and "asOf" not in request.query else seconds
 
 
-async def _present(reads: Reads, position: int | None, seconds: int, thing: str | None) -> View:
+async def _present(
+    reads: Reads, position: int | None, seconds: int, thing: str | None, history: str | None
+) -> View:
     view = await reads.view()
+    check_history(view, history)
     if position is None:
         return view
     await _check_dead_letters(view, position, thing)
     if view.place.position < position:
-        view = await view_of(reads, position, seconds)
+        view = await view_of(reads, position, seconds, history)
         await _check_dead_letters(view, position, thing)
     return view
 
 
-async def view_of(reads: Reads, position: int, seconds: float) -> View:
-    """Return a view that holds the position, once there is one.
+async def view_of(reads: Reads, position: int, seconds: float, history: str | None) -> View:
+    """Return a view that holds the position of a history, once there is one.
 
-    Raises NotCaughtUp, which says how far the read model is by then, Unavailable, PyMongoError.
+    Raises NotCaughtUp, which says how far the read model is by then, OtherHistory, Unavailable,
+    PyMongoError.
     """
     view = await reads.reached(lambda place: place.position >= position, seconds)
+    check_history(view, history)
     if view.place.position < position:
         raise NotCaughtUp(position, view.place.position)
     return view
+
+
+def wanted_history(request: Request) -> str | None:
+    """Return the history that the request's positions are of. Raises Malformed."""
+    given = request.headers.get(HEADER.lower())
+    if given is None:
+        return None
+    if not ID.fullmatch(given.lower()):
+        raise Malformed(f"{HEADER} must be a history's id, as a response gave it.")
+    return given.lower()
+
+
+def check_history(view: View, wanted: str | None) -> None:
+    """Raise OtherHistory where the read model is known to be of another one than is wanted."""
+    history = view.place.history
+    if wanted is not None and history is not None and wanted != history:
+        raise OtherHistory(wanted, history)
 
 
 async def check_also(request: Request, view: View, thing: str) -> None:

@@ -13,6 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from storelog.envelope import milliseconds, parse_time
 from storelog.errors import Unavailable
+from storelog.log_history import HEADER
 from storelog.read_models.listed import BY_COLLECTION, DOCUMENT_MODELS, ReadModel
 from storelog.read_models.shapes import COMMAND, Shapes
 from storelog.read_side import IDS_AT_ONCE, NUMBERED
@@ -42,6 +43,7 @@ class Place:
     the bounds that moments name may be too narrow. `clock`: a time of PostgreSQL's clock, not long
     ago. `repaired`: how often it was repaired, which changes even what never changes else.
     `shapes`: with which shapes the read models were filled, None for those of this release.
+    `history`: of which history of the log the position is; None before any relay has said so.
     """
 
     position: int = 0
@@ -57,6 +59,7 @@ class Place:
     clock: datetime | None = None
     repaired: int = 0
     shapes: Shapes | None = None
+    history: str | None = None
 
     def shape_of(self, model: ReadModel) -> int:
         """Return with which shape a read model was filled. Raises Unavailable where it was not."""
@@ -69,14 +72,19 @@ class Place:
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what every answer says of its freshness."""
-        position = ("Storelog-Position", str(self.position))
-        if not self.dead_letters:
-            return (position,)
-        return (position, ("Storelog-Dead-Letters", str(self.dead_letters)))
+        headers = [("Storelog-Position", str(self.position))]
+        if self.history is not None:
+            headers.append((HEADER, self.history))
+        if self.dead_letters:
+            headers.append(("Storelog-Dead-Letters", str(self.dead_letters)))
+        return tuple(headers)
 
 
 def place_of(checkpoints: list[Document]) -> Place:
-    """Return the place that the lanes' checkpoints make together."""
+    """Return the place that the lanes' checkpoints make together.
+
+    Raises Unavailable where they are of two histories: no position means the same to both.
+    """
     lanes = max((lane["lanes"] for lane in checkpoints), default=0)
     # Partitions beyond the lanes may have had foreign records.
     checkpoints = [lane for lane in checkpoints if lane["_id"] < lanes or not lanes]
@@ -99,7 +107,15 @@ def place_of(checkpoints: list[Document]) -> Place:
         any(lane["isLate"] for lane in checkpoints),
         max((parse_time(at) for lane in checkpoints if (at := lane["readAt"])), default=None),
         sum(int(lane.get("repaired", 0)) for lane in checkpoints),
+        history=_history_of(checkpoints),
     )
+
+
+def _history_of(checkpoints: list[Document]) -> str | None:
+    found = {lane["history"] for lane in checkpoints if lane.get("history")}
+    if len(found) > 1:
+        raise Unavailable("The read model's lanes are of two histories: run `storelog recover`.")
+    return next(iter(found), None)
 
 
 def _settled_ms(lane: Document) -> int:

@@ -84,6 +84,9 @@ class Positions:
             began = loop.time()
             try:
                 view = await self._read()
+            except Unavailable as error:
+                self._fail(error)
+                return
             except PyMongoError as error:
                 failures += 1
                 _log.warning("positions cannot be read", error=str(error)[:300])
