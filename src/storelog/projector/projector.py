@@ -92,8 +92,8 @@ class Projector:
         )
         if isinstance(trouble, str):
             raise Unavailable(trouble)
-        positions = {str(n.number): n.checkpoint.position for n in self._lanes or ()}
-        return {"lanes": positions, **measures.CLOCK.facts()}
+        lanes = {str(lane.number): lane.checkpoint.position for lane in self._lanes or ()}
+        return {"lanes": lanes, **measures.CLOCK.facts()}
 
     async def measure(self) -> None:
         """Show how far the lanes are, for a scrape."""
@@ -175,10 +175,9 @@ class Projector:
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_SECONDS
-        pointer = pointer_of(self._home)
+        pointer, origin = pointer_of(self._home), read_origin(self._home)
         self._standstill.look(pointer)
-        is_older = self._lanes is not None and self._lanes.lack(read_origin(self._home))
-        if self._owned and (is_older or pointer != self._pointer):
+        if self._owned and (pointer != self._pointer or (self._lanes and self._lanes.lack(origin))):
             self._load(consumer)
         if self._kafka.have_changed():
             _log.warning("a topic was made again: it is read from its beginning")
