@@ -12,7 +12,11 @@ from generate import reference
 
 ROOT = Path(__file__).parent.parent
 # Pages that stand at the top of the repository, where people look for them first.
-_ELSEWHERE = {"ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.md"}
+_ELSEWHERE = {
+    "ARCHITECTURE.md": "architecture.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
 # The page that stands for the folder of decisions, which links name.
 _DECISIONS = "decisions/index.md"
 
@@ -73,7 +77,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 def _for_the_site(text: str) -> str:
     for source, path in _ELSEWHERE.items():
-        text = text.replace(f"](../{source})", f"]({path})")
+        text = text.replace(f"](../{source})", f"]({path})").replace(f"]({source}", f"]({path}")
     text = re.sub(
         r"\[([^\]]+)\]\(\.\./(?:\.\./)*(?!reference|schemas|[a-z-]+\.md)[^)]*\)", r"\1", text
     )

@@ -14,5 +14,6 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "WARNING  -" not in done.stderr
     assert "unrecognized relative link" not in done.stderr
     assert "not included in the" not in done.stderr, "a page that the navigation lacks"
-    for page in ("tutorial", "reference/cli", "reference/problems", "architecture", "decisions"):
+    pages = ("tutorial", "reference/cli", "reference/problems", "architecture", "contributing")
+    for page in (*pages, "decisions"):
         assert (tmp_path / page / "index.html").is_file()

@@ -142,11 +142,18 @@ class OtherRelease:
 
     def start(self, system: System) -> None:
         """Let the system go on with this release."""
-        for name in PROCESSES:
-            system.signal(name, signal.SIGTERM)
-            system.exit_code(name)
-        system.environment_more["PYTHONPATH"] = str(self.folder)
-        for name in PROCESSES:
-            system.start(name)
-        for name in PROCESSES:
-            system.wait_ready(name)
+        go_on_with(self.folder, system)
+
+
+def go_on_with(folder: Path, system: System) -> None:
+    """Let a system go on with the package in a folder, after that package's `migrate`."""
+    for name in PROCESSES:
+        system.signal(name, signal.SIGTERM)
+        system.exit_code(name)
+    system.environment_more["PYTHONPATH"] = str(folder)
+    done = system.cli("migrate")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in PROCESSES:
+        system.start(name)
+    for name in PROCESSES:
+        system.wait_ready(name)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from storelog.client.bodies import Customer, Order, Page, Product
+from storelog.client.bodies import Page
 from storelog.client.problems import NoAnswer
 from storelog.client.transport import Answer, Transport
 from storelog.envelope import format_time
@@ -21,7 +21,8 @@ from storelog.shop.fields import values_before
 from storelog.shop.json_values import from_json
 
 T = TypeVar("T")
-V = TypeVar("V", Customer, Order, Product)
+# One that has a version.
+V = TypeVar("V", bound=msgspec.Struct)
 PAGE = 200
 
 
