@@ -49,10 +49,9 @@ def health_route(reads: Reads, processes: Processes) -> Route:
         async with answering():
             view = await reads.view()
             database = view.database
-            found, version, size, looked_at = await asyncio.gather(
+            found, (version, size), looked_at = await asyncio.gather(
                 database["checkpoints"].find({}).sort("_id", 1).to_list(),
-                _version(database),
-                _size(database),
+                about_server(database),
                 processes.look(),
             )
             body = {
@@ -85,12 +84,19 @@ def _lane(checkpoint: Document) -> Document:
     }
 
 
-async def _version(database: AsyncDatabase[Document]) -> str | None:
+async def about_server(database: AsyncDatabase[Document]) -> tuple[str | None, int | None]:
+    """Return the server's version and the bytes on disk; None for what it does not tell.
+
+    SecantusDB is not asked for bytes: it reads every document for them, and nobody else meanwhile.
+    """
     try:
         with pymongo.timeout(READ_SECONDS / 2):
-            return str((await database.client.server_info())["version"])
-    except (PyMongoError, KeyError):
-        return None
+            server = await database.client.server_info()
+    except PyMongoError:
+        return None, None
+    version = server.get("version")
+    size = None if "secantusVersion" in server else await _size(database)
+    return None if version is None else str(version), size
 
 
 async def _size(database: AsyncDatabase[Document]) -> int | None:
