@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -93,12 +93,18 @@ class System:
         key: str | None = None,
         python: str = sys.executable,
         clock_seconds: float = 0.0,
+        host: str = "127.0.0.1",
     ) -> None:
-        """`clock_seconds`: how far the processes' wall clock is ahead of this machine's."""
+        """`clock_seconds`: how far the processes' wall clock is ahead of this machine's.
+
+        `host`: the address on which they listen.
+        """
+        self._host = host
         self._clock_seconds = clock_seconds
         self._python = python
         self._ports = {name: free_port() for name in PROCESSES}
-        urls = {name: f"http://127.0.0.1:{port}" for name, port in self._ports.items()}
+        shown = f"[{host}]" if ":" in host else host
+        urls = {name: f"http://{shown}:{port}" for name, port in self._ports.items()}
         self.settings = replace(
             settings, command_url=urls["command-service"], query_url=urls["query-service"]
         )
@@ -154,8 +160,13 @@ class System:
             return [self._python, str(WRONG_CLOCK), str(self._clock_seconds)]
         return [self._python, "-m", "storelog"]
 
+    def launcher(self) -> Iterable[str]:
+        """Return what stands before the program of each process."""
+        return ()
+
     def start(self, name: str) -> None:
-        argv = [*self._program, name, "--port", str(self._ports[name])]
+        argv = [*self.launcher(), *self._program, name]
+        argv += ["--host", self._host, "--port", str(self._ports[name])]
         with (self._home / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 argv,

@@ -8,6 +8,7 @@ that lacks a character or is closed by whoever reads it.
 import errno
 import io
 import os
+import signal
 import sys
 from typing import TextIO
 
@@ -88,6 +89,7 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _heed_sigterm()
     # A stream that was closed before the start is none: what goes there goes nowhere.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
@@ -109,6 +111,16 @@ def main() -> None:
             raise
         code = _give_up(stdout, _fail(error.strerror, 3))
     sys.exit(code)
+
+
+def _heed_sigterm() -> None:
+    """Let SIGTERM end the first process of a container as it ends any other.
+
+    The kernel keeps from that process what it has no handler for: while it starts, or in a command
+    that is no service, it would go on until the container's time to stop is over.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
 def _give_up(stdout: TextIO, code: int) -> int:

@@ -5,9 +5,7 @@ Next: command_service/leading/leader.py
 
 import os
 import ssl
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -31,15 +29,22 @@ def make_certificate() -> tuple[str, ssl.SSLContext]:
     ).public_bytes(Encoding.PEM)
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # The standard library takes a key from a file only: one that nobody else can read.
-    handle, path = tempfile.mkstemp()
+    # The standard library takes both from files only, and there may be none that can be written.
+    parts = [_readable_once(part) for part in (certificate, secret)]
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(certificate + secret)
-        context.load_cert_chain(path)
+        context.load_cert_chain(*(f"/dev/fd/{part}" for part in parts))
     finally:
-        Path(path).unlink()
+        for part in parts:
+            os.close(part)
     return certificate.decode(), context
+
+
+def _readable_once(data: bytes) -> int:
+    """Return a descriptor that gives the data: a pipe, which holds at least 4 KiB."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(data)
+    return reading
 
 
 def believing(certificate: str) -> ssl.SSLContext:
