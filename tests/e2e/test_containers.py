@@ -19,6 +19,8 @@ from support.container import DESCRIPTORS, USER, Contained, first_process, launc
 from support.projected import verified
 from support.system import trade
 
+pytestmark = pytest.mark.alone
+
 CROWD = 400
 STOP_SECONDS = 10.0
 
