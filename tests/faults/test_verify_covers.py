@@ -290,5 +290,7 @@ def test_damage_to_the_api_keys_is_named_and_repaired(
     assert asyncio.run(check(repair=True)) == [("more", "document")]
     keys.update_one({"_id": "origin"}, {"$set": {"signer": "00"}})
     assert asyncio.run(check(repair=True)) == [("origin", "signer")]
+    keys.update_one({"_id": "origin"}, {"$set": {"histories": []}})
+    assert asyncio.run(check(repair=True)) == [("origin", "histories")]
     assert asyncio.run(check()) == []
     client.close()

@@ -14,6 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog import origin
 from storelog.api_keys import COLLECTION, DOCUMENT_ID, read_announced
 from storelog.key_sets import of_document, sign_set, to_document
+from storelog.log_history import ALL
 from storelog.verify.report import Report, differing
 
 WHERE = f"mongodb.{COLLECTION}"
@@ -117,5 +118,13 @@ async def _expected(connection: asyncpg.Connection) -> dict[Any, Document]:
     except asyncpg.InsufficientPrivilegeError:
         return {DOCUMENT_ID: await _without_hashes(connection)}
     proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
-    signer = {"signer": origin.public_key(secret), "provenFrom": proven_from}
+    histories = [
+        {"id": history, "beganAfter": began_after}
+        for history, began_after, _ in await connection.fetch(ALL)
+    ]
+    signer = {
+        "signer": origin.public_key(secret),
+        "provenFrom": proven_from,
+        "histories": histories,
+    }
     return {DOCUMENT_ID: to_document(sign_set(known, secret)), origin.DOCUMENT_ID: signer}
