@@ -2,13 +2,26 @@
 
 from typing import Annotated
 
+import bson
+from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from msgspec import Struct
 
 from storelog.documents.forms import body_of, document_of, fields_of_facts
 from storelog.envelope import parse_time
-from storelog.shop.kinds import Id, Money, Name, Price, Since, Stock, Time, When, YesNo
+from storelog.shop.kinds import (
+    Id,
+    Money,
+    Name,
+    Price,
+    Reference,
+    Since,
+    Stock,
+    Time,
+    When,
+    YesNo,
+)
 
 AT = "2026-01-31T12:00:00.005Z"
 
@@ -70,3 +83,15 @@ def test_facts_of_every_kind_are_read_as_documents_have_them() -> None:
     assert document == {name: written[name] for name in document}
     assert type(document["makerId"]) is Int64
     assert body_of(Thing, {"_id": 5, **document}) == BODY
+
+
+class Owned(Struct, frozen=True, rename="camel"):
+    """A structure that refers to another collection."""
+
+    owned_id: Id
+    owner_id: Annotated[Id, Reference("customers")]
+
+
+def test_a_reference_has_the_bytes_of_a_dbref() -> None:
+    expected = {"owned_id": Int64(7), "owner": DBRef("customers", Int64(9)), "ownerId": Int64(9)}
+    assert bson.encode(document_of(Owned(7, 9))) == bson.encode(expected)

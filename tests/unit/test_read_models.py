@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
@@ -106,10 +105,10 @@ def test_a_sale_is_one_document_of_product_sold() -> None:
 
 def test_an_order_document_has_dbrefs_and_embedded_items() -> None:
     (write,) = BY_COLLECTION["orders"].fold(change("OrderCreated", ORDER, version=1))
-    assert write.fields["customer"] == DBRef("customers", 1)
+    assert write.fields["customer"] == {"$ref": "customers", "$id": 1}
     assert write.fields["orderItems"][0] == {
         "itemId": 9,
-        "product": DBRef("products", 5),
+        "product": {"$ref": "products", "$id": 5},
         "productId": 5,
         "productName": "Lamp",
         "quantity": 3,

@@ -1,8 +1,9 @@
 """What a report says of a document that differs: each field, up to a limit."""
 
+from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
 
-from storelog.verify.report import MAX_FIELDS, differing
+from storelog.verify.report import MAX_FIELDS, Report, differing
 
 
 def test_each_field_that_differs_is_named_in_order() -> None:
@@ -26,3 +27,13 @@ def test_no_more_than_so_many_fields_of_a_document_are_named() -> None:
     names = range(3 * MAX_FIELDS)
     places = differing({"lines": [1 for _ in names]}, {"lines": [2 for _ in names]})
     assert [path for path, _, _ in places] == [f"lines[{number}]" for number in range(MAX_FIELDS)]
+
+
+def test_a_reference_is_the_same_as_the_drivers_and_is_named_by_collection_and_id() -> None:
+    expected = {"customer": {"$ref": "customers", "$id": 1}}
+    assert differing(expected, {"customer": DBRef("customers", 1)}) == []
+    ((path, due, found),) = differing(expected, {"customer": DBRef("customers", 2)})
+    report = Report()
+    report.differ("mongodb.orders", 5, path, due, found)
+    (named,) = report.differences
+    assert (named["expected"], named["found"]) == ("customers/1", "customers/2")

@@ -11,12 +11,12 @@ from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, assert_never
 
-from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from msgspec import Struct
 
 from storelog.envelope import format_time, parse_time
+from storelog.shop.event_kinds import EventKind
 from storelog.shop.fields import Field, fields_of, searched_fields_of
 from storelog.shop.kinds import (
     Amount,
@@ -45,28 +45,44 @@ def decimal128(digits: str) -> Decimal128:
 def document_of(structure: Struct, kind: type[Struct] | None = None) -> Document:
     """Return a structure's fields as a document has them; `kind`: only those of that structure."""
     document: Document = {}
-    for name, form, reference, get in _writers(kind or type(structure)):
-        value = form(get(structure))
-        if reference is not None:
-            document[_name_of_reference(name)] = DBRef(reference, value)
+    for name, get, form, reference, collection in _writers(kind or type(structure)):
+        value = get(structure)
+        if form is not None:
+            value = form(value)
+        if collection is not None:
+            # The bytes of a DBRef, which takes the driver many times as long.
+            document[reference] = {"$ref": collection, "$id": value}
         document[name] = value
     return document
 
 
-def members_of(event: Struct, members: Mapping[str, str], kind: type[Struct]) -> Document:
-    """Return the fields of a structure that an event sets, each from the member that it names."""
+def members_of(event: Struct, kind: EventKind) -> Document:
+    """Return the fields of its entity that an event sets, each from the member that it names."""
     return {
-        document_name(kind, field): _writer(field)(getattr(event, members[field.name]))
-        for field in fields_of(kind)
-        if field.name in members
+        name: get(event) if form is None else form(get(event))
+        for name, get, form in _member_writers(kind)
     }
 
 
 @cache
-def _writers(kind: type[Struct]) -> tuple[tuple[str, Form, str | None, Form], ...]:
+def _writers(kind: type[Struct]) -> tuple[tuple[str, Form, Form | None, str, str | None], ...]:
+    """Return how each field is written: its name, how it is read, its form if it has another one,
+    and the name and the collection of its reference, if it is one.
+    """
     return tuple(
-        (document_name(kind, field), _writer(field), field.reference, attrgetter(field.name))
+        (name, attrgetter(field.name), _writer(field), _name_of_reference(name), field.reference)
         for field in fields_of(kind)
+        for name in (document_name(kind, field),)
+    )
+
+
+@cache
+def _member_writers(kind: EventKind) -> tuple[tuple[str, Form, Form | None], ...]:
+    structure = kind.entity.structure
+    return tuple(
+        (document_name(structure, field), attrgetter(kind.members[field.name]), _writer(field))
+        for field in fields_of(structure)
+        if field.name in kind.members
     )
 
 
@@ -80,12 +96,15 @@ def _name_of_reference(name: str) -> str:
     return name.removesuffix("Id")
 
 
-def _writer(field: Field) -> Form:
+def _writer(field: Field) -> Form | None:
     form = _form_of(field)
-    return (lambda value: None if value is None else form(value)) if field.is_nullable else form
+    if form is None or not field.is_nullable:
+        return form
+    return lambda value: None if value is None else form(value)
 
 
-def _form_of(field: Field) -> Form:
+def _form_of(field: Field) -> Form | None:
+    """Return what makes a value its form in documents, None where it is that already."""
     match field.kind:
         case Whole(is_id=True):
             return Int64
@@ -94,7 +113,7 @@ def _form_of(field: Field) -> Form:
         case Lines():
             return lambda lines: [document_of(line) for line in lines]
         case Whole() | Text() | EmailAddress() | PhoneNumber() | Instant() | Flag() | Choice():
-            return _as_it_is
+            return None
         case _:
             assert_never(field.kind)
 

@@ -60,7 +60,7 @@ def owned(change: Change) -> Write:
     entries = [entry_of(change)] if kind.entity in KEPT else []
     number = Int64(id_of(change.event))
     if not kind.sets_all:
-        fields = members_of(change.event, kind.members, kind.entity.structure)
+        fields = members_of(change.event, kind)
         return Write(
             kind.entity.collection,
             number,

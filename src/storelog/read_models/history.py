@@ -4,13 +4,17 @@ Of an entity that only begins and ends, all that is to know stands in its own do
 Next: projector/write/history_writer.py
 """
 
+from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
+from typing import Any
 
 from msgspec import UNSET
 
 from storelog.histories import Entry
 from storelog.read_models.change import Change
 from storelog.shop.event_kinds import EventKind
+from storelog.shop.events import Event
 from storelog.shop.fields import fields_of
 from storelog.shop.json_values import shown
 
@@ -18,7 +22,7 @@ from storelog.shop.json_values import shown
 def entry_of(change: Change) -> Entry:
     """Return what a change of an entity adds to its history."""
     event, kind = change.event, change.kind
-    facts = {name: shown(getattr(event, member)) for name, member in _fields(kind)}
+    facts = {name: shown(get(event)) for name, get in _fields(kind)}
     for name, member in kind.about.items():
         value = getattr(event, member)
         if value is not UNSET and value is not None:
@@ -36,10 +40,10 @@ def entry_of(change: Change) -> Entry:
 
 
 @cache
-def _fields(kind: EventKind) -> tuple[tuple[str, str], ...]:
-    """Return the entity's fields that an event sets, each with its member."""
+def _fields(kind: EventKind) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
+    """Return the entity's fields that an event sets, each with what reads it."""
     return tuple(
-        (field.json, kind.members[field.name])
+        (field.json, attrgetter(kind.members[field.name]))
         for field in fields_of(kind.entity.structure)[1:]
         if field.name in kind.members
     )

@@ -4,6 +4,7 @@ Next: event_codec.py
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,9 +20,8 @@ _DIGITS, _FARTHEST = 34, 20
 
 def shown(value: Any) -> Any:
     """Return a value of a field as JSON shows it."""
-    if isinstance(value, tuple):
-        return [msgspec.to_builtins(line, enc_hook=to_json) for line in value]
-    return to_json(value) if isinstance(value, Money | Time) else value
+    form = _SHOWN.get(type(value))
+    return value if form is None else form(value)
 
 
 def to_json(value: Any) -> str:
@@ -32,7 +32,12 @@ def to_json(value: Any) -> str:
     return form(value)
 
 
+def _lines(lines: tuple[Any, ...]) -> list[Any]:
+    return [msgspec.to_builtins(line, enc_hook=to_json) for line in lines]
+
+
 _FORMS: Mapping[type[Any], Callable[[Any], str]] = {Money: format_money, Time: format_time}
+_SHOWN: Mapping[type[Any], Callable[[Any], Any]] = {**_FORMS, tuple: _lines}
 
 
 def from_json(wanted: type[Any], value: Any) -> Any:
@@ -42,8 +47,12 @@ def from_json(wanted: type[Any], value: Any) -> Any:
     return _money(value) if wanted is Money else in_utc(Time.fromisoformat(value), value)
 
 
+@lru_cache(4_096)
 def _money(value: str) -> Money:
-    """Return an amount that every room can hold, so that none fails after it was read."""
+    """Return an amount that every room can hold, so that none fails after it was read.
+
+    A shop has few prices, and each takes long to read.
+    """
     try:
         amount = Money(value)
     except ArithmeticError as error:

@@ -81,7 +81,7 @@ def _whole(change: Change) -> Write:
 def _part(change: Change) -> Write:
     """Return the write of a document that the event says some fields of."""
     entity = change.kind.entity
-    fields = members_of(change.event, change.kind.members, entity.structure)
+    fields = members_of(change.event, change.kind)
     fields |= {"version": change.version, "position": Int64(change.position)}
     return Write(entity.collection, Int64(_number(change)), fields)
 

@@ -83,7 +83,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, DBRef):
-        return f"{value.collection}/{value.id}"
+        value = value.as_doc()
+    if isinstance(value, dict) and value.keys() == {"$ref", "$id"}:
+        return f"{value['$ref']}/{value['$id']}"
     if isinstance(value, dict):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -114,6 +116,8 @@ def _places(expected: Any, found: Any, path: str) -> Iterator[Place]:
 
 
 def _is_same(expected: Any, found: Any) -> bool:
+    if isinstance(found, DBRef):
+        found = found.as_doc()
     if isinstance(expected, Decimal128) and isinstance(found, Decimal128):
         return bool(expected.to_decimal() == found.to_decimal())
     kinds = {bool} & {type(expected), type(found)}

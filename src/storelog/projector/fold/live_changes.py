@@ -7,7 +7,9 @@ Next: projector/write/changes_writer.py
 """
 
 import zlib
+from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ from storelog.shop.kinds import Lines
 
 COLLECTION = "changes"
 INDEX = [("block", 1)]
+Form = Callable[[Any], Any]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -48,19 +51,18 @@ def entry_of(change: Change) -> tuple[int, str, dict[str, Any]]:
 
 
 def _facts(change: Change) -> dict[str, Any]:
-    facts = {}
-    for name, member in _told(change.kind):
-        value = getattr(change.event, member)
-        facts[name] = len(value) if name == "lines" else shown(value)
-    return facts
+    event = change.event
+    return {name: form(get(event)) for name, get, form in _told(change.kind)}
 
 
 @cache
-def _told(kind: EventKind) -> tuple[tuple[str, str], ...]:
-    """Return what is told of an event of a kind, by which name, from which member."""
+def _told(kind: EventKind) -> tuple[tuple[str, Form, Form], ...]:
+    """Return what is told of an event of a kind: by which name, how it is read, and its form."""
     names = {field.name for field in fields_of(kind.shown)}
     return tuple(
-        ("lines" if isinstance(field.kind, Lines) else field.json, field.name)
+        ("lines", attrgetter(field.name), len)
+        if isinstance(field.kind, Lines)
+        else (field.json, attrgetter(field.name), shown)
         for field in fields_of(kind.payload)
         # What an entity ends with says when, too.
         if kind.ends or field.name in names

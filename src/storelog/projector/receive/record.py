@@ -8,7 +8,7 @@ Next: projector/receive/proof.py
 import hashlib
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,8 @@ from storelog.read_models.change import Change, Origin, read_change
 class Record:
     """One record; `lane_previous` is the position of the event before it in its lane.
 
-    `aggregate` is what the headers name, which a good record's key is too.
+    `aggregate` is what the headers name, which a good record's key is too. `named`: the headers by
+    their names.
     """
 
     topic: str
@@ -44,6 +45,7 @@ class Record:
     recorded_at: datetime
     caller: str | None
     correlation_id: str
+    named: dict[str, Any] = field(default_factory=dict)
 
 
 class Watermark(msgspec.Struct):
@@ -73,6 +75,8 @@ class _Value(msgspec.Struct):
     payload: msgspec.Raw
 
 
+# The largest that MongoDB and PostgreSQL hold has so many.
+MAX_DIGITS = 19
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _read_value = msgspec.json.Decoder(_Value).decode
@@ -132,6 +136,7 @@ def make_record(
         recorded_at,
         caller,
         correlation_id,
+        headers,
     )
 
 
@@ -148,6 +153,10 @@ def _text(headers: dict[str, Any], name: str) -> str:
 
 def _number(headers: dict[str, Any], name: str) -> int:
     """Return one header's number, which fits MongoDB's and PostgreSQL's. Raises PoisonRecord."""
+    value = headers.get(name)
+    # Every record has four, so the usual case comes first; `isdigit` knows no others than 0 to 9.
+    if isinstance(value, bytes) and value.isdigit() and len(value) < MAX_DIGITS:
+        return int(value)
     text = _text(headers, name)
     if not _NUMBER.fullmatch(text) or int(text) >= 2**63:
         raise PoisonRecord(
@@ -158,10 +167,8 @@ def _number(headers: dict[str, Any], name: str) -> int:
 
 def header_of(record: Record, wanted: str) -> str | None:
     """Return one header's text, None where there is none."""
-    for name, value in record.headers:
-        if name == wanted and isinstance(value, bytes):
-            return value.decode("utf-8", "replace")
-    return None
+    value = record.named.get(wanted)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else None
 
 
 def change_of(record: Record, event_type: str) -> Change:
@@ -203,7 +210,7 @@ def is_as_in_the_log(record: Record, event_type: str, payload: bytes) -> bool:
 
     Of a record that does not name that hash, as earlier relays sent them, this is not known.
     """
-    headers = dict(record.headers)
+    headers = record.named
     previous = headers.get("previous_hash")
     if previous is None:
         return True
