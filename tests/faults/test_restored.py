@@ -125,7 +125,7 @@ def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
     now = [1_000.0]
     monkeypatch.setattr(log_identity, "time", SimpleNamespace(monotonic=lambda: now[0]))
     lane = Checkpoint(0, position=100, hash="aa")
-    seen = History()
+    seen = History(100)
     seen.end = 50
     seen.check_mark(50, 90, lane)
     now[0] += 29
@@ -137,6 +137,23 @@ def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
     seen.check_mark(49, 90, lane)  # Read again from the topic's beginning.
     with pytest.raises(HistoryMismatch, match="ends at 90"):
         seen.check_mark(54, 90, lane)
+
+
+def test_a_projector_that_reads_watermarks_late_takes_no_log_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(log_identity, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    seen = History(100)
+    seen.end = 50
+    for late in range(60):
+        now[0] += 1
+        seen.check_mark(50 + late, 101 + late, Checkpoint(0, position=900 + late, hash="aa"))
+    # Now they go back to where they were, and stay there.
+    seen.check_mark(110, 120, Checkpoint(0, position=960, hash="aa"))
+    now[0] += 31
+    with pytest.raises(HistoryMismatch, match="ends at 121"):
+        seen.check_mark(111, 121, Checkpoint(0, position=960, hash="aa"))
 
 
 def test_a_shorter_log_is_noticed_whatever_the_clocks_of_kafka_and_the_projector_say(

@@ -6,6 +6,7 @@ Next: command_service/division.py
 
 import asyncpg
 
+from storelog import postgres
 from storelog.command_service import store
 from storelog.postgres import READ_ONLY, SessionShared
 
@@ -45,7 +46,7 @@ class BatchFailed(Exception):
 def is_away(error: Exception, connection: asyncpg.Connection | None) -> bool:
     """Whether the connection broke, so that what was sent may have been done or not."""
     if connection is None or connection.is_closed():
-        return isinstance(error, (asyncpg.PostgresError, *store.AWAY))
+        return isinstance(error, postgres.FAILURES)
     if isinstance(error, asyncpg.QueryCanceledError | asyncpg.InsufficientResourcesError):
         return False
     return isinstance(error, store.AWAY)

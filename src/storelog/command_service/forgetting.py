@@ -9,9 +9,9 @@ Next: command_service/store.py
 import asyncio
 import time
 
-import asyncpg
 import structlog
 
+from storelog import postgres
 from storelog.command_service import measures, store
 
 STEP_KEYS = 500
@@ -44,7 +44,7 @@ class Forgetting:
         while True:
             try:
                 await self._forget()
-            except (*store.AWAY, asyncpg.PostgresError) as error:
+            except postgres.FAILURES as error:
                 _log.warning("expired keys are not removed", error=str(error) or repr(error))
             await asyncio.sleep(BACK_OFF_SECONDS)
 

@@ -16,6 +16,7 @@ from datetime import datetime
 import asyncpg
 import structlog
 
+from storelog import postgres
 from storelog.command_service import failures, measures, store
 from storelog.command_service.batch import Writes
 from storelog.command_service.decider import Decider
@@ -79,7 +80,7 @@ class Landing:
         try:
             async with asyncio.timeout(BEGIN_SECONDS):
                 await self._renew_ids(await self._connected())
-        except (*store.AWAY, asyncpg.PostgresError) as error:
+        except postgres.FAILURES as error:
             _log.warning("the sequences could not be checked", error=repr(error))
             self.disconnect()
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
+from storelog import postgres
 from storelog.command_service import store
 from storelog.errors import Unavailable
 
@@ -94,7 +95,7 @@ class Pulse:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await store.connect(self._url)
                 await self._connection.execute("SELECT 1")
-        except (*store.AWAY, asyncpg.PostgresError):
+        except postgres.FAILURES:
             if self._connection is not None:
                 self._connection.terminate()
                 self._connection = None

@@ -86,7 +86,7 @@ class Reader:
             return use.result()
         except (TimeoutError, asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
             raise Unavailable("PostgreSQL did not respond in time.") from error
-        except (*store.AWAY, asyncpg.PostgresError) as error:
+        except postgres.FAILURES as error:
             told = failures.server_reason(error) or "PostgreSQL is away or not migrated."
             raise Unavailable(told) from error
         finally:

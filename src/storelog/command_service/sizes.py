@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import asyncpg
 
+from storelog import postgres
 from storelog.command_service import failures, store
 from storelog.errors import Unavailable
 from storelog.shop.columns import LINES_TABLE
@@ -94,7 +95,7 @@ class Sizes:
             try:
                 async with asyncio.timeout(COUNT_SECONDS):
                     sizes = await self._read(ids)
-            except (*store.AWAY, asyncpg.PostgresError) as error:
+            except postgres.FAILURES as error:
                 self._disconnect()
                 # Those behind would wait as long again, some after others.
                 wanted |= self._wanted

@@ -55,19 +55,6 @@ _READ_SOME = f"""SELECT taken.*, {_PREVIOUS}
     FROM ({READ_SOME.format(columns=EVENT_COLUMNS)}) AS taken ORDER BY position"""
 # Looked at backwards for the lanes they are of: few at once, since each may be large.
 LOOK_EVENTS = 200
-# What is raised while PostgreSQL is away, or has closed the connection.
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.IdleSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InsufficientResourcesError,
-    # What the driver says when the connection ends between two of its messages.
-    asyncpg.InternalClientError,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ Next: projector/keys.py
 import asyncio
 import time
 
-import asyncpg
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
+from storelog import postgres
 from storelog.api_keys import KeySet, read_announced
 from storelog.config import Settings
 from storelog.errors import CannotRun, Unavailable
@@ -28,13 +28,6 @@ SIGNATURE = "signature"
 SIGNER = "signer"
 SEND_SECONDS = 10.0
 MAX_BACK_OFF_SECONDS = 5.0
-_FAILURES = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    *KAFKA_FAILURES,
-)
 _log = structlog.get_logger()
 
 
@@ -61,7 +54,7 @@ class KeyAnnouncer:
             began = time.monotonic()
             try:
                 await self._announce_changes()
-            except _FAILURES as error:
+            except (*postgres.FAILURES, *KAFKA_FAILURES) as error:
                 if time.monotonic() - began > MAX_BACK_OFF_SECONDS:
                     back_off = POLL_SECONDS
                 _log.warning("keys wait for a server", error=kafka_failure(error), seconds=back_off)

@@ -3,8 +3,6 @@
 Next: relay/relay.py
 """
 
-import asyncpg
-
 from storelog import postgres
 from storelog.web.metrics import SIZES, counter, gauge, histogram
 
@@ -41,7 +39,7 @@ async def measure(postgres_url: str) -> None:
             row = await connection.fetchrow(_BEHIND)
         finally:
             connection.terminate()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except postgres.FAILURES:
         row = None
     if row is None:
         for unknown in (POSITION, LAG_EVENTS, LAG_SECONDS):

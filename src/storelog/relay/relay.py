@@ -14,14 +14,14 @@ from typing import Any
 import asyncpg
 import structlog
 
-from storelog import change_lock
+from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.envelope import Envelope
 from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import kafka_failure
 from storelog.relay import cursor as cursors
 from storelog.relay import kafka_watch, measures
-from storelog.relay.cursor import AWAY, Cursor, Reading
+from storelog.relay.cursor import Cursor, Reading
 from storelog.relay.history import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import even_out
@@ -77,7 +77,7 @@ class Relay:
                 await self._run_once()
                 self._waits_for = None
                 back_off = FIRST_BACK_OFF_SECONDS
-            except (*AWAY, *KAFKA_FAILURES) as error:
+            except (*postgres.FAILURES, *KAFKA_FAILURES) as error:
                 measures.RETRIES.add()
                 if self._has_led:
                     back_off, self._has_led = FIRST_BACK_OFF_SECONDS, False

@@ -190,7 +190,8 @@ class Rig:
             if code != -signal.SIGKILL and not self._held[name]:
                 self.endings[f"{name} by itself, exit {code}"] += 1
                 if name in PROCESSES:
-                    self.own_endings.append(Ending(name, code, program.error() or ""))
+                    said = program.error() or program.last_words()
+                    self.own_endings.append(Ending(name, code, said))
             if program.mend_files():
                 self.endings[f"{name} with files that it cannot open, set aside"] += 1
                 threading.Thread(target=self._set_up_again, daemon=True).start()

@@ -18,6 +18,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from storelog import postgres
 from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, envelope_from_row
 from storelog.errors import BadUse, CannotRun, NotFound
@@ -193,7 +194,7 @@ class DeadLetters:
                     await self._refresh_one(connection, aggregate)
             finally:
                 connection.terminate()
-        except cursor.AWAY as error:
+        except postgres.FAILURES as error:
             raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
 
     async def _refresh_one(self, connection: asyncpg.Connection, aggregate: str) -> None:

@@ -15,7 +15,7 @@ import asyncpg
 from confluent_kafka import KafkaException
 from pymongo.database import Database
 
-from storelog import change_lock
+from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.envelope import format_time
 from storelog.errors import BadUse, CannotRun
@@ -121,7 +121,7 @@ class _Change:
         """
         if self._may_be_decided:
             return
-        with suppress(*cursor.AWAY):
+        with suppress(*postgres.FAILURES):
             await change_lock.take_back_lanes(self._connection)
         if self._token is not None:
             await asyncio.to_thread(thaw, self._home, self._token)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from storelog import change_lock
+from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.errors import BadUse, CannotRun
 from storelog.kafka import kafka_failure
@@ -42,14 +42,14 @@ async def resend(settings: Settings, first: int, last: int | None, progress: Pro
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     try:
         connection = await cursor.connect(settings.postgres_url)
-    except cursor.AWAY as error:
+    except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
     publisher = Publisher(settings)
     try:
         return await _resend(settings, connection, publisher, first, last, progress)
     except KAFKA_FAILURES as error:
         raise CannotRun(kafka_failure(error)) from error
-    except cursor.AWAY as error:
+    except postgres.FAILURES as error:
         raise CannotRun(f"PostgreSQL: {reason(error)}") from error
     finally:
         connection.terminate()

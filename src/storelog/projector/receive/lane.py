@@ -88,7 +88,7 @@ class Lane:
         self._next_offsets = dict(self._ahead.offsets)
         self._marks: deque[Watermark] = deque()
         self._mark_places: deque[tuple[str, int]] = deque()
-        self.history = History()
+        self.history = History(self._ahead.position)
         self._read_at: str | None = None
         self._foreign = ForeignRecords(database, number)
         # Up to here what is foreign was kept or discarded before: some is read again.

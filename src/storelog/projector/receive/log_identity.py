@@ -21,14 +21,15 @@ WHAT_TO_DO = (
 
 
 class History:
-    """What one lane has seen since it was loaded.
+    """What one lane has seen since it was loaded, at `position`.
 
     `end`: the offset at which its watermarks ended then, None while that is not known. Those before
     it are read again, and may announce less; no clock tells, since Kafka's is another machine's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, position: int) -> None:
         self.end: int | None = None
+        self._newest = position
         self._behind_since: float | None = None
 
     def check(self, position: int, event_hash: str, checkpoint: Checkpoint) -> None:
@@ -52,7 +53,9 @@ class History:
         """
         if not self.is_new(offset):
             return
-        if position >= checkpoint.position:
+        # A busy projector reads watermarks later than the events before them; those go on growing.
+        if position >= checkpoint.position or position > self._newest:
+            self._newest = max(position, self._newest)
             self._behind_since = None
         elif self._behind_since is None:
             self._behind_since = time.monotonic()
