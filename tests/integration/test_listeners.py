@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from storelog.web.corked import CorkedTransport
+from storelog.web.ending import EndingTransport
 from storelog.web.server import BACKLOG, open_listeners
 
 
@@ -27,12 +27,12 @@ def test_nothing_fails_on_a_connection_that_is_gone(name: str) -> None:
         try:
             with socket.create_connection(server.sockets[0].getsockname()):
                 transport = await made
-                corked = CorkedTransport(transport, loop)
+                ending = EndingTransport(transport)
                 transport.abort()
                 for _ in range(3):
                     await asyncio.sleep(0)
-                corked.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
-                getattr(corked, name)()
+                ending.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+                getattr(ending, name)()
         finally:
             server.close()
             await server.wait_closed()

@@ -26,6 +26,7 @@ class Served:
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     headers: list[dict[bytes, bytes]] = field(default_factory=list)
     sent: bytes = b""
+    writes: int = 0
     is_closed: bool = False
     is_cut: bool = False
     unsent: int = 0
@@ -43,6 +44,7 @@ class _Transport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         self._served.sent += bytes(data)
+        self._served.writes += 1
 
     def write_eof(self) -> None:
         self._served.is_closed = True
@@ -71,11 +73,12 @@ def serve(
     then: Callable[[LimitedProtocol, Served], None] = lambda *_: None,
     clock: Callable[[], float] | None = None,
     unsent: int = 0,
+    by: Any = None,
 ) -> Served:
     """Have one connection read the pieces, one in a turn of the loop each, and `then` is called.
 
     The loop's time is the real one, or that of `clock`, in seconds; the system takes all that is
-    written but `unsent` bytes.
+    written but `unsent` bytes. `by`: the application, else one that keeps what it is sent.
     """
     served = Served(unsent=unsent)
 
@@ -99,7 +102,7 @@ def serve(
         await send({"type": "http.response.body", "body": b""})
 
     async def run() -> None:
-        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        config = uvicorn.Config(by or app, ws="none", lifespan="off", log_config=None)
         config.load()
         loop: Any = asyncio.get_running_loop()
         loop.time = clock or loop.time

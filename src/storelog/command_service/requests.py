@@ -34,6 +34,8 @@ from storelog.web.json_body import Number
 
 _MONEY = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+(\.0+)?")
+# Digits beyond every limit: a number of more is not read to its end.
+_LONG = 40
 _UNSEEN = re.compile(f"[{UNSEEN}{UNSEEN_BEYOND}]")
 _BETWEEN_DIGITS = re.compile(f"[{BETWEEN_DIGITS}]")
 _BRACKETS = dict.fromkeys(map(ord, "()[]"), "")
@@ -67,9 +69,14 @@ def integer(low: int, high: int) -> Check:
     """Check a whole number from `low` to `high`."""
 
     def check(value: Any) -> int:
-        if not isinstance(value, Number) or not _INTEGER.fullmatch(value):
+        if not isinstance(value, Number):
             raise _Wrong("must be a whole number")
-        number = int(value.partition(".")[0][:40])
+        if value.isdecimal() and len(value) < _LONG:
+            number = int(value)
+        elif _INTEGER.fullmatch(value):
+            number = int(value.partition(".")[0][:_LONG])
+        else:
+            raise _Wrong("must be a whole number")
         if not low <= number <= high:
             raise _Wrong(f"must be from {low} to {high}")
         return number
@@ -167,20 +174,31 @@ def read(structure: type[S], body: Any) -> S:
 
 def is_import(said: Struct) -> bool:
     """Tell whether a structure, or a line of it, says what only an import may say."""
-    for name, line in _import_only(type(said)):
-        value = getattr(said, name)
-        if value is not UNSET and (line is None or any(map(is_import, value))):
+    own, of_lines = _import_only(type(said))
+    for name in own:
+        if getattr(said, name) is not UNSET:
             return True
+    for name, members in of_lines:
+        lines = getattr(said, name)
+        for line in () if lines is UNSET else lines:
+            for member in members:
+                if getattr(line, member) is not UNSET:
+                    return True
     return False
 
 
 @cache
-def _import_only(structure: type[Struct]) -> tuple[tuple[str, type[Struct] | None], ...]:
-    return tuple(
-        (field.name, field.line)
-        for field in fields_of(structure)
-        if field.is_import_only or (field.line is not None and _import_only(field.line))
-    )
+def _import_only(
+    structure: type[Struct],
+) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Return the names of such fields, and for each field of lines those of a line's."""
+    own, of_lines = [], []
+    for field in fields_of(structure):
+        if field.is_import_only:
+            own.append(field.name)
+        elif field.line is not None and (members := _import_only(field.line)[0]):
+            of_lines.append((field.name, members))
+    return tuple(own), tuple(of_lines)
 
 
 class _Reader(Generic[S]):

@@ -48,7 +48,8 @@ _log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-_Table = dict[tuple[str, ...], dict[str, Route]]
+# Each route with the names of its ids, in their order.
+_Table = dict[tuple[str, ...], dict[str, tuple[Route, list[str]]]]
 
 
 async def _nothing() -> None:
@@ -172,13 +173,13 @@ class App:
         methods = self._table.get(shape)
         if methods is None or not all(_ID.fullmatch(i) and int(i) <= MAX_ID for i in ids):
             raise NotFound
-        route = methods.get("GET" if method == "HEAD" else method)
-        if route is None:
+        found = methods.get("GET" if method == "HEAD" else method)
+        if found is None:
             allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
             detail = f"Allowed here: {allowed}."
             raise ProtocolRefusal(405, "method-not-allowed", detail, [("Allow", allowed)])
-        names = re.findall(r"\{(\w+)\}", route.path) if ids else []
-        return route, {name: int(i) for name, i in zip(names, ids, strict=True)}
+        route, names = found
+        return route, dict(zip(names, map(int, ids), strict=True))
 
     async def _lifespan(self, state: dict[str, Any], receive: Receive, send: Send) -> None:
         while True:
@@ -213,7 +214,8 @@ def _tabulate(routes: Iterable[Route]) -> _Table:
     for route in routes:
         parts = route.path.split("/")[1:]
         shape = tuple("#" if part.startswith("{") else part for part in parts)
-        table.setdefault(shape, {})[route.method] = route
+        names = re.findall(r"\{(\w+)\}", route.path)
+        table.setdefault(shape, {})[route.method] = route, names
     return table
 
 
@@ -244,7 +246,7 @@ async def _send(response: Answer, correlation_id: str, scope: Scope, send: Send)
     is_head = scope["method"] == "HEAD"
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-correlation-id", correlation_id.encode()))
-    if _POLICY[0] not in dict(headers):
+    if all(name != _POLICY[0] for name, _ in headers):
         headers.append(_POLICY)
     if EXTRA in scope:
         headers += scope[EXTRA]

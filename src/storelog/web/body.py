@@ -32,7 +32,13 @@ class Bodies:
     async def read(
         self, scope: Mapping[str, Any], headers: Mapping[str, str], receive: Receive
     ) -> bytes:
-        """Return the whole body. Raises ProtocolRefusal 408 and 413, Unavailable."""
+        """Return the whole body. Raises ProtocolRefusal 408 and 413, Unavailable.
+
+        A small one that is there already is in the request's state (web/framing.py).
+        """
+        small: bytes | None = scope["state"].pop("body", None)
+        if small is not None:
+            return small
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:10]) > MAX_DISCARDED_BYTES:
             raise ProtocolRefusal(413, "too-large", _TOO_LARGE, _CLOSE)

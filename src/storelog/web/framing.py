@@ -10,34 +10,17 @@ import re
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from storelog.errors import Malformed, ProtocolRefusal, StorelogError
+from storelog.web.cycle import Cycle, OldCycle
 
+SMALL_BODY_BYTES = 16_384
 _INVALID = "This is not a request of HTTP/1.1."
 
 
 class Rejected(Exception):
     """Stops the parser; what to respond with is in the protocol's `rejection`."""
-
-
-class _OldCycle(RequestResponseCycle):
-    """A response to HTTP/1.0, which has no chunks: without a length it ends with its connection.
-
-    RFC 9112, section 6.1.
-    """
-
-    is_of_known_length = True
-
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            names = [name.lower() for name, _ in message.get("headers", ())]
-            self.is_of_known_length = b"content-length" in names or message["status"] in (204, 304)
-            if not self.is_of_known_length:
-                self.chunked_encoding = False
-        elif not self.is_of_known_length:
-            self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
 
 
 class FramedProtocol(HttpToolsProtocol):
@@ -56,7 +39,6 @@ class FramedProtocol(HttpToolsProtocol):
         raise Rejected
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -100,14 +82,16 @@ class FramedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._take_host_of_target(version)
         super().on_headers_complete()
-        if version == "1.0":
-            self.cycle.__class__ = _OldCycle
+        self.cycle.__class__ = OldCycle if version == "1.0" else Cycle
         # What is called a header after this is a trailer of the body: it is thrown away.
         self.headers = []
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             super().on_message_complete()
+            if len(self.cycle.body) <= SMALL_BODY_BYTES:
+                # For a handler that has received nothing of it yet: it has nothing to wait for.
+                self.scope["state"]["body"] = bytes(self.cycle.body)
 
     def _take_host_of_target(self, version: str) -> None:
         """Put the host of a target such as http://shop/orders in the place of the Host field's.

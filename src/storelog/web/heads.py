@@ -5,7 +5,7 @@ last: neither is believed. Fields that are lists are one list, as RFC 9110 (5.3)
 Next: web/doors.py
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 
 from storelog.errors import Malformed
 from storelog.web.hosts import host_of
@@ -28,17 +28,16 @@ _ONCE = frozenset(
 
 
 def join_repeated(
-    headers: MutableMapping[str, str], fields: Iterable[tuple[bytes, bytes]]
+    headers: MutableMapping[str, str], fields: Collection[tuple[bytes, bytes]]
 ) -> list[str]:
     """Join the values of each field that came more than once; return those that may not.
 
     `headers` has the last value of each name of `fields`, in lower case.
     """
-    given = list(fields)
-    if len(given) == len(headers):
+    if len(fields) == len(headers):
         return []
     joined: dict[str, list[str]] = {}
-    for name, value in given:
+    for name, value in fields:
         joined.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
     headers.update({name: ", ".join(values) for name, values in joined.items()})
     return sorted(name for name in _ONCE if len(joined.get(name, ())) > 1)

@@ -9,6 +9,7 @@ Next: web/doors.py
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from storelog.config import Settings
@@ -46,7 +47,13 @@ def host_of(headers: Mapping[str, str]) -> str:
 
     Raises Malformed.
     """
-    found = _HOST.fullmatch(headers.get("host", ""))
+    return _host(headers.get("host", ""))
+
+
+# The same few in nearly all requests, and each is needed more than once.
+@lru_cache(maxsize=32)
+def _host(field: str) -> str:
+    found = _HOST.fullmatch(field)
     if found is None:
         raise Malformed("The Host field is not HOST or HOST:PORT.")
     return _bare(found[1])

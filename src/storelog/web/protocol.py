@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from storelog.errors import Malformed, ProtocolRefusal, StorelogError
 from storelog.web import request_metrics
 from storelog.web.connections import Connections
-from storelog.web.corked import CorkedTransport
+from storelog.web.ending import EndingTransport
 from storelog.web.framing import FramedProtocol
 from storelog.web.problems import render
 from storelog.web.turns import Turns
@@ -44,7 +44,7 @@ class LimitedProtocol(FramedProtocol):
 
     door: Connections
     turns: Turns
-    transport: CorkedTransport  # type: ignore[assignment]
+    transport: EndingTransport  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,8 +64,8 @@ class LimitedProtocol(FramedProtocol):
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        corked: Any = CorkedTransport(transport, self.loop)
-        super().connection_made(corked)
+        ending: Any = EndingTransport(transport)
+        super().connection_made(ending)
         self._head_since = self._unread_since = self.loop.time()
         refusal = self.door.enter(self, self.client)
         if refusal is not None:
@@ -93,6 +93,7 @@ class LimitedProtocol(FramedProtocol):
         """Tell the handler of a request that its client is not there any more."""
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
+            cycle.scope["state"].pop("body", None)
             cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
@@ -106,7 +107,6 @@ class LimitedProtocol(FramedProtocol):
         if not self._unbegun:
             self.turns.wait(self._begin_late)
         self._unbegun += data
-        self._unset_keepalive_if_required()
         self.transport.pause_reading()
 
     def _begin_late(self) -> None:
@@ -165,10 +165,15 @@ class LimitedProtocol(FramedProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        # As uvicorn's, but for its timer, of which each response would have one.
         if self.transport.has_ended:
             self._linger()
-        elif self.cycle.response_complete and self._head_since is None:
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._head_since is None:
             self._answered_at = self.loop.time()
             self._rest_bytes = 0
 
@@ -251,10 +256,11 @@ class LimitedProtocol(FramedProtocol):
                 self._refuse(_too_late())
             else:
                 self.transport.close_now()
-        # uvicorn closes an idle connection, but to it a byte of anything is no idleness.
         since = self._answered_at
-        if self._rest_bytes and since is not None and now - since > REST_SECONDS:
+        if since is not None and self._rest_bytes and now - since > REST_SECONDS:
             self.transport.close_now()
+        elif since is not None and now - since > self.timeout_keep_alive:
+            self.transport.close()
         unread = self.transport.get_write_buffer_size()
         if not unread or self._has_drained or unread <= self._unread - MIN_READ_BYTES:
             self._unread, self._unread_since = unread, now
