@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from storelog.config import Settings
+from storelog.kafka import event_topics
 from storelog.local.servers import PROCESSES, is_ready
+from storelog.web.server import STOP_WITHIN_SECONDS
 from support.system import System, free_port, wait_for
 from support.tools import installed
 
@@ -144,10 +146,23 @@ def test_the_scaled_object_is_as_keda_says() -> None:
         )
         assert (done.returncode == 0) == is_right, done.stderr
     settings = dict(line.split("=", 1) for line in (BASE / "settings.env").read_text().split())
-    (trigger,) = scaled["spec"]["triggers"]
-    assert trigger["metadata"]["consumerGroup"] == settings["STORELOG_KAFKA_GROUP_ID"]
+    assert "STORELOG_KAFKA_TOPIC_PREFIX" not in settings
     assert str(scaled["spec"]["maxReplicaCount"]) == settings["STORELOG_KAFKA_LANES"]
-    assert trigger["metadata"]["bootstrapServersFromEnv"] in settings
+    # KEDA measures the lag of one topic for each trigger.
+    triggers = [trigger["metadata"] for trigger in scaled["spec"]["triggers"]]
+    assert [trigger["topic"] for trigger in triggers] == list(event_topics(Settings()))
+    for trigger in triggers:
+        assert trigger["consumerGroup"] == settings["STORELOG_KAFKA_GROUP_ID"]
+        assert trigger["bootstrapServersFromEnv"] in settings
+
+
+def test_an_apply_does_not_set_back_how_many_pods_are_scaled() -> None:
+    found = {(d["kind"], d["metadata"]["name"]): d for _, d in manifests(BASE)}
+    scaled = found["HorizontalPodAutoscaler", "query-service"]["spec"]["scaleTargetRef"]
+    assert "replicas" not in found[scaled["kind"], scaled["name"]]["spec"]
+    (patch,) = yaml.safe_load((KEDA / "kustomization.yaml").read_text())["patches"]
+    assert patch["target"] == {"kind": "Deployment", "name": "projector"}
+    assert yaml.safe_load(patch["patch"]) == [{"op": "remove", "path": "/spec/replicas"}]
 
 
 def test_each_process_has_only_the_secrets_that_it_needs() -> None:
@@ -181,6 +196,30 @@ def test_each_deployment_is_locked_down_and_watched(name: str) -> None:
     assert container["args"] == [name, "--host", "0.0.0.0", "--port", str(PORTS[name])]
     assert container["livenessProbe"]["httpGet"]["path"] == "/health/live"
     assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+    # Its address goes before it does, and both fit into the time it has.
+    assert container["readinessProbe"]["httpGet"]["port"] in {p["name"] for p in container["ports"]}
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pause + 2 * STOP_WITHIN_SECONDS < spec["terminationGracePeriodSeconds"]
     labels = found["Deployment", name]["spec"]["template"]["metadata"]["labels"]
     budget = found["PodDisruptionBudget", name]["spec"]
     assert budget["selector"]["matchLabels"] == labels
+
+
+@pytest.mark.parametrize("name", ["command-service", "query-service"])
+def test_a_new_pod_is_ready_before_an_old_one_goes(name: str) -> None:
+    found = {(d["kind"], d["metadata"]["name"]): d for _, d in manifests(BASE)}
+    rollout = found["Deployment", name]["spec"]
+    assert rollout["strategy"]["type"] == "RollingUpdate"
+    assert rollout["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert rollout["minReadySeconds"] > 0
+    assert found["Service", name]["spec"]["ports"][0]["targetPort"] == "http"
+
+
+def test_command_services_reach_the_one_that_leads() -> None:
+    found = {(d["kind"], d["metadata"]["name"]): d for _, d in manifests(BASE)}
+    (container,) = found["Deployment", "command-service"]["spec"]["template"]["spec"]["containers"]
+    host, port = container["env"]
+    assert {host["name"], port["name"]} == {"STORELOG_LEADER_HOST", "STORELOG_LEADER_PORT"}
+    assert host["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+    assert {"name": "leader", "containerPort": int(port["value"])} in container["ports"]
+    assert {"leader_host", "leader_port"} <= Settings.__dataclass_fields__.keys()
