@@ -1,6 +1,7 @@
 """The recipes of CONTRIBUTING.md fit the code as it is, and stay small."""
 
 import ast
+import re
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_a_recipe_takes_few_files(title: str) -> None:
     assert len(set(paths)) == len(paths), "one block for each file"
     python = sum(path.endswith(".py") for path in paths)
     assert (python, len(paths) - python) <= MOST[title]
+
+
+def test_each_test_that_contributors_are_told_to_run_is_there() -> None:
+    told = re.findall(
+        r"(tests/\w+/test_\w+\.py)(?: -k (\w+))?", (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    )
+    assert told
+    for name, word in told:
+        assert re.search(rf"def test_\w*{word}", (ROOT / name).read_text("utf-8")), (name, word)
 
 
 def test_an_edit_whose_place_is_not_there_or_there_twice_is_an_error() -> None:

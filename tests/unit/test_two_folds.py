@@ -1,5 +1,6 @@
 """verify's own fold says of every kind of event what the projector's says, in other words."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from storelog.projector.fold import live_changes, order_facts
 from storelog.read_models import history
 from storelog.read_models.change import Change, Origin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS
-from storelog.shop.events import EVENTS, kind_of
+from storelog.shop.events import EVENTS, KINDS, kind_of
 from storelog.shop.json_schema import payload_schema
 from storelog.shop.json_values import encode_json
 from storelog.verify import fold
@@ -25,7 +26,20 @@ for kind in EVENTS:
         CHANGES.append(read_change(7, kind.name, name, version, kind.version, raw, ORIGIN))
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.kind.name)
+def renamed() -> Change:
+    """Return an event that sets the name of a product, and not all of it."""
+    whole = next(change for change in CHANGES if change.kind is KINDS["ProductUpdated"])
+    kind = replace(whole.kind, sets={"name": "name", "sku": "sku"})
+    return replace(whole, kind=kind)
+
+
+def test_an_event_that_sets_the_name_alone_moves_the_position_since_which_it_is_the_name() -> None:
+    (write,) = (w for m in DOCUMENT_MODELS for w in m.fold(renamed()) if w.collection == "products")
+    assert write.fields["bodyPosition"] == renamed().position
+    assert not write.is_whole
+
+
+@pytest.mark.parametrize("change", [*CHANGES, renamed()], ids=lambda change: change.kind.name)
 def test_both_folds_say_the_same_of_an_event(change: Change) -> None:
     projected = {
         (write.collection, write.document_id, write.is_mark, write.is_new): write.fields

@@ -61,6 +61,8 @@ def owned(change: Change) -> Write:
     number = Int64(id_of(change.event))
     if not kind.sets_all:
         fields = members_of(change.event, kind)
+        if kind.renames(change.event):
+            fields["bodyPosition"] = Int64(change.position)
         return Write(
             kind.entity.collection,
             number,

@@ -82,6 +82,8 @@ def _part(change: Change) -> Write:
     """Return the write of a document that the event says some fields of."""
     entity = change.kind.entity
     fields = members_of(change.event, change.kind)
+    if change.kind.renames(change.event):
+        fields["bodyPosition"] = Int64(change.position)
     fields |= {"version": change.version, "position": Int64(change.position)}
     return Write(entity.collection, Int64(_number(change)), fields)
 
