@@ -21,7 +21,7 @@ WATERMARK_TOPIC = "storelog.watermarks"
 KEYS_TOPIC = "storelog.keys"
 GENESIS_HASH = bytes(32)
 # What a proof is of.
-RECORD, MARK, LANES, HISTORY = "record", "watermark", "lanes", "history"
+RECORD, MARK, LANES, HISTORY, BEHIND = "record", "watermark", "lanes", "history", "behind"
 
 
 @dataclass(slots=True)

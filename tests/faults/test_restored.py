@@ -29,6 +29,7 @@ from storelog.relay import kafka_watch
 from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
 from support.embedded import EmbeddedServers, another_postgres
+from support.http import Client
 from support.kafka import delete_topic
 from support.projected import verified
 from support.system import System, trade, wait_for
@@ -93,17 +94,30 @@ def test_a_restored_dump_goes_on_and_an_older_one_is_refused(
         system.wait_projected()
         assert verified(system)["position"] == position + 1
 
-    # What was written after the dump is in Kafka: the relay does not mix two histories.
-    with System(older, ("command-service",)) as system:
+    # What was written after the dump is in Kafka: the relay does not mix two histories, and nothing
+    # is appended once it has said so.
+    with System(older, ("command-service", "projector", "query-service")) as system:
+        start = system.written()
+        for _ in range(position + 1 - start):
+            system.new_product()
         system.start("relay")
         assert system.exit_code("relay") == 3
         assert f"Kafka has seen position {position + 1}" in system.log("relay")
-        for _ in range(7):
-            system.new_product()
-        assert system.written() == position + 1
-        system.start("relay")
-        assert system.exit_code("relay") == 3
         assert "has another event at" in system.log("relay")
+        refused = system.commands.post("/products", {"name": "x", "price": 1, "stock": 1})
+        assert (refused.status, refused.slug) == (503, "unavailable")
+        assert "`storelog recover`" in refused.json["detail"]
+        ready = system.commands.get("/health/ready")
+        assert ready.status == 503
+        assert f"up to {position + 1}" in ready.json["detail"]
+        assert system.written() == position + 1
+        projector = Client(system.url("projector"))
+        wait_for(lambda: projector.get("/health/ready").status == 503, "the projector to say so")
+        assert "storelog recover" in projector.get("/health/ready").json["detail"]
+        lag = system.cli("lag", "--json")
+        assert lag.returncode == 1
+        assert "`storelog recover`" in lag.stderr
+        assert json.loads(lag.stdout)["is_log_behind"]
 
     # With other topics but the same MongoDB it is the projector that refuses.
     other = replace(older, kafka_topic_prefix=f"x{older.kafka_topic_prefix}")

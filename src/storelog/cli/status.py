@@ -21,7 +21,8 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     else:
         _show(facts)
     states = [entry["state"] for entry in (*facts["processes"], *facts["servers"])]
-    if not all(state in ("ready", "external") for state in states):
+    is_behind = facts["lag"] is not None and "is_log_behind" in facts["lag"]
+    if is_behind or not all(state in ("ready", "external") for state in states):
         raise typer.Exit(1)
 
 
@@ -132,6 +133,8 @@ def _show(facts: dict[str, Any]) -> None:
         print(f"\nlag: {lag['events_behind']} events, {lag['seconds_behind']} s", end="")
         print(f"; {lag['dead_letters']} dead letters" if lag["dead_letters"] else "", end="")
         print(f"; {lag['foreign']:,} foreign records" if lag["foreign"] else "")
+        if "is_log_behind" in lag:
+            print("THE LOG IS BEHIND: `storelog lag` says what to do")
     elif any(entry["pid"] for entry in facts["servers"]):
         print("\nlag: not known while a server is away")
 

@@ -6,6 +6,8 @@ Next: command_service/pipeline.py
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
+
 from storelog.api_keys import KeySet, read_key_set
 from storelog.command_service import measures, store
 from storelog.command_service.forgetting import Forgetting
@@ -15,6 +17,7 @@ from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.command_service.routes import routes
 from storelog.command_service.schemas import SCHEMAS
+from storelog.command_service.state import Head
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.web.app import App
@@ -83,10 +86,16 @@ class CommandService:
     async def ready(self) -> dict[str, Any]:
         """Return the log's position, whether this service leads, and what is wrong with the clocks.
 
-        Raises Unavailable when PostgreSQL does not answer, or takes no writes.
+        Raises Unavailable when PostgreSQL does not answer, takes no writes, or lacks events.
         """
         clock = self.pipeline.clock
-        head = await self._head.read(lambda connection: store.look(connection, clock))
+
+        async def look(connection: asyncpg.Connection) -> Head:
+            head = await store.look(connection, clock)
+            await self.pipeline.given.check(connection)
+            return head
+
+        head = await self._head.read(look)
         ahead = clock.seconds_ahead(head.recorded_at)
         log_facts = {"logAheadSeconds": round(ahead, 3)} if ahead else {}
         return {"position": head.position, "role": self.election.role, **clock.facts(), **log_facts}

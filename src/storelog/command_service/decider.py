@@ -15,6 +15,7 @@ import asyncpg
 
 from storelog.command_service import measures, state_reader, store
 from storelog.command_service.batch import Batch, Key, Remembered
+from storelog.command_service.given import Given
 from storelog.command_service.state import Head, State
 from storelog.command_service.submission import Submission
 from storelog.shop.commands import LINE, Command, NewIds, entity_of, lines_said, needed_ids, own_id
@@ -34,6 +35,7 @@ class Decider:
     def __init__(self, keep_keys: timedelta) -> None:
         self._keep_keys = keep_keys
         self.clock = PostgresClock()
+        self.given = Given()
         self._state: State | None = None
         self._ids: dict[str, deque[int]] = {
             kind: deque() for kind in (*(each.name for each in ENTITIES), LINE)

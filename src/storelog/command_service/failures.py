@@ -8,10 +8,12 @@ import asyncpg
 
 from storelog import postgres
 from storelog.command_service import store
+from storelog.command_service.given import BEHIND, LogBehind
 from storelog.postgres import READ_ONLY, SessionShared
 
 # What PostgreSQL refuses to everybody, by SQLSTATE or by its class.
 _SERVER = {
+    "SL003": BEHIND,
     "25006": READ_ONLY,
     "28": "PostgreSQL does not let the service's role in.",
     "3D": "The database does not exist in PostgreSQL.",
@@ -60,7 +62,7 @@ def is_timeout(error: Exception) -> bool:
 def server_reason(error: Exception) -> str | None:
     """Return why no command can succeed now; None where one command may be the cause."""
     state = str(getattr(error, "sqlstate", None) or "")
-    if isinstance(error, SessionShared):
+    if isinstance(error, SessionShared | LogBehind):
         return str(error)
     known = _SERVER.get(state) or _SERVER.get(state[:2])
     if known is not None:

@@ -61,7 +61,7 @@ class Landing:
         self._url = postgres_url
         self._deadline = deadline_seconds
         self._decider = decider
-        self._clock = decider.clock
+        self._clock, self._given = decider.clock, decider.given
         self._alone = alone
         self._connection: asyncpg.Connection | None = None
         self._contended_until = 0.0
@@ -97,6 +97,7 @@ class Landing:
             in_doubt.append(first)
             try:
                 await self._append_first(connection, in_doubt)
+                self._given.gave(first.writes.head)
                 return first.answers
             except store.Conflicted:
                 self._contended_until = time.monotonic() + CONTENDED_SECONDS
@@ -174,6 +175,7 @@ class Landing:
                 for lost in in_doubt:
                     if await store.has_landed(connection, lost.writes):
                         self._decider.forget()
+                        self._given.gave(lost.writes.head)
                         return lost.answers
                 if seconds is not None:
                     await store.limit_statements(connection, seconds)
@@ -189,6 +191,7 @@ class Landing:
                 del in_doubt[before:]
             raise
         self._decider.go_on_from(batch)
+        self._given.gave(batch.writes.head)
         return answers
 
     async def _renew_ids(self, connection: asyncpg.Connection) -> None:
@@ -259,7 +262,13 @@ class Landing:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await store.connect(self._url)
+            connection = await store.connect(self._url)
+            try:
+                await self._given.check(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._connection = connection
         return self._connection
 
     def disconnect(self) -> None:

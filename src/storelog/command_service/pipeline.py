@@ -58,7 +58,7 @@ class Pipeline:
         self._in_flight = InFlight()
         self._reader: asyncpg.Connection | None = None
         self._decider = Decider(keep_keys)
-        self.clock = self._decider.clock
+        self.clock, self.given = self._decider.clock, self._decider.given
         self._landing = Landing(postgres_url, deadline_seconds, self._decider, self._alone)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closing = False

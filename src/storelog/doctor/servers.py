@@ -31,7 +31,7 @@ from storelog.kafka import (
 from storelog.key_sets import BOTH, of_documents
 from storelog.lag import Lag, read_lag
 from storelog.local.program import last_error
-from storelog.local.read_side_watch import troubles
+from storelog.local.read_side_watch import LOG_BEHIND, troubles
 from storelog.local.servers import PROCESSES, why_not_ready
 from storelog.projector.databases.connection import pointer_of
 from storelog.projector.databases.shapes import read_shapes
@@ -269,7 +269,10 @@ def _lacking(settings: Settings) -> list[Finding]:
 
 
 def _as_warnings(lag: Lag) -> list[Finding]:
-    return [warning(kind, *what.split(": ", 1)) for kind, what in sorted(troubles(lag).items())]
+    return [
+        (problem if kind == LOG_BEHIND else warning)(kind, *what.split(": ", 1))
+        for kind, what in sorted(troubles(lag).items())
+    ]
 
 
 def _check_lag(settings: Settings, lag: Lag) -> Finding:

@@ -14,6 +14,11 @@ from storelog.lag import Lag, read_lag
 
 LOOK_SECONDS = 10.0
 DEAD_LETTERS = "`storelog dead-letters list` shows why, `retry` and `discard` settle them"
+LOG_BEHIND = "log behind"
+RECOVER = (
+    "it has failed over to a server that lacked commits, or was restored to an earlier time; let"
+    " the server lead that has them, or run `storelog recover`"
+)
 FOREIGN = (
     "`storelog dead-letters list` shows them, `storelog dead-letters discard --foreign` discards"
     " them; stop who writes to these topics, or use another STORELOG_KAFKA_TOPIC_PREFIX"
@@ -23,6 +28,11 @@ FOREIGN = (
 def troubles(lag: Lag) -> dict[str, str]:
     """Return what the read side lacks, by kind: what it is, and what to do."""
     found = {}
+    if lag.is_log_behind:
+        found[LOG_BEHIND] = (
+            f"PostgreSQL lacks events that were sent or projected ({lag.events_ahead:,} beyond its"
+            f" position {lag.written:,}): {RECOVER}"
+        )
     if lag.dead_letters:
         found["dead letters"] = (
             f"{lag.dead_letters:,} events are not in the read model: {DEAD_LETTERS}"

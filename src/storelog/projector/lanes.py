@@ -61,10 +61,7 @@ class Lanes:
 
     def trouble(self) -> str | None:
         """Return why they may not be what Kafka has, None where nothing is known against them."""
-        unknown = next((each.unknown_history for each in self if each.unknown_history), None)
-        if unknown is None:
-            return None
-        return f"Kafka has the log's history {unknown}, unknown to MongoDB: run `storelog migrate`"
+        return next((each for each in (lane.standing.trouble for lane in self) if each), None)
 
     def applied(self) -> dict[int, Mapping[str, int]]:
         """Return up to which offset of each topic each lane is applied, as MongoDB has it."""

@@ -129,7 +129,7 @@ async def move(connection: asyncpg.Connection, old: Cursor, new: Cursor) -> None
 
 async def read_after(
     connection: asyncpg.Connection, position: int, limit: int
-) -> Sequence[Envelope]:
+) -> Sequence[ChainedEvent]:
     """Return at most `limit` events above `position`, in order; none missing between them."""
     rows = await connection.fetch(
         f"SELECT {EVENT_COLUMNS}, {_PREVIOUS} FROM events WHERE position > $1"
@@ -138,6 +138,15 @@ async def read_after(
         limit,
     )
     return _without_gap(position, [chained_event_from_row(row) for row in rows])
+
+
+async def read_end(connection: asyncpg.Connection) -> tuple[ChainedEvent | None, int]:
+    """Return the log's last event, None of an empty log, and the number of lanes."""
+    row = await connection.fetchrow(
+        "SELECT h.position, cardinality(c.lanes) AS lanes FROM log_head h, relay_cursor c"
+    )
+    found = await read_after(connection, row["position"] - 1, 1) if row["position"] else []
+    return (found[0] if found else None), row["lanes"]
 
 
 async def read_some(connection: asyncpg.Connection, position: int, limit: int) -> Reading:
@@ -204,6 +213,22 @@ async def lanes_since(connection: asyncpg.Connection) -> int | None:
 async def histories(connection: asyncpg.Connection) -> Histories:
     """Return the log's histories, oldest first."""
     return [LogHistory(*row) for row in await connection.fetch(ALL)]
+
+
+async def keep_ahead(
+    connection: asyncpg.Connection, position: int | None, histories: Histories
+) -> None:
+    """Say up to which position Kafka has events that the log lacks, None where it lacks none.
+
+    Not where the log has another history by now than the events were compared with.
+    """
+    await connection.execute(
+        "UPDATE relay_cursor SET ahead_position = $1, ahead_at = CASE WHEN $1 > 0 THEN now() END"
+        " WHERE ahead_position IS DISTINCT FROM $1"
+        " AND (SELECT max(number) FROM log_histories) = $2",
+        position,
+        histories[-1].number,
+    )
 
 
 async def set_lanes(

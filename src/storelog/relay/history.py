@@ -1,13 +1,15 @@
 """Tells whether the log is the one that Kafka has seen, before anything is sent.
 
-After PostgreSQL was restored to an earlier time the log can be behind Kafka, or go on in another
-way from there: mixing two histories would be worse than stopping. Only what proves its place in a
-log counts: records of others, transactions' markers and gaps in the offsets are passed over.
+After a failover that lost commits, or a restore to an earlier time, the log can be behind Kafka, or
+go on in another way from there: mixing two histories would be worse than stopping. Only what proves
+its place in a log counts: records of others, transactions' markers and gaps in the offsets are
+passed over.
 Next: relay/relay.py
 """
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -16,10 +18,11 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from storelog.config import Settings
-from storelog.envelope import MARK, RECORD, proof_of
+from storelog.envelope import HISTORY, MARK, RECORD, proof_of
 from storelog.errors import HistoryMismatch, Unavailable
 from storelog.kafka import client_settings, event_topics, watermark_topic
-from storelog.relay.cursor import hash_at
+from storelog.log_history import Histories, is_lost, number_of
+from storelog.relay.cursor import hash_at, histories, keep_ahead
 
 READ_SECONDS = 10.0
 # So many records before the end of a partition are looked at; more where none of them is ours.
@@ -34,6 +37,7 @@ class Mark(msgspec.Struct):
 
     position: int
     hash: str
+    history: str | None = None
 
 
 class _Watermark(msgspec.Struct):
@@ -44,27 +48,62 @@ class _Watermark(msgspec.Struct):
     readAt: str | None = None
     previousHash: str | None = None
     proof: str | None = None
+    history: str | None = None
+    beganAfter: int = 0
+    historyProof: str | None = None
 
 
 async def check_history(connection: asyncpg.Connection, settings: Settings) -> None:
-    """Compare Kafka's newest records with the log. Raises HistoryMismatch, and says what to do."""
+    """Compare Kafka's newest records with the log, and keep in PostgreSQL what the log lacks.
+
+    Raises HistoryMismatch, and says what to do.
+    """
     proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
-    for mark in await asyncio.to_thread(newest_marks, settings, proven_from):
+    known = await histories(connection)
+    wrong: tuple[Mark, bytes | None] | None = None
+    is_own = False
+    for mark in await asyncio.to_thread(newest_marks, settings, proven_from, known):
         found = await hash_at(connection, mark.position)
-        if found is None or found.hex() != mark.hash:
-            what = "does not reach" if found is None else "has another event at"
-            raise HistoryMismatch(
-                f"Kafka has seen position {mark.position} of a log that this one {what}: PostgreSQL"
-                " was restored to an earlier time, or it is another shop's. Use another"
-                " STORELOG_KAFKA_TOPIC_PREFIX and MongoDB database for this log, or restore the log"
-            )
+        is_there = found is not None and found.hex() == mark.hash
+        names_own = mark.history is not None and number_of(known, mark.history) is not None
+        is_own = is_own or is_there or names_own
+        if not is_there and wrong is None:
+            wrong = mark, found
+    if wrong is None:
+        await keep_ahead(connection, None, known)
+        return
+    mark, found = wrong
+    what = "does not reach" if found is None else "has another event at"
+    seen = f"Kafka has seen position {mark.position} of a log that this one {what}"
+    if not is_own:
+        raise HistoryMismatch(
+            f"{seen}: it is another shop's. Use another STORELOG_KAFKA_TOPIC_PREFIX and MongoDB"
+            " database for this log"
+        )
+    await keep_ahead(connection, mark.position, known)
+    raise LogIsBehind(
+        f"{seen}: PostgreSQL has failed over to a server that lacked commits, or was restored to an"
+        " earlier time. Let the server lead that has them, or restore the log; or run `storelog"
+        " recover`, which says what is lost",
+        mark.position,
+    )
 
 
-def newest_marks(settings: Settings, proven_from: int | None = None) -> list[Mark]:
+class LogIsBehind(HistoryMismatch):
+    """Kafka has events of this log, up to `position`, that PostgreSQL lacks."""
+
+    def __init__(self, detail: str, position: int) -> None:
+        super().__init__(detail)
+        self.position = position
+
+
+def newest_marks(
+    settings: Settings, proven_from: int | None = None, known: Histories = ()
+) -> list[Mark]:
     """Return what the newest watermark and the last record of each partition say, newest first.
 
-    From the position `proven_from` on only what has a proof counts. Raises KafkaException and
-    Unavailable.
+    From the position `proven_from` on only what has a proof counts; what is of a history of the log
+    that was left (`known`: all of them) does not. Raises KafkaException and Unavailable.
     """
     consumer = Consumer(
         {
@@ -82,7 +121,7 @@ def newest_marks(settings: Settings, proven_from: int | None = None) -> list[Mar
         for back in LOOK_BACK:
             if not left:
                 break
-            is_read = _read_back(consumer, left, back, proven_from, marks)
+            is_read = _read_back(consumer, left, back, _Reader(proven_from, known), marks)
             if not is_read and back == LOOK_BACK[0]:
                 raise Unavailable("Kafka does not give its newest records")
             if not is_read:
@@ -114,7 +153,7 @@ def _read_back(
     consumer: Consumer,
     bounds: Bounds,
     back: int,
-    proven_from: int | None,
+    reader: "_Reader",
     marks: dict[Place, Mark],
 ) -> bool:
     """Note the newest mark among the last records of each partition; return whether all was read.
@@ -134,12 +173,29 @@ def _read_back(
                 if error.code() == KafkaError._PARTITION_EOF:
                     unread.discard(place)
                 continue
-            mark = _mark_of(message, proven_from)
+            mark = reader.read(message)
             if mark is not None and place in bounds:
                 marks[place] = mark
             if (message.offset() or 0) + 1 >= bounds.get(place, (0, 0))[1]:
                 unread.discard(place)
     return not unread
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads what messages say of their place in the log."""
+
+    proven_from: int | None
+    known: Histories
+
+    def read(self, message: Message) -> Mark | None:
+        """Return a message's place, None for one that is not the relay's, or of a left history."""
+        mark = _mark_of(message, self.proven_from)
+        if mark is None:
+            return None
+        number = number_of(self.known, mark.history)
+        is_left = number is not None and is_lost(self.known, number, mark.position)
+        return None if is_left else mark
 
 
 def _mark_of(message: Message, proven_from: int | None) -> Mark | None:
@@ -148,14 +204,17 @@ def _mark_of(message: Message, proven_from: int | None) -> Mark | None:
     try:
         if pairs:
             headers = {name: value.decode() for name, value in pairs}
-            mark = Mark(int(headers["position"]), headers["hash"])
+            mark = Mark(int(headers["position"]), headers["hash"], headers.get("history"))
             facts: tuple[Any, ...] = (mark.position, int(headers["lane_previous"]))
             before, proof, kind = headers.get("previous_hash"), headers.get("proof"), RECORD
+            of_history: tuple[Any, ...] = (mark.history,)
+            own_proof = headers.get("history_proof")
         else:
             said = msgspec.json.decode(message.value() or b"", type=_Watermark)
-            mark = Mark(said.position, said.hash)
+            mark = Mark(said.position, said.hash, said.history)
             facts = (said.position, *said.lanes, said.recordedAt, said.readAt)
             before, proof, kind = said.previousHash, said.proof, MARK
+            of_history, own_proof = (said.history, said.beganAfter), said.historyProof
         if len(bytes.fromhex(mark.hash)) != 32 and mark.position:
             return None
     except (msgspec.MsgspecError, RecursionError, ValueError, KeyError, AttributeError):
@@ -163,4 +222,8 @@ def _mark_of(message: Message, proven_from: int | None) -> Mark | None:
     if before is None or proof is None:
         is_earlier = proven_from is None or mark.position < proven_from
         return mark if is_earlier and 0 <= mark.position < 2**63 else None
+    if mark.history is not None:
+        wanted = proof_of(HISTORY, before, mark.hash, mark.position, *of_history)
+        if own_proof != wanted:
+            return None
     return mark if proof == proof_of(kind, before, mark.hash, *facts) else None

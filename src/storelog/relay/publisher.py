@@ -10,29 +10,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from storelog import tracing
 from storelog.config import Settings
 from storelog.envelope import (
-    GENESIS_HASH,
+    BEHIND,
     HISTORY,
-    LANES,
-    MARK,
     RECORD,
     ChainedEvent,
     Envelope,
     format_exact_time,
-    format_time,
     proof_of,
 )
 from storelog.errors import Unavailable
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, kafka_reason, watermark_topic
 from storelog.log_history import LogHistory
-from storelog.shop.json_values import encode_json
+from storelog.relay.marks import log_is_behind, previous_of, watermark
 
 FLUSH_SECONDS = 60.0
 PRODUCER = {
@@ -127,30 +123,19 @@ class Publisher:
         `read_at`: PostgreSQL's time at which the log ended there, if it did. Does not wait:
         whether it has arrived is found out by the next `publish` or `settle`. Raises Unavailable.
         """
-        recorded_at = format_time(event.recorded_at) if event else None
-        read = None if read_at is None else format_time(read_at)
-        event_hash = event.hash.hex() if event else ""
-        previous = GENESIS_HASH if event is None else _previous_of(event)
-        mark: dict[str, Any] = {
-            "position": position,
-            "hash": event_hash,
-            "recordedAt": recorded_at,
-            "lanes": lanes,
-            "readAt": read,
-        }
-        if previous is not None:
-            before = mark["previousHash"] = previous.hex()
-            facts = (position, *lanes, recorded_at, read)
-            mark["proof"] = proof_of(MARK, before, event_hash, *facts)
-            if (since := self.lanes_since) is not None:
-                mark["lanesSince"] = since
-                mark["lanesProof"] = proof_of(LANES, before, event_hash, position, since)
-            if (history := self.history) is not None:
-                mark["history"], mark["beganAfter"] = said = (history.id, history.began_after)
-                mark["historyProof"] = proof_of(HISTORY, before, event_hash, position, *said)
-        value = encode_json(mark)
+        value = watermark(event, position, lanes, read_at, self.lanes_since, self.history)
         for lane in range(len(lanes)):
             self._send(self._watermarks, lane, b"watermark", value, [])
+
+    def announce_behind(self, head: ChainedEvent | None, ahead: int, lanes: int) -> None:
+        """Say to every lane that the log ends at `head`, while Kafka has its events up to `ahead`.
+
+        Raises Unavailable.
+        """
+        assert self.history is not None
+        value = log_is_behind(head, ahead, self.history)
+        for lane in range(lanes):
+            self._send(self._watermarks, lane, BEHIND.encode(), value, [])
 
     async def settle(self) -> None:
         """Wait until everything that was sent is acknowledged. Raises Unavailable."""
@@ -267,7 +252,7 @@ def record_headers(
     ]
     if traceparent != event.traceparent:
         optional.append(("log_traceparent", event.traceparent or ""))
-    previous = _previous_of(event)
+    previous = previous_of(event)
     if previous is not None:
         before, own = previous.hex(), event.hash.hex()
         proof = proof_of(RECORD, before, own, event.position, lane_previous)
@@ -276,10 +261,6 @@ def record_headers(
             own_proof = proof_of(HISTORY, before, own, event.position, history.id)
             optional += [("history", history.id), ("history_proof", own_proof)]
     return headers + [(name, text.encode()) for name, text in optional if text is not None]
-
-
-def _previous_of(event: Envelope) -> bytes | None:
-    return event.previous_hash if isinstance(event, ChainedEvent) else None
 
 
 KAFKA_FAILURES = (KafkaException, Unavailable)

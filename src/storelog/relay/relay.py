@@ -22,7 +22,7 @@ from storelog.kafka import kafka_failure
 from storelog.relay import cursor as cursors
 from storelog.relay import kafka_watch, measures
 from storelog.relay.cursor import Cursor, Reading
-from storelog.relay.history import check_history
+from storelog.relay.history import LogIsBehind, check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import even_out
 from storelog.web.clock import PostgresClock
@@ -96,7 +96,7 @@ class Relay:
                 await asyncio.sleep(IDLE_SECONDS)
                 return
             await self._check_kafka(connection)
-            await check_history(connection, self._settings)
+            await self._check_history(connection, publisher)
             await asyncio.to_thread(even_out, self._settings)
             await self._lead(connection, publisher)
         finally:
@@ -116,6 +116,17 @@ class Relay:
         if lost is not None:
             raise kafka_watch.refuse(lost)
         await kafka_watch.keep(connection, now)
+
+    async def _check_history(self, connection: asyncpg.Connection, publisher: Publisher) -> None:
+        """See that the log has what Kafka has; else say so to the projectors, and raise."""
+        try:
+            await check_history(connection, self._settings)
+        except LogIsBehind as behind:
+            publisher.history = (await cursors.histories(connection))[-1]
+            head, lanes = await cursors.read_end(connection)
+            publisher.announce_behind(head, behind.position, lanes)
+            await publisher.settle()
+            raise
 
     async def _lead(self, connection: asyncpg.Connection, publisher: Publisher) -> None:
         woken = asyncio.Event()

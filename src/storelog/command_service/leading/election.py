@@ -84,6 +84,7 @@ class Election:
                 measures.TAKEN_BACK.add()
             else:
                 measures.HANDED_ON.add()
+                self._pipeline.given.gave_response(response)
                 return response
         return await self._pipeline.submit(submission)
 

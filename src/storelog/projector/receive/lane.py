@@ -15,13 +15,14 @@ from confluent_kafka import Message
 from pymongo.database import Database
 
 from storelog import tracing
+from storelog.envelope import BEHIND
 from storelog.errors import HistoryMismatch, PoisonRecord
 from storelog.origin import Origin
 from storelog.projector import dead_letters, measures
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.fold.folding import Folding, Share
 from storelog.projector.receive.foreign import Foreigners, ForeignRecords
-from storelog.projector.receive.log_identity import History
+from storelog.projector.receive.log_identity import WHAT_TO_DO, History, Standing
 from storelog.projector.receive.merge import LaneMerge
 from storelog.projector.receive.proof import check_mark, check_record
 from storelog.projector.receive.record import (
@@ -99,8 +100,7 @@ class Lane:
         self._traced: list[Record] = []
         self._bytes = 0
         self.behind: Behind | None = None
-        # What a record or a watermark named last that MongoDB knows nothing of.
-        self.unknown_history: str | None = None
+        self.standing = Standing(origin)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -121,7 +121,7 @@ class Lane:
         try:
             record = read_record(message)
             check_record(record, self._origin)
-            if self._is_lost(header_of(record, "history"), record.position):
+            if self.standing.has_left(header_of(record, "history"), record.position):
                 return
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
@@ -131,9 +131,12 @@ class Lane:
 
     def _receive_mark(self, message: Message) -> None:
         try:
+            if message.key() == BEHIND.encode():
+                self.standing.hear(message.value() or b"")
+                return
             mark = read_watermark(message.value() or b"")
             check_mark(mark, self._origin)
-            if self._is_lost(mark.history, mark.position):
+            if self.standing.has_left(mark.history, mark.position):
                 return
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._keep_foreign(message, f"not a watermark of the relay: {error}")
@@ -141,6 +144,8 @@ class Lane:
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
             return
+        # A relay sends one only where the log has all that Kafka has.
+        self.standing.trouble = None
         offset = message.offset() or 0
         measures.saw(mark, is_new=self.history.is_new(offset))
         self.history.check(mark.position, mark.hash, self._ahead)
@@ -152,19 +157,6 @@ class Lane:
             self._mark_places.append((message.topic() or "", offset))
         elif mark.position == self._ahead.safe and mark.readAt is not None:
             self._read_at = mark.readAt
-
-    def _is_lost(self, history: str | None, position: int) -> bool:
-        """Tell whether a place is of a history that was left. Raises PoisonRecord for no known one.
-
-        It is not foreign: what was lost with a failover stays in Kafka as it was sent.
-        """
-        if self._origin is None:
-            return False
-        try:
-            return self._origin.is_lost(history, position)
-        except PoisonRecord:
-            self.unknown_history = history
-            raise
 
     def is_waiting(self) -> bool:
         """Tell whether the lane waits for a record that others follow, or that Kafka has had.
@@ -263,8 +255,7 @@ class Lane:
             if mark.position == new.position and mark.hash != new.hash:
                 raise HistoryMismatch(
                     f"the relay's log has another event at position {mark.position} than was"
-                    " projected here: PostgreSQL was restored or replaced; use another topic prefix"
-                    " and MongoDB database for the other log"
+                    f" projected here: {WHAT_TO_DO}"
                 )
             if mark.position > new.safe:
                 new = replace(

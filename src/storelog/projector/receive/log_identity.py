@@ -8,15 +8,18 @@ Next: projector/receive/lane.py
 
 import time
 
-from storelog.errors import HistoryMismatch
+from storelog.errors import HistoryMismatch, PoisonRecord
+from storelog.origin import Origin
 from storelog.projector.checkpoints import Checkpoint
+from storelog.projector.receive.proof import check_behind
+from storelog.projector.receive.record import read_behind
 
 # A relay that died between sending and its row announces less than was sent, until it has sent that
 # again; one that goes on announcing less has another log.
 BEHIND_SECONDS = 30.0
 WHAT_TO_DO = (
-    "PostgreSQL was restored to an earlier time or replaced; restore it again, or use another"
-    " STORELOG_KAFKA_TOPIC_PREFIX and MongoDB database for the other log"
+    "PostgreSQL has failed over to a server that lacked commits, or was restored to an earlier"
+    " time: let the server lead that has them, or run `storelog recover`"
 )
 
 
@@ -63,4 +66,43 @@ class History:
             raise HistoryMismatch(
                 f"the read model holds position {checkpoint.position}, the relay's log ends at"
                 f" {position}: {WHAT_TO_DO}"
+            )
+
+
+class Standing:
+    """What one lane was told of its log: which histories were left, and whether it lacks events.
+
+    `trouble`: why the lane may not be what the log says, in words.
+    """
+
+    def __init__(self, origin: Origin | None) -> None:
+        self._origin = origin
+        self.trouble: str | None = None
+
+    def has_left(self, history: str | None, position: int) -> bool:
+        """Tell whether a place is of a history that was left: Kafka keeps it, it counts no more.
+
+        Raises PoisonRecord where the history is none that is known here.
+        """
+        if self._origin is None:
+            return False
+        try:
+            return self._origin.is_lost(history, position)
+        except PoisonRecord:
+            self.trouble = (
+                f"Kafka has the log's history {history}, unknown to MongoDB: run `storelog migrate`"
+            )
+            raise
+
+    def hear(self, value: bytes) -> None:
+        """Take note of a relay whose log lacks what Kafka has.
+
+        Raises what a bad watermark does.
+        """
+        said = read_behind(value)
+        check_behind(said)
+        if not self.has_left(said.history, said.ahead):
+            self.trouble = (
+                f"The log in PostgreSQL ends at {said.position}, its events up to {said.ahead} were"
+                " sent before it failed over or was restored: run `storelog recover`"
             )

@@ -7,10 +7,10 @@ shop's records have one, as `storelog migrate` has brought it to MongoDB.
 Next: projector/receive/merge.py
 """
 
-from storelog.envelope import HISTORY, LANES, MARK, RECORD, proof_of
+from storelog.envelope import BEHIND, HISTORY, LANES, MARK, RECORD, proof_of
 from storelog.errors import PoisonRecord
 from storelog.origin import Origin
-from storelog.projector.receive.record import Record, Watermark, header_of
+from storelog.projector.receive.record import Behind, Record, Watermark, header_of
 
 
 def check_record(record: Record, origin: Origin | None) -> None:
@@ -28,6 +28,13 @@ def check_record(record: Record, origin: Origin | None) -> None:
         HISTORY, before, record.hash, record.position, history
     ):
         raise PoisonRecord("not a record of the relay: it does not prove its history")
+
+
+def check_behind(said: Behind) -> None:
+    """Raise PoisonRecord for what does not prove that a relay has said it."""
+    facts = (said.position, said.ahead, said.history)
+    if said.proof != proof_of(BEHIND, said.previousHash, said.hash, *facts):
+        raise PoisonRecord("not a watermark of the relay: it does not prove where the log ends")
 
 
 def check_mark(mark: Watermark, origin: Origin | None) -> None:

@@ -70,6 +70,17 @@ class Watermark(msgspec.Struct):
     historyProof: str | None = None
 
 
+class Behind(msgspec.Struct):
+    """A relay has found the log to end at `position`, and its events in Kafka up to `ahead`."""
+
+    position: int
+    hash: str
+    ahead: int
+    history: str
+    previousHash: str
+    proof: str
+
+
 class _Value(msgspec.Struct):
     eventType: str
     payload: msgspec.Raw
@@ -81,6 +92,7 @@ _NUMBER = re.compile(r"[0-9]{1,19}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _read_value = msgspec.json.Decoder(_Value).decode
 read_watermark = msgspec.json.Decoder(Watermark).decode
+read_behind = msgspec.json.Decoder(Behind).decode
 
 
 def read_record(message: Message) -> Record:
