@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import psutil
 import pytest
 import uvloop
 
-from storelog.command_service.leading import entrance, messages
+from storelog.command_service.leading import certificate, entrance, messages
 from storelog.command_service.leading.certificate import believing
 from storelog.command_service.leading.leader import Leader
 from storelog.command_service.leading.lease import Post
@@ -92,3 +93,31 @@ def test_a_connection_that_does_not_say_the_secret_in_time_is_ended(
             writer.transport.abort()
 
     on(loop, wait)
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("maker", "why"),
+    [
+        ("raise SystemExit('no random bytes')", "no random bytes"),
+        ("print('rubbish')", "exit code 0"),
+        ("import time; time.sleep(600)", "TimeoutError"),
+    ],
+    ids=["fails", "prints something else", "never ends"],
+)
+def test_a_certificate_that_cannot_be_made_says_why_and_leaves_no_process(
+    loop: Callable[[], Any], maker: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate, "_MAKER", ("-c", maker))
+    monkeypatch.setattr(certificate, "MAKING_SECONDS", 10.0 if "sleep" not in maker else 0.5)
+
+    async def prepare() -> None:
+        leader = Leader(lambda _: asyncio.get_running_loop().create_future())
+        with pytest.raises(certificate.NotMade, match=why):
+            await leader.prepare()
+        assert not leader.is_prepared
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(prepare())
+    children = psutil.Process().children()
+    assert not [child for child in children if maker in child.cmdline()]

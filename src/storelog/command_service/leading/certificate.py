@@ -3,40 +3,55 @@
 Next: command_service/leading/leader.py
 """
 
+import asyncio
 import os
 import ssl
-from datetime import UTC, datetime
+import sys
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-# A service's clock may be years off, and a certificate lives no longer than its process.
-_FROM, _TO = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+MAKING_SECONDS = 10.0
+_KEY_BEGINS = b"-----BEGIN PRIVATE KEY-----"
+_MAKER = ("-m", "storelog.command_service.leading.new_certificate")
 
 
-def make_certificate() -> tuple[str, ssl.SSLContext]:
-    """Return a new certificate (PEM), and what a server with it and its private key needs."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Storelog leader")])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(_FROM)
-        .not_valid_after(_TO)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    ).public_bytes(Encoding.PEM)
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+class NotMade(Exception):
+    """There is no certificate: why says the text."""
+
+
+async def make_certificate() -> tuple[str, ssl.SSLContext]:
+    """Return a new certificate (PEM), and what a server with it and its private key needs.
+
+    Raises NotMade.
+    """
+    try:
+        made, said, code = await _made()
+    except (OSError, TimeoutError) as error:
+        raise NotMade(repr(error)) from error
+    certificate, begins, secret = made.partition(_KEY_BEGINS)
+    if code or not begins:
+        raise NotMade(said.decode(errors="replace")[-500:] or f"exit code {code}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # The standard library takes both from files only, and there may be none that can be written.
-    parts = [_readable_once(part) for part in (certificate, secret)]
+    parts = [_readable_once(part) for part in (certificate, begins + secret)]
     try:
         context.load_cert_chain(*(f"/dev/fd/{part}" for part in parts))
     finally:
         for part in parts:
             os.close(part)
     return certificate.decode(), context
+
+
+async def _made() -> tuple[bytes, bytes, int | None]:
+    """Return what the making process wrote, what it complained of, and its exit code."""
+    pipe = asyncio.subprocess.PIPE
+    maker = await asyncio.create_subprocess_exec(sys.executable, *_MAKER, stdout=pipe, stderr=pipe)
+    try:
+        async with asyncio.timeout(MAKING_SECONDS):
+            made, said = await maker.communicate()
+    finally:
+        if maker.returncode is None:
+            maker.kill()
+            await maker.wait()
+    return made, said, maker.returncode
 
 
 def _readable_once(data: bytes) -> int:

@@ -13,6 +13,7 @@ import structlog
 
 from storelog.command_service import measures
 from storelog.command_service.leading import follower, lease, messages
+from storelog.command_service.leading.certificate import NotMade
 from storelog.command_service.leading.follower import Link, NotTaken
 from storelog.command_service.leading.leader import Leader
 from storelog.command_service.pipeline import Pipeline
@@ -92,10 +93,15 @@ class Election:
         while True:
             try:
                 held = await self._reader.read(self._look)
+                if held is None and not self._leader.is_prepared:
+                    await self._leader.prepare()
+                    continue
                 await self._follow(held)
             except Unavailable as error:
                 # Whoever leads goes on: nobody else can take the lease either.
                 self._say("the lease on leading cannot be read", error=str(error))
+            except NotMade as error:
+                self._say("this service has no certificate and cannot lead", error=str(error))
             except OSError as error:
                 advice = "set STORELOG_LEADER_HOST to an address of this machine"
                 self._say("nobody can reach this service to lead", error=str(error), advice=advice)
@@ -112,6 +118,8 @@ class Election:
         held = await lease.read(connection)
         if held is not None and held.is_held:
             return held
+        if not self._leader.is_prepared:
+            return None
         if self._post is None:
             host = self._host or await connection.fetchval(_OWN_HOST)
             self._post = await self._leader.open(host, self._port)

@@ -8,6 +8,7 @@ Next: command_service/leading/follower.py
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -43,12 +44,24 @@ class Leader:
         self._followers: set[_Follower] = set()
         self._are_gone = asyncio.Event()
         self._are_gone.set()
+        self._certificate: tuple[str, ssl.SSLContext] | None = None
         self._entrance: Entrance | None = None
         self._beating: asyncio.Task[None] | None = None
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether it could lead at once."""
+        return self._certificate is not None
+
+    async def prepare(self) -> tuple[str, ssl.SSLContext]:
+        """Have a certificate, which may take a second, and return it. Raises NotMade."""
+        if self._certificate is None:
+            self._certificate = await make_certificate()
+        return self._certificate
+
     async def open(self, host: str, port: int) -> Post:
-        """Listen for followers, and return where. Raises OSError."""
-        certificate, context = make_certificate()
+        """Listen for followers, and return where. Raises OSError, and what `prepare` raises."""
+        certificate, context = await self.prepare()
         self._entrance = Entrance(lambda: _Follower(self), context)
         bound = await self._entrance.open(host, port)
         self._beating = asyncio.create_task(self._beat())
