@@ -23,10 +23,12 @@ from benchmarks.stage import Stage, backlog_rate
 from storelog.config import Settings
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 from storelog.event_codec import lane_of_event
+from storelog.projector.batch import MAX_EVENTS, Batch
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.databases.connection import make_indexes
-from storelog.projector.fold.folding import Folding
-from storelog.projector.write.batch import MAX_EVENTS, Batch
+from storelog.projector.databases.shapes import filled_models
+from storelog.projector.fold.lane_fold import LaneFold
+from storelog.projector.write.batch_writer import BatchWriter
 from storelog.read_models.change import change_of_event
 from storelog.read_side import database_name
 from support.embedded import new_settings
@@ -110,18 +112,18 @@ def _record(settings: Settings, events: list[Envelope]) -> tuple[Batches, Batche
     )
     make_indexes(database)
     places = [Checkpoint(lane) for lane in range(LANES)]
-    batch = Batch(database, places)
-    lanes = [Folding(database, place.lane, place.bounds, batch) for place in places]
+    models = filled_models(database)
+    folds = [LaneFold(database, each.lane, each.bounds, models, "") for each in places]
+    writer = BatchWriter(database, places, models)
 
     def fold(some: list[Envelope]) -> Batches:
         batches = []
         for start in range(0, len(some), MAX_EVENTS):
-            recorder.commands = []
+            recorder.commands, batch = [], Batch()
             for event in some[start : start + MAX_EVENTS]:
                 lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, LANES)
-                lanes[lane].fold_next(change_of_event(event))
-            for folding in lanes:
-                folding.write(folding.take())
+                folds[lane].fold_next(batch, change_of_event(event))
+            writer.write_events(batch)
             batches.append(recorder.commands)
         return batches
 

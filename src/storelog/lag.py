@@ -11,8 +11,7 @@ from storelog.config import Settings
 from storelog.errors import CannotRun, StorelogError
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.databases.connection import DEAD_LETTERS
-from storelog.projector.dead_letters import FOREIGN
-from storelog.projector.receive.foreign import NOT_KEPT
+from storelog.projector.receive.foreign import FOREIGN, NOT_KEPT
 from storelog.query_service.positions.reads import Reads
 from storelog.query_service.positions.view import Place
 from storelog.reasons import reason

@@ -10,7 +10,7 @@ from pymongo.database import Database
 from storelog.kafka import watermark_topic
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced, load
 from storelog.projector.databases.connection import connect, make_indexes, sibling
-from storelog.projector.lanes import Lanes
+from storelog.projector.lanes import OwnedLanes
 from storelog.upkeep.compare import compare
 from support.kafka import HostileRelay, headers_of, read_events, read_watermarks
 from support.system import System
@@ -32,10 +32,10 @@ class Feed:
     def last(self) -> int:
         return max(map(position_of, self.messages))
 
-    def lanes(self) -> Lanes:
-        return Lanes(self.database, ALL, self.prefix)
+    def lanes(self) -> OwnedLanes:
+        return OwnedLanes(self.database, ALL, self.prefix)
 
-    def give(self, lanes: Lanes, messages: Iterable[Message]) -> None:
+    def give(self, lanes: OwnedLanes, messages: Iterable[Message]) -> None:
         for message in messages:
             lane = lanes.get(message.partition() or 0)
             assert lane is not None
@@ -65,7 +65,7 @@ def feed(traded: System) -> Iterator[Feed]:
     feed.database.client.close()
 
 
-def write(lanes: Lanes) -> None:
+def write(lanes: OwnedLanes) -> None:
     """Write all that was given, with nothing collected meanwhile."""
     lanes.collect()
     lanes.begin()
@@ -74,7 +74,7 @@ def write(lanes: Lanes) -> None:
 
 def one_after_the_other(feed: Feed, database: Database[dict[str, Any]]) -> None:
     make_indexes(database)
-    lanes = Lanes(database, ALL, feed.prefix)
+    lanes = OwnedLanes(database, ALL, feed.prefix)
     feed.give(lanes, feed.messages)
     while lanes.has_next():
         lanes.collect(6)

@@ -24,7 +24,7 @@ from storelog.kafka import client_settings, event_topics
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.projector import Projector
 from storelog.projector.receive import log_identity
-from storelog.projector.receive.log_identity import History
+from storelog.projector.receive.log_identity import LogIdentity
 from storelog.relay import kafka_watch
 from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
@@ -139,7 +139,7 @@ def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
     now = [1_000.0]
     monkeypatch.setattr(log_identity, "time", SimpleNamespace(monotonic=lambda: now[0]))
     lane = Checkpoint(0, position=100, hash="aa")
-    seen = History(100)
+    seen = LogIdentity(100)
     seen.end = 50
     seen.check_mark(50, 90, lane)
     now[0] += 29
@@ -158,7 +158,7 @@ def test_a_projector_that_reads_watermarks_late_takes_no_log_for_another(
 ) -> None:
     now = [1_000.0]
     monkeypatch.setattr(log_identity, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    seen = History(100)
+    seen = LogIdentity(100)
     seen.end = 50
     for late in range(60):
         now[0] += 1

@@ -12,7 +12,7 @@ from pymongo.monitoring import (
 
 from storelog.config import Settings
 from storelog.projector.databases.connection import connect, make_indexes
-from storelog.projector.lanes import Lanes
+from storelog.projector.lanes import OwnedLanes
 from support.kafka import HostileRelay, read_events
 from support.load import place_orders
 from support.system import System
@@ -58,7 +58,7 @@ def test_a_thousand_sales_of_a_product_in_a_batch_are_one_update_of_it(settings:
     )
     database = client.get_database(home.name, home.codec_options, write_concern=home.write_concern)
     make_indexes(database)
-    lanes = Lanes(database, (0, 1, 2), settings.kafka_topic_prefix)
+    lanes = OwnedLanes(database, (0, 1, 2), settings.kafka_topic_prefix)
 
     def write(some: list[Any]) -> None:
         for message in some:

@@ -18,7 +18,7 @@ from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.databases.connection import connect
 from storelog.projector.write import ledger_writer
 from storelog.projector.write.ledger_writer import LedgerWriter
-from storelog.projector.write.transaction import Footing
+from storelog.projector.write.transaction import BatchTransaction
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.positions.view import Place, View
 from storelog.query_service.totals import ledger_sums
@@ -44,7 +44,7 @@ def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
 
 def new_writer(database: Database[Any], lane: int = 0, leaf: int = 0) -> LedgerWriter:
     """Return a writer as a lane makes one when it begins at this leaf."""
-    return LedgerWriter(database, lane, leaf, Footing(database, [Checkpoint(lane)]))
+    return LedgerWriter(database, lane, leaf, BatchTransaction(database, [Checkpoint(lane)]))
 
 
 def make_facts(dice: random.Random, count: int) -> list[Fact]:

@@ -8,12 +8,14 @@ import pytest
 from pymongo.database import Database
 
 from storelog.config import Settings
+from storelog.projector.batch import Batch
 from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.databases.connection import DEAD_LETTERS, connect
-from storelog.projector.write.totals_writer import Additions, TotalsWriter
-from storelog.projector.write.transaction import Footing
-from storelog.read_models.totals import Added, Sum, TotalsModel
+from storelog.projector.write.totals_writer import TotalsWriter
+from storelog.projector.write.transaction import BatchTransaction
+from storelog.read_models.totals import Added, Addition, Key, Sum, TotalsModel
 
+Sums = dict[str, dict[tuple[int, Key], list[Addition]]]
 NAME = "sums_of_tests"
 SUMS = (Sum("count", "count", 1, None), Sum("amount", "amount", 1, None))
 MODEL = TotalsModel(collection=NAME, shape=1, keys=str, sums=SUMS, fold=lambda _: ())
@@ -29,16 +31,16 @@ def database(settings: Settings) -> Iterator[Database[dict[str, Any]]]:
 
 
 def writer_of(database: Database[dict[str, Any]], *lanes: int) -> TotalsWriter:
-    footing = Footing(database, [Checkpoint(lane) for lane in lanes])
-    return TotalsWriter(database, footing, {MODEL: 1}, DEAD_LETTERS)
+    transaction = BatchTransaction(database, [Checkpoint(lane) for lane in lanes])
+    return TotalsWriter(database, transaction, {MODEL: 1}, DEAD_LETTERS)
 
 
-def some(lane: int, *positions: int) -> Additions:
-    additions = Additions()
+def some(lane: int, *positions: int) -> Sums:
+    batch = Batch()
     for position in positions:
         added = Added("blue", {"count": 1, "amount": Decimal("0.1")})
-        additions.add(NAME, lane, position, [added])
-    return additions
+        batch.add_sums(NAME, lane, position, [added])
+    return batch.sums
 
 
 def held(database: Database[dict[str, Any]]) -> dict[str, tuple[int, Decimal]]:

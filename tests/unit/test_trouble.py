@@ -14,10 +14,10 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
+from storelog.projector.batch import MAX_EVENTS
 from storelog.projector.checkpoints import Fenced
 from storelog.projector.databases.failures import explain, is_timeout
 from storelog.projector.pace import Pace
-from storelog.projector.write.batch import MAX_EVENTS
 
 
 def bulk(*failures: dict[str, object], concern: dict[str, object] | None = None) -> BulkWriteError:

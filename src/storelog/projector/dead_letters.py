@@ -11,16 +11,14 @@ from typing import Any
 
 from bson.int64 import Int64
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from storelog.envelope import utc_now
-from storelog.projector.databases.bulk import existing
 from storelog.projector.databases.connection import DEAD_LETTERS
 from storelog.projector.fold.left_out import LeftOut
 from storelog.projector.receive.record import Record
 
 # `discarded` is no longer held up, and never applied; it is kept as a record of that.
-PARKED, WAITING, FOREIGN, DISCARDED = "parked", "waiting", "foreign", "discarded"
+PARKED, WAITING, DISCARDED = "parked", "waiting", "discarded"
 RETRY, DISCARD = "retry", "discard"
 # A MongoDB document holds 16 MiB; of a value that is larger than any event, the beginning is kept.
 MAX_KEPT_BYTES = 12 * 1024 * 1024
@@ -51,15 +49,6 @@ def of_record(record: Record, cause: str | None, lane: int) -> Document:
 
 def _kept(value: bytes | str | None) -> bytes | str | None:
     return None if value is None else value[:MAX_KEPT_BYTES]
-
-
-def keep(database: Database[Document], letters: list[Document]) -> None:
-    """Store dead letters; one that is there already stays as it is."""
-    if letters:
-        try:
-            database[DEAD_LETTERS].insert_many(letters, ordered=False)
-        except BulkWriteError as error:
-            existing(error)
 
 
 def parked_aggregates(database: Database[Document], lane: int) -> dict[str, int]:

@@ -1,8 +1,10 @@
-"""The lanes that one process owns, written together: one batch, in one transaction if it can be.
+"""The lanes that one process owns: received each by itself, folded and written together.
 
-A batch is written in a thread of its own, mostly waiting for the server, while the next is
-collected. The checkpoints move last, so a crash repeats writes that repeat nothing.
-Next: projector/write/writer_thread.py
+This is the way of an event: `receive/` puts a lane's records into log order, `fold/` adds what they
+do to the open batch, `write/` brings the batch before it into MongoDB meanwhile, in a thread that
+mostly waits for the server. The checkpoints move last, so a crash repeats writes that repeat
+nothing.
+Next: projector/receive/lane.py
 """
 
 import time
@@ -12,19 +14,24 @@ from typing import Any
 
 from pymongo.database import Database
 
+from storelog import tracing
 from storelog.origin import Origin
 from storelog.projector import measures
-from storelog.projector.receive.lane import Lane, Part
-from storelog.projector.write.batch import MAX_BYTES, MAX_EVENTS, Batch
+from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
+from storelog.projector.databases.shapes import filled_models
+from storelog.projector.fold.lane_fold import LaneFold
+from storelog.projector.receive.lane import Lane
+from storelog.projector.retries import Retries
+from storelog.projector.write.batch_writer import BatchWriter
 from storelog.projector.write.transaction import IDLE_SECONDS, take_over
-from storelog.projector.write.writer_thread import Writing
+from storelog.projector.write.writer_thread import WriterThread
 
 
-class Lanes:
+class OwnedLanes:
     """Some lanes of one read model; loaded from MongoDB, dropped after any error there.
 
     `is_full`: of one lane as much is collected as its share of a batch may be. `has_written`: the
-    last batch that was written had something in it.
+    last batch that was written had events.
     """
 
     def __init__(
@@ -35,12 +42,19 @@ class Lanes:
         origin: Origin | None = None,
         topic_ids: Mapping[str, str] | None = None,
     ) -> None:
-        self._batch = Batch(database, take_over(database, numbers))
-        self._footing = self._batch.footing
+        checkpoints = take_over(database, numbers)
+        models = filled_models(database)
         self._lanes = {
-            n: Lane(database, n, self._batch, topic_prefix, origin, topic_ids) for n in numbers
+            each.lane: Lane(database, each, origin, topic_ids or {}) for each in checkpoints
         }
-        self._writing = Writing()
+        self._folds = {
+            each.lane: LaneFold(database, each.lane, each.bounds, models, topic_prefix)
+            for each in checkpoints
+        }
+        self._writer = BatchWriter(database, checkpoints, models)
+        self._thread = WriterThread()
+        self._retries = Retries(database, self._folds, self._writer)
+        self._batch = Batch()
         self._origin = origin
         self.is_full = self.has_written = False
 
@@ -68,11 +82,19 @@ class Lanes:
         return {lane.number: lane.checkpoint.offsets for lane in self}
 
     def collect(self, limit: int = MAX_EVENTS) -> None:
-        """Fold the next records, at most about `limit` in one batch."""
-        if self._lanes:
-            share, share_bytes = -(-limit // len(self)), MAX_BYTES // len(self)
-            are_full = [lane.collect(share, share_bytes) for lane in self]
-            self.is_full = any(are_full)
+        """Fold the next records into the open batch, which gets at most about `limit` events."""
+        if not self._lanes:
+            return
+        share, share_bytes = -(-limit // len(self)), MAX_BYTES // len(self)
+        for lane in self:
+            fold = self._folds[lane.number].fold
+            records = lane.take(share, share_bytes)
+            for record in records:
+                fold(self._batch, record)
+            self._batch.events += len(records)
+            if tracing.is_on():
+                self._batch.traced += records
+        self.is_full = any(lane.is_full(share, share_bytes) for lane in self)
 
     def has_next(self) -> bool:
         """Tell whether a record waits here whose turn it is."""
@@ -93,14 +115,14 @@ class Lanes:
     @property
     def is_writing(self) -> bool:
         """Whether a batch was begun that was not waited for."""
-        return self._writing.is_begun
+        return self._thread.is_busy
 
     def is_written(self, within: float | None = None) -> bool:
         """Wait so many seconds for the batch that is being written; return whether it is.
 
         Raises PyMongoError and Fenced, after which the lanes must be loaded again.
         """
-        return self._writing.is_done(within)
+        return self._thread.is_done(within)
 
     def begin(self) -> None:
         """Begin to write what was collected, and to say how far the lanes are.
@@ -108,28 +130,28 @@ class Lanes:
         Raises PyMongoError, Fenced and HistoryMismatch, after which they must be loaded again.
         """
         self.is_written()
-        parts = [lane.take() for lane in self]
+        batch, self._batch = self._batch, Batch()
+        for lane in self:
+            lane.close(batch)
         self.is_full = False
-        if parts:
-            self._writing.begin(partial(self._write, parts))
+        if self._lanes:
+            self._thread.begin(partial(self._write, batch))
 
-    def _write(self, parts: Sequence[Part]) -> None:
-        self._footing.hold(IDLE_SECONDS)
+    def _write(self, batch: Batch) -> None:
+        self._writer.check(IDLE_SECONDS)
         began_ns = time.time_ns()
-        pairs = list(zip(self, parts, strict=True))
-        has_shares = any(part.share is not None for part in parts)
-        if has_shares:
-            with measures.WRITE.timing(), self._footing.batch():
-                self._footing.save([lane.write(part) for lane, part in pairs])
-            events = sum(part.events for part in parts)
-            measures.BATCH_EVENTS.observe(events)
-            measures.EVENTS.add(events)
+        if batch.events:
+            with measures.WRITE.timing():
+                self._writer.write(batch)
+            measures.BATCH_EVENTS.observe(batch.events)
+            measures.EVENTS.add(batch.events)
         else:
-            self._footing.save([lane.write(part) for lane, part in pairs])
-        traced = [record for part in parts for record in part.traced]
-        if traced:
-            measures.trace_records(traced, began_ns, time.time_ns())
-        self.has_written = has_shares
+            self._writer.write(batch)
+        for lane in self:
+            lane.written(self._writer.checkpoints[lane.number], batch.announced[lane.number])
+        if batch.traced:
+            measures.trace_records(batch.traced, began_ns, time.time_ns())
+        self.has_written = batch.events > 0
 
     def retry_asked(self) -> None:
         """Do with dead letters what was asked for. Raises PyMongoError, Fenced, HistoryMismatch."""
@@ -138,10 +160,11 @@ class Lanes:
         # Nothing that was collected may be in between.
         self.begin()
         self.is_written()
-        self._footing.hold(within=0)
+        self._writer.check(within=0)
         for lane in self:
-            self._footing.save([lane.retry_asked()])
+            if lane.checkpoint.dead_letters and self._retries.do_asked(lane.number):
+                lane.checkpoint = self._writer.checkpoints[lane.number]
 
     def drop(self) -> BaseException | None:
         """End the writing; return why it failed, if it did. Nothing may be asked of them after."""
-        return self._writing.end()
+        return self._thread.end()

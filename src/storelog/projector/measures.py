@@ -101,13 +101,13 @@ def measure(lanes: "Iterable[Lane]", *, is_ready: bool) -> None:
     for family in _BY_LANE:
         family.forget()
     for lane in lanes:
-        name, checkpoint, behind = str(lane.number), lane.checkpoint, lane.behind
+        name, checkpoint, announced = str(lane.number), lane.checkpoint, lane.announced
         POSITION.of(name).set(checkpoint.position)
         SAFE_POSITION.of(name).set(checkpoint.safe)
         DEAD_LETTERS.of(name).set(checkpoint.dead_letters)
         WAITING.of(name).set(lane.merge.number_waiting())
-        LAG_EVENTS.of(name).set(0 if behind is None else behind.newest - checkpoint.safe)
+        LAG_EVENTS.of(name).set(0 if announced is None else announced.newest - checkpoint.safe)
         seconds = 0.0
-        if behind is not None and behind.oldest_recorded_at is not None:
-            seconds = TIMES.age(parse_time(behind.oldest_recorded_at))
+        if announced is not None and announced.oldest_recorded_at is not None:
+            seconds = TIMES.age(parse_time(announced.oldest_recorded_at))
         LAG_SECONDS.of(name).set(seconds)

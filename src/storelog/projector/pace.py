@@ -8,8 +8,8 @@ Next: projector/databases/failures.py
 import time
 from collections.abc import Hashable
 
+from storelog.projector.batch import MAX_EVENTS
 from storelog.projector.databases.failures import explain, is_timeout
-from storelog.projector.write.batch import MAX_EVENTS
 
 FIRST_BACK_OFF_SECONDS, MAX_BACK_OFF_SECONDS = 0.1, 5.0
 # What is collected is written within a second; a loaded lane has read its next records within five.

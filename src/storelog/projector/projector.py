@@ -25,7 +25,7 @@ from storelog.projector.checkpoints import Checkpoint, Fenced, number_of_lanes
 from storelog.projector.databases.connection import connect, make_indexes, pointer_of, sibling
 from storelog.projector.databases.failures import explain
 from storelog.projector.databases.promotion import let_go
-from storelog.projector.lanes import Lanes
+from storelog.projector.lanes import OwnedLanes
 from storelog.projector.pace import Pace
 from storelog.projector.receive.alarm import ADVICE, Alarm
 from storelog.projector.receive.consumer import (
@@ -68,7 +68,7 @@ class Projector:
         self._pointer: Pointer | None = None
         self._watermarks = watermark_topic(settings)
         self._topics = [*event_topics(settings), self._watermarks]
-        self._lanes: Lanes | None = None
+        self._lanes: OwnedLanes | None = None
         self._kafka = Topics(settings, self._topics)
         self._throttle = Throttle(self._topics, self._watermarks)
         self._stop = threading.Event()
@@ -158,7 +158,7 @@ class Projector:
         self._write(self._lanes)
         self._pace.look(self._lanes.places(), has_work=self._lanes.has_work())
 
-    def _write(self, lanes: Lanes) -> None:
+    def _write(self, lanes: OwnedLanes) -> None:
         """Begin to write what was collected, once the batch before it is written."""
         if lanes.is_writing:
             if not lanes.is_written(None if lanes.is_full else GLANCE_SECONDS):
@@ -195,8 +195,8 @@ class Projector:
         lane = self._lanes.get(message.partition() or 0)
         if lane is not None:
             is_watermark = message.topic() == self._watermarks
-            if is_watermark and lane.history.end is None:
-                lane.history.end = end_of(consumer, message)
+            if is_watermark and lane.log.end is None:
+                lane.log.end = end_of(consumer, message)
             lane.receive(message, is_watermark=is_watermark)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -246,7 +246,7 @@ class Projector:
         self._kafka.check_lanes(lanes_there, origin)
         self._kafka.look()
         prefix = self._settings.kafka_topic_prefix
-        lanes = Lanes(database, numbers, prefix, origin, self._kafka.ids)
+        lanes = OwnedLanes(database, numbers, prefix, origin, self._kafka.ids)
         offsets = {n.number: {} if n.number in self._read_again else n.offsets for n in lanes}
         if any(lane.checkpoint == Checkpoint(lane.number) for lane in lanes):
             # A new read model, or one that was emptied.
@@ -275,7 +275,7 @@ class Projector:
             except (PyMongoError, Fenced, KafkaException, ReadModelUnknown) as again:
                 _log.warning("projector still waits", error=_why(again))
 
-    def _sound_alarm(self, lanes: Lanes) -> None:
+    def _sound_alarm(self, lanes: OwnedLanes) -> None:
         """Say so when a lane waits for a record that does not come, and look for it again.
 
         Lanes are read from the beginning, once for each place where they are stuck, by a new

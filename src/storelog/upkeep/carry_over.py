@@ -15,8 +15,8 @@ from storelog.errors import CannotRun
 from storelog.event_codec import lane_of_event
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.databases.connection import DEAD_LETTERS
-from storelog.projector.dead_letters import DISCARD, DISCARDED, FOREIGN, PARKED, WAITING
-from storelog.projector.receive.foreign import NOT_KEPT
+from storelog.projector.dead_letters import DISCARD, DISCARDED, PARKED, WAITING
+from storelog.projector.receive.foreign import FOREIGN, NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.relay import cursor
 

@@ -27,12 +27,11 @@ from storelog.projector.databases.connection import DEAD_LETTERS, connect, point
 from storelog.projector.dead_letters import (
     DISCARD,
     DISCARDED,
-    FOREIGN,
     PARKED,
     RETRY,
     WAITING,
 )
-from storelog.projector.receive.foreign import NOT_KEPT
+from storelog.projector.receive.foreign import FOREIGN, NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.reasons import reason
 from storelog.relay import cursor

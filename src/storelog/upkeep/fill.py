@@ -15,14 +15,15 @@ from pymongo.database import Database
 from storelog.envelope import Envelope
 from storelog.errors import PoisonRecord
 from storelog.event_codec import kafka_value, lane_of_event
-from storelog.projector import checkpoints, dead_letters
-from storelog.projector.checkpoints import Checkpoint
+from storelog.projector import checkpoints
+from storelog.projector.batch import MAX_BYTES, MAX_EVENTS, Batch
 from storelog.projector.databases.connection import make_indexes
-from storelog.projector.fold.folding import Folding, Share
+from storelog.projector.databases.shapes import filled_models
+from storelog.projector.fold.lane_fold import LaneFold
 from storelog.projector.receive.record import Record, make_record
-from storelog.projector.write.batch import MAX_BYTES, MAX_EVENTS, Batch
+from storelog.projector.write.batch_writer import BatchWriter
 from storelog.projector.write.transaction import take_over
-from storelog.projector.write.writer_thread import Writing
+from storelog.projector.write.writer_thread import WriterThread
 from storelog.read_models.change import change_of_event
 from storelog.relay.publisher import record_headers
 
@@ -38,63 +39,64 @@ class Fill:
     def __init__(self, database: Database[Document], lanes: int, topic_prefix: str) -> None:
         # Adding to an index costs the embedded server a fifth of building it afterwards.
         make_indexes(database)
-        self._database = database
         self._prefix = topic_prefix
         places = take_over(database, range(lanes))
-        batch = Batch(database, places)
-        self._footing, self._places = batch.footing, batch.footing.places
-        self._foldings = [Folding(database, place.lane, place.bounds, batch) for place in places]
+        models = filled_models(database)
+        self._folds = [
+            LaneFold(database, place.lane, place.bounds, models, topic_prefix) for place in places
+        ]
+        self._writer = BatchWriter(database, places, models)
         self._ends = places
-        self._writing = Writing()
+        self._thread = WriterThread()
         self.position = min(place.safe for place in places)
-        self._events = self._bytes = 0
+        self._batch, self._bytes = Batch(), 0
 
     @property
     def is_full(self) -> bool:
         """Tell whether what was collected is enough for one batch."""
-        return self._events >= MAX_EVENTS or self._bytes >= MAX_BYTES
+        return self._batch.events >= MAX_EVENTS or self._bytes >= MAX_BYTES
 
     @property
     def has_writes(self) -> bool:
         """Tell whether anything was collected since the last `write`."""
-        return self._events > 0
+        return self._batch.events > 0
 
     def add_event(self, event: Envelope) -> None:
         """Collect the log's next event."""
         aggregate = event.aggregate
-        lane = lane_of_event(event.aggregate_type, aggregate, event.payload, len(self._places))
-        if event.position > self._places[lane].position:
+        lane = lane_of_event(event.aggregate_type, aggregate, event.payload, len(self._ends))
+        if event.position > self._writer.checkpoints[lane].position:
             self._fold_event(event, aggregate, lane)
         self._reached(lane, event.position, event.hash.hex(), len(event.payload))
 
     def _fold_event(self, event: Envelope, aggregate: str, lane: int) -> None:
-        folding = self._foldings[lane]
-        is_out = folding.left_out.has(aggregate, event.position)
-        if aggregate not in folding.parked and not is_out:
+        fold = self._folds[lane]
+        is_out = fold.left_out.has(aggregate, event.position)
+        if aggregate not in fold.parked and not is_out:
             try:
                 change = change_of_event(event)
             except PoisonRecord:
                 pass  # The same again, as a record, is a dead letter.
             else:
-                folding.fold_next(change)
+                fold.fold_next(self._batch, change)
                 return
         headers = record_headers(event, aggregate, self._ends[lane].position)
         value = kafka_value(event.event_type, event.payload)
         topic = self._prefix + event.event_type
         record = make_record(topic, lane, -1, aggregate, value, list(headers))
-        folding.fold(record, event.event_type)
+        fold.fold(self._batch, record)
 
     def add_record(self, record: Record, lane: int) -> None:
         """Collect the next event as Kafka has it."""
-        if record.position > self._places[lane].position:
-            self._foldings[lane].fold(record, record.topic.removeprefix(self._prefix))
+        if record.position > self._writer.checkpoints[lane].position:
+            self._folds[lane].fold(self._batch, record)
         self._reached(lane, record.position, record.hash, len(record.value or b""))
 
     def _reached(self, lane: int, position: int, event_hash: str, size: int) -> None:
         if position > self._ends[lane].position:
             self._ends[lane] = replace(self._ends[lane], position=position, hash=event_hash)
         self.position = position
-        self._events += 1
+        self._batch.events += 1
         self._bytes += size
 
     def write(self, recorded_at: str | None) -> None:
@@ -112,30 +114,17 @@ class Fill:
             )
             for end in self._ends
         ]
-        shares = [folding.take() for folding in self._foldings]
-        self._events = self._bytes = 0
-        self._writing.begin(partial(self._write, shares, self._ends))
+        batch, self._batch, self._bytes = self._batch, Batch(), 0
+        batch.checkpoints = {end.lane: end for end in self._ends}
+        self._thread.begin(partial(self._writer.write, batch))
 
     def finish(self) -> None:
         """Wait until all is written. Raises PyMongoError and Fenced."""
-        self._writing.is_done()
-
-    def _write(self, shares: list[Share], ends: list[Checkpoint]) -> None:
-        """Write shares of lanes, then move the checkpoints."""
-        pairs = zip(shares, ends, strict=True)
-        with self._footing.batch():
-            self._footing.save([self._written(share, end) for share, end in pairs])
-
-    def _written(self, share: Share, end: Checkpoint) -> Checkpoint:
-        """Write what was collected of a lane; return the checkpoint that says so."""
-        folding, letters = self._foldings[end.lane], self._places[end.lane].dead_letters
-        if folding.write(share):
-            letters = dead_letters.count(self._database, end.lane)
-        return replace(end, dead_letters=letters, bounds=folding.written)
+        self._thread.is_done()
 
     def take_offsets(self, live: Database[Document]) -> None:
         """Read on in Kafka where the live read model would; its lanes are not beyond this one's."""
-        there = checkpoints.load(live, range(len(self._places)))
+        there = checkpoints.load(live, range(len(self._ends)))
         self._set([(place.offsets, place.topic_ids) for place in there])
 
     def set_offsets(self, offsets: Sequence[dict[str, int]]) -> None:
@@ -143,8 +132,8 @@ class Fill:
         self._set([(each, {}) for each in offsets])
 
     def _set(self, offsets: Sequence[tuple[dict[str, int], dict[str, str]]]) -> None:
-        pairs = zip(self._places.values(), offsets, strict=True)
-        self._footing.save(
+        pairs = zip(self._writer.checkpoints.values(), offsets, strict=True)
+        self._writer.save(
             [replace(place, offsets=each, topic_ids=ids) for place, (each, ids) in pairs]
         )
-        self._ends = list(self._places.values())
+        self._ends = list(self._writer.checkpoints.values())

@@ -6,16 +6,40 @@ written, since it would be half of one.
 Next: read_models/shapes.py
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bson.int64 import Int64
 from pymongo.database import Database
 
 from storelog.projector.checkpoints import CHECKPOINTS
-from storelog.read_models.listed import BY_COLLECTION
+from storelog.read_models.listed import BY_COLLECTION, DOCUMENT_MODELS, TOTALS_MODELS
+from storelog.read_models.read_model import DocumentModel
 from storelog.read_models.shapes import SHAPES, Shapes, current_shapes, differing, shapes_of
+from storelog.read_models.totals import TotalsModel
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FilledModels:
+    """The read models that a database was filled with; `totals`: each with its stored shape."""
+
+    documents: tuple[DocumentModel, ...]
+    totals: Mapping[TotalsModel, int]
+
+
+def filled_models(database: Database[Document]) -> FilledModels:
+    """Return the read models that are to be written: others would be half of one.
+
+    Raises PyMongoError.
+    """
+    shapes = stamp(database)
+    return FilledModels(
+        tuple(each for each in DOCUMENT_MODELS if each.collection in shapes),
+        {each: shapes[each.collection] for each in TOTALS_MODELS if each.collection in shapes},
+    )
 
 
 def read_shapes(database: Database[Document]) -> Shapes:

@@ -3,7 +3,7 @@
 A discarded event is left out. Where it was its aggregate's first, every later event of the
 aggregate is left out too: there is nothing that they could change. Events of other aggregates that
 name it (a customer's orders, an order's lines) stay.
-Next: projector/fold/folding.py
+Next: projector/fold/lane_fold.py
 """
 
 FIRST_VERSION = 1

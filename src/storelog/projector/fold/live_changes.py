@@ -7,7 +7,7 @@ Next: projector/write/changes_writer.py
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -69,6 +69,6 @@ def _told(kind: EventKind) -> tuple[tuple[str, Form, Form], ...]:
     )
 
 
-def pack(entries: list[tuple[int, str, dict[str, Any]]]) -> bytes:
+def pack(entries: Sequence[tuple[int, str, dict[str, Any]]]) -> bytes:
     """Return entries as a document keeps them."""
     return zlib.compress(_encode(entries), 1)

@@ -2,7 +2,7 @@
 
 Each lane keeps so many, and so many bytes of them, as dead letters of the state `foreign`; what
 comes beyond that is counted only. They are written together, and no event waits for them.
-Next: projector/dead_letters.py
+Next: projector/write/dead_letter_writer.py
 """
 
 import time
@@ -13,13 +13,11 @@ from typing import Any
 from bson.int64 import Int64
 from confluent_kafka import Message
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from storelog.envelope import utc_now
-from storelog.projector.databases.bulk import existing
 from storelog.projector.databases.connection import DEAD_LETTERS
-from storelog.projector.dead_letters import FOREIGN
 
+FOREIGN = "foreign"
 # `not-kept`: one document a lane, with how many there were beyond the bound.
 NOT_KEPT = "not-kept"
 MAX_KEPT = 1_000
@@ -32,7 +30,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Foreigners:
+class ForeignLetters:
     """What is to be written: dead letters, and how many more there were."""
 
     letters: list[Document]
@@ -91,27 +89,11 @@ class ForeignRecords:
         sizes += [letter["size"] for letter in (*self._taken, *self._collected)]
         self._kept, self._kept_bytes = len(sizes), sum(sizes)
 
-    def take(self) -> Foreigners:
+    def take(self) -> ForeignLetters:
         """Return what was collected, which is to be written next."""
-        taken = Foreigners(self._collected, self._not_kept)
+        taken = ForeignLetters(self._collected, self._not_kept)
         self._taken, self._collected, self._not_kept = self._collected, [], 0
         return taken
-
-    def write(self, taken: Foreigners) -> None:
-        """Store what was taken; what is there already stays as it is. Raises PyMongoError.
-
-        Written again after a crash, records beyond the bound are counted again.
-        """
-        if taken.letters:
-            try:
-                self._letters.insert_many(taken.letters, ordered=False)
-            except BulkWriteError as error:
-                existing(error)
-        if taken.not_kept:
-            place = {"_id": f"{NOT_KEPT}/{self._lane}"}
-            fields = {"state": NOT_KEPT, "lane": self._lane}
-            more = {"$inc": {"records": Int64(taken.not_kept)}, "$setOnInsert": fields}
-            self._letters.update_one(place, more, upsert=True)
 
 
 def _digest(message: Message, key: bytes, headers: list[list[Any]]) -> str:

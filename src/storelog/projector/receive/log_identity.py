@@ -23,8 +23,8 @@ WHAT_TO_DO = (
 )
 
 
-class History:
-    """What one lane has seen since it was loaded, at `position`.
+class LogIdentity:
+    """Compares what one lane receives with the log that was projected up to `position`.
 
     `end`: the offset at which its watermarks ended then, None while that is not known. Those before
     it are read again, and may announce less; no clock tells, since Kafka's is another machine's.

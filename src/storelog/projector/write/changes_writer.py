@@ -3,29 +3,31 @@
 Next: query_service/live/changes.py
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson.int64 import Int64
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from storelog.projector.batch import LiveChange
 from storelog.projector.databases.bulk import existing
 from storelog.projector.fold.live_changes import COLLECTION, pack
-from storelog.projector.write.transaction import Footing
-
-# By block and lane: each change's position, its event's type, and its facts.
-Changes = dict[tuple[int, int], list[tuple[int, str, dict[str, Any]]]]
+from storelog.projector.write.transaction import BatchTransaction
 
 
 class ChangesWriter:
     """Writes the changes of one batch after the other."""
 
-    def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
+    def __init__(self, database: Database[dict[str, Any]], transaction: BatchTransaction) -> None:
         self._collection = database[COLLECTION]
-        self._footing = footing
+        self._transaction = transaction
 
-    def write(self, changes: Changes) -> None:
-        """Write everything. Raises PyMongoError; what was written then is written again safely."""
+    def write(self, changes: Mapping[tuple[int, int], Sequence[LiveChange]]) -> None:
+        """Write changes, given by block and lane.
+
+        Raises PyMongoError; what was written then is written again safely.
+        """
         if not changes:
             return
         documents = [
@@ -38,7 +40,7 @@ class ChangesWriter:
             for (block, lane), entries in changes.items()
         ]
         try:
-            with self._footing.step() as session:
+            with self._transaction.step() as session:
                 self._collection.insert_many(documents, ordered=False, session=session)
         except BulkWriteError as error:
             # A crash came after this was written: what stands there begins no later than this.

@@ -6,8 +6,7 @@ one that exists already becomes a guarded update. An event's place in its thing'
 the same write. Next: projector/write/history_writer.py
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from bson.int64 import Int64
@@ -21,55 +20,36 @@ from storelog import histories
 from storelog.histories import OPEN, Bucket
 from storelog.projector.databases.bulk import existing
 from storelog.projector.write.history_writer import HistoryWriter
-from storelog.projector.write.transaction import Footing
+from storelog.projector.write.transaction import BatchTransaction
 from storelog.read_models.read_model import Write
 
 Operation = InsertOne[dict[str, Any]] | UpdateOne
 
 
-@dataclass(slots=True)
-class Writes:
-    """Writes of one batch, folded per document; those of owners, and marks beside them."""
-
-    owned: dict[str, dict[int, Write]] = field(default_factory=dict)
-    marks: dict[str, dict[int, Write]] = field(default_factory=dict)
-
-    def add(self, writes: Iterable[Write]) -> None:
-        """Fold the writes into what is already collected for their documents."""
-        for write in writes:
-            kind = self.marks if write.is_mark else self.owned
-            documents = kind.setdefault(write.collection, {})
-            earlier = documents.get(write.document_id)
-            if earlier is None:
-                documents[write.document_id] = write
-                continue
-            earlier.fields |= write.fields
-            earlier.position = write.position
-            earlier.is_whole |= write.is_whole
-            earlier.entries += write.entries
-
-
-class BatchWriter:
+class DocumentWriter:
     """Writes the documents of one batch after the other."""
 
-    def __init__(self, database: Database[dict[str, Any]], footing: Footing) -> None:
+    def __init__(self, database: Database[dict[str, Any]], transaction: BatchTransaction) -> None:
         self._database = database
-        self._footing = footing
-        self._histories = HistoryWriter(database, footing)
+        self._transaction = transaction
+        self._histories = HistoryWriter(database, transaction)
 
-    def write(self, some: Writes) -> None:
-        """Write everything. Raises PyMongoError; what was written then is written again safely.
+    def write(
+        self, documents: Mapping[str, dict[int, Write]], marks: Mapping[str, dict[int, Write]]
+    ) -> None:
+        """Write both, given by collection and id.
 
-        Raises Fenced where this is another read model than the lane was loaded from.
+        Raises PyMongoError; what was written then is written again safely. Raises Fenced where this
+        is another read model than the lanes were loaded from.
         """
-        for collection, writes in some.owned.items():
+        for collection, writes in documents.items():
             self._write(self._database[collection], list(writes.values()))
-        for collection, writes in some.marks.items():
+        for collection, writes in marks.items():
             operations = [
                 UpdateOne({"_id": i}, {"$set": write.fields}, upsert=True)
                 for i, write in writes.items()
             ]
-            with self._footing.step() as session:
+            with self._transaction.step() as session:
                 _bulk_again(self._database[collection], operations, session)
 
     def _write(self, collection: Collection[dict[str, Any]], writes: list[Write]) -> None:
@@ -86,14 +66,14 @@ class BatchWriter:
         if new:
             documents = [{"_id": write.document_id, **_fields(write, buckets)} for write in new]
             try:
-                with self._footing.step() as session:
+                with self._transaction.step() as session:
                     collection.insert_many(documents, ordered=False, session=session)
             except BulkWriteError as error:
                 updates += [
                     _guarded(new[index], buckets, may_make=False) for index in existing(error)
                 ]
         if updates:
-            with self._footing.step() as session:
+            with self._transaction.step() as session:
                 _bulk_again(collection, updates, session)
 
 

@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError
 from storelog import histories
 from storelog.histories import OPEN, Bucket
 from storelog.projector.databases.bulk import existing
-from storelog.projector.write.transaction import Footing
+from storelog.projector.write.transaction import BatchTransaction
 from storelog.read_models.read_model import Write
 from storelog.read_side import IDS_AT_ONCE
 
@@ -26,9 +26,9 @@ Document = dict[str, Any]
 class HistoryWriter:
     """Closes buckets."""
 
-    def __init__(self, database: Database[Document], footing: Footing) -> None:
+    def __init__(self, database: Database[Document], transaction: BatchTransaction) -> None:
         self._history = database[histories.COLLECTION]
-        self._footing = footing
+        self._transaction = transaction
 
     def close(self, collection: Collection[Document], writes: Iterable[Write]) -> dict[int, Bucket]:
         """Write the buckets that end with these writes; return the new open ones by document.
@@ -59,7 +59,7 @@ class HistoryWriter:
         found: dict[int, Document] = {}
         for start in range(0, len(ids), IDS_AT_ONCE):
             some = {"_id": {"$in": ids[start : start + IDS_AT_ONCE]}}
-            with self._footing.step() as session:
+            with self._transaction.step() as session:
                 fields = {"position": 1, OPEN: 1}
                 documents = list(collection.find(some, fields, session=session))
             found |= {document["_id"]: document for document in documents}
@@ -69,7 +69,7 @@ class HistoryWriter:
         if not closed:
             return
         try:
-            with self._footing.step() as session:
+            with self._transaction.step() as session:
                 self._history.insert_many(closed, ordered=False, session=session)
         except BulkWriteError as error:
             existing(error)

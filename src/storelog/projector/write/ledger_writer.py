@@ -28,7 +28,7 @@ from storelog.ledgers import (
     parent_node,
 )
 from storelog.projector.checkpoints import Fenced
-from storelog.projector.write.transaction import Footing
+from storelog.projector.write.transaction import BatchTransaction
 
 Document = dict[str, Any]
 
@@ -37,11 +37,11 @@ class LedgerWriter:
     """One lane's ledger; `leaf` is the number of the leaf that is being filled."""
 
     def __init__(
-        self, database: Database[Document], lane: int, leaf: int, footing: Footing
+        self, database: Database[Document], lane: int, leaf: int, transaction: BatchTransaction
     ) -> None:
         self._leaves, self._nodes = database[LEDGER], database[NODES]
         self._lane = lane
-        self._footing = footing
+        self._transaction = transaction
         self.leaf = leaf
         self._facts: list[Fact] = []
         self._before: list[Fact] = []
@@ -61,7 +61,7 @@ class LedgerWriter:
 
     def _read(self, leaf: int) -> list[Fact]:
         name = {"_id": f"{self._lane}/{leaf}"}
-        found = self._leaves.find_one(name, session=self._footing.session)
+        found = self._leaves.find_one(name, session=self._transaction.session)
         return [] if found is None else list(facts_of_leaf(found))
 
     def write(self, facts: Iterable[Fact], *, are_late: bool = False) -> None:
@@ -99,7 +99,7 @@ class LedgerWriter:
         if count == 0:
             leaf = {"_id": name, "lane": self._lane, "count": now, "chunks": [chunk]}
             try:
-                with self._footing.step() as session:
+                with self._transaction.step() as session:
                     self._leaves.insert_one({**leaf, "position": Int64(position)}, session=session)
             except DuplicateKeyError as error:
                 raise Fenced(f"ledger {name}") from error
@@ -107,7 +107,7 @@ class LedgerWriter:
             fields = {"count": now, "position": Int64(position)}
             change = {"$push": {"chunks": chunk}, "$set": fields}
             same = {"_id": name, "count": count}
-            with self._footing.step() as session:
+            with self._transaction.step() as session:
                 done = self._leaves.update_one(same, change, session=session)
             if done.matched_count == 0:
                 raise Fenced(f"ledger {name}")
@@ -133,7 +133,7 @@ class LedgerWriter:
     def _node(self, level: int, index: int) -> Document:
         """Return a node, made again from what is below it should somebody have removed it."""
         name = {"_id": f"{self._lane}/{level}/{index}"}
-        found = self._nodes.find_one(name, session=self._footing.session)
+        found = self._nodes.find_one(name, session=self._transaction.session)
         if found is not None:
             return found
         made = (
@@ -144,7 +144,7 @@ class LedgerWriter:
 
     def _insert(self, node: Document) -> None:
         # One that was written before a crash is the same: a full leaf has one node only.
-        with suppress(DuplicateKeyError), self._footing.step() as session:
+        with suppress(DuplicateKeyError), self._transaction.step() as session:
             self._nodes.insert_one(stored(node), session=session)
 
 

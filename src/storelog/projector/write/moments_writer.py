@@ -12,23 +12,25 @@ from pymongo.errors import BulkWriteError
 
 from storelog.envelope import milliseconds
 from storelog.moments import BLOCK_ROWS, COLLECTION, Moment, pack_moments, unpack_moments
+from storelog.projector.batch import Note
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.databases.bulk import existing
-from storelog.projector.write.transaction import Footing
-
-# An event's position, when it was recorded, and where the lane's documents ended with it.
-Note = tuple[int, int, Bounds]
+from storelog.projector.write.transaction import BatchTransaction
 
 
 class MomentsWriter:
     """One lane's moments, beginning with what its checkpoint keeps."""
 
     def __init__(
-        self, database: Database[dict[str, Any]], lane: int, bounds: Bounds, footing: Footing
+        self,
+        database: Database[dict[str, Any]],
+        lane: int,
+        bounds: Bounds,
+        transaction: BatchTransaction,
     ) -> None:
         self._collection = database[COLLECTION]
         self._lane = lane
-        self._footing = footing
+        self._transaction = transaction
         self._blocks = bounds.blocks
         self._rows = unpack_moments(bounds.rows)
 
@@ -63,7 +65,7 @@ class MomentsWriter:
             self._rows, self._blocks = self._rows[BLOCK_ROWS:], self._blocks + 1
         if full:
             try:
-                with self._footing.step() as session:
+                with self._transaction.step() as session:
                     self._collection.insert_many(full, ordered=False, session=session)
             except BulkWriteError as error:
                 # One that was written before a crash is of the same events, with the same rows.

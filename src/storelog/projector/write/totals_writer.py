@@ -1,10 +1,9 @@
 """Writes what a batch adds to sums: each document is read, added to, and replaced as it was read.
 
-Guarantees that an event is in a sum once, whatever is repeated. Next: projector/write/batch.py
+Guarantees that an event is in a sum once, whatever is repeated. Next: projector/batch.py
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson.int64 import Int64
@@ -13,9 +12,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from storelog.projector.checkpoints import Fenced
-from storelog.projector.write.transaction import Footing
+from storelog.projector.write.transaction import BatchTransaction
 from storelog.read_models.totals import (
-    Added,
     Addition,
     Key,
     Sum,
@@ -28,21 +26,8 @@ from storelog.read_models.totals import (
 from storelog.read_side import IDS_AT_ONCE
 
 Document = dict[str, Any]
-# What is added, by collection, lane and key.
+# A lane and a key, which have one document.
 Place = tuple[int, Key]
-
-
-@dataclass(slots=True)
-class Additions:
-    """What one batch adds: to each document, in log order."""
-
-    found: dict[str, dict[Place, list[Addition]]] = field(default_factory=dict)
-
-    def add(self, collection: str, lane: int, position: int, added: Iterable[Added]) -> None:
-        """Collect what one event adds to one read model."""
-        for each in added:
-            documents = self.found.setdefault(collection, {})
-            documents.setdefault((lane, each.key), []).append((position, each.sums))
 
 
 class TotalsWriter:
@@ -51,22 +36,24 @@ class TotalsWriter:
     def __init__(
         self,
         database: Database[Document],
-        footing: Footing,
+        transaction: BatchTransaction,
         models: Mapping[TotalsModel, int],
         letters: str,
     ) -> None:
         """`models`: each with the shape that is stored. `letters`: the dead letters' collection."""
         self._database = database
-        self._footing = footing
+        self._transaction = transaction
         self._sums = {model.collection: model.sums_of(shape) for model, shape in models.items()}
         self._letters = database[letters]
 
-    def write(self, additions: Additions, *, are_late: bool) -> None:
-        """Write everything; what was written is not written again.
+    def write(
+        self, sums: Mapping[str, Mapping[Place, Sequence[Addition]]], *, are_late: bool
+    ) -> None:
+        """Write what is added, given by collection; what was written is not written again.
 
         `are_late`: the events waited as dead letters. Raises PyMongoError and Fenced.
         """
-        for name, documents in additions.found.items():
+        for name, documents in sums.items():
             self._write(self._database[name], documents, self._sums[name], are_late=are_late)
 
     def _write(
@@ -93,7 +80,7 @@ class TotalsWriter:
             moves.append(ReplaceOne(same, document, upsert=found is None))
         if not moves:
             return
-        with self._footing.step() as session:
+        with self._transaction.step() as session:
             done = collection.bulk_write(moves, ordered=False, session=session)
         if done.matched_count + len(done.upserted_ids or {}) < len(moves):
             raise Fenced(f"{collection.name} was written by somebody else")
@@ -102,7 +89,7 @@ class TotalsWriter:
         found: dict[str, Document] = {}
         for start in range(0, len(names), IDS_AT_ONCE):
             some = {"_id": {"$in": list(names[start : start + IDS_AT_ONCE])}}
-            with self._footing.step() as session:
+            with self._transaction.step() as session:
                 found |= {each["_id"]: each for each in collection.find(some, session=session)}
         return found
 

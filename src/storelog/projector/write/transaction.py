@@ -1,17 +1,17 @@
-"""What a batch's writes stand on: the checkpoints they follow; and one transaction, if it can.
+"""The transaction of a batch, where the server has them; and the checkpoints that it follows.
 
 A server can come back empty or from an older copy without an error: the driver opens a new
 connection by itself. What is folded onto documents of another time would be wrong for ever, so the
-lanes' checkpoints are looked at again before a batch, and within one whenever the last answer is
-older than a server could be exchanged in; and now and then while nothing is to be written, so that
-quiet lanes heal too.
+lanes' checkpoints are compared before a batch, and within one whenever the last response is older
+than a server could be exchanged in; and now and then while nothing is to be written, so that quiet
+lanes recover too.
 
 Nothing needs a transaction: each write is guarded by itself. But a server may commit, and so wait
 for its disk, for each updated document by itself; in a transaction it does so once a batch. What
-stands on other checkpoints is taken back with it, so nothing is looked at before it. One that a
+follows other checkpoints is taken back with it, so nothing is compared before it. One that a
 killed or paused projector left open would hold its documents for a minute: so the checkpoints name
-the session, and who takes a lane over ends it first.
-Next: projector/write/document_writer.py
+the session, and a projector that takes a lane over ends it first.
+Next: projector/checkpoints.py
 """
 
 import time
@@ -38,80 +38,88 @@ class Repeated(Fenced):
     """Something is there already: the lanes are loaded again, and begin without a transaction."""
 
 
-class Footing:
-    """What some lanes stand on; `places`: their checkpoints as they were loaded or saved last."""
+class BatchTransaction:
+    """Surrounds the writes of some lanes; `checkpoints`: theirs, as loaded or saved last."""
 
-    def __init__(self, database: Database[dict[str, Any]], places: Sequence[Checkpoint]) -> None:
+    def __init__(
+        self, database: Database[dict[str, Any]], checkpoints: Sequence[Checkpoint]
+    ) -> None:
         self._database = database
-        self.places = {place.lane: place for place in places}
+        self.checkpoints = {each.lane: each for each in checkpoints}
         self._sure_at = time.monotonic()
-        self._lasting: ClientSession | None = None
-        # Not in the first batches, as long as they are there already in part: that would end one.
-        self._is_there = True
+        self._lanes_session: ClientSession | None = None
+        # The first batches may be there in part, which would end a transaction: they go without.
+        self._may_repeat = True
         self.session: ClientSession | None = None
 
-    def hold(self, within: float = SURE_SECONDS) -> None:
-        """Look at the checkpoints, unless `within` seconds ago. Raises Fenced and PyMongoError."""
+    def check(self, within: float = SURE_SECONDS) -> None:
+        """Compare the checkpoints with MongoDB's, unless that was `within` seconds ago.
+
+        Raises Fenced and PyMongoError.
+        """
         now = time.monotonic()
         if now - self._sure_at <= within:
             return
-        now_there = load(self._database, list(self.places))
-        for here, there in zip(self.places.values(), now_there, strict=True):
-            if _standing(there) != _standing(here):
+        now_there = load(self._database, list(self.checkpoints))
+        for here, there in zip(self.checkpoints.values(), now_there, strict=True):
+            if _place_of(there) != _place_of(here):
                 raise Fenced(f"lane {here.lane} is at {there.position}, not at {here.position}")
         self._sure_at = now
 
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Surround the writes of a batch and of its checkpoints: all or none, where that can be."""
-        if self._is_there or self._lasting is None:
-            self.hold(within=0)
-        if self._is_there:
-            if self._lasting is None and _has_transactions(self._database):
-                self._lasting = self._database.client.start_session()
-            self._is_there = False
+        if self._may_repeat or self._lanes_session is None:
+            self.check(within=0)
+        if self._may_repeat:
+            if self._lanes_session is None and _has_transactions(self._database):
+                self._lanes_session = self._database.client.start_session()
+            self._may_repeat = False
             yield
             return
-        if self._lasting is None:
+        if self._lanes_session is None:
             yield
             return
-        with self._lasting.start_transaction(write_concern=self._database.write_concern):
-            self.session = self._lasting
+        with self._lanes_session.start_transaction(write_concern=self._database.write_concern):
+            self.session = self._lanes_session
             try:
                 yield
             finally:
                 self.session = None
 
-    def save(self, places: Sequence[Checkpoint]) -> None:
+    def save(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Move lanes to these checkpoints, which name the session of the lanes' transactions.
 
         Raises Fenced and PyMongoError.
         """
-        session = None if self._lasting is None else bytes(self._lasting.session_id["id"])
-        kept = [replace(place, session=session) for place in places]
-        moves = [(self.places[new.lane], new) for new in kept if new != self.places[new.lane]]
+        session = (
+            None if self._lanes_session is None else bytes(self._lanes_session.session_id["id"])
+        )
+        kept = [replace(place, session=session) for place in checkpoints]
+        pairs = [(self.checkpoints[new.lane], new) for new in kept]
+        moves = [(old, new) for old, new in pairs if new != old]
         if moves:
             save(self._database, moves, self.session)
-        self.places |= {new.lane: new for new in kept}
+        self.checkpoints |= {new.lane: new for new in kept}
 
     @contextmanager
     def step(self) -> Iterator[ClientSession | None]:
-        """Surround one write: a quick answer comes from the server that was looked at."""
-        self.hold()
+        """Surround one write: a quick response comes from the server that was compared with."""
+        self.check()
         began = time.monotonic()
         try:
             yield self.session
         except BulkWriteError as error:
             if self.session is not None:
-                raise Repeated("a write of the transaction was refused") from error
-            self._is_there = self._lasting is not None
+                raise Repeated("a write of the transaction found its document there") from error
+            self._may_repeat = self._lanes_session is not None
             raise
         now = time.monotonic()
         if now - began < SURE_SECONDS:
             self._sure_at = now
 
 
-def _standing(place: Checkpoint) -> tuple[int, int, str, int]:
+def _place_of(place: Checkpoint) -> tuple[int, int, str, int]:
     return place.position, place.safe, place.hash, place.repaired
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 
-class Writing:
-    """What is being written, if anything; who waits for it next hears of its error."""
+class WriterThread:
+    """Runs one write; the next call that waits for it raises its error."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "writing")
@@ -17,7 +17,7 @@ class Writing:
         self._lock = threading.RLock()
 
     @property
-    def is_begun(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether something was begun that was not waited for."""
         return self._begun is not None
 

@@ -1,4 +1,4 @@
-"""What a batch stands on: documents of another time get nothing of it."""
+"""A batch's transaction: documents of another time get nothing of it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +11,7 @@ from storelog.config import Settings
 from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced
 from storelog.projector.databases.connection import connect
 from storelog.projector.write import transaction as module
-from storelog.projector.write.transaction import Footing
+from storelog.projector.write.transaction import BatchTransaction
 
 
 @pytest.fixture
@@ -35,22 +35,26 @@ def test_a_batch_that_follows_an_exchange_at_once_writes_nothing(
     if not has_transactions:
         monkeypatch.setattr(module, "_has_transactions", lambda _: False)
     place = Checkpoint(0)
-    footing = Footing(database, [place])
-    footing.save([replace(place, position=1)])
+    transaction = BatchTransaction(database, [place])
+    transaction.save([replace(place, position=1)])
     older = database[CHECKPOINTS].find_one({"_id": 0}) or {}
     for position in range(2, 3 + batches):
-        with footing.batch():
-            write(database, footing, position)
+        with transaction.batch():
+            write(database, transaction, position)
     written = database.written.count_documents({})
     assert written == 1 + batches
-    footing = footing if batches else Footing(database, list(footing.places.values()))
+    transaction = (
+        transaction
+        if batches
+        else BatchTransaction(database, list(transaction.checkpoints.values()))
+    )
     database[CHECKPOINTS].replace_one({"_id": 0}, older)
-    with pytest.raises(Fenced), footing.batch():
-        write(database, footing, 9)
+    with pytest.raises(Fenced), transaction.batch():
+        write(database, transaction, 9)
     assert database.written.count_documents({}) == written
 
 
-def write(database: Database[dict[str, Any]], footing: Footing, position: int) -> None:
-    with footing.step() as session:
+def write(database: Database[dict[str, Any]], transaction: BatchTransaction, position: int) -> None:
+    with transaction.step() as session:
         database.written.insert_one({"_id": position}, session=session)
-    footing.save([replace(footing.places[0], position=position)])
+    transaction.save([replace(transaction.checkpoints[0], position=position)])

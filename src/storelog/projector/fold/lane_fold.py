@@ -1,0 +1,118 @@
+"""Folds one lane's events into a batch: the one way in, for Kafka, dead letters and rebuilds.
+
+An event that cannot be folded becomes a dead letter and holds up its own aggregate only. Nothing
+is in MongoDB before the batch is written.
+Next: read_models/orders/model.py
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+
+from storelog.envelope import milliseconds
+from storelog.errors import PoisonRecord
+from storelog.projector import dead_letters
+from storelog.projector.batch import Batch
+from storelog.projector.checkpoints import Bounds
+from storelog.projector.databases.shapes import FilledModels
+from storelog.projector.fold.live_changes import block_of, entry_of
+from storelog.projector.fold.order_facts import fact_of
+from storelog.projector.receive.record import Record, change_of, header_of
+from storelog.read_models.change import Change
+
+_log = structlog.get_logger()
+
+
+class LaneFold:
+    """What is folded of one lane, and which of its aggregates are held up.
+
+    `bounds`: where the lane's documents end once all that was folded is written. `parked`: the
+    aggregates with a dead letter, each with its position.
+    """
+
+    def __init__(
+        self,
+        database: Database[dict[str, Any]],
+        lane: int,
+        bounds: Bounds,
+        models: FilledModels,
+        topic_prefix: str,
+    ) -> None:
+        self._lane = lane
+        self._models = models
+        self._prefix = topic_prefix
+        self.bounds = bounds
+        self.parked = dead_letters.parked_aggregates(database, lane)
+        self.left_out = dead_letters.left_out(database, lane)
+
+    def fold(self, batch: Batch, record: Record) -> None:
+        """Add to the batch what the lane's next record writes; or make it a dead letter."""
+        self._fold(batch, record)
+        self._note(batch, record.position, record.recorded_at)
+
+    def fold_next(self, batch: Batch, change: Change) -> None:
+        """Add to the batch what the lane's next event writes, when it is a change already."""
+        self.fold_change(batch, change)
+        self._note(batch, change.position, change.origin.recorded_at)
+
+    def _note(self, batch: Batch, position: int, recorded_at: datetime) -> None:
+        note = position, milliseconds(recorded_at), self.bounds
+        batch.notes[self._lane].append(note)
+
+    def _fold(self, batch: Batch, record: Record) -> None:
+        if self.left_out.has(record.aggregate, record.position):
+            return
+        parked_at = self.parked.get(record.aggregate)
+        if parked_at is not None and record.position > parked_at:
+            self._keep(batch, record, None)
+            return
+        try:
+            self.fold_change(batch, self.change_of(record))
+        except PoisonRecord as poison:
+            self._park(batch, record, str(poison))
+        except Exception as bug:  # noqa: BLE001  a bug in a fold holds up one aggregate, not the lane
+            _log.exception("a fold failed", position=record.position)
+            self._park(batch, record, repr(bug))
+
+    def change_of(self, record: Record) -> Change:
+        """Return the change that a record carries. Raises PoisonRecord."""
+        return change_of(record, record.topic.removeprefix(self._prefix))
+
+    def fold_change(self, batch: Batch, change: Change) -> None:
+        """Add to the batch what the change writes. All of it or, when a fold fails, nothing.
+
+        For an event that comes late; the lane's next one is noted with its time as well.
+        """
+        # Whatever may fail comes before the first line that adds to the batch.
+        fact = fact_of(change)
+        bounds = self.bounds.including(change)
+        writes = [write for model in self._models.documents for write in model.fold(change)]
+        added = [(model.collection, model.additions(change)) for model in self._models.totals]
+        entry = entry_of(change)
+        batch.add_writes(writes)
+        for collection, additions in added:
+            batch.add_sums(collection, self._lane, change.position, additions)
+        batch.changes[block_of(change.position), self._lane].append(entry)
+        if fact is not None:
+            batch.facts[self._lane].append(fact)
+        if batch.is_late and not bounds.is_late:
+            bounds = replace(bounds, is_late=True)
+        self.bounds = batch.bounds[self._lane] = bounds
+
+    def _park(self, batch: Batch, record: Record, cause: str) -> None:
+        self.parked[record.aggregate] = record.position
+        self._keep(batch, record, cause)
+        _log.warning(
+            "dead letter",
+            position=record.position,
+            aggregate=record.aggregate[:100],
+            correlation_id=header_of(record, "correlation_id"),
+            cause=cause[:300],
+        )
+
+    def _keep(self, batch: Batch, record: Record, cause: str | None) -> None:
+        letter = dead_letters.of_record(record, cause, self._lane)
+        batch.dead_letters[self._lane].append(letter)
