@@ -1,5 +1,6 @@
 """The console in a real Chromium: each page, by keyboard, without scripts, and live."""
 
+import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -124,6 +125,28 @@ def test_the_overview_follows_the_shop_and_charts_can_be_read_off(
         order = kept.new_order(1, (1, 1))["orderId"]
         page.wait_for_selector(f"#now a[href='/console/orders/{order}']")
         assert not said
+
+
+@pytest.mark.parametrize("report", ["products", "customers", "days"])
+def test_a_report_is_downloaded_and_none_of_its_cells_is_a_formula(
+    kept: System, browser: Browser, report: str
+) -> None:
+    url, formula = kept.settings.query_url, '=HYPERLINK("http://evil.example")'
+    product, customer = kept.new_product(name=formula), kept.new_customer(name="@SUM(A1)")
+    line = {"productId": product["productId"], "quantity": 1}
+    order = {"customerId": customer["customerId"], "orderItems": [line]}
+    kept.wait_projected(kept.commands.post("/orders", order).position)
+    with signed_in(browser, url, "admin") as (page, said):
+        page.goto(f"{url}/console/reports?by={report}")
+        with page.expect_download() as download:
+            page.click("a[href*='/reports/csv']")
+        assert download.value.suggested_filename == f"{report}.csv"
+        text = download.value.path().read_text("utf-8-sig")
+        assert not said
+    cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
+    shown = {"products": f"'{formula}", "customers": "'@SUM(A1)", "days": "Day"}
+    assert shown[report] in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
 def test_the_slider_travels_in_time(kept: System, browser: Browser) -> None:

@@ -31,8 +31,13 @@ class Outcome:
         return self.statuses.total()
 
 
-def bombard(url: str, source: Iterator[Attack], count: int, seconds: float) -> Outcome:
-    """Send `count` attacks, or as many as the time allows; return what came of them."""
+def bombard(
+    url: str, source: Iterator[Attack], count: int, seconds: float, *, has_pages: bool = False
+) -> Outcome:
+    """Send `count` attacks, or as many as the time allows; return what came of them.
+
+    `has_pages`: an error may be a page for people, too.
+    """
     outcome = Outcome()
     give_up_at = time.monotonic() + seconds
 
@@ -43,7 +48,7 @@ def bombard(url: str, source: Iterator[Attack], count: int, seconds: float) -> O
                 return
             status, answer = await _send(url, attack)
             outcome.statuses[status] += 1
-            if (complaint := _complaint(status, answer)) is not None:
+            if (complaint := _complaint(status, answer, has_pages=has_pages)) is not None:
                 sent = b"".join(attack.pieces)[:300]
                 outcome.wrong.append(f"{attack.kind}: {complaint}: {sent!r} -> {answer[:600]!r}")
 
@@ -98,14 +103,15 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _complaint(status: int, answer: bytes) -> str | None:
+def _complaint(status: int, answer: bytes, *, has_pages: bool) -> str | None:
     if status < 0:
         return "neither an answer nor an end"
     if status == 503 and any(b"/problems/" + slug in answer for slug in BUSY):
         return None
     if status >= 500:
         return f"status {status}"
-    if status >= 400 and b"application/problem+json" not in answer:
+    is_page = has_pages and b"text/html" in answer
+    if status >= 400 and not is_page and b"application/problem+json" not in answer:
         return f"status {status} without a problem document"
     return None
 
