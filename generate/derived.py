@@ -17,7 +17,7 @@ from storelog.event_codec import name_of, owner_of, read_event
 from storelog.projector.fold.live_changes import entry_of as change_of
 from storelog.projector.fold.order_facts import fact_of
 from storelog.read_models import history
-from storelog.read_models.change import Origin, read_change
+from storelog.read_models.change import EventOrigin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS
 from storelog.read_models.read_model import Write
 from storelog.shop import columns
@@ -29,7 +29,7 @@ from storelog.shop.json_values import encode_json
 
 Json = dict[str, Any]
 _DECLARED = (*(kind.structure for kind in ENTITIES), *(kind.payload for kind in EVENTS))
-_ORIGIN = Origin(datetime(2026, 1, 31, 12, tzinfo=UTC), "till", "c1")
+_ORIGIN = EventOrigin(datetime(2026, 1, 31, 12, tzinfo=UTC), "till", "c1")
 
 
 def derived() -> Json:

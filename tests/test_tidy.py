@@ -25,6 +25,10 @@ BANNED_NAMES = r"(Manager|Helper|Util|Utils|DTO)$"
 BANNED_FOLDERS = {"utils", "common", "helpers", "services", "adapters"}
 
 
+# Two classes of one name mean one thing: what the client has is what the shop or the API calls so.
+ONE_MEANING = {"ChainedEvent", "Change", "Customer", "Order", "Page", "Product"}
+
+
 def at(path: Path, node: ast.stmt | ast.expr | None = None) -> str:
     return f"{path.relative_to(ROOT)}:{node.lineno if node else 1}"
 
@@ -74,6 +78,20 @@ def badly_named(path: Path) -> Iterator[str]:
     for node in nodes(path):
         if isinstance(node, ast.ClassDef) and re.search(BANNED_NAMES, node.name):
             yield f"{at(path, node)}: {node.name}"
+
+
+def named_twice() -> Iterator[str]:
+    known: dict[str, str] = {}
+    for path in [path for path in SOURCES if path.is_relative_to(ROOT / "src")]:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef):
+                first = known.setdefault(node.name, at(path, node))
+                if first != at(path, node) and not is_the_clients(node.name, first, at(path, node)):
+                    yield f"{at(path, node)}: {node.name} is also at {first}"
+
+
+def is_the_clients(name: str, *places: str) -> bool:
+    return name in ONE_MEANING and any("/client/" in place for place in places)
 
 
 def is_alone(node: ast.stmt) -> bool:
@@ -138,6 +156,10 @@ def test_banned_calls_have_a_better_one() -> None:
 
 def test_names_are_the_fields_terms() -> None:
     assert not offenders(found for path in SOURCES for found in badly_named(path))
+
+
+def test_a_class_name_has_one_meaning_in_the_whole_package() -> None:
+    assert not offenders(named_twice())
 
 
 def test_what_asserts_a_time_runs_alone() -> None:

@@ -63,7 +63,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     facts: Facts
 
 
-class State(msgspec.Struct, array_like=True):
+class EntityState(msgspec.Struct, array_like=True):
     """What a thing is after an event, and which event set each of its fields last."""
 
     fields: Facts
@@ -72,7 +72,7 @@ class State(msgspec.Struct, array_like=True):
 
 _encode = msgspec.json.Encoder().encode
 _read_entry = msgspec.json.Decoder(Entry).decode
-_read_state = msgspec.json.Decoder(State).decode
+_read_state = msgspec.json.Decoder(EntityState).decode
 
 
 def bucket_of(version: int) -> int:
@@ -98,7 +98,9 @@ def shown_fields(name: str) -> Mapping[str, Any]:
     return FIELDS[name.partition("-")[0]]
 
 
-def apply(state: State, entry: Entry, fields: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def apply(
+    state: EntityState, entry: Entry, fields: Mapping[str, Any]
+) -> list[tuple[str, Any, Any]]:
     """Move the state on by an event; return what it changed: (field, from, to)."""
     changed = []
     for name, at_first in fields.items():
@@ -191,15 +193,15 @@ def starts_around(starts: bytes, position: int) -> tuple[Start | None, Start | N
     return at(place - 1) if place > 0 else None, at(place) if place < count else None
 
 
-def encode_state(state: State) -> bytes:
+def encode_state(state: EntityState) -> bytes:
     """Return a state as a bucket keeps it."""
     return _encode(state)
 
 
-def read_before(bucket: Bucket) -> State:
+def read_before(bucket: Bucket) -> EntityState:
     """Return what the thing was before the bucket's events."""
     raw = bucket.get("before")
-    return State({}, {}) if raw is None else _read_state(raw)
+    return EntityState({}, {}) if raw is None else _read_state(raw)
 
 
 def split(bucket: Bucket, newer: Iterable[Entry], fields: Mapping[str, Any]) -> list[Bucket]:

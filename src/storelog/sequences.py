@@ -32,7 +32,7 @@ _TAKEN_ONE_BY_ONE = 10_000
 
 
 @value
-class Behind:
+class LaggingSequence:
     """A sequence that has given no id above `given`, while its table has `largest`."""
 
     sequence: str
@@ -40,13 +40,13 @@ class Behind:
     largest: int
 
 
-async def find_behind(connection: asyncpg.Connection) -> list[Behind]:
+async def find_behind(connection: asyncpg.Connection) -> list[LaggingSequence]:
     """Return the sequences that are behind their tables."""
     found = [await _look(connection, sequence) for sequence in SEQUENCES]
     return [each for each in found if each.given < each.largest]
 
 
-async def raise_behind(connection: asyncpg.Connection) -> list[Behind]:
+async def raise_behind(connection: asyncpg.Connection) -> list[LaggingSequence]:
     """Raise each sequence that is behind to its table's largest id; return those that were."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
@@ -57,16 +57,16 @@ async def raise_behind(connection: asyncpg.Connection) -> list[Behind]:
     return behind
 
 
-async def _look(connection: asyncpg.Connection, sequence: str) -> Behind:
+async def _look(connection: asyncpg.Connection, sequence: str) -> LaggingSequence:
     table, key = SEQUENCES[sequence]
     row = await connection.fetchrow(
         f"SELECT (SELECT last_value - (NOT is_called)::integer FROM {sequence}) AS given,"
         f" (SELECT coalesce(max({key}), 0) FROM {table}) AS largest"
     )
-    return Behind(sequence, row["given"], row["largest"])
+    return LaggingSequence(sequence, row["given"], row["largest"])
 
 
-async def _raise(connection: asyncpg.Connection, behind: Behind) -> None:
+async def _raise(connection: asyncpg.Connection, behind: LaggingSequence) -> None:
     given = behind.given
     if behind.largest - given > 2 * _TAKEN_ONE_BY_ONE:
         given = behind.largest - _TAKEN_ONE_BY_ONE

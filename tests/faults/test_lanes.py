@@ -23,7 +23,7 @@ from storelog.relay import cursor
 from storelog.relay.publisher import Publisher
 from storelog.torture.checks.progress import whole_log
 from storelog.torture.checks.topics import check_topics
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 from storelog.upkeep import lanes as lanes_module
 from storelog.upkeep.lanes import set_lanes
 from support.http import Client
@@ -144,7 +144,7 @@ def test_an_emptied_mongodb_is_filled_by_a_rebuild_and_not_from_kafka_after_lane
     system.new_order(3, (3, 1), (4, 1))
     # Now Kafka has each event in the order of three lanes, and in that of six: these after newer.
     assert system.cli("resend", "--from", "1").returncode == 0
-    report = Report(0, [], 0, False)
+    report = TortureReport(0, [], 0, False)
     check_topics(system.settings, whole_log(system.settings), frozenset(), report)
     assert report.breaches == []
     system.new_order(3, (3, 1), (4, 1))

@@ -20,16 +20,16 @@ from storelog.torture import torture
 from storelog.torture.checks import progress
 from storelog.torture.faults import trial
 from storelog.torture.faults.trial import Trial
-from storelog.torture.ledger import Ledger
+from storelog.torture.ledger import RequestLedger
 from storelog.torture.load import Shop, Shopper
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 from storelog.torture.rig import Rig
 from storelog.torture.torture import Plan, Torture
 from support.system import free_port
 
 
-def empty_report() -> Report:
-    return Report(0, [], 0, False)
+def empty_report() -> TortureReport:
+    return TortureReport(0, [], 0, False)
 
 
 @contextmanager
@@ -60,9 +60,9 @@ def service(status: int, slug: str, late_seconds: float = 0.0) -> Iterator[str]:
         server.server_close()
 
 
-def refusals(url: str, home: Path) -> Report:
+def refusals(url: str, home: Path) -> TortureReport:
     """Let a trial probe the service at the URL as if PostgreSQL were away."""
-    ledger, report = Ledger(home / "ledger.jsonl"), empty_report()
+    ledger, report = RequestLedger(home / "ledger.jsonl"), empty_report()
     prober = Shopper("0-probe", Shop(), [url], ledger)
     # No probe of a command needs the system around the service.
     rig = cast(Rig, None)
@@ -132,7 +132,7 @@ def lags(monkeypatch: pytest.MonkeyPatch) -> list[Lag | None]:
     return to_come
 
 
-def lag_checked(ended_seconds_ago: float = 0.0) -> Report:
+def lag_checked(ended_seconds_ago: float = 0.0) -> TortureReport:
     report = empty_report()
     progress.check_lag(Settings(), report, time.monotonic() - ended_seconds_ago)
     return report

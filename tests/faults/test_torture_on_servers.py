@@ -20,7 +20,7 @@ from storelog.torture.checks.history import History
 from storelog.torture.checks.progress import check_lag, whole_log
 from storelog.torture.checks.read_model import check_checkpoints, check_documents, check_sales
 from storelog.torture.checks.topics import check_topics
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 from support.embedded import EmbeddedServers, new_settings
 from support.kafka import HostileRelay, Outgoing
 from support.system import System, trade, wait_for
@@ -46,8 +46,8 @@ def relay(logged: Settings) -> HostileRelay:
     return HostileRelay(settings, LANES)
 
 
-def empty_report() -> Report:
-    return Report(0, [], 0, False)
+def empty_report() -> TortureReport:
+    return TortureReport(0, [], 0, False)
 
 
 def found_in_kafka(

@@ -212,7 +212,7 @@ def test_a_short_word_reads_no_more_than_a_page(settings: Settings, asked: str, 
         database.product_names.insert_many(
             [{"_id": Int64(n), "words": heads_of(name)} for n, name in names.items()]
         )
-    wanted = by_id.Wanted(events.PRODUCT, {}, asked_words(asked), {}, is_down=False)
+    wanted = by_id.WantedEntities(events.PRODUCT, {}, asked_words(asked), {}, is_down=False)
 
     async def go() -> tuple[int, int]:
         place = Place(500, highest_product=4_000)

@@ -92,7 +92,7 @@ class Shop:
         """Stand for the pipeline: decide one command as a batch of its own."""
         before = dict(self._ids)
         ids: NewIds = {kind: partial(self._new_id, kind) for kind in self._ids}
-        deciding = batch.Batch(self._state, ids, timedelta(days=1))
+        deciding = batch.DecidedBatch(self._state, ids, timedelta(days=1))
         with patch.object(batch, "new_event_id", self._new_event_id):
             response = deciding.answer(submission, Time.of(self._now))
         self._writes = deciding.writes
@@ -225,7 +225,7 @@ class Shop:
         """Yield each customer's and product's history: its buckets, and what set each field."""
         for name, entries in sorted(self.entries.items()):
             fields = histories.shown_fields(name)
-            state = histories.State({}, {})
+            state = histories.EntityState({}, {})
             changed = [histories.apply(state, entry, fields) for entry in entries]
             _, digest = bson_forms(histories.split({"entries": []}, entries, fields))
             yield {

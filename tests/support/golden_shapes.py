@@ -13,7 +13,7 @@ from storelog.command_service.state import Head, State
 from storelog.envelope import parse_time
 from storelog.event_codec import read_event
 from storelog.projector.databases.validators import SCHEMAS
-from storelog.read_models.change import Origin, read_change
+from storelog.read_models.change import EventOrigin, read_change
 from storelog.shop.events import ENTITIES, EVENTS
 from storelog.shop.json_values import encode_json
 from support.golden import EVENT, ROWS
@@ -68,7 +68,7 @@ def shapes() -> Iterator[Json]:
 def older_forms(older: Json) -> Json:
     """Return what a payload of an older schema version is read as, and what is made of it."""
     kind, version, payload = older["type"], older["schemaVersion"], older["payload"]
-    origin = Origin(parse_time(older["recordedAt"]), None, "old")
+    origin = EventOrigin(parse_time(older["recordedAt"]), None, "old")
     change = read_change(7, kind, older["aggregate"], 3, version, payload.encode(), origin)
     forms, _, _ = fold(change)
     return {"current": encode_json(read_event(kind, version, payload.encode())).decode(), **forms}

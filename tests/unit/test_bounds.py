@@ -7,7 +7,7 @@ import pytest
 
 from storelog.envelope import Envelope
 from storelog.projector.checkpoints import Bounds
-from storelog.read_models.change import Change, Origin
+from storelog.read_models.change import Change, EventOrigin
 from storelog.shop.customer import CustomerCreated
 from storelog.shop.events import Event, kind_of
 from storelog.shop.kinds import Money, Time
@@ -30,7 +30,7 @@ EVENTS: list[tuple[Event, tuple[int, int, Time | None, Time | None]]] = [
 
 
 def changes() -> list[Change]:
-    origin = Origin(datetime(2026, 2, 1, tzinfo=UTC), None, "c1")
+    origin = EventOrigin(datetime(2026, 2, 1, tzinfo=UTC), None, "c1")
     events = enumerate((event for event, _ in EVENTS), 1)
     return [Change(at, kind_of(event), "x-1", 1, event, origin) for at, event in events]
 

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from storelog.command_service.queue import MAX_LARGE, CommandQueue, Lanes
+from storelog.command_service.queue import MAX_LARGE, CallerQueues, CommandQueue
 from storelog.command_service.sizes import LARGE_LINES, Size, said_size, size_of_lines
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import MAX_BATCH_BYTES, MAX_BATCH_LINES, Taken, Waiting
@@ -33,7 +33,7 @@ def waiting(
     return Waiting(submission, loop.create_future(), size or size_of_lines(1), came_at, came_at)
 
 
-def popped(lanes: Lanes) -> Iterator[str]:
+def popped(lanes: CallerQueues) -> Iterator[str]:
     while lanes.first() is not None:
         yield lanes.pop().submission.party
 
@@ -41,7 +41,7 @@ def popped(lanes: Lanes) -> Iterator[str]:
 def test_a_caller_that_sends_much_leaves_every_other_its_turn(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    lanes = Lanes()
+    lanes = CallerQueues()
     for _ in range(100):
         lanes.put(waiting(loop, "much"))
     for caller in ("a", "b"):
@@ -53,7 +53,7 @@ def test_a_caller_that_sends_much_leaves_every_other_its_turn(
 
 
 def test_who_sends_more_lines_has_fewer_turns(loop: asyncio.AbstractEventLoop) -> None:
-    lanes = Lanes()
+    lanes = CallerQueues()
     for _ in range(50):
         lanes.put(waiting(loop, "long", size_of_lines(20)))
         lanes.put(waiting(loop, "short", size_of_lines(2)))

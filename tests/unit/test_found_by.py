@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from storelog.read_models.change import Origin, read_change
+from storelog.read_models.change import EventOrigin, read_change
 from storelog.read_models.products.model import MODELS
 from storelog.words import asked_words, heads_asked
 
-ORIGIN = Origin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
+ORIGIN = EventOrigin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
 LAMP = {
     "productId": 5,
     "name": "Lamp",

@@ -13,11 +13,11 @@ from bson.int64 import Int64
 from storelog.errors import PoisonRecord
 from storelog.ledgers import pack_facts, to_decimal, unpack_facts
 from storelog.projector.fold.order_facts import fact_of
-from storelog.read_models.change import Change, Origin, read_change
+from storelog.read_models.change import Change, EventOrigin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS
 
 BY_COLLECTION = {model.collection: model for model in DOCUMENT_MODELS}
-ORIGIN = Origin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
+ORIGIN = EventOrigin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
 AT = "2026-01-31T23:59:59.999Z"
 PRODUCT = {"productId": 5, "name": "Lamp", "price": "0.425", "stock": 7, "stockStatus": True}
 SALE = {

@@ -17,8 +17,8 @@ from storelog.envelope import Envelope, utc_now
 from storelog.torture.checks.answers import check_answers
 from storelog.torture.checks.endings import Ending, check_endings
 from storelog.torture.checks.history import History
-from storelog.torture.ledger import Answer, Ledger, Request
-from storelog.torture.report import Report
+from storelog.torture.ledger import RequestLedger, SeenResponse, SentRequest
+from storelog.torture.report import TortureReport
 
 Log = list[Envelope]
 ITEMS = [
@@ -95,14 +95,14 @@ def good_log() -> Log:
     return numbered([event(*facts) for facts in EVENTS])
 
 
-def good_requests() -> dict[str, Request]:
+def good_requests() -> dict[str, SentRequest]:
     log = good_log()
     requests = {}
     for cause, (method, path, status, position) in SENT.items():
         first = next(each for each in log if each.correlation_id == cause)
         body = json.loads(first.payload) if status == 201 else None
-        answer = Answer(status, body, position)
-        requests[cause] = Request(cause, method, path, None, f"key-{cause}", answer)
+        answer = SeenResponse(status, body, position)
+        requests[cause] = SentRequest(cause, method, path, None, f"key-{cause}", answer)
     return requests
 
 
@@ -141,15 +141,15 @@ def with_version(position: int, version: int) -> Callable[[Log], Log]:
 
 
 def history_of(log: Log) -> tuple[History, list[str]]:
-    report = Report(0, [], 0, False)
+    report = TortureReport(0, [], 0, False)
     history = History(report)
     history.fold(log)
     assert report.checked == {"events": len(log)}
     return history, report.breaches
 
 
-def answers_of(log: Log, requests: dict[str, Request]) -> list[str]:
-    report = Report(0, [], 0, False)
+def answers_of(log: Log, requests: dict[str, SentRequest]) -> list[str]:
+    report = TortureReport(0, [], 0, False)
     check_answers(log, requests, report)
     assert report.checked == {"requests": len(requests)}
     return report.breaches
@@ -211,7 +211,7 @@ def test_an_answer_that_the_log_does_not_bear_out_is_found(
 
 def test_an_effect_of_a_refused_command_is_found() -> None:
     requests = good_requests()
-    requests["adjust"].answer = Answer(409, {"type": "/problems/insufficient-stock"}, 0)
+    requests["adjust"].answer = SeenResponse(409, {"type": "/problems/insufficient-stock"}, 0)
     (breach,) = answers_of(good_log(), requests)
     assert "(adjust): was told 409 and yet has events: ['7 ProductUpdated']" in breach
 
@@ -237,12 +237,12 @@ def test_a_command_without_an_answer_happened_once_or_not_at_all(trouble: str) -
 
 def test_a_command_with_a_key_whose_outcome_nobody_can_learn_is_found() -> None:
     requests = good_requests()
-    lost = Request("lost", "DELETE", "/orders/1", None, "key-lost", None, ["TimeoutError"])
+    lost = SentRequest("lost", "DELETE", "/orders/1", None, "key-lost", None, ["TimeoutError"])
     (breach,) = answers_of(good_log(), requests | {"lost": lost})
     assert "(lost): no outcome can be learnt: ['TimeoutError']" in breach
 
 
-FIRST = Answer(201, {"orderId": 1}, 6)
+FIRST = SeenResponse(201, {"orderId": 1}, 6)
 
 
 @pytest.mark.parametrize(
@@ -253,14 +253,14 @@ FIRST = Answer(201, {"orderId": 1}, 6)
         (replace(FIRST, is_replay=True, position=12), True),
         (replace(FIRST, is_replay=True, body={"orderId": 2}), True),
         (replace(FIRST, is_replay=True, status=409), True),
-        (Answer(503, {"type": "/problems/unavailable"}, 0), False),
+        (SeenResponse(503, {"type": "/problems/unavailable"}, 0), False),
     ],
 )
 def test_a_replay_with_another_answer_is_found(
-    tmp_path: Path, repeated: Answer, is_breach: bool
+    tmp_path: Path, repeated: SeenResponse, is_breach: bool
 ) -> None:
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    request = Request("order", "POST", "/orders", {}, "key-order")
+    ledger = RequestLedger(tmp_path / "ledger.jsonl")
+    request = SentRequest("order", "POST", "/orders", {}, "key-order")
     for answer in (FIRST, repeated):
         ledger.begin(request, "http://command-service")
         ledger.end(request, answer)
@@ -290,6 +290,6 @@ LOST = "Kafka has lost events that were sent: topic OrderCreated was made again.
 def test_a_process_that_ends_by_itself_is_found_unless_a_deleted_topic_explains_it(
     ending: Ending, is_found: bool
 ) -> None:
-    report = Report(0, [], 0, False)
+    report = TortureReport(0, [], 0, False)
     check_endings([ending], {"OrderCreated"}, report)
     assert bool(report.breaches) == is_found

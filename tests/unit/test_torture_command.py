@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from storelog.cli.main import app
 from storelog.torture import torture
 from storelog.torture.faults import FAULTS, LONG, NEED_DISKS
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 from storelog.torture.torture import Plan
 
 Runs = Callable[..., str]
@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plans: list[Plan]) -> R
 
             def run(self) -> dict[str, Any]:
                 plan = plans[-1]
-                report = Report(plan.seed, plan.kinds, plan.minutes, plan.is_once, **known)
+                report = TortureReport(plan.seed, plan.kinds, plan.minutes, plan.is_once, **known)
                 for breach in breaches:
                     report.breach(breach)
                 return report.facts(1.0, {}, {}, {})

@@ -9,14 +9,14 @@ from storelog.event_codec import name_of, read_event
 from storelog.histories import KEPT
 from storelog.projector.fold import live_changes, order_facts
 from storelog.read_models import history
-from storelog.read_models.change import Change, Origin, read_change
+from storelog.read_models.change import Change, EventOrigin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS
 from storelog.shop.events import EVENTS, KINDS, kind_of
 from storelog.shop.json_schema import payload_schema
 from storelog.shop.json_values import encode_json
 from storelog.verify import fold
 
-ORIGIN = Origin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
+ORIGIN = EventOrigin(datetime(2026, 2, 1, tzinfo=UTC), "till", "c1")
 CHANGES: list[Change] = []
 for kind in EVENTS:
     for example in payload_schema(kind, kind.version)["examples"]:

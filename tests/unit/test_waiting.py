@@ -10,7 +10,7 @@ from storelog.config import Settings
 from storelog.envelope import format_time, utc_now
 from storelog.errors import NotCaughtUp
 from storelog.query_service.live import stream
-from storelog.query_service.live.stream import Live
+from storelog.query_service.live.stream import LiveStream
 from storelog.query_service.positions import watch
 from storelog.query_service.positions.freshness import open_view
 from storelog.query_service.positions.reads import Reads
@@ -40,7 +40,7 @@ async def wait_for_seven(reads: Reads) -> View:
 
 
 async def follow_from_seven(reads: Reads) -> Stream:
-    return await Live(reads).follow(request({"after": "7"}, {}))
+    return await LiveStream(reads).follow(request({"after": "7"}, {}))
 
 
 def outcome(waiting: Waiting, becomes: Place) -> Any:

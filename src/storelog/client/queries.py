@@ -23,7 +23,7 @@ from storelog.client.bodies import (
     TotalSales,
 )
 from storelog.client.session import Listing, Session, read, versioned
-from storelog.client.transport import Answer
+from storelog.client.transport import Success
 from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.shop.fields import field_at
 from storelog.shop.product import NewProduct
@@ -177,6 +177,6 @@ class Queries(Session):
         end: When | None,
         as_of: AsOf | None,
         limit: int | None = None,
-    ) -> Answer:
+    ) -> Success:
         asked = {"from": start, "to": end, "limit": limit, "asOf": as_of}
         return await self.get(f"/analytics/{name}", asked)

@@ -12,7 +12,7 @@ import msgspec
 
 from storelog.client.bodies import Page
 from storelog.client.problems import NoAnswer
-from storelog.client.transport import Answer, Transport
+from storelog.client.transport import Success, Transport
 from storelog.envelope import format_time
 from storelog.errors import BadUse
 from storelog.log_history import HEADER
@@ -65,7 +65,7 @@ class Session:
 
     async def command(
         self, method: str, path: str, body: Any, key: str | None, if_version: int | None = None
-    ) -> Answer:
+    ) -> Success:
         """Send a command to the Command Service, and keep the position that it was given."""
         headers = {"Idempotency-Key": key or uuid4().hex}
         if if_version is not None:
@@ -76,7 +76,7 @@ class Session:
         self._take_note(answer)
         return answer
 
-    def _take_note(self, answer: Answer) -> None:
+    def _take_note(self, answer: Success) -> None:
         """Keep the newest position; those of another history of the log mean nothing."""
         if answer.history is not None and answer.history != self.log_history:
             if self.log_history is not None:
@@ -86,7 +86,7 @@ class Session:
 
     async def get(
         self, path: str, asked: Mapping[str, Any] | None = None, *, is_waiting: bool = True
-    ) -> Answer:
+    ) -> Success:
         """Read from the Query Service what holds everything up to `position`."""
         headers = {}
         if is_waiting and self.position:
@@ -102,7 +102,7 @@ class Session:
 
     async def operate(
         self, method: str, service: str, path: str, body: Any = None, asked: Any = None
-    ) -> Answer:
+    ) -> Success:
         """Call what operators need: `service` is command, query or projector.
 
         It has no Idempotency-Key and is sent once, but a GET. Raises BadUse where the client does
@@ -114,7 +114,7 @@ class Session:
             raise BadUse("give the client `projector_url`: dead letters are the projector's")
         return await self.transport.call(method, url, path, query=_query(asked or {}), body=body)
 
-    async def get_log(self, asked: Mapping[str, Any]) -> Answer:
+    async def get_log(self, asked: Mapping[str, Any]) -> Success:
         """Read from the Command Service's log."""
         return await self.transport.call("GET", self._command_url, "/events", query=_query(asked))
 
@@ -144,7 +144,7 @@ class Listing(Generic[T]):
                 yield item
 
 
-def read(answer: Answer, kind: type[T]) -> T:
+def read(answer: Success, kind: type[T]) -> T:
     """Return the answer's body, checked. Raises NoAnswer for one that is no service's.
 
     A field that the service, or the one whose response it repeats, did not know yet has its value
@@ -177,7 +177,7 @@ def _newer(kind: Any) -> Mapping[str, Any]:
     return next(map(values_before, known), {})
 
 
-def versioned(answer: Answer, kind: type[V]) -> V:
+def versioned(answer: Success, kind: type[V]) -> V:
     """Return the answer's body with the version that its ETag names."""
     return msgspec.structs.replace(read(answer, kind), version=answer.version)
 

@@ -43,7 +43,7 @@ _IN_PROGRESS = "idempotency-in-progress"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Success:
     """A success: its body, and the headers that say more."""
 
     body: bytes
@@ -157,7 +157,7 @@ class Transport:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
-    ) -> Answer:
+    ) -> Success:
         """Return the success.
 
         Raises Problem for another answer, NoAnswer when there is none in time, ClientClosed.
@@ -173,7 +173,7 @@ class Transport:
             while True:
                 left = began + self.patience - time.monotonic()
                 outcome = await self._try(method, url, path, query, sent, raw, left)
-                if isinstance(outcome, Answer):
+                if isinstance(outcome, Success):
                     return outcome
                 pause = max(outcome.wait_seconds, wait * random.uniform(0.5, 1.0))
                 # One that has never answered is not worth as much waiting as one that is away.
@@ -192,7 +192,7 @@ class Transport:
         headers: Mapping[str, str],
         body: bytes | None,
         seconds: float,
-    ) -> Answer | _Trouble:
+    ) -> Success | _Trouble:
         """Send once; `seconds` is how long it may take."""
         session = self.session()
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
@@ -224,7 +224,7 @@ class Transport:
             self._answered.add(url)
             position = _number(response, "Storelog-Position") or 0
             history = response.headers.get(HEADER)
-            return Answer(raw, position, _version(response), history)
+            return Success(raw, position, _version(response), history)
         problem = read_problem(response.status, raw)
         if problem.slug:
             self._answered.add(url)

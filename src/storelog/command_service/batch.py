@@ -80,7 +80,7 @@ class Writes:
         self.head.recorded_at = at if self.events else self.base.recorded_at
 
 
-class Batch:
+class DecidedBatch:
     """Decides submissions one after the other on `state`, which it moves along.
 
     `remembered`: the answers there already are for the keys that are going to come.

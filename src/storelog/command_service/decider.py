@@ -14,7 +14,7 @@ from datetime import timedelta
 import asyncpg
 
 from storelog.command_service import measures, state_reader, store
-from storelog.command_service.batch import Batch, Key, Remembered
+from storelog.command_service.batch import DecidedBatch, Key, Remembered
 from storelog.command_service.given import Given
 from storelog.command_service.state import Head, State
 from storelog.command_service.submission import Submission
@@ -62,21 +62,21 @@ class Decider:
         if self._state is None or self._state.head != head:
             self._state = State(head)
 
-    def go_on_from(self, batch: Batch) -> None:
+    def go_on_from(self, batch: DecidedBatch) -> None:
         """Take the state on to where a batch leaves it, which is about to be written."""
         if self._state is not None:
             self._state = self._state.after(batch.writes.head)
 
-    async def open(self, connection: asyncpg.Connection) -> Batch:
+    async def open(self, connection: asyncpg.Connection) -> DecidedBatch:
         """Return an empty batch on the state in memory, or on the log's head of now."""
         if self._state is None:
             self._state = State(await store.read_head(connection))
-        return Batch(self._state, self._next, self._keep_keys)
+        return DecidedBatch(self._state, self._next, self._keep_keys)
 
     async def read(
         self,
         connection: asyncpg.Connection,
-        batch: Batch,
+        batch: DecidedBatch,
         submissions: list[Submission],
         being_written: Mapping[Key, Remembered],
     ) -> None:
@@ -98,7 +98,7 @@ class Decider:
             await self._reserve_ids(connection, submissions)
         self._state = state
 
-    async def decide(self, batch: Batch, submissions: list[Submission]) -> list[Response]:
+    async def decide(self, batch: DecidedBatch, submissions: list[Submission]) -> list[Response]:
         """Decide commands into `batch`, for which all was read."""
         state, self._state = self._state, None
         assert state is not None

@@ -26,7 +26,7 @@ TOO_MANY_LARGE = "Too many large commands are waiting."
 Lane = deque[Waiting]
 
 
-class Lanes:
+class CallerQueues:
     """Commands by their callers, each caller's in the order in which they came."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class CommandQueue:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._small, self._large = Lanes(), Lanes()
+        self._small, self._large = CallerQueues(), CallerQueues()
         self._small_came_at = self._large_from = float("-inf")
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from storelog.command_service.batch import Batch, Key, Remembered
+from storelog.command_service.batch import DecidedBatch, Key, Remembered
 from storelog.command_service.sizes import Size
 from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
@@ -51,7 +51,7 @@ class Taken:
     counted: int = 0
     counted_events: int = 0
     counted_answers: int = 0
-    batch: Batch | None = None
+    batch: DecidedBatch | None = None
     answers: list[Response] = field(default_factory=list)
     is_closed: bool = False
 

@@ -14,7 +14,7 @@ from storelog.console.operations import OperationPages
 from storelog.console.orders import OrderPages
 from storelog.console.overview import Overview
 from storelog.console.page import Templates
-from storelog.console.place_order import PlaceOrder
+from storelog.console.place_order import PlaceOrderForm
 from storelog.console.products import ProductPages
 from storelog.console.query_side import QuerySide
 from storelog.console.reports import ReportPages
@@ -42,7 +42,7 @@ def console_pages(settings: Settings, table: Sequence[Route], keyring: Keyring) 
         *SignIn(site, sessions, keyring, about_body(NAME, settings)).routes(),
         *Overview(site).routes(),
         *OrderPages(site).routes(),
-        *PlaceOrder(site).routes(),
+        *PlaceOrderForm(site).routes(),
         *ProductPages(site).routes(),
         *CustomerPages(site).routes(),
         *ReportPages(site).routes(),

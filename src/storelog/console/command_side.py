@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storelog.client.problems import NoAnswer, Problem
-from storelog.client.transport import Answer, Transport
+from storelog.client.transport import Success, Transport
 from storelog.errors import Unavailable
 from storelog.web.http import Request
 from storelog.web.sessions import Sessions
@@ -98,7 +98,7 @@ class CommandSide:
         *,
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
-    ) -> Answer:
+    ) -> Success:
         if self._transport is None:
             self._transport = Transport(None, PATIENCE_SECONDS, MAX_IN_FLIGHT)
         sent = {**(headers or {}), "X-Correlation-Id": page.correlation_id}
@@ -122,6 +122,6 @@ async def soon_or_none(call: Awaitable[Body]) -> Body | None:
         return None
 
 
-def _body(answer: Answer) -> Body:
+def _body(answer: Success) -> Body:
     body: Body = json.loads(answer.body) if answer.body else {}
     return body

@@ -48,7 +48,7 @@ NAVIGATION = (
 _KEPT = ("asOf",)
 
 
-class Given(dict[str, Any]):
+class PageValues(dict[str, Any]):
     """Parameters, values of a form, or errors by field, of which a template may ask for any."""
 
     def __missing__(self, _name: str) -> str:
@@ -83,7 +83,7 @@ class Templates:
         """Return a page; `facts` are what its template shows."""
         for name in ("values", "errors"):
             if name in facts:
-                facts[name] = Given(facts[name])
+                facts[name] = PageValues(facts[name])
         around = _around(request.path, request.query, request.caller)
         around |= {"travels": True, "last_position": self._last_position()}
         body = self._environment.get_template(template).render(**{**around, **facts})
@@ -153,7 +153,7 @@ def _around(path: str, query: Mapping[str, str], caller: Caller | None) -> dict[
 
     return {
         "path": path,
-        "query": Given({name: value for name, value in query.items() if value}),
+        "query": PageValues({name: value for name, value in query.items() if value}),
         "as_of": kept.get("asOf"),
         "caller": caller,
         "may_write": caller is not None and includes(caller, "write") and not kept,
@@ -162,7 +162,7 @@ def _around(path: str, query: Mapping[str, str], caller: Caller | None) -> dict[
         "age": lambda then: age(then, now),
         "now": now,
         "new_key": lambda: token_urlsafe(18),
-        "errors": Given(),
+        "errors": PageValues(),
         "message": None,
         "travels": False,
         "last_position": 0,

@@ -23,7 +23,7 @@ QUANTITY = field_at(OrderLine.quantity).json
 _OFFERED = "200"
 
 
-class PlaceOrder:
+class PlaceOrderForm:
     """The form."""
 
     def __init__(self, site: Site) -> None:

@@ -26,7 +26,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReportKind:
     """One report: its title, the endpoint, and its columns as (member, heading, kind)."""
 
     name: str
@@ -39,7 +39,7 @@ _MONEY, _NUMBER, _TEXT = "money", "number", "text"
 REPORTS = {
     report.name: report
     for report in (
-        Report(
+        ReportKind(
             "days",
             "Sales by day",
             "/analytics/sales-by-day",
@@ -50,7 +50,7 @@ REPORTS = {
                 ("totalSales", "Sales", _MONEY),
             ),
         ),
-        Report(
+        ReportKind(
             "products",
             "Sales by product",
             "/analytics/product-totals",
@@ -61,7 +61,7 @@ REPORTS = {
                 ("totalSales", "Sales", _MONEY),
             ),
         ),
-        Report(
+        ReportKind(
             "customers",
             "Sales by customer",
             "/analytics/top-customers",
@@ -89,7 +89,7 @@ class ReportPages:
             self._site.get("/console/reports/csv", self._as_csv, "by", "from", "to"),
         ]
 
-    async def _read(self, request: Request, limit: str) -> tuple[Report, list[dict[str, Any]]]:
+    async def _read(self, request: Request, limit: str) -> tuple[ReportKind, list[dict[str, Any]]]:
         report = REPORTS.get(request.query.get("by", ""), REPORTS["days"])
         asked = {"from": request.query.get("from"), "to": request.query.get("to")}
         if report.name != "days":

@@ -29,7 +29,7 @@ RELAY_PORT, PROJECTOR_PORT = 8090, 8091
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What is to run: complete settings, embedded servers, and names of external ones."""
 
     settings: Settings
@@ -44,7 +44,7 @@ def plan(
     query_port: int,
     relay_port: int = RELAY_PORT,
     projector_port: int = PROJECTOR_PORT,
-) -> Plan:
+) -> RunPlan:
     """Prepare every server that no setting names. Raises CannotRun."""
     ports = kept_ports(data_dir, _PORTS)
     makers: dict[str, Callable[[], Program]] = {}
@@ -73,7 +73,7 @@ def plan(
         external.append("mongodb")
     with ThreadPoolExecutor(3) as pool:
         servers = list(pool.map(lambda make: make(), makers.values()))
-    return Plan(complete, servers, external)
+    return RunPlan(complete, servers, external)
 
 
 def pgadmin_program(settings: Settings, data_dir: Path) -> tuple[Program, str]:

@@ -15,7 +15,7 @@ from storelog.shop.events import Event, kind_of
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class EventOrigin:
     """When an event was recorded, which key asked for it (None without keys), by what call."""
 
     recorded_at: datetime
@@ -32,7 +32,7 @@ class Change:
     aggregate: str
     version: int
     event: Event
-    origin: Origin
+    origin: EventOrigin
 
 
 def read_change(
@@ -42,7 +42,7 @@ def read_change(
     version: int,
     schema_version: int,
     payload: bytes,
-    origin: Origin,
+    origin: EventOrigin,
 ) -> Change:
     """Return the change that an event's payload bytes describe. Raises PoisonRecord."""
     event = read_event(event_type, schema_version, payload)
@@ -61,5 +61,5 @@ def change_of_event(event: Envelope) -> Change:
         event.version,
         event.schema_version,
         event.payload,
-        Origin(event.recorded_at, event.caller, event.correlation_id),
+        EventOrigin(event.recorded_at, event.caller, event.correlation_id),
     )

@@ -32,7 +32,7 @@ Bounds = dict[Place, tuple[int, int]]
 _log = structlog.get_logger()
 
 
-class Mark(msgspec.Struct):
+class SeenMark(msgspec.Struct):
     """A position that Kafka has seen, and the hash of its event."""
 
     position: int
@@ -60,7 +60,7 @@ async def check_history(connection: asyncpg.Connection, settings: Settings) -> N
     """
     proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
     known = await histories(connection)
-    wrong: tuple[Mark, bytes | None] | None = None
+    wrong: tuple[SeenMark, bytes | None] | None = None
     is_own = False
     for mark in await asyncio.to_thread(newest_marks, settings, proven_from, known):
         found = await hash_at(connection, mark.position)
@@ -99,7 +99,7 @@ class LogIsBehind(HistoryMismatch):
 
 def newest_marks(
     settings: Settings, proven_from: int | None = None, known: Histories = ()
-) -> list[Mark]:
+) -> list[SeenMark]:
     """Return what the newest watermark and the last record of each partition say, newest first.
 
     From the position `proven_from` on only what has a proof counts; what is of a history of the log
@@ -115,13 +115,13 @@ def newest_marks(
             "isolation.level": "read_uncommitted",
         }
     )
-    marks: dict[Place, Mark] = {}
+    marks: dict[Place, SeenMark] = {}
     try:
         left = _bounds(consumer, [watermark_topic(settings), *event_topics(settings)])
         for back in LOOK_BACK:
             if not left:
                 break
-            is_read = _read_back(consumer, left, back, _Reader(proven_from, known), marks)
+            is_read = _read_back(consumer, left, back, _MessageReader(proven_from, known), marks)
             if not is_read and back == LOOK_BACK[0]:
                 raise Unavailable("Kafka does not give its newest records")
             if not is_read:
@@ -153,8 +153,8 @@ def _read_back(
     consumer: Consumer,
     bounds: Bounds,
     back: int,
-    reader: "_Reader",
-    marks: dict[Place, Mark],
+    reader: "_MessageReader",
+    marks: dict[Place, SeenMark],
 ) -> bool:
     """Note the newest mark among the last records of each partition; return whether all was read.
 
@@ -182,13 +182,13 @@ def _read_back(
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _MessageReader:
     """Reads what messages say of their place in the log."""
 
     proven_from: int | None
     known: Histories
 
-    def read(self, message: Message) -> Mark | None:
+    def read(self, message: Message) -> SeenMark | None:
         """Return a message's place, None for one that is not the relay's, or of a left history."""
         mark = _mark_of(message, self.proven_from)
         if mark is None:
@@ -198,20 +198,20 @@ class _Reader:
         return None if is_left else mark
 
 
-def _mark_of(message: Message, proven_from: int | None) -> Mark | None:
+def _mark_of(message: Message, proven_from: int | None) -> SeenMark | None:
     """Return the message's place in the log, None for one that is not the relay's."""
     pairs: Any = message.headers() or []
     try:
         if pairs:
             headers = {name: value.decode() for name, value in pairs}
-            mark = Mark(int(headers["position"]), headers["hash"], headers.get("history"))
+            mark = SeenMark(int(headers["position"]), headers["hash"], headers.get("history"))
             facts: tuple[Any, ...] = (mark.position, int(headers["lane_previous"]))
             before, proof, kind = headers.get("previous_hash"), headers.get("proof"), RECORD
             of_history: tuple[Any, ...] = (mark.history,)
             own_proof = headers.get("history_proof")
         else:
             said = msgspec.json.decode(message.value() or b"", type=_Watermark)
-            mark = Mark(said.position, said.hash, said.history)
+            mark = SeenMark(said.position, said.hash, said.history)
             facts = (said.position, *said.lanes, said.recordedAt, said.readAt)
             before, proof, kind = said.previousHash, said.proof, MARK
             of_history, own_proof = (said.history, said.beganAfter), said.historyProof

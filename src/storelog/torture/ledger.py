@@ -17,7 +17,7 @@ REFUSALS = ("503 unavailable", "503 overloaded", "500 internal-error")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SeenResponse:
     """What a service said: status, body (None when empty), position, whether it was a replay."""
 
     status: int
@@ -38,7 +38,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Request:
+class SentRequest:
     """One command. `request_id` is its correlation id too; `answer` is the first that was final.
 
     `troubles`: the attempts that told nothing final, as status and slug (`503 unavailable`) or as
@@ -50,7 +50,7 @@ class Request:
     path: str
     body: Any
     key: str | None
-    answer: Answer | None = None
+    answer: SeenResponse | None = None
     troubles: list[str] = field(default_factory=list)
     attempts: int = 0
 
@@ -62,13 +62,13 @@ class Request:
         return any(trouble not in REFUSALS for trouble in self.troubles)
 
 
-class Ledger:
+class RequestLedger:
     """All requests of a run by id; from any number of threads."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
         self._lock = threading.Lock()
-        self.requests: dict[str, Request] = {}
+        self.requests: dict[str, SentRequest] = {}
         self.statuses: Counter[str] = Counter()
         self.breaches: list[str] = []
 
@@ -76,7 +76,7 @@ class Ledger:
         """Close the file."""
         self._file.close()
 
-    def begin(self, request: Request, url: str) -> None:
+    def begin(self, request: SentRequest, url: str) -> None:
         """Note that the request goes out (again)."""
         with self._lock:
             request.attempts += 1
@@ -92,7 +92,7 @@ class Ledger:
                 }
             )
 
-    def end(self, request: Request, answer: Answer | None, trouble: str = "") -> None:
+    def end(self, request: SentRequest, answer: SeenResponse | None, trouble: str = "") -> None:
         """Note what came back: an answer, or none and why."""
         with self._lock:
             told = str(answer.status) if answer is not None else "none"
@@ -115,7 +115,7 @@ class Ledger:
             else:
                 self._compare(request, request.answer, answer)
 
-    def _compare(self, request: Request, first: Answer, again: Answer) -> None:
+    def _compare(self, request: SentRequest, first: SeenResponse, again: SeenResponse) -> None:
         """The same key gives the same answer for ever."""
         same = (first.status, first.body, first.position)
         if (again.status, again.body, again.position) != same or not again.is_replay:
@@ -124,12 +124,12 @@ class Ledger:
                 f" and repeated {again.status} at {again.position}, replay {again.is_replay}"
             )
 
-    def known(self) -> dict[str, Request]:
+    def known(self) -> dict[str, SentRequest]:
         """Return the requests of now by their ids, while others go on adding to them."""
         with self._lock:
             return dict(self.requests)
 
-    def unanswered(self) -> list[Request]:
+    def unanswered(self) -> list[SentRequest]:
         """Return the requests with a key whose outcome nobody knows yet."""
         with self._lock:
             return [r for r in self.requests.values() if r.answer is None and r.key is not None]

@@ -23,7 +23,7 @@ from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import Money
 from storelog.shop.order import NewOrder, OrderLine
 from storelog.shop.product import ChangedProduct, NewProduct, StockAdjustment
-from storelog.torture.ledger import Answer, Ledger, Request
+from storelog.torture.ledger import RequestLedger, SeenResponse, SentRequest
 
 TIMEOUT_SECONDS = 14.0
 RETRIES = 3
@@ -32,7 +32,9 @@ INSIST_SECONDS = 0.1
 _LOST = (OSError, http.client.HTTPException)
 
 
-def send(url: str, request: Request, ledger: Ledger, seconds: float = TIMEOUT_SECONDS) -> None:
+def send(
+    url: str, request: SentRequest, ledger: RequestLedger, seconds: float = TIMEOUT_SECONDS
+) -> None:
     """Send the request once, and put what came of it in the ledger."""
     ledger.begin(request, url)
     try:
@@ -43,7 +45,7 @@ def send(url: str, request: Request, ledger: Ledger, seconds: float = TIMEOUT_SE
     ledger.end(request, answer)
 
 
-def _exchange(url: str, request: Request, seconds: float) -> Answer:
+def _exchange(url: str, request: SentRequest, seconds: float) -> SeenResponse:
     address = urlsplit(url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=seconds)
     headers = {"X-Correlation-Id": request.request_id, "Connection": "close"}
@@ -58,7 +60,7 @@ def _exchange(url: str, request: Request, seconds: float) -> Answer:
         raw = reply.read()
     finally:
         connection.close()
-    return Answer(
+    return SeenResponse(
         reply.status,
         json.loads(raw) if raw else None,
         int(reply.getheader("Storelog-Position") or 0),
@@ -74,7 +76,7 @@ class Shop:
     products: list[int] = field(default_factory=list)
     orders: list[int] = field(default_factory=list)
 
-    def learn(self, request: Request) -> None:
+    def learn(self, request: SentRequest) -> None:
         """Take note of what was made, and of what is no more."""
         answer, kind = request.answer, request.path.split("/")[1]
         known = {"orders": self.orders, "products": self.products, "customers": self.customers}[
@@ -92,7 +94,7 @@ class Shop:
 class Shopper:
     """Makes one request after the other from its own dice."""
 
-    def __init__(self, seed: str, shop: Shop, urls: Sequence[str], ledger: Ledger) -> None:
+    def __init__(self, seed: str, shop: Shop, urls: Sequence[str], ledger: RequestLedger) -> None:
         self.seed = seed
         self._dice = random.Random(seed)
         self._shop, self._urls, self._ledger = shop, urls, ledger
@@ -103,7 +105,7 @@ class Shopper:
         while not stop.wait(self._dice.uniform(0, 2 * pause_seconds)):
             self.act()
 
-    def act(self, seconds: float = TIMEOUT_SECONDS) -> Request:
+    def act(self, seconds: float = TIMEOUT_SECONDS) -> SentRequest:
         """Send the next request, and again if it was lost and the dice say so."""
         method, path, body = self._next()
         request = self._request(method, path, body)
@@ -115,16 +117,16 @@ class Shopper:
         self._shop.learn(request)
         return request
 
-    def send(self, request: Request) -> None:
+    def send(self, request: SentRequest) -> None:
         """Send one request of somebody else's making, once, to any of the services."""
         send(self._dice.choice(self._urls), request, self._ledger)
 
-    def insist(self, seconds: float) -> Request:
+    def insist(self, seconds: float) -> SentRequest:
         """Send the next request with a key, as often as it takes; give up after so long."""
         method, path, body = self._next()
         self._made += 1
         request_id = f"{self.seed}-{self._made}"
-        request = Request(request_id, method, path, body, f"key-{request_id}")
+        request = SentRequest(request_id, method, path, body, f"key-{request_id}")
         give_up_at = time.monotonic() + seconds
         while request.answer is None and time.monotonic() < give_up_at:
             if request.attempts:
@@ -134,15 +136,15 @@ class Shopper:
         self._shop.learn(request)
         return request
 
-    def _is_repeated(self, request: Request) -> bool:
+    def _is_repeated(self, request: SentRequest) -> bool:
         """A lost request is mostly repeated; an answered one now and then, for the same answer."""
         return self._dice.random() < (0.6 if request.answer is None else 0.05)
 
-    def _request(self, method: str, path: str, body: Any) -> Request:
+    def _request(self, method: str, path: str, body: Any) -> SentRequest:
         self._made += 1
         request_id = f"{self.seed}-{self._made}"
         key = f"key-{request_id}" if self._dice.random() < 0.9 else None
-        return Request(request_id, method, path, body, key)
+        return SentRequest(request_id, method, path, body, key)
 
     def _next(self) -> tuple[str, str, Any]:
         shop, dice = self._shop, self._dice

@@ -12,7 +12,7 @@ MAX_BREACHES = 200
 
 
 @dataclass(slots=True)
-class Report:
+class TortureReport:
     """What was asked for, counts, and each breach of a promise in words."""
 
     seed: int

@@ -24,9 +24,9 @@ from storelog.torture.checks.topics import check_topics
 from storelog.torture.disks import Disks
 from storelog.torture.faults import FAULTS, NEED_DISKS
 from storelog.torture.faults.trial import Trial
-from storelog.torture.ledger import Ledger
+from storelog.torture.ledger import RequestLedger
 from storelog.torture.load import Shop, Shopper, send
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 from storelog.torture.rig import PROCESSES, SERVERS, Rig
 
 SHOPPERS = 8
@@ -63,7 +63,7 @@ class Torture:
         self._plan, self._home, self._say = plan, home, say
         self._kinds = list(plan.kinds)
         self._dice = random.Random(f"{plan.seed}-faults")
-        self._report = Report(plan.seed, plan.kinds, plan.minutes, plan.is_once)
+        self._report = TortureReport(plan.seed, plan.kinds, plan.minutes, plan.is_once)
         self._stop = threading.Event()
         self._now = "starts"
         self._began = time.monotonic()
@@ -73,7 +73,7 @@ class Torture:
 
         Raises CannotRun when the system does not even start.
         """
-        ledger = Ledger(self._home / "ledger.jsonl")
+        ledger = RequestLedger(self._home / "ledger.jsonl")
         disks = self._disks()
         with Rig(self._home, disks) as rig, ThreadPoolExecutor(SHOPPERS + 1) as pool:
             talker = pool.submit(self._talk, rig, ledger)
@@ -111,7 +111,7 @@ class Torture:
         self._say(f"left out: {', '.join(wanted)}: {refused}")
         return None
 
-    def _talk(self, rig: Rig, ledger: Ledger) -> None:
+    def _talk(self, rig: Rig, ledger: RequestLedger) -> None:
         """Say every 10 s where the run is."""
         while not self._stop.wait(SAY_SECONDS):
             trials, kills = sum(self._report.trials.values()), sum(rig.kills.values())
@@ -121,7 +121,7 @@ class Torture:
                 f" {self._now}"
             )
 
-    def _hurt(self, rig: Rig, ledger: Ledger, pool: ThreadPoolExecutor) -> None:
+    def _hurt(self, rig: Rig, ledger: RequestLedger, pool: ThreadPoolExecutor) -> None:
         """Let shoppers trade, and one fault follow the other; the load outlasts the faults."""
         shop, closing = Shop(), threading.Event()
         shoppers = [self._shopper(str(n), shop, rig, ledger) for n in range(SHOPPERS)]
@@ -144,7 +144,7 @@ class Torture:
         for done in trading:
             done.result()
 
-    def _shopper(self, name: str, shop: Shop, rig: Rig, ledger: Ledger) -> Shopper:
+    def _shopper(self, name: str, shop: Shop, rig: Rig, ledger: RequestLedger) -> Shopper:
         return Shopper(f"{self._plan.seed}-{name}", shop, rig.command_urls, ledger)
 
     def _deck(self) -> Iterator[str]:
@@ -180,7 +180,7 @@ class Torture:
             check_checkpoints(rig.settings, whole_log(rig.settings), self._report)
         rig.wait_ready(names)
 
-    def _look(self, rig: Rig, ledger: Ledger) -> None:
+    def _look(self, rig: Rig, ledger: RequestLedger) -> None:
         """Learn what is still open, and check everything."""
         self._now = "checks"
         report = self._report
@@ -194,7 +194,7 @@ class Torture:
         check_sales(rig.query_url, history, report)
         check_endings(rig.own_endings, report.refilled, report)
 
-    def _resolve(self, rig: Rig, ledger: Ledger) -> None:
+    def _resolve(self, rig: Rig, ledger: RequestLedger) -> None:
         """Repeat each request that got no answer, with its key, until it has one."""
         give_up_at = time.monotonic() + RESOLVE_SECONDS
         while (left := ledger.unanswered()) and time.monotonic() < give_up_at:

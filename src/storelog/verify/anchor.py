@@ -23,7 +23,7 @@ KEY_BYTES = 32
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
 
-class Head(msgspec.Struct):
+class AnchoredHead(msgspec.Struct):
     """A head of the log: HMAC-SHA256 over the other members, in hex."""
 
     position: int
@@ -43,7 +43,7 @@ class Anchor:
 
     path: Path
     key: bytes
-    heads: dict[int, Head] = field(default_factory=dict)
+    heads: dict[int, AnchoredHead] = field(default_factory=dict)
 
     def check_signatures(self, report: Report) -> None:
         """Name heads that were not signed with this key, or were changed afterwards."""
@@ -66,7 +66,7 @@ class Anchor:
 
     def add(self, position: int, event_hash: bytes) -> None:
         """Sign a head and add it to the file. Raises CannotRun."""
-        head = Head(position, event_hash.hex(), format_time(utc_now()), "")
+        head = AnchoredHead(position, event_hash.hex(), format_time(utc_now()), "")
         head.signature = head.sign(self.key)
         try:
             with self.path.open("ab") as file:
@@ -86,7 +86,7 @@ def open_anchor(path: Path, data_dir: Path) -> Anchor:
         if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
             raise BadUse(f"{path} is no anchor: it is too large")
         lines = path.read_bytes().splitlines() if path.exists() else []
-        heads = [msgspec.json.decode(line, type=Head) for line in lines]
+        heads = [msgspec.json.decode(line, type=AnchoredHead) for line in lines]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadUse(f"{path} is no anchor: {error}") from error
     except OSError as error:

@@ -34,7 +34,7 @@ def block_of(position: int) -> int:
     return (position - 1) // BLOCK_POSITIONS
 
 
-class Changes:
+class ChangesCheck:
     """`bad_blocks` are to be written again, `strays` to be removed: documents of no block."""
 
     def __init__(self, database: AsyncDatabase[Document], report: Report, position: int) -> None:

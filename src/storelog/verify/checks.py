@@ -15,7 +15,7 @@ from storelog.read_models.change import Change
 from storelog.read_models.listed import TOTALS_MODELS
 from storelog.read_models.shapes import SHAPES, shapes_of
 from storelog.verify.absent import Absent, read_letters
-from storelog.verify.changes import Changes
+from storelog.verify.changes import ChangesCheck
 from storelog.verify.history import Histories
 from storelog.verify.ledger import Ledger
 from storelog.verify.listed_totals import TotalsCheck
@@ -57,7 +57,7 @@ class Checks:
         self._lanes = lanes
         self.ledger = Ledger(database, report, position, lanes)
         self.histories = Histories(database, report, position)
-        self.changes = Changes(database, report, position)
+        self.changes = ChangesCheck(database, report, position)
         self.places = Places(report, places, lanes)
         self.blocks = Blocks(database, report)
         self.shapes = ShapesCheck(database, report)

@@ -14,7 +14,7 @@ from bson.int64 import Int64
 from storelog.read_models.change import Change
 from storelog.shop.columns import has_lines
 from storelog.shop.events import ENTITIES, EVENTS, id_of
-from storelog.verify.fold import Fields, Write, writes_of
+from storelog.verify.fold import ExpectedWrite, Fields, writes_of
 from storelog.verify.listed_documents import Models, listed_writes
 
 Key = tuple[str, int]
@@ -34,10 +34,10 @@ class Expected:
         self._documents: dict[Key, Fields] = {}
         self._created: dict[Key, Fields] = {}
 
-    async def writes(self, changes: Sequence[Change]) -> list[tuple[Change, Write]]:
+    async def writes(self, changes: Sequence[Change]) -> list[tuple[Change, ExpectedWrite]]:
         """Return what the changes write, each with all fields of its document."""
         creations = await self._creations(changes)
-        found: list[tuple[Change, Write]] = []
+        found: list[tuple[Change, ExpectedWrite]] = []
         for change in changes:
             for write in (*writes_of(change), *listed_writes(change, self._models)):
                 if not write.is_mark:
@@ -45,7 +45,7 @@ class Expected:
                 found.append((change, write))
         return found
 
-    def _complete(self, write: Write, creations: dict[Key, Fields]) -> None:
+    def _complete(self, write: ExpectedWrite, creations: dict[Key, Fields]) -> None:
         key = (write.collection, write.document_id)
         if write.collection in self._kept:
             write.fields = self._documents[key] = {**self._documents.get(key, {}), **write.fields}

@@ -38,7 +38,7 @@ _DELETED_AT = field_at(CustomerDeleted.deleted_at)
 
 
 @dataclass(slots=True)
-class Write:
+class ExpectedWrite:
     """Fields that an event sets on one document; `is_mark`: beside those of the document's owner.
 
     `is_new`: the document begins with this event.
@@ -51,7 +51,7 @@ class Write:
     is_mark: bool = False
 
 
-def writes_of(change: Change) -> list[Write]:
+def writes_of(change: Change) -> list[ExpectedWrite]:
     """Return what an event sets."""
     kind = change.kind
     writes = [_whole(change) if kind.sets_all else _part(change)]
@@ -65,30 +65,30 @@ def writes_of(change: Change) -> list[Write]:
         case "cancelled":
             mark = {"cancelled": True, "cancelPosition": Int64(change.position)}
             items = kind.line_ids(change.event)
-            writes += [Write(SALES, Int64(item), mark, is_mark=True) for item in items]
+            writes += [ExpectedWrite(SALES, Int64(item), mark, is_mark=True) for item in items]
         case _:
             assert_never(kind.sales)
     return writes
 
 
-def _whole(change: Change) -> Write:
+def _whole(change: Change) -> ExpectedWrite:
     """Return the write of a document that the event says all of."""
     entity = change.kind.entity
     fields = document_of(change.event, entity.structure) | _life(change)
-    return Write(entity.collection, Int64(_number(change)), fields, change.kind.begins)
+    return ExpectedWrite(entity.collection, Int64(_number(change)), fields, change.kind.begins)
 
 
-def _part(change: Change) -> Write:
+def _part(change: Change) -> ExpectedWrite:
     """Return the write of a document that the event says some fields of."""
     entity = change.kind.entity
     fields = members_of(change.event, change.kind)
     if change.kind.renames(change.event):
         fields["bodyPosition"] = Int64(change.position)
     fields |= {"version": change.version, "position": Int64(change.position)}
-    return Write(entity.collection, Int64(_number(change)), fields)
+    return ExpectedWrite(entity.collection, Int64(_number(change)), fields)
 
 
-def _named(change: Change) -> Write:
+def _named(change: Change) -> ExpectedWrite:
     entity = change.kind.entity
     values = [getattr(change.event, field.name) for field in searched_fields_of(entity.structure)]
     words = heads_of(" ".join(value for value in values if value is not None))
@@ -98,13 +98,13 @@ def _named(change: Change) -> Write:
     if change.kind.ends:
         words = []
     fields = {"words": words, "position": Int64(change.position)}
-    return Write(NAMES[entity], Int64(_number(change)), fields, change.kind.begins)
+    return ExpectedWrite(NAMES[entity], Int64(_number(change)), fields, change.kind.begins)
 
 
-def _sale(change: Change) -> Write:
+def _sale(change: Change) -> ExpectedWrite:
     sold = document_of(change.event) | {"position": Int64(change.position)}
     item_id = sold.pop(fields_of(change.kind.payload)[0].json)
-    return Write(SALES, item_id, sold, is_new=True)
+    return ExpectedWrite(SALES, item_id, sold, is_new=True)
 
 
 def _number(change: Change) -> int:

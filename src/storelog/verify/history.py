@@ -50,7 +50,7 @@ class _Bucket:
 
 @dataclass(slots=True)
 class _Thing:
-    state: histories.State
+    state: histories.EntityState
     bucket: _Bucket
 
 
@@ -84,7 +84,7 @@ class Histories:
         entry, thing = entry_of(change), self._things.get(key)
         if thing is None or histories.begins_new_bucket(entry.version):
             before, starts = None, b""
-            state = histories.State({}, {})
+            state = histories.EntityState({}, {})
             if thing is not None:
                 last = thing.bucket
                 self._closed.append(last)

@@ -11,7 +11,7 @@ from storelog.read_models.change import Change
 from storelog.read_models.listed import DOCUMENT_MODELS
 from storelog.read_models.read_model import DocumentModel
 from storelog.read_models.shapes import Shapes
-from storelog.verify.fold import COLLECTIONS, Write
+from storelog.verify.fold import COLLECTIONS, ExpectedWrite
 
 Models = tuple[DocumentModel, ...]
 
@@ -30,13 +30,13 @@ def other_shapes(shapes: Shapes) -> list[str]:
     ]
 
 
-def listed_writes(change: Change, models: Models) -> Iterable[Write]:
+def listed_writes(change: Change, models: Models) -> Iterable[ExpectedWrite]:
     """Return what an event sets there; nothing of one that would be a dead letter."""
     try:
         found = [write for model in models for write in model.fold(change)]
     except PoisonRecord:
         return []
     return [
-        Write(each.collection, each.document_id, each.fields, each.is_new, each.is_mark)
+        ExpectedWrite(each.collection, each.document_id, each.fields, each.is_new, each.is_mark)
         for each in found
     ]

@@ -17,7 +17,7 @@ from storelog.read_models.change import Change
 from storelog.read_models.shapes import Shapes
 from storelog.verify.digests import Bits, Sums, digest
 from storelog.verify.expected import Expected, Key
-from storelog.verify.fold import COLLECTIONS, Write
+from storelog.verify.fold import COLLECTIONS, ExpectedWrite
 from storelog.verify.listed_documents import Models, filled_models, other_shapes
 from storelog.verify.newer import fill_document
 from storelog.verify.report import Report
@@ -127,7 +127,7 @@ class ReadModel:
             if change.position in sums.claims:
                 sums.contents.add(change.position, -digest(write.fields))
 
-    def _take_version(self, sums: _Collection, change: Change, write: Write) -> None:
+    def _take_version(self, sums: _Collection, change: Change, write: ExpectedWrite) -> None:
         """Take away the document's new version, and put its version before back."""
         thing, has_version = write.document_id, "version" in write.fields
         sums.versions.add(thing, -hash((thing, change.version if has_version else 0)))

@@ -16,7 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.envelope import Envelope
 from storelog.read_models.change import Change
 from storelog.read_side import BLOCK_POSITIONS
-from storelog.verify.changes import COLLECTION, Changes, block_of, read_entries
+from storelog.verify.changes import COLLECTION, ChangesCheck, block_of, read_entries
 from storelog.verify.fold import told_of
 from storelog.verify.log import read_log
 
@@ -27,7 +27,7 @@ Present = Callable[[Iterable[Envelope]], list[Change]]
 async def repair_changes(
     database: AsyncDatabase[Document],
     connection: asyncpg.Connection,
-    found: Changes,
+    found: ChangesCheck,
     some: tuple[set[int], int],
     present: Present,
 ) -> int:

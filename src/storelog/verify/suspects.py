@@ -15,7 +15,7 @@ from storelog.histories import OPEN
 from storelog.read_models.change import Change
 from storelog.verify.digests import POSITIONS
 from storelog.verify.expected import Expected, Key
-from storelog.verify.fold import SALES, Fields, Write
+from storelog.verify.fold import SALES, ExpectedWrite, Fields
 from storelog.verify.newer import fill_document
 from storelog.verify.report import Place, Report, differing
 
@@ -117,7 +117,7 @@ class Inspection:
                 case = self._cases[key] = _Case()
             self._note(case, change.position, write)
 
-    def _note(self, case: _Case, position: int, write: Write) -> None:
+    def _note(self, case: _Case, position: int, write: ExpectedWrite) -> None:
         if write.is_mark:
             case.marks = write.fields
             if position <= self._position:

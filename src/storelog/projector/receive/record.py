@@ -19,7 +19,7 @@ from confluent_kafka import Message
 from storelog.envelope import Envelope, chain_hash, parse_time
 from storelog.errors import PoisonRecord
 from storelog.kafka import MAX_RECORD_BYTES
-from storelog.read_models.change import Change, Origin, read_change
+from storelog.read_models.change import Change, EventOrigin, read_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def change_of(record: Record, event_type: str) -> Change:
         record.version,
         record.schema_version,
         payload,
-        Origin(record.recorded_at, record.caller, record.correlation_id),
+        EventOrigin(record.recorded_at, record.caller, record.correlation_id),
     )
     if not is_as_in_the_log(record, event_type, payload):
         raise PoisonRecord(

@@ -65,7 +65,7 @@ class Topics:
         self._admin: AdminClient | None = None
         self._looked_at = float("-inf")
         self._lanes = 0
-        self._last_sent: _Sent | None = None
+        self._last_sent: _SentLanes | None = None
         self._sent_at = float("-inf")
         self.ids: dict[str, str] = {}
         self.trouble: str | None = None
@@ -122,7 +122,7 @@ class Topics:
             )
             raise LanesDiffer(self.trouble)
 
-    def _sent(self, lanes: int, origin: Origin | None) -> "_Sent | None":
+    def _sent(self, lanes: int, origin: Origin | None) -> "_SentLanes | None":
         """Return what was found the last time, unless it is too long ago, or of fewer lanes."""
         found = 0 if self._last_sent is None else self._last_sent.lanes
         if found < lanes or time.monotonic() - self._sent_at > LOOK_SECONDS:
@@ -130,7 +130,7 @@ class Topics:
             self._sent_at = time.monotonic()
         return self._last_sent
 
-    def _look_at_marks(self, origin: Origin | None) -> "_Sent | None":
+    def _look_at_marks(self, origin: Origin | None) -> "_SentLanes | None":
         """Return with how many lanes is sent, None where the relay has sent nothing yet."""
         # It joins no group; an account may be allowed to name this one only.
         group = {"group.id": self._settings.kafka_group_id}
@@ -144,7 +144,7 @@ class Topics:
                 if marks:
                     ahead = min(first + LOOK_AHEAD, end)
                     oldest = [*_read(consumer, place, first, ahead, origin), *marks][0]
-                    return _Sent.of(oldest, marks[-1])
+                    return _SentLanes.of(oldest, marks[-1])
                 if start == first:
                     return None
         finally:
@@ -154,14 +154,14 @@ class Topics:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
+class _SentLanes:
     """The number of lanes now, and whether anything was sent with fewer."""
 
     lanes: int
     is_mixed: bool
 
     @classmethod
-    def of(cls, oldest: Watermark, newest: Watermark) -> "_Sent":
+    def of(cls, oldest: Watermark, newest: Watermark) -> "_SentLanes":
         lanes = len(newest.lanes)
         if newest.lanesSince is not None:
             return cls(lanes, newest.lanesSince > 0)

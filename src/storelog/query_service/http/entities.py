@@ -14,7 +14,7 @@ from storelog.query_service.http.responses import (
     unknown,
 )
 from storelog.query_service.paging import by_id
-from storelog.query_service.paging.by_id import Wanted
+from storelog.query_service.paging.by_id import WantedEntities
 from storelog.query_service.paging.keyset import Key, read_cursor
 from storelog.query_service.paging.page import Page, count
 from storelog.query_service.positions.freshness import open_view, patience
@@ -60,7 +60,7 @@ def list_all(reads: Reads, kind: EntityKind, match_of: Match = _everything) -> H
         filters = {"list": kind.collection, "q": " ".join(map("-".join, words)), "sort": sort}
         filters |= {**match, **exact, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
-        wanted = Wanted(kind, match, words, exact, sort == "-id")
+        wanted = WantedEntities(kind, match, words, exact, sort == "-id")
         async with answering(patience(request)):
             view = await open_view(reads, request)
 

@@ -14,7 +14,7 @@ from storelog.query_service.http.parameters import Parameters
 from storelog.query_service.http.responses import Document, list_answer, moment_filter, unknown
 from storelog.query_service.paging.keyset import read_cursor
 from storelog.query_service.paging.page import Page
-from storelog.query_service.past.buckets import Event, events_down_from, state_at
+from storelog.query_service.past.buckets import EntityEvent, events_down_from, state_at
 from storelog.query_service.positions.freshness import open_view, patience
 from storelog.query_service.positions.reads import Reads, answering
 from storelog.query_service.positions.view import View
@@ -64,7 +64,7 @@ class HistoryApi:
 
 async def _of_versions(
     view: View, found: Document, name: str, below: int | None, count: int
-) -> tuple[list[Event], dict[str, int]]:
+) -> tuple[list[EntityEvent], dict[str, int]]:
     newest = int(found["version"])
     # A cursor is whatever a client sends: nothing later than the view's moment is shown.
     highest = newest if below is None else min(below - 1, newest)
@@ -78,7 +78,7 @@ async def _of_versions(
 
 async def _of_order(
     _view: View, found: Document, _name: str, below: int | None, count: int
-) -> tuple[list[Event], dict[str, int]]:
+) -> tuple[list[EntityEvent], dict[str, int]]:
     body = body_of(Order, found)
     created = found["created"]
     changed = [(field, None, body[field]) for field in ORDER_FIELDS]
@@ -90,8 +90,10 @@ async def _of_order(
     return [e for e in events if below is None or e.version < below][:count], set_by
 
 
-def _order_event(version: int, event_type: str, origin: Document, changed: list[Any]) -> Event:
-    return Event(
+def _order_event(
+    version: int, event_type: str, origin: Document, changed: list[Any]
+) -> EntityEvent:
+    return EntityEvent(
         int(origin["position"]),
         version,
         event_type,
@@ -103,7 +105,7 @@ def _order_event(version: int, event_type: str, origin: Document, changed: list[
     )
 
 
-def _body(event: Event) -> Document:
+def _body(event: EntityEvent) -> Document:
     changed = [{"field": f, "from": before, "to": after} for f, before, after in event.changed]
     if KINDS[event.event_type].ends:
         changed.append({"field": "deleted", "from": False, "to": True})

@@ -13,7 +13,7 @@ from storelog.query_service.http.operations import health_route
 from storelog.query_service.http.parameters import LIMIT, PAGE, RANGE
 from storelog.query_service.http.processes import Processes
 from storelog.query_service.http.route_parts import FRESH, many
-from storelog.query_service.live.stream import MAX_TOPICS_LENGTH, NAMING, TOPICS, Live
+from storelog.query_service.live.stream import MAX_TOPICS_LENGTH, NAMING, TOPICS, LiveStream
 from storelog.query_service.live.tickets import TicketOffice
 from storelog.query_service.positions.reads import Reads
 from storelog.read_models.listed import queries
@@ -57,7 +57,7 @@ def routes(reads: Reads, processes: Processes) -> list[Route]:
         many("/analytics/sales-by-day", figures.sales_by_day, "SalesByDay", RANGE),
         many("/analytics/product-totals", figures.product_totals, "ProductTotals", _TOP),
         many("/analytics/top-customers", figures.top_customers, "TopCustomers", _TOP),
-        Route("GET", "/live", "read", Live(reads).follow, _LIVE, takes_tickets=True),
+        Route("GET", "/live", "read", LiveStream(reads).follow, _LIVE, takes_tickets=True),
         Route("POST", "/live/tickets", "read", TicketOffice(reads).issue, _TICKETS),
         health_route(reads, processes),
     ]

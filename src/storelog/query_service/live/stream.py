@@ -36,7 +36,7 @@ MAX_TOPICS_LENGTH = 100
 _POSITION = re.compile(r"\d{1,19}", re.ASCII)
 
 
-class Live:
+class LiveStream:
     """The handler, around one reader of MongoDB."""
 
     def __init__(self, reads: Reads) -> None:

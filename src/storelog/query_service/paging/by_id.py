@@ -26,7 +26,7 @@ MAX_LOOKED_AT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedEntities:
     """Which entities of a kind, and in which direction of their ids.
 
     `words` begin words of what it is searched by, as `asked_words` gives them; none is all.
@@ -73,7 +73,7 @@ class Wanted:
         return searched_text(map(document.get, searched_names_of(self.entity.structure)))
 
 
-async def page(view: View, wanted: Wanted, after: Key | None, limit: int) -> Page:
+async def page(view: View, wanted: WantedEntities, after: Key | None, limit: int) -> Page:
     """Return a page of what is wanted, and the id after which the next begins."""
     highest = await _highest(view, wanted.entity)
     found: list[Document] = []
@@ -114,7 +114,7 @@ async def _highest(view: View, entity: EntityKind) -> int:
 
 
 async def _look(
-    view: View, wanted: Wanted, ids: Sequence[int], found: list[Document], enough: int
+    view: View, wanted: WantedEntities, ids: Sequence[int], found: list[Document], enough: int
 ) -> None:
     """Add those of a window that are wanted, as many at a time as are missing in the page."""
     at = 0
@@ -126,7 +126,7 @@ async def _look(
         found += [documents[number] for number in numbers if wanted.has(documents[number])]
 
 
-async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
+async def _renamed(view: View, wanted: WantedEntities) -> set[int] | None:
     """Return whose names may have been others at the view's moment; None: that may be anybody."""
     if not view.is_past or not wanted.heads:
         return set()
@@ -137,7 +137,7 @@ async def _renamed(view: View, wanted: Wanted) -> set[int] | None:
 
 
 async def _candidates(
-    view: View, wanted: Wanted, ids: range, renamed: set[int] | None
+    view: View, wanted: WantedEntities, ids: range, renamed: set[int] | None
 ) -> Sequence[int]:
     """Return the ids of a window that may be wanted, in the order that is wanted."""
     heads = wanted.heads

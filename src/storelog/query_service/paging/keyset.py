@@ -97,8 +97,8 @@ def _fingerprint(bound_to: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-class Milestones(Protocol):
-    """Gives times ahead, the nearest first; see read_models/orders/milestones.py."""
+class TimesAhead(Protocol):
+    """A list's `Milestones` within one view and its bounds."""
 
     def __call__(self, at: int, order_id: int | None, *, is_up: bool) -> Awaitable[list[int]]: ...
 
@@ -183,7 +183,7 @@ class Walk:
     marked: tuple[bool | None, ...]
     keep: Callable[[Document], Document | None] = lambda found: found
     fields: Mapping[str, int] | None = None
-    milestones: Milestones | None = None
+    milestones: TimesAhead | None = None
     known: tuple[int, ...] = ()
 
     async def documents(

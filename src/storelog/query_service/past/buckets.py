@@ -11,7 +11,7 @@ from typing import Any
 from storelog.histories import (
     BUCKET_VERSIONS,
     Bucket,
-    State,
+    EntityState,
     apply,
     bucket_of,
     number_of,
@@ -24,7 +24,7 @@ from storelog.query_service.positions.view import Document, View
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class EntityEvent:
     """One event of a thing: what it changed (field, from, to), and what else it says."""
 
     position: int
@@ -39,10 +39,10 @@ class Event:
 
 async def events_down_from(
     view: View, name: str, found: Document, version: int, count: int
-) -> list[Event]:
+) -> list[EntityEvent]:
     """Return at most `count` events of a thing from the version down; `found` is its document."""
     own = open_bucket(found)
-    events: list[Event] = []
+    events: list[EntityEvent] = []
     number = bucket_of(version) if version > 0 else -1
     first = number_of(own)
     if first is not None and number >= first:
@@ -58,11 +58,11 @@ async def events_down_from(
     return events[:count]
 
 
-def _events_of(name: str, bucket: Bucket, version: int) -> list[Event]:
+def _events_of(name: str, bucket: Bucket, version: int) -> list[EntityEvent]:
     """Return a bucket's events from the version down."""
     state, fields = read_before(bucket), shown_fields(name)
     events = [
-        Event(
+        EntityEvent(
             entry.position,
             entry.version,
             entry.event_type,
@@ -78,7 +78,7 @@ def _events_of(name: str, bucket: Bucket, version: int) -> list[Event]:
     return events[::-1]
 
 
-async def state_at(view: View, name: str, found: Document, version: int) -> State:
+async def state_at(view: View, name: str, found: Document, version: int) -> EntityState:
     """Return what the thing was after its event of the version, or the last one before it."""
     bucket, number = open_bucket(found), bucket_of(version)
     first = number_of(bucket)

@@ -15,8 +15,8 @@ from storelog.errors import InvalidFields
 from storelog.histories import (
     KEPT_IN,
     Bucket,
+    EntityState,
     Start,
-    State,
     apply,
     name_of,
     open_bucket,
@@ -198,6 +198,6 @@ class _Search:
             self.high = self.guessed
 
 
-def _as_it_was(collection: str, state: State) -> dict[str, Any]:
+def _as_it_was(collection: str, state: EntityState) -> dict[str, Any]:
     """Return a state of the history as a document has it."""
     return fields_of_facts(KEPT_IN[collection].structure, state.fields)

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storelog.envelope import Envelope
-from storelog.torture.ledger import Request
-from storelog.torture.report import Report
+from storelog.torture.ledger import SentRequest
+from storelog.torture.report import TortureReport
 
 
-def check_answers(log: Sequence[Envelope], requests: Mapping[str, Request], report: Report) -> None:
+def check_answers(
+    log: Sequence[Envelope], requests: Mapping[str, SentRequest], report: TortureReport
+) -> None:
     """Compare what was answered with what was written."""
     caused: dict[str, list[Envelope]] = defaultdict(list)
     for event in log:
@@ -32,7 +34,7 @@ def check_answers(log: Sequence[Envelope], requests: Mapping[str, Request], repo
         report.breach(f"position {events[0].position} was caused by {cause}, which nobody sent")
 
 
-def _wrong(request: Request, events: Sequence[Envelope]) -> str:
+def _wrong(request: SentRequest, events: Sequence[Envelope]) -> str:
     """Return what is wrong between a request and its events, empty when nothing is."""
     answer = request.answer
     if answer is None and request.key is not None:
@@ -53,7 +55,7 @@ def _wrong(request: Request, events: Sequence[Envelope]) -> str:
 
 
 def _expected(
-    request: Request, first: Mapping[str, Any], events: Sequence[Envelope]
+    request: SentRequest, first: Mapping[str, Any], events: Sequence[Envelope]
 ) -> list[tuple[str, str]]:
     """Return the types and aggregates of a command's events, in order, once."""
     kind = request.path.split("/")[1].removesuffix("s")

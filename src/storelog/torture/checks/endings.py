@@ -6,7 +6,7 @@ Next: torture/checks/read_model.py
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 
 MISMATCH = 3
 
@@ -20,7 +20,7 @@ class Ending:
     said: str
 
 
-def check_endings(endings: Iterable[Ending], refilled: Set[str], report: Report) -> None:
+def check_endings(endings: Iterable[Ending], refilled: Set[str], report: TortureReport) -> None:
     """Compare with the topics that a fault deleted: until they are sent again a relay ends."""
     for ending in endings:
         names_one = any(

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from storelog.envelope import Envelope
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 
 CENT = Decimal("0.01")
 _ENDS = ("CustomerDeleted", "OrderDeleted", "ProductDeleted")
@@ -21,7 +21,7 @@ _ENDS = ("CustomerDeleted", "OrderDeleted", "ProductDeleted")
 class History:
     """One pass over the log; afterwards the exact figures of all orders that still stand."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: TortureReport) -> None:
         self._report = report
         self._versions: Counter[str] = Counter()
         self._ended: set[str] = set()

@@ -16,7 +16,7 @@ from storelog.envelope import Envelope
 from storelog.errors import CannotRun
 from storelog.lag import Lag, read_lag, read_place
 from storelog.reasons import reason
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 from storelog.verify.log import read_log
 
 LAG_SECONDS = 2.0
@@ -69,7 +69,7 @@ def projected(settings: Settings) -> int:
         return 0
 
 
-def check_lag(settings: Settings, report: Report, ended_at: float) -> None:
+def check_lag(settings: Settings, report: TortureReport, ended_at: float) -> None:
     """Within 30 s after the faults the read side is less than 2 s behind, and stays so, under load.
 
     `ended_at`: when the last fault ended, by `time.monotonic`; what starts again since then counts.

@@ -23,13 +23,13 @@ from storelog.event_codec import lane_of_event
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.databases.connection import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.torture.checks.history import CENT, History
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 from storelog.verify.verify import verify
 
 _COLLECTIONS = {"customer": "customers", "product": "products", "order": "orders"}
 
 
-def check_documents(settings: Settings, report: Report) -> None:
+def check_documents(settings: Settings, report: TortureReport) -> None:
     """Fold the log and compare every document, row and figure. Raises CannotRun."""
     found = asyncio.run(verify(settings, lambda *_: None))
     for where, number in found.checked.items():
@@ -38,7 +38,7 @@ def check_documents(settings: Settings, report: Report) -> None:
         report.breach(f"verify: {json.dumps(difference, default=str)}")
 
 
-def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: Report) -> None:
+def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: TortureReport) -> None:
     """No checkpoint is ahead of the data: documents hold what their lane's checkpoint names.
 
     Of the read model that is read: the one before it stands where it stood. Raises CannotRun.
@@ -74,7 +74,7 @@ def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: Repor
         home.client.close()
 
 
-def check_sales(query_url: str, history: History, report: Report) -> None:
+def check_sales(query_url: str, history: History, report: TortureReport) -> None:
     """The Query Service's figure is the sum of the lines of all orders that stand."""
     figure = _get(query_url, "/analytics/total-sales")
     rounded = history.sales.quantize(CENT, ROUND_HALF_EVEN)

@@ -19,14 +19,14 @@ from storelog.errors import CannotRun, PoisonRecord
 from storelog.event_codec import kafka_value
 from storelog.kafka import client_settings, event_topics
 from storelog.projector.receive.record import Record, read_record
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 
 READ_SECONDS = 120.0
 FOREIGN_KEY = b"torture"
 
 
 def check_topics(
-    settings: Settings, log: Sequence[Envelope], refilled: Set[str], report: Report
+    settings: Settings, log: Sequence[Envelope], refilled: Set[str], report: TortureReport
 ) -> None:
     """Read the nine topics whole and compare. Raises CannotRun when Kafka is away."""
     seen: set[int] = set()
@@ -52,7 +52,7 @@ def check_topics(
         report.breach(f"{len(missing)} events are not in Kafka, first {missing[:10]}")
 
 
-def _compare(record: Record, log: Sequence[Envelope], topic: str, report: Report) -> None:
+def _compare(record: Record, log: Sequence[Envelope], topic: str, report: TortureReport) -> None:
     event = log[record.position - 1] if record.position <= len(log) else None
     if event is None:
         report.breach(f"{topic}: position {record.position} is in Kafka and not in the log")
@@ -65,7 +65,7 @@ def _compare(record: Record, log: Sequence[Envelope], topic: str, report: Report
         report.breach(f"{topic}: position {record.position} is not what the log has there")
 
 
-def _record(message: Message, report: Report) -> Record | None:
+def _record(message: Message, report: TortureReport) -> Record | None:
     try:
         return read_record(message)
     except PoisonRecord as poison:

@@ -13,7 +13,7 @@ from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import Money
 from storelog.shop.product import NewProduct
 from storelog.torture.faults.trial import Trial
-from storelog.torture.ledger import Request
+from storelog.torture.ledger import SentRequest
 
 COMMAND_SERVICES = ("command-service-1", "command-service-2")
 REFUSED = 8
@@ -33,11 +33,11 @@ def refuse_one(trial: Trial) -> None:
     """A trigger raises for one name: these commands get 500 each time, and no other suffers."""
     trial.rig.wait_ready(("postgresql", *COMMAND_SERVICES))
     before = set(trial.ledger.known())
-    refused: list[Request] = []
+    refused: list[SentRequest] = []
     with _trigger(trial):
         for number in range(REFUSED):
             body = json.loads(encode_json(NewProduct(REFUSED_NAME, Money(1), 1)))
-            request = Request(
+            request = SentRequest(
                 f"{trial.prober.seed}-refused-{len(before)}-{number}",
                 "POST",
                 "/products",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from storelog.shop.customer import NewCustomer
 from storelog.shop.json_values import encode_json
 from storelog.torture.faults.trial import SLACK_SECONDS, Trial
-from storelog.torture.ledger import Request
+from storelog.torture.ledger import SentRequest
 from storelog.torture.load import send
 
 NAMES = ("command-service-1", "command-service-2")
@@ -74,7 +74,7 @@ def _expect_writes_resume(trial: Trial, without: str, after: str) -> None:
     other = trial.rig.command_urls[1 - NAMES.index(without)]
     name = f"{trial.prober.seed}-{without}-{len(trial.ledger.requests)}"
     body = json.loads(encode_json(NewCustomer("After the leader", "after@example.invalid")))
-    request, began = Request(name, "POST", "/customers", body, name), time.monotonic()
+    request, began = SentRequest(name, "POST", "/customers", body, name), time.monotonic()
     while request.answer is None and time.monotonic() < began + LEADER_SECONDS:
         send(other, request, trial.ledger)
     took = time.monotonic() - began

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from storelog.torture.ledger import REFUSALS, Ledger
+from storelog.torture.ledger import REFUSALS, RequestLedger
 from storelog.torture.load import Shopper
-from storelog.torture.report import Report
+from storelog.torture.report import TortureReport
 from storelog.torture.rig import Rig
 
 PROBES = 5
@@ -31,10 +31,10 @@ class Trial:
     """`scale` stretches every wait: 1 is short, for a test; a long run takes more."""
 
     rig: Rig
-    ledger: Ledger
+    ledger: RequestLedger
     prober: Shopper
     dice: random.Random
-    report: Report
+    report: TortureReport
     stop: threading.Event
     scale: float = 1.0
 
