@@ -233,6 +233,7 @@ STORY = (
             read("Sales by product", "/analytics/product-totals", query={"limit": "5"}),
             read("Sales by day", "/analytics/sales-by-day", query={"from": "2026-01-01"}),
             read("Best customers", "/analytics/top-customers", query={"limit": "5"}),
+            read("Low stock", "/analytics/low-stock", query={"atMost": "10", "limit": "5"}),
             delete("Delete an order", "/orders/{keyedOrderId}"),
             read(
                 "It is in no figure",

@@ -172,6 +172,7 @@ class Storelog:
     total_sales = _now(AsyncStorelog.total_sales)
     sales_by_day = _now(AsyncStorelog.sales_by_day)
     product_totals = _now(AsyncStorelog.product_totals)
+    low_stock = _now(AsyncStorelog.low_stock)
     top_customers = _now(AsyncStorelog.top_customers)
     list_events = _now(AsyncStorelog.list_events)
     projected = _now(AsyncStorelog.projected)

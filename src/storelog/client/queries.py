@@ -144,6 +144,12 @@ class Queries(Session):
         answer = await self._figures("product-totals", start, end, as_of, limit)
         return read(answer, Page[ProductTotal]).items
 
+    async def low_stock(self, at_most: int = 10, *, limit: int = 50) -> list[Product]:
+        """Return the products with at most so many units left, those with the fewest first."""
+        asked = {"atMost": at_most, "limit": limit}
+        answer = await self.get("/analytics/low-stock", asked)
+        return read(answer, Page[Product]).items
+
     async def top_customers(
         self,
         start: When | None = None,

@@ -21,17 +21,17 @@ from storelog.console.site import Site
 from storelog.shop.event_kinds import EntityKind
 from storelog.web.http import Request, Response
 
-PAGE = "50"
-
 
 class EntityPages(ABC):
     """The pages of one kind of entity.
 
-    `filters`: the parameters of its list; `history`: how many of its newest events are read.
+    `filters`: the parameters of its list; `rows`: how many a page of it has; `history`: how many of
+    the newest events of one are read.
     """
 
     kind: ClassVar[EntityKind]
     filters: ClassVar[Sequence[str]]
+    rows: ClassVar[int] = 50
     history: ClassVar[int] = 100
 
     def __init__(self, site: Site) -> None:
@@ -46,7 +46,7 @@ class EntityPages(ABC):
 
     async def _list(self, request: Request) -> Response:
         asked = {name: request.query.get(name) for name in self.filters}
-        found = await self._site.query.get(request, self._path, {**asked, "limit": PAGE})
+        found = await self._site.query.get(request, self._path, {**asked, "limit": str(self.rows)})
         return self._site.templates.page(request, f"{self.kind.name}s.html", found=found)
 
     async def _new(self, request: Request) -> Response:

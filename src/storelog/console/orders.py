@@ -20,6 +20,8 @@ class OrderPages(EntityPages):
     """The pages."""
 
     kind = ORDER
+    # An order is read with its lines, of which there may be many.
+    rows = 25
     filters = (CUSTOMER.id_name, PRODUCT.id_name, "from", "to", "sort", "cursor")
 
     def routes(self) -> list[Route]:

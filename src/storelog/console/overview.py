@@ -11,17 +11,12 @@ from storelog.console.charts import day_chart
 from storelog.console.query_side import Found
 from storelog.console.site import Site
 from storelog.envelope import format_time, utc_now
-from storelog.shop.events import PRODUCT
-from storelog.shop.fields import field_at
-from storelog.shop.product import Product
 from storelog.web.http import Answer, Request, Response, Route
 
 DAYS = 30
 SHOWN = 8
-LOW_STOCK = 10
-LOOKED_AT = "200"
-STOCK = field_at(Product.stock).json
-_TOTALS = "/analytics/total-sales"
+COUNTED = 100
+_TOTALS, _LOW_STOCK = "/analytics/total-sales", "/analytics/low-stock"
 
 
 class Overview:
@@ -45,14 +40,15 @@ class Overview:
         today = utc_now().date()
         began = (today - timedelta(days=DAYS - 1)).isoformat()
         get = self._site.query.get
-        facts, days, health = await asyncio.gather(
+        facts, days, health, low = await asyncio.gather(
             self._moving(request),
             get(request, "/analytics/sales-by-day", {"from": began}),
             self._health(request),
+            self._low_stock(request),
         )
         chart = day_chart(days.items, DAYS, today)
         return self._site.templates.page(
-            request, "overview.html", **facts, chart=chart, health=health
+            request, "overview.html", **facts, chart=chart, health=health, low=low, shown=SHOWN
         )
 
     async def _now(self, request: Request) -> Response:
@@ -62,27 +58,26 @@ class Overview:
         """Return what changes with each order."""
         now, get = utc_now(), self._site.query.get
         minute_ago = format_time(now - timedelta(minutes=1))
-        today, in_all, minute, orders, products = await asyncio.gather(
+        today, in_all, minute, orders = await asyncio.gather(
             get(request, _TOTALS, {"from": now.date().isoformat()}),
             get(request, _TOTALS),
             get(request, "/orders", {"from": minute_ago, "count": "true", "limit": "1"}),
             get(request, "/orders", {"limit": str(SHOWN)}),
-            get(request, "/products", {"limit": LOOKED_AT, "sort": "-id"}),
-        )
-        low = sorted(
-            (each for each in products.items if each[STOCK] <= LOW_STOCK),
-            key=lambda each: (each[STOCK], each[PRODUCT.id_name]),
         )
         return {
             "today": today.body,
             "in_all": in_all.body,
             "per_minute": minute.body["count"],
             "orders": orders.items,
-            "low": low[:SHOWN],
-            "low_count": len(low),
             "position": orders.position,
             "dead_letters": orders.dead_letters,
         }
+
+    async def _low_stock(self, request: Request) -> list[dict[str, Any]] | None:
+        """Return the products of which the fewest units are left; None: not in the past."""
+        if request.query.get("asOf"):
+            return None
+        return (await self._site.query.get(request, _LOW_STOCK, {"limit": str(COUNTED)})).items
 
     async def _health(self, request: Request) -> dict[str, Any]:
         """Return how fresh the read side is, and what `verify` found last, as far as is known."""

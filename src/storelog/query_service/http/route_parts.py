@@ -50,10 +50,15 @@ def many(
     models: Sequence[ReadModel] = (),
 ) -> Route:
     """Return the route of a list; `asOf` is a parameter where all `models` say how they were."""
+    if all(model.as_was is not None for model in models):
+        query = {**query, **AS_OF}
+    return of_the_present(path, handler, schema, query)
+
+
+def of_the_present(path: str, handler: Handler, schema: str, query: Query) -> Route:
+    """Return the route of a list that cannot say what it was."""
     words = path.rpartition("/")[2].replace("-", " ")
     if path.startswith("/history/"):
         words = f"history of one {path.split('/')[2].removesuffix('s')}"
-    if all(model.as_was is not None for model in models):
-        query = {**query, **AS_OF}
     operation = Operation(words.capitalize(), 200, None, schema, query, (409,), FRESH, _ASKED)
     return Route("GET", path, "read", handler, operation)

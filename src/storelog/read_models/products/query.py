@@ -1,17 +1,54 @@
-"""GET /products, GET /products/{productId}. Next: read_models/orders/query.py"""
+"""GET /products, GET /products/{productId}, GET /analytics/low-stock.
+
+Next: read_models/orders/query.py
+"""
 
 from typing import Any
 
+from storelog.documents.forms import body_of
 from storelog.query_service.http.entities import get, list_all, list_parameters
-from storelog.query_service.http.parameters import Parameters
-from storelog.query_service.http.route_parts import FLAG, many, one, page_schema
-from storelog.query_service.positions.reads import Reads
+from storelog.query_service.http.parameters import LIMIT, Parameters
+from storelog.query_service.http.responses import answer
+from storelog.query_service.http.route_parts import FLAG, many, of_the_present, one, page_schema
+from storelog.query_service.positions.freshness import open_view, patience
+from storelog.query_service.positions.reads import Reads, answering
 from storelog.shop.events import PRODUCT
+from storelog.shop.fields import field_at
 from storelog.shop.json_schema import response_schema
 from storelog.shop.product import Product
-from storelog.web.http import Request, Route
+from storelog.shop.value_schemas import ID, strict_object
+from storelog.web.http import Handler, Request, Response, Route
 
-SCHEMAS: dict[str, Any] = {"Product": response_schema(Product), "Products": page_schema("Product")}
+SCHEMAS: dict[str, Any] = {
+    "Product": response_schema(Product),
+    "Products": page_schema("Product"),
+    "LowStock": strict_object(
+        items={"type": "array", "items": {"$ref": "#/components/schemas/Product"}}
+    ),
+}
+
+# So few units are low stock, unless a request says how many.
+LOW_STOCK = 10
+_STOCK = field_at(Product.stock).json
+_LOW_STOCK = {"atMost": {**ID, "default": LOW_STOCK}, "limit": LIMIT}
+
+
+def low_stock(reads: Reads) -> Handler:
+    """Return the handler of the products of which the fewest units are left."""
+
+    async def handle(request: Request) -> Response:
+        parameters = Parameters(request.query)
+        limit, at_most = parameters.limit(), parameters.number("atMost") or LOW_STOCK
+        parameters.done()
+        wanted = {"deleted": False, _STOCK: {"$lte": at_most}}
+        async with answering(patience(request)):
+            view = await open_view(reads, request)
+            # No index is for it, since each sale would change that: see decision 8.
+            found = view.collection(PRODUCT.collection).find(wanted)
+            few = await found.sort([(_STOCK, 1), ("_id", 1)]).limit(limit).to_list()
+        return answer(view, {"items": [body_of(Product, each) for each in few]})
+
+    return handle
 
 
 def _in_stock(request: Request) -> dict[str, Any]:
@@ -27,4 +64,5 @@ def routes(reads: Reads) -> list[Route]:
     return [
         one("/products/{productId}", get(reads, PRODUCT), "Product"),
         many("/products", list_all(reads, PRODUCT, _in_stock), "Products", parameters),
+        of_the_present("/analytics/low-stock", low_stock(reads), "LowStock", _LOW_STOCK),
     ]
