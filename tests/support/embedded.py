@@ -82,18 +82,28 @@ def another_postgres(**options: str) -> Iterator[str]:
     """Give the address of a second PostgreSQL cluster, new and empty, with settings of its own."""
     home = Path(tempfile.mkdtemp(prefix="storelog-tests-"))
     (home / "logs").mkdir()
-    port, watchdog = free_port(), Watchdog()
+    port = free_port()
     program = postgres.program(home, port)
     program.argv += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     try:
+        with running(program):
+            yield postgres.url(port)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def running(program: Program) -> Iterator[None]:
+    """Let one server of the test's own run."""
+    watchdog = Watchdog()
+    try:
         _launch(program, watchdog)
         _wait_ready(program)
-        yield postgres.url(port)
+        yield
     finally:
         program.ask_to_stop()
         program.wait_stopped()
         watchdog.close()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def new_settings(servers: EmbeddedServers, base: Settings | None = None) -> Settings:

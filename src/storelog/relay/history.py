@@ -23,6 +23,7 @@ from storelog.errors import HistoryMismatch, Unavailable
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.log_history import Histories, is_lost, number_of
 from storelog.relay.cursor import hash_at, histories, keep_ahead
+from storelog.relay.kafka_watch import refuse
 
 READ_SECONDS = 10.0
 # So many records before the end of a partition are looked at; more where none of them is ours.
@@ -62,7 +63,8 @@ async def check_history(connection: asyncpg.Connection, settings: Settings) -> N
     known = await histories(connection)
     wrong: tuple[SeenMark, bytes | None] | None = None
     is_own = False
-    for mark in await asyncio.to_thread(newest_marks, settings, proven_from, known):
+    marks, is_whole = await asyncio.to_thread(newest_marks, settings, proven_from, known)
+    for mark in marks:
         found = await hash_at(connection, mark.position)
         is_there = found is not None and found.hex() == mark.hash
         names_own = mark.history is not None and number_of(known, mark.history) is not None
@@ -71,6 +73,10 @@ async def check_history(connection: asyncpg.Connection, settings: Settings) -> N
             wrong = mark, found
     if wrong is None:
         await keep_ahead(connection, None, known)
+        # What is of a history that was left is not among the marks.
+        if marks and is_whole and len(known) == 1:
+            sent = await connection.fetchval("SELECT position FROM relay_cursor")
+            _check_end(marks[0].position, sent)
         return
     mark, found = wrong
     what = "does not reach" if found is None else "has another event at"
@@ -89,6 +95,15 @@ async def check_history(connection: asyncpg.Connection, settings: Settings) -> N
     )
 
 
+def _check_end(end: int, sent: int) -> None:
+    """Raise HistoryMismatch where Kafka ends below what it has acknowledged.
+
+    The cursor moves after the acknowledgement of its event, and of a watermark that names it.
+    """
+    if end < sent:
+        raise refuse(f"it ends at position {end}, events were sent up to {sent}")
+
+
 class LogIsBehind(HistoryMismatch):
     """Kafka has events of this log, up to `position`, that PostgreSQL lacks."""
 
@@ -99,8 +114,10 @@ class LogIsBehind(HistoryMismatch):
 
 def newest_marks(
     settings: Settings, proven_from: int | None = None, known: Histories = ()
-) -> list[SeenMark]:
+) -> tuple[list[SeenMark], bool]:
     """Return what the newest watermark and the last record of each partition say, newest first.
+
+    Also whether no partition had so many records of others at its end that it was given up.
 
     From the position `proven_from` on only what has a proof counts; what is of a history of the log
     that was left (`known`: all of them) does not. Raises KafkaException and Unavailable.
@@ -135,7 +152,7 @@ def newest_marks(
         consumer.close()
     if left:
         _log.warning("partitions end with many records that are not this log's", number=len(left))
-    return sorted((m for m in marks.values() if m.position), key=lambda m: -m.position)
+    return sorted((m for m in marks.values() if m.position), key=lambda m: -m.position), not left
 
 
 def _bounds(consumer: Consumer, topics: list[str]) -> Bounds:
