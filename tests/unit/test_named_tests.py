@@ -13,10 +13,17 @@ TESTS = {
     for node in nodes(path)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 }
+PAGES = [
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/freshness.md",
+    "docs/backup.md",
+    "docs/mongodb.md",
+]
 FILES = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
 
 
-@pytest.mark.parametrize("page", ["SECURITY.md", "CHANGELOG.md", "docs/freshness.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_each_test_that_a_page_names_is_there(page: str) -> None:
     named = set(re.findall(r"\btest_\w+", (ROOT / page).read_text("utf-8")))
     assert named
