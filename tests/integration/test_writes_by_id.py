@@ -15,7 +15,7 @@ from pymongo.monitoring import (
 from storelog.config import Settings
 from storelog.projector.databases.connection import connect, make_indexes
 from storelog.projector.databases.kept import COLLECTIONS
-from storelog.projector.lanes import Lanes
+from storelog.projector.lanes import OwnedLanes
 from support.kafka import HostileRelay, read_events
 from support.system import System, trade
 
@@ -71,7 +71,7 @@ def test_every_write_of_a_collection_that_can_be_sharded_names_its_id(settings: 
     )
     database = client.get_database(home.name, home.codec_options, write_concern=home.write_concern)
     make_indexes(database)
-    lanes = Lanes(database, (0, 1, 2), settings.kafka_topic_prefix)
+    lanes = OwnedLanes(database, (0, 1, 2), settings.kafka_topic_prefix)
     for some in (messages[:200], messages[200:]):
         for message in some:
             lane = lanes.get(message.partition() or 0)
