@@ -132,7 +132,8 @@ class DecidedBatch:
         if not history or not any(name == POSITION for name, _ in response.headers):
             return response
         headers = (*response.headers, (HEADER, history))
-        return Response(response.status, response.body, headers, response.content_type)
+        # A replay stays one: that is how it is counted.
+        return type(response)(response.status, response.body, headers, response.content_type)
 
     def _earlier(self, key: Key) -> Remembered | None:
         if key in self.writes.answers:
@@ -202,6 +203,11 @@ def new_event_id() -> UUID:
     return _ids.pop()
 
 
+@value
+class Replay(Response):
+    """The remembered response to a command that came again with its key."""
+
+
 def replay(earlier: Remembered, submission: Submission, key: Idempotency) -> Response:
     """Return the first answer again, or the refusal of a key that was used for another request."""
     if earlier.request_hash != key.request_hash:
@@ -211,7 +217,7 @@ def replay(earlier: Remembered, submission: Submission, key: Idempotency) -> Res
         return render(refusal, submission.instance, submission.correlation_id)
     first = earlier.response
     headers = (*first.headers, ("Idempotency-Replayed", "true"))
-    return Response(first.status, first.body, headers, first.content_type)
+    return Replay(first.status, first.body, headers, first.content_type)
 
 
 def headers_to_json(response: Response) -> str:

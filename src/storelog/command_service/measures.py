@@ -7,6 +7,7 @@ from typing import Any
 
 from storelog import tracing
 from storelog.command_service import store
+from storelog.command_service.batch import Replay
 from storelog.command_service.reader import Reader
 from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
@@ -105,7 +106,7 @@ def _trace(submissions: list[Submission], began_ns: int) -> None:
 
 
 def _outcome(answer: Response) -> str:
-    if answer.headers and answer.headers[-1][0] == "Idempotency-Replayed":
+    if isinstance(answer, Replay):
         return "replayed"
     return "accepted" if answer.status < 400 else "refused"
 
