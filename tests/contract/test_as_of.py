@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from storelog.documents.histories import BUCKET_VERSIONS, MAX_STARTS
 from storelog.envelope import format_time, utc_now
-from storelog.histories import BUCKET_VERSIONS, MAX_STARTS
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Reply
 from support.system import System

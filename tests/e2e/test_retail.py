@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from bson import Decimal128, Int64
 
-from storelog.ledgers import facts_of_leaf, pack_facts
+from storelog.documents.ledgers import facts_of_leaf, pack_facts
 from storelog.traffic.retail_file import RetailFile, read_retail_file
 from support.differences import assert_named
 from support.embedded import EmbeddedServers, new_settings

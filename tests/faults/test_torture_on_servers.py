@@ -16,7 +16,7 @@ from storelog.lag import read_lag
 from storelog.relay import kafka_watch
 from storelog.relay.topics import add_partitions, ensure_topics
 from storelog.torture.checks import progress
-from storelog.torture.checks.history import History
+from storelog.torture.checks.event_log import History
 from storelog.torture.checks.progress import check_lag, whole_log
 from storelog.torture.checks.read_model import check_checkpoints, check_documents, check_sales
 from storelog.torture.checks.topics import check_topics

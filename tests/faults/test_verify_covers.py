@@ -15,7 +15,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from pymongo.database import Database
 
 from storelog.config import Settings
-from storelog.moments import pack_moments, unpack_moments
+from storelog.documents.moments import pack_moments, unpack_moments
 from storelog.read_models import entities
 from storelog.read_side import database_name
 from storelog.verify import keys as keys_of_verify

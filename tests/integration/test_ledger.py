@@ -11,9 +11,9 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.database import Database
 
-from storelog import ledgers
 from storelog.config import Settings
-from storelog.ledgers import KINDS, Fact, Sums, add_fact, facts_of_leaf
+from storelog.documents import ledgers
+from storelog.documents.ledgers import KINDS, Fact, Sums, add_fact, facts_of_leaf
 from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.databases.connection import connect
 from storelog.projector.write import ledger_writer

@@ -17,18 +17,18 @@ from typing import Any, cast
 from unittest.mock import patch
 from uuid import UUID
 
-from storelog import histories
 from storelog.command_service import batch, store
 from storelog.command_service.keys import KeysApi
 from storelog.command_service.routes import routes
 from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Submission
+from storelog.documents import histories
 from storelog.documents.forms import body_of
+from storelog.documents.histories import Entry
+from storelog.documents.ledgers import Fact, leaf_node, parent_node
 from storelog.envelope import GENESIS_HASH, ChainedEvent, Envelope
 from storelog.errors import Refusal
 from storelog.event_codec import event_body, kafka_value, lane_of_event
-from storelog.histories import Entry
-from storelog.ledgers import Fact, leaf_node, parent_node
 from storelog.projector.receive.record import change_of, make_record
 from storelog.projector.write.ledger_writer import stored
 from storelog.read_models.change import Change

@@ -9,8 +9,8 @@ from typing import Any
 import bson
 from bson.json_util import CANONICAL_JSON_OPTIONS, dumps
 
-from storelog import histories
-from storelog.ledgers import Fact, pack_facts
+from storelog.documents import histories
+from storelog.documents.ledgers import Fact, pack_facts
 from storelog.projector.fold import live_changes, order_facts
 from storelog.read_models.change import Change
 from storelog.read_models.listed import DOCUMENT_MODELS

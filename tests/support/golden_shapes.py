@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from generate import events
 from generate.openapi import documents
-from storelog import histories
 from storelog.command_service import state_reader
 from storelog.command_service.state import Head, State
+from storelog.documents import histories
 from storelog.envelope import parse_time
 from storelog.event_codec import read_event
 from storelog.projector.databases.validators import SCHEMAS

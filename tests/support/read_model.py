@@ -7,7 +7,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from storelog import histories
+from storelog.documents import histories
 from storelog.read_models.listed import BY_COLLECTION
 from support.embedded import beside
 from support.system import System, wait_for

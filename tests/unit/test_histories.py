@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storelog.documents.forms import body_of, fields_of_facts
-from storelog.histories import KEPT, MAX_STARTS, add_start, list_starts, starts_around
+from storelog.documents.histories import KEPT, MAX_STARTS, add_start, list_starts, starts_around
 from storelog.shop.events import CUSTOMER, PRODUCT
 from storelog.shop.fields import fields_of
 from storelog.shop.json_values import shown

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storelog.ledgers import (
+from storelog.documents.ledgers import (
     FAN_OUT,
     KINDS,
     Fact,

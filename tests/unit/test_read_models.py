@@ -10,8 +10,8 @@ import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
+from storelog.documents.ledgers import pack_facts, to_decimal, unpack_facts
 from storelog.errors import PoisonRecord
-from storelog.ledgers import pack_facts, to_decimal, unpack_facts
 from storelog.projector.fold.order_facts import fact_of
 from storelog.read_models.change import Change, EventOrigin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS

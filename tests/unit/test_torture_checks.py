@@ -16,7 +16,7 @@ import pytest
 from storelog.envelope import Envelope, utc_now
 from storelog.torture.checks.answers import check_answers
 from storelog.torture.checks.endings import Ending, check_endings
-from storelog.torture.checks.history import History
+from storelog.torture.checks.event_log import History
 from storelog.torture.ledger import RequestLedger, SeenResponse, SentRequest
 from storelog.torture.report import TortureReport
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from storelog.documents.histories import KEPT
 from storelog.event_codec import name_of, read_event
-from storelog.histories import KEPT
 from storelog.projector.fold import live_changes, order_facts
-from storelog.read_models import history
+from storelog.read_models import history_entry
 from storelog.read_models.change import Change, EventOrigin, read_change
 from storelog.read_models.listed import DOCUMENT_MODELS
 from storelog.shop.events import EVENTS, KINDS, kind_of
@@ -51,7 +51,7 @@ def test_both_folds_say_the_same_of_an_event(change: Change) -> None:
         for write in fold.writes_of(change)
     }
     assert verified == projected
-    assert fold.entry_of(change) == history.entry_of(change)
+    assert fold.entry_of(change) == history_entry.entry_of(change)
     assert fold.fact_of(change) == order_facts.fact_of(change)
     assert fold.told_of(change) == live_changes.entry_of(change)[2]
 
@@ -65,5 +65,5 @@ def test_an_entity_that_changes_keeps_each_event_in_its_history(change: Change) 
         for write in model.fold(change)
         if write.collection == entity.collection
     ]
-    expected = [history.entry_of(change)] if entity in KEPT else []
+    expected = [history_entry.entry_of(change)] if entity in KEPT else []
     assert [entry for write in written for entry in write.entries] == expected

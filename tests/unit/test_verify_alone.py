@@ -5,7 +5,7 @@ import ast
 from support.parsed import SOURCE, nodes
 
 FOLDS = {
-    "storelog.ledgers": {
+    "storelog.documents.ledgers": {
         "add",
         "add_fact",
         "add_packed",
@@ -14,7 +14,7 @@ FOLDS = {
         "parent_node",
         "roots",
     },
-    "storelog.histories": {"apply", "split"},
+    "storelog.documents.histories": {"apply", "split"},
     "storelog.projector.checkpoints": {"Bounds", "Checkpoint"},
 }
 

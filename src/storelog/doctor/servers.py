@@ -21,13 +21,7 @@ from storelog.api_keys import COLLECTION as KEYS
 from storelog.config import Settings
 from storelog.doctor.check import Finding, ok, problem, warning
 from storelog.errors import CannotRun
-from storelog.kafka import (
-    client_settings,
-    event_topics,
-    kafka_reason,
-    metadata,
-    watermark_topic,
-)
+from storelog.kafka import client_settings, event_topics, kafka_reason, metadata, watermark_topic
 from storelog.key_sets import BOTH, of_documents
 from storelog.lag import Lag, read_lag
 from storelog.local.program import last_error

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from storelog.ledgers import Fact
+from storelog.documents.ledgers import Fact
 from storelog.projector.checkpoints import Bounds, Checkpoint
 from storelog.projector.receive.foreign import ForeignLetters
 from storelog.projector.receive.record import Record

@@ -1,6 +1,6 @@
 """The documents of entities, as all read models of one are: what an event sets, and how they were.
 
-Next: read_models/history.py
+Next: read_models/history_entry.py
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from typing import Any
 from bson.int64 import Int64
 
 from storelog.documents.forms import document_of, members_of, oldest_fields, types_of
-from storelog.histories import KEPT
+from storelog.documents.histories import KEPT
 from storelog.read_models.change import Change
-from storelog.read_models.history import entry_of
+from storelog.read_models.history_entry import entry_of
 from storelog.read_models.read_model import DocumentModel, Fields, Index, Write
 from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import id_of

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from storelog.histories import Entry
+from storelog.documents.histories import Entry
 from storelog.read_models.change import Change
 
 Fields = dict[str, Any]

@@ -22,7 +22,7 @@ from storelog.kafka import kafka_failure
 from storelog.relay import cursor as cursors
 from storelog.relay import kafka_watch, measures
 from storelog.relay.cursor import Cursor, Reading
-from storelog.relay.history import LogIsBehind, check_history
+from storelog.relay.log_identity import LogIsBehind, check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import even_out
 from storelog.web.clock import PostgresClock

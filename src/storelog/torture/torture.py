@@ -17,7 +17,7 @@ from typing import Any
 from storelog.errors import CannotRun, StorelogError
 from storelog.torture.checks.answers import check_answers
 from storelog.torture.checks.endings import check_endings
-from storelog.torture.checks.history import History
+from storelog.torture.checks.event_log import History
 from storelog.torture.checks.progress import check_lag, whole_log
 from storelog.torture.checks.read_model import check_checkpoints, check_documents, check_sales
 from storelog.torture.checks.topics import check_topics

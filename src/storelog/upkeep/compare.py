@@ -16,7 +16,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from storelog import histories
+from storelog.documents import histories
 from storelog.projector.databases.shapes import read_shapes
 from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_models.shapes import differing as differing_shapes

@@ -24,13 +24,7 @@ from storelog.envelope import EVENT_COLUMNS, envelope_from_row
 from storelog.errors import BadUse, CannotRun, NotFound
 from storelog.event_codec import kafka_value
 from storelog.projector.databases.connection import DEAD_LETTERS, connect, pointer_of, sibling
-from storelog.projector.dead_letters import (
-    DISCARD,
-    DISCARDED,
-    PARKED,
-    RETRY,
-    WAITING,
-)
+from storelog.projector.dead_letters import DISCARD, DISCARDED, PARKED, RETRY, WAITING
 from storelog.projector.receive.foreign import FOREIGN, NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.reasons import reason

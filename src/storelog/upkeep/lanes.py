@@ -26,7 +26,7 @@ from storelog.projector.databases.kept import drop_older
 from storelog.projector.databases.promotion import freeze, switch, thaw
 from storelog.read_side import LaneChange
 from storelog.relay import cursor, kafka_watch
-from storelog.relay.history import check_history
+from storelog.relay.log_identity import check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
 from storelog.relay.topics import add_partitions
 from storelog.upkeep.fill import Document, Fill

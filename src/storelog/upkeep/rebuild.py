@@ -31,12 +31,7 @@ from storelog.read_side import POINTERS
 from storelog.reasons import reason
 from storelog.relay.cursor import KEEPALIVES
 from storelog.upkeep.beating import beating
-from storelog.upkeep.carry_over import (
-    carry_discards,
-    carry_foreign,
-    discarded_ids,
-    lacks_discards,
-)
+from storelog.upkeep.carry_over import carry_discards, carry_foreign, discarded_ids, lacks_discards
 from storelog.upkeep.fill import Fill
 from storelog.upkeep.live_model import compare_with_live, may_follow, position_of
 from storelog.upkeep.rebuilt import Rebuilt

@@ -24,13 +24,7 @@ from storelog.read_models.change import Change, change_of_event
 from storelog.reasons import reason
 from storelog.relay import cursor
 from storelog.sequences import raise_behind
-from storelog.shop.columns import (
-    LINES_TABLE,
-    OF_AGGREGATES,
-    Row,
-    columns_of,
-    line_columns_of,
-)
+from storelog.shop.columns import LINES_TABLE, OF_AGGREGATES, Row, columns_of, line_columns_of
 from storelog.shop.events import ENTITIES, ORDER
 from storelog.shop.fields import field_at
 from storelog.shop.kinds import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE

@@ -13,9 +13,9 @@ from bson.int64 import Int64
 from msgspec import UNSET
 
 from storelog.documents.forms import document_of, members_of
+from storelog.documents.histories import Entry
+from storelog.documents.ledgers import Fact
 from storelog.envelope import format_time, milliseconds
-from storelog.histories import Entry
-from storelog.ledgers import Fact
 from storelog.read_models.change import Change
 from storelog.shop.customer import CustomerDeleted
 from storelog.shop.event_kinds import EventKind

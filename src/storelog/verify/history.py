@@ -13,8 +13,8 @@ import msgspec
 from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
-from storelog import histories
-from storelog.histories import COLLECTION, OPEN, Bucket
+from storelog.documents import histories
+from storelog.documents.histories import COLLECTION, OPEN, Bucket
 from storelog.read_models.change import Change
 from storelog.read_side import IDS_AT_ONCE
 from storelog.verify.fold import entry_of

@@ -15,8 +15,8 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
+from storelog.documents.ledgers import LEDGER, NODES, Fact, facts_of_leaf, pack_facts
 from storelog.event_codec import lane_of
-from storelog.ledgers import LEDGER, NODES, Fact, facts_of_leaf, pack_facts
 from storelog.read_models.change import Change
 from storelog.verify.digests import POSITIONS, Sums
 from storelog.verify.fold import fact_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from storelog.moments import COLLECTION, Moment, pack_moments
+from storelog.documents.moments import COLLECTION, Moment, pack_moments
 from storelog.read_side import IDS_AT_ONCE
 from storelog.verify.places import MOMENTS, first_row
 from storelog.verify.report import Report

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from storelog.documents.forms import fields_of_facts
-from storelog.histories import Entry, shown_fields
+from storelog.documents.histories import Entry, shown_fields
 from storelog.shop.events import ENTITIES, KINDS
 from storelog.shop.fields import fields_of, values_before
 

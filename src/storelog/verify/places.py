@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, assert_never
 
+from storelog.documents.moments import BLOCK_ROWS, Moment, unpack_moments
 from storelog.envelope import Envelope, format_time, milliseconds
 from storelog.event_codec import lane_of, owner_of
-from storelog.moments import BLOCK_ROWS, Moment, unpack_moments
 from storelog.read_models.change import Change
 from storelog.shop.events import id_of, order_date_of
 from storelog.verify.offsets import has_offsets

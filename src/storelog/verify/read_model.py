@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 from pymongo.asynchronous.database import AsyncDatabase
 
-from storelog.histories import OPEN
+from storelog.documents.histories import OPEN
 from storelog.read_models.change import Change
 from storelog.read_models.shapes import Shapes
 from storelog.verify.digests import Bits, Sums, digest

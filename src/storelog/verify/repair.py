@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import WriteError
 
 from storelog.config import Settings
-from storelog.histories import COLLECTION, OPEN
+from storelog.documents.histories import COLLECTION, OPEN
 from storelog.read_side import BLOCK_POSITIONS
 from storelog.verify.checks import Checks
 from storelog.verify.fold import SALES

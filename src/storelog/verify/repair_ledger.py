@@ -14,9 +14,9 @@ from bson.int64 import Int64
 from pymongo import ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 
+from storelog.documents.ledgers import FAN_OUT, LEDGER, NODES, Fact, pack_facts
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 from storelog.event_codec import lane_of
-from storelog.ledgers import FAN_OUT, LEDGER, NODES, Fact, pack_facts
 from storelog.read_models.change import Change
 from storelog.read_side import IDS_AT_ONCE
 from storelog.verify.fold import fact_of

@@ -11,9 +11,9 @@ import asyncpg
 from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
+from storelog.documents.moments import COLLECTION, pack_moments
 from storelog.envelope import Envelope, format_time
 from storelog.errors import PoisonRecord
-from storelog.moments import COLLECTION, pack_moments
 from storelog.read_models.change import change_of_event
 from storelog.verify.absent import DEAD_LETTERS, Absent
 from storelog.verify.log import read_log

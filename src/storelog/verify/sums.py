@@ -9,7 +9,15 @@ from typing import Any
 
 from bson.int64 import Int64
 
-from storelog.ledgers import DAY_MS, FAN_OUT, LEAF_FACTS, LEAF_LINES, MAX_LEVEL, Fact, pack_sums
+from storelog.documents.ledgers import (
+    DAY_MS,
+    FAN_OUT,
+    LEAF_FACTS,
+    LEAF_LINES,
+    MAX_LEVEL,
+    Fact,
+    pack_sums,
+)
 
 Document = dict[str, Any]
 Sums = dict[int, list[int]]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from storelog.histories import OPEN
+from storelog.documents.histories import OPEN
 from storelog.read_models.change import Change
 from storelog.verify.digests import POSITIONS
 from storelog.verify.expected import Expected, Key

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 from pymongo.errors import PyMongoError
 
-from storelog.ledgers import to_decimal
+from storelog.documents.ledgers import to_decimal
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.past.documents import PastView
 from storelog.query_service.positions.reads import Reads

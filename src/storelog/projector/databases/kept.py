@@ -9,7 +9,7 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from storelog import histories, ledgers, moments
+from storelog.documents import histories, ledgers, moments
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.databases.connection import DEAD_LETTERS, pointer_of
 from storelog.projector.fold import live_changes

@@ -7,9 +7,9 @@ Next: projector/write/ledger_writer.py
 from decimal import Decimal
 from typing import cast
 
+from storelog.documents.ledgers import PLACES, Fact
 from storelog.envelope import milliseconds
 from storelog.errors import PoisonRecord
-from storelog.ledgers import PLACES, Fact
 from storelog.read_models.change import Change
 from storelog.shop.money import line_amount
 from storelog.shop.order import Order

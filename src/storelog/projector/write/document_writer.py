@@ -16,8 +16,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from storelog import histories
-from storelog.histories import OPEN, Bucket
+from storelog.documents import histories
+from storelog.documents.histories import OPEN, Bucket
 from storelog.projector.databases.bulk import existing
 from storelog.projector.write.history_writer import HistoryWriter
 from storelog.projector.write.transaction import BatchTransaction

@@ -2,7 +2,7 @@
 
 That is one read and one insert for each sixteen events of a thing; all others cost no write of
 their own. A closed bucket never changes, so one that is there already is the same.
-Next: histories.py
+Next: documents/histories.py
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from storelog import histories
-from storelog.histories import OPEN, Bucket
+from storelog.documents import histories
+from storelog.documents.histories import OPEN, Bucket
 from storelog.projector.databases.bulk import existing
 from storelog.projector.write.transaction import BatchTransaction
 from storelog.read_models.read_model import Write

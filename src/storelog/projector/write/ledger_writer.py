@@ -13,7 +13,7 @@ from bson.int64 import Int64
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from storelog.ledgers import (
+from storelog.documents.ledgers import (
     FAN_OUT,
     LEAF_FACTS,
     LEAF_LINES,

@@ -10,8 +10,8 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from storelog.documents.moments import BLOCK_ROWS, COLLECTION, Moment, pack_moments, unpack_moments
 from storelog.envelope import milliseconds
-from storelog.moments import BLOCK_ROWS, COLLECTION, Moment, pack_moments, unpack_moments
 from storelog.projector.batch import Note
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.databases.bulk import existing

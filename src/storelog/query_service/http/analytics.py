@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 
-from storelog.ledgers import Sums, to_decimal
+from storelog.documents.ledgers import Sums, to_decimal
 from storelog.query_service.http.parameters import Parameters
 from storelog.query_service.http.responses import Document, answer
 from storelog.query_service.positions.freshness import open_view, patience

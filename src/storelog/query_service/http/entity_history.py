@@ -8,8 +8,8 @@ Next: query_service/past/buckets.py
 from typing import Any
 
 from storelog.documents.forms import body_of
+from storelog.documents.histories import KEPT
 from storelog.envelope import format_time
-from storelog.histories import KEPT
 from storelog.query_service.http.parameters import Parameters
 from storelog.query_service.http.responses import Document, list_answer, moment_filter, unknown
 from storelog.query_service.paging.keyset import read_cursor

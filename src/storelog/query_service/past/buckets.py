@@ -1,14 +1,14 @@
 """Reads histories: the events of a thing below a version, and what it was at a version.
 
 The newest events stand in the thing's own document, the others in buckets.
-Next: histories.py
+Next: documents/histories.py
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from storelog.histories import (
+from storelog.documents.histories import (
     BUCKET_VERSIONS,
     Bucket,
     EntityState,

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storelog.documents.forms import fields_of_facts
-from storelog.errors import InvalidFields
-from storelog.histories import (
+from storelog.documents.histories import (
     KEPT_IN,
     Bucket,
     EntityState,
@@ -26,6 +25,7 @@ from storelog.histories import (
     start_of,
     starts_around,
 )
+from storelog.errors import InvalidFields
 from storelog.query_service.positions.view import Document, Fields, View
 from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_models.read_model import AsWas

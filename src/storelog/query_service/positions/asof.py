@@ -12,9 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
+from storelog.documents.moments import COLLECTION, Moment, unpack_moments
 from storelog.envelope import format_time, parse_day_or_time, to_moment
 from storelog.errors import InvalidFields, NotCaughtUp
-from storelog.moments import COLLECTION, Moment, unpack_moments
 from storelog.query_service.past.documents import PastView
 from storelog.query_service.positions.reads import Reads
 from storelog.query_service.positions.view import Place, Trail, View

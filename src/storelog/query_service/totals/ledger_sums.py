@@ -3,13 +3,13 @@
 Nodes of the ledger that lie wholly within the range and at or below the position are added as they
 are; one that is cut is replaced by the four below it; a cut leaf's facts are looked at one by one.
 So an answer reads a few nodes for each level of the tree, however long the history is.
-Next: ledgers.py
+Next: documents/ledgers.py
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from storelog.ledgers import (
+from storelog.documents.ledgers import (
     FAN_OUT,
     LEDGER,
     NODES,

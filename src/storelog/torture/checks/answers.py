@@ -1,7 +1,7 @@
 """Every answer in the ledger against the log: each 2xx has exactly its events, no other has any.
 
 An event's correlation id is the id of the request that caused it, whoever repeated it.
-Next: torture/checks/history.py
+Next: torture/checks/event_log.py
 """
 
 import json

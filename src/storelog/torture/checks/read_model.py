@@ -22,7 +22,7 @@ from storelog.errors import CannotRun
 from storelog.event_codec import lane_of_event
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.databases.connection import PATIENT_SECONDS, connect, pointer_of, sibling
-from storelog.torture.checks.history import CENT, History
+from storelog.torture.checks.event_log import CENT, History
 from storelog.torture.report import TortureReport
 from storelog.verify.verify import verify
 

@@ -7,7 +7,7 @@ so that it can be read alone, whatever the history's length, and never changes. 
 kept twice and read once. The open bucket also says where closed ones begin (`starts`), so that the
 one which holds a position is found at once.
 The projector writes buckets, the Query Service and verify read them.
-Next: read_models/history.py
+Next: read_models/history_entry.py
 """
 
 import struct

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from storelog.histories import Entry
+from storelog.documents.histories import Entry
 from storelog.read_models.change import Change
 from storelog.shop.event_kinds import EventKind
 from storelog.shop.events import Event
