@@ -143,6 +143,14 @@ def test_a_deleted_product_and_customer_keep_their_pages(kept: System, writer: B
         assert page.count('method="post"') == 1, "only the one to sign out"
 
 
+def test_the_overview_looks_for_low_stock_among_all_products_of_the_present(
+    writer: Browser,
+) -> None:
+    page = writer.page("")
+    assert "of all products have 10 units or fewer" in page or "more than 10 units" in page
+    assert "known for the present only" in writer.page("?asOf=1")
+
+
 def test_time_travel_shows_the_past_keeps_it_in_links_and_turns_forms_off(
     kept: System, writer: Browser
 ) -> None:

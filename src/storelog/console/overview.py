@@ -4,6 +4,7 @@ Next: console/query_side.py
 """
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +12,13 @@ from storelog.console.charts import day_chart
 from storelog.console.query_side import Found
 from storelog.console.site import Site
 from storelog.envelope import format_time, utc_now
+from storelog.errors import Unavailable
 from storelog.web.http import Answer, Request, Response, Route
 
 DAYS = 30
 SHOWN = 8
 COUNTED = 100
+HELD_SECONDS = 30.0
 _TOTALS, _LOW_STOCK = "/analytics/total-sales", "/analytics/low-stock"
 
 
@@ -24,6 +27,9 @@ class Overview:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._low: list[dict[str, Any]] | None = None
+        self._look_at = float("-inf")
+        self._looking = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -74,10 +80,21 @@ class Overview:
         }
 
     async def _low_stock(self, request: Request) -> list[dict[str, Any]] | None:
-        """Return the products of which the fewest units are left; None: not in the past."""
+        """Return the products of which the fewest units are left; None: not known, as in the past.
+
+        Every product is looked at for it, so all pages share one look for a while.
+        """
         if request.query.get("asOf"):
             return None
-        return (await self._site.query.get(request, _LOW_STOCK, {"limit": str(COUNTED)})).items
+        async with self._looking:
+            if time.monotonic() >= self._look_at:
+                asked = {"limit": str(COUNTED)}
+                try:
+                    self._low = (await self._site.query.get(request, _LOW_STOCK, asked)).items
+                except Unavailable:
+                    self._low = None
+                self._look_at = time.monotonic() + HELD_SECONDS
+            return self._low
 
     async def _health(self, request: Request) -> dict[str, Any]:
         """Return how fresh the read side is, and what `verify` found last, as far as is known."""
