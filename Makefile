@@ -25,7 +25,7 @@ $(PYTEST) -m "$(USUAL) and alone" $(1) $(call again,$(1)) || status=1
 endef
 
 .PHONY: help install ports up unit test test-all test-again test-servers test-retail test-pgadmin torture hostile closed siege
-.PHONY: fuzz postman generate screenshots vendor schema docs audit check bench bench-memory
+.PHONY: fuzz postman generate screenshots vendor schema docs audit check bench bench-memory bench-scale
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -73,6 +73,9 @@ torture: install ## faults for MINUTES=10, from SEED=N or a new one
 
 bench: install ## measure everything on servers of its own (QUICK=1: the short way)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+bench-scale: install ## as many of each process as the cores allow: what does one more add? (QUICK=1: the short way)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.scale $(if $(QUICK),--quick)
 
 bench-memory: install ## does any process grow? full load again and again (MINUTES=60)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.memory --minutes $(or $(MINUTES),60)

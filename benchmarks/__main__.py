@@ -2,14 +2,8 @@
 
 import argparse
 import json
-import os
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from benchmarks import (
     ceiling,
@@ -20,19 +14,20 @@ from benchmarks import (
     projecting,
     queries,
     relaying,
+    sustained,
     visible,
 )
-from benchmarks.figures import Figure, Report, row
+from benchmarks.figures import Figure, Report, machine, row
 from benchmarks.filled import two_shops
 from benchmarks.stage import OURS, Stage
 
-PARTS = ("orders", "overload", "visible", "backlog", "queries", "lists")
+PARTS = ("orders", "overload", "visible", "sustained", "backlog", "queries", "lists")
 BACKLOG, QUICK_BACKLOG = 500_000, 12_000
 SIZES, QUICK_SIZES = (1_000, 500_000), (1_000, 5_000)
 ROUNDS, QUICK_ROUNDS = 5, 2
 # The projector's share of the large backlog would take longer than the whole run may.
 PROJECTED = 40_000
-LIMIT_SECONDS, QUICK_LIMIT_SECONDS = 900.0, 120.0
+LIMIT_SECONDS, QUICK_LIMIT_SECONDS = 1_800.0, 240.0
 
 
 def main() -> None:
@@ -42,7 +37,7 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true")
     arguments.add_argument("--out", type=Path, default=Path("build/bench"))
     chosen = arguments.parse_args()
-    report, began = Report(_machine()), time.monotonic()
+    report, began = Report(machine()), time.monotonic()
     try:
         _measure(report, chosen.parts, is_quick=chosen.quick)
     finally:
@@ -65,6 +60,8 @@ def _measure(report: Report, parts: tuple[str, ...], *, is_quick: bool) -> None:
             overload.measure(report, stage, seconds / 2)
         if "visible" in parts:
             visible.measure(report, stage, seconds)
+        if "sustained" in parts:
+            sustained.measure(report, stage, is_quick=is_quick)
         if "backlog" in parts:
             with stage.new_system("command-service") as system:
                 events = QUICK_BACKLOG if is_quick else PROJECTED
@@ -93,27 +90,16 @@ def _write(report: Report, folder: Path) -> None:
     lines = [head, "|---" * 6 + "|"]
     lines += ["| " + " | ".join(row(figure)) + " |" for figure in report.figures]
     for what, use in report.use.items():
-        head = "| process | CPU, % of a core | most memory, MB |"
-        lines += ["", f"{what}:", "", head, "|---|---|---|"]
+        head = "| process | CPU, % of a core | most memory, MB | ready without a core, % |"
+        lines += ["", f"{what}:", "", head, "|---|---|---|---|"]
         for name, percent in use["cpu"].items():
-            lines.append(f"| {name} | {percent:.0f} | {use['memory'][name]:.0f} |")
+            waited = f"{use['waiting'][name]:.0f}" if "waiting" in use else ""
+            lines.append(f"| {name} | {percent:.0f} | {use['memory'][name]:.0f} | {waited} |")
     if report.lists:
         lines += ["", "| list | few, ms | many, ms | times |", "|---|---|---|---|"]
         lines += ["| {page} | {few_ms:.1f} | {many_ms:.1f} | {times:.2f} |".format(**page)
                   for page in report.lists]  # fmt: skip
     (folder / "bench.md").write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def _machine() -> dict[str, Any]:
-    names = ("asyncpg", "confluent-kafka", "pymongo", "uvicorn", "uvloop", "msgspec", "secantusdb")
-    return {
-        "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in names},
-        "load_before": os.getloadavg()[0],
-    }
 
 
 if __name__ == "__main__":

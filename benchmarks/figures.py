@@ -1,8 +1,12 @@
 """What a run measured: figures with their goals and ceilings, as a table and as JSON."""
 
+import os
+import platform
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -56,9 +60,18 @@ class Report:
         for figure in figures:
             print(f"  {figure.name}: {_number(figure.value)} {figure.unit}", flush=True)
 
-    def note_use(self, what: str, cpu: dict[str, float], memory: dict[str, float]) -> None:
-        """Keep what each process used in one part: percent of a core, and the most MB."""
-        self.use[what] = {"cpu": cpu, "memory": memory}
+    def note_use(
+        self,
+        what: str,
+        cpu: dict[str, float],
+        memory: dict[str, float],
+        waiting: dict[str, float] | None = None,
+    ) -> None:
+        """Keep what each process used in one part: percent of a core, and the most MB.
+
+        `waiting`: for how long its threads were ready and had no core, in percent of the time.
+        """
+        self.use[what] = {"cpu": cpu, "memory": memory} | ({"waiting": waiting} if waiting else {})
 
     def most_memory(self, name: str) -> float:
         """Return the most MB that a process had in any part."""
@@ -101,3 +114,16 @@ def row(figure: Figure) -> tuple[str, str, str, str, str, str]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
+
+
+def machine() -> dict[str, Any]:
+    """Return what a run was on: cores, memory, releases, and how busy it was before."""
+    names = ("asyncpg", "confluent-kafka", "pymongo", "uvicorn", "uvloop", "msgspec", "secantusdb")
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in names},
+        "load_before": os.getloadavg()[0],
+    }

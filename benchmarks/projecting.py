@@ -50,7 +50,7 @@ def measure(report: Report, stage: Stage, system: System) -> None:
     system.start("query-service")
     system.wait_ready("query-service")
     with stage.using(system) as use:
-        rate = backlog_rate(lambda: _projected(system), total, WAIT_SECONDS)
+        rate = backlog_rate(lambda: projected(system), total, WAIT_SECONDS)
     report.note_use("a backlog is projected", use.cpu_percent, use.memory_mb)
     with stage.paused(system, "projector", "query-service", "relay"):
         events = asyncio.run(_sample(system))
@@ -67,8 +67,10 @@ def measure(report: Report, stage: Stage, system: System) -> None:
     )
 
 
-def _projected(system: System) -> int:
-    return system.queries.get("/analytics/total-sales").position
+def projected(system: System) -> int:
+    """Return up to which position the read model is right; 0 where that cannot be read now."""
+    reply = system.queries.get("/analytics/total-sales")
+    return reply.position if reply.status == 200 else 0
 
 
 async def _sample(system: System) -> list[Envelope]:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,9 +27,13 @@ IDLE_SHARE, IDLE_SAMPLE_SECONDS, IDLE_SECONDS = 0.1, 2.0, 60.0
 
 @dataclass
 class Use:
-    """What each process used between two moments; of memory the most."""
+    """What each process used between two moments; of memory the most.
+
+    `waiting_percent`: how long its threads were ready to run and had no core, together.
+    """
 
     cpu_percent: dict[str, float] = field(default_factory=dict)
+    waiting_percent: dict[str, float] = field(default_factory=dict)
     memory_mb: dict[str, float] = field(default_factory=dict)
 
     def sample(self, processes: dict[str, psutil.Process], stop: threading.Event) -> None:
@@ -80,6 +84,7 @@ class Stage:
         processes, use, stop = self.processes(system), Use(), threading.Event()
         sampler = threading.Thread(target=use.sample, args=(processes, stop))
         before, began = {name: _cpu(name, p) for name, p in processes.items()}, time.monotonic()
+        waited = {name: _waited(p) for name, p in processes.items()}
         sampler.start()
         try:
             yield use
@@ -89,6 +94,7 @@ class Stage:
         seconds = time.monotonic() - began
         for name, process in processes.items():
             use.cpu_percent[name] = 100 * (_cpu(name, process) - before[name]) / seconds
+            use.waiting_percent[name] = 100 * (_waited(process) - waited[name]) / seconds
 
     @contextmanager
     def paused(self, system: System, *names: str) -> Iterator[None]:
@@ -140,3 +146,12 @@ def _cpu(name: str, process: psutil.Process) -> float:
         except psutil.NoSuchProcess:
             continue
     return seconds
+
+
+def _waited(process: psutil.Process) -> float:
+    """Return for how many seconds the threads that a process has waited for a core so far."""
+    waited = 0
+    for file in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+        with suppress(OSError):
+            waited += int(file.read_text("ascii").split()[1])
+    return waited / 1e9

@@ -1,0 +1,51 @@
+"""What the benchmarks say follows from what they saw: a rate that holds, and how many have room."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import scale, sustained
+from benchmarks.pace import Paced
+from benchmarks.sustained import Try
+
+GOOD = Try(
+    300.0, Paced(Counter({201: 6_000}), [0.2] * 99 + [0.9], Counter({200: 100})), [0.1], 1, 1
+)
+
+
+def test_a_rate_holds_where_each_order_is_readable_in_time_and_the_lag_does_not_grow() -> None:
+    assert GOOD.verdict == "holds"
+    late = replace(GOOD.outcome, readable=[0.2] * 98 + [1.1, 1.1])
+    assert "1,100 ms" in replace(GOOD, outcome=late).verdict
+    refused = replace(GOOD.outcome, statuses=Counter({201: 5_999, 503: 1}))
+    assert not replace(GOOD, outcome=refused).held
+    unread = replace(GOOD.outcome, reads=Counter({200: 99, 503: 1}))
+    assert not replace(GOOD, outcome=unread).held
+    crowded = replace(GOOD.outcome, late=100)
+    assert not replace(GOOD, outcome=crowded).held
+    grew = replace(GOOD, lags=[0.1, 0.2, 0.4, 0.8, 1.6])
+    assert grew.verdict == "does not hold: the lag grew"
+
+
+@pytest.mark.parametrize("most", [20.0, 152.0, 437.0, 2_345.0])
+def test_the_search_ends_within_six_percent_of_the_highest_rate_that_holds(
+    most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+
+    def try_rate(_system: object, rate: float, *_: float) -> Try:
+        tried.append(rate)
+        lags = GOOD.lags if rate <= most else [0.1, 5.0]
+        return replace(GOOD, rate=rate, lags=lags)
+
+    monkeypatch.setattr(sustained, "_try", try_rate)
+    found = sustained._search(None, 5.0, 20.0)  # type: ignore[arg-type]
+    assert most / sustained.CLOSE <= found <= most
+    assert len(tried) <= sustained.MAX_TRIES
+
+
+def test_a_machine_has_room_for_half_as_many_processes_of_a_kind_as_cores_but_two_at_least() -> (
+    None
+):
+    assert [scale.at_most(cores) for cores in (1, 2, 4, 8, 12, 64)] == [2, 2, 2, 4, 6, 8]
