@@ -1,7 +1,7 @@
 """The Command Service's handlers: a request becomes a command, the pipeline answers it.
 
 Nothing is decided here; what is refused here never reaches the pipeline and changed nothing.
-Next: shop/order.py
+Next: command_service/requests.py
 """
 
 import asyncio

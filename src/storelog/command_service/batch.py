@@ -3,7 +3,7 @@
 A refused command touches nothing; the ones beside it do not notice. Pure but for making event
 ids: nothing here waits, so a batch can be decided again from the start when the head has moved.
 When it was recorded, and so its hashes, are said last, just before it is sent.
-Next: command_service/store.py
+Next: command_service/decisions.py
 """
 
 import json

@@ -3,7 +3,7 @@
 Guarantees that a command answered 2xx is in the log, that a refused one changed nothing, that the
 same key has one effect, and that the queue and every wait have a limit. If the batch before did not
 land as it was decided, what was decided after it is taken back and decided again (landing.py).
-Next: command_service/taken.py
+Next: command_service/decider.py
 """
 
 import asyncio

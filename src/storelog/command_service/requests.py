@@ -1,7 +1,7 @@
 """From a request's JSON to a command: every limit of the contract, every error with its pointer.
 
 Nothing is guessed or coerced; all errors of a body are found before it is refused.
-Next: shop/order.py
+Next: command_service/pipeline.py
 """
 
 import re

@@ -2,7 +2,7 @@
 
 Guarantees that a batch lands whole or not at all, in one statement; never reads with a lock but
 on the head. Every connection has time-outs, so that a paused process cannot hold the head.
-Next: relay/relay.py
+Next: migrations/append_batch.py
 """
 
 from collections.abc import AsyncIterator

@@ -3,7 +3,7 @@
 Each release has a function of its own, `append_batch_<shape>`, with types of its own for the rows
 of each table; `<shape>` is a hash of the SQL, so another column makes another name. Services of two
 releases can so write to one database, each by its own function (docs/decisions/0046).
-Next: command_service/store.py
+Next: relay/relay.py
 """
 
 from collections.abc import Iterable

@@ -3,7 +3,7 @@
 One consumer of all ten topics; the range assignor gives it the same partition of each, so it owns
 whole lanes. It reads on from where MongoDB's checkpoints say. Errors of MongoDB are retried for
 ever, with back-off, after reading the checkpoints again; nothing is ever logged and dropped.
-Next: read_models/orders/model.py
+Next: projector/lanes.py
 """
 
 import asyncio

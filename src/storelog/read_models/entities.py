@@ -1,6 +1,6 @@
 """The documents of entities, as all read models of one are: what an event sets, and how they were.
 
-Next: read_models/history_entry.py
+Next: projector/write/batch_writer.py
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 One is active at a time (an advisory lock on its connection). It reads above its cursor, sends the
 events and a watermark, waits for all acknowledgements, and moves the cursor; after a crash it
 repeats at most one batch. Nothing is published that was not committed.
-Next: projector/projector.py
+Next: relay/publisher.py
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 `decide` gives every event that an order causes, the products' own included, so that one transaction
 can write them together.
-Next: shop/events.py
+Next: command_service/landing.py
 """
 
 from collections.abc import Mapping, Sequence

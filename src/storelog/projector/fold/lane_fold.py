@@ -2,7 +2,7 @@
 
 An event that cannot be folded becomes a dead letter and holds up its own aggregate only. Nothing
 is in MongoDB before the batch is written.
-Next: read_models/orders/model.py
+Next: read_models/entities.py
 """
 
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 `safe` follows the watermarks: each says which position of this lane stands for which position of
 the log.
-Next: projector/receive/record.py
+Next: projector/receive/merge.py
 """
 
 from collections import deque

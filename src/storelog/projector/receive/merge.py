@@ -4,7 +4,7 @@ The next record is the one whose `lane_previous` is the last that was taken. At 
 repeat and is dropped; anything else waits, in buffers with a limit. A missing link is waited for,
 never skipped. Should it lie behind more of its own topic than may wait, they are let go, and read
 again once it has come.
-Next: projector/receive/lane.py
+Next: projector/batch.py
 """
 
 from collections import Counter, deque

@@ -4,7 +4,7 @@ And as of the moment it asks about (`asOf`).
 
 Guarantees that whoever waits for N gets everything up to N or a 503 that says why not: not there
 yet, or a dead letter at or below N is missing from what was asked for.
-Next: query_service/positions/asof.py
+Next: query_service/positions/reads.py
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Both come from the primary. A request opens one view, and reads everything through it. A server
 that does not answer is noticed within a second.
-Next: query_service/positions/freshness.py
+Next: query_service/positions/view.py
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What one request reads: a database, and how far its documents were when the request began.
 
-Next: query_service/positions/watch.py
+Next: read_models/orders/query.py
 """
 
 from collections.abc import Iterable, Iterator, Mapping
