@@ -135,7 +135,7 @@ class Renamed(Struct, frozen=True, rename="camel"):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (event("ProductSold", sets={"colour": "item_id"}), "sets what its entity does not have"),
+        (event("ProductSold", sets={"taste": "item_id"}), "sets what its entity does not have"),
         (event("ProductSold", sets={"stock": "left"}), "says what it has no member for"),
         (event("ProductSold", sets={"stock": "order_id"}), "from a member of another kind"),
         (

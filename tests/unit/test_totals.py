@@ -1,5 +1,6 @@
 """What is added to sums: each event once, whatever comes again, exactly."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -92,7 +93,9 @@ def test_an_older_release_says_which_shapes_it_filled() -> None:
     first = shapes_of([])
     assert first["orders"] == first["customer_names"] == 1
     assert shapes_of([{"_id": "words", "version": 2}])["product_names"] == 2
-    assert set(differing(first)) == {"customer_names", "product_names"}
+    # What has come since is not filled; the words have other rules.
+    old = {name for name, shape in differing(first).items() if shape is not None}
+    assert old == {"customer_names", "product_names"}
     assert "`storelog rebuild --promote`" in str(to_do(first))
 
 
@@ -103,7 +106,7 @@ def test_a_read_model_that_is_not_named_is_not_filled_but_those_of_every_release
     shapes = shapes_of([{"_id": "orders", "shape": 1}])
     assert differing(shapes)["totals"] is None
     assert shapes["customers"] == 0
-    assert "totals has no documents yet" in str(to_do(shapes))
+    assert re.search(r"totals\b[^;]* no documents yet", str(to_do(shapes)))
 
 
 def test_a_view_of_the_past_refuses_what_does_not_say_how_it_was(

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -27,6 +28,15 @@ from storelog.shop.product import (
 
 NOW = Time.of(datetime(2026, 1, 1, tzinfo=UTC))
 PRICE = Money(1)
+# What is not named is null.
+ROW: dict[str, Any] = {
+    "name": "Lamp",
+    "price": PRICE,
+    "stock": 1,
+    "stock_status": True,
+    "version": 1,
+    "is_deleted": False,
+}
 
 
 class Table:
@@ -41,8 +51,13 @@ class Table:
             assert statement.endswith("FROM products WHERE sku = ANY ($1) AND NOT is_deleted")
             self.asked.append(sorted(given))
             return [(sku, number) for number, sku in self.skus.items() if sku in given]
-        rows = [number for number in given if number in self.skus]
-        return [(n, "Lamp", PRICE, 1, True, self.skus[n], 1, False) for n in rows]
+        found = re.match(r"SELECT (.+) FROM products ", statement)
+        assert found is not None
+        return [self._row(n, found[1].split(", ")) for n in given if n in self.skus]
+
+    def _row(self, number: int, columns: list[str]) -> tuple[Any, ...]:
+        row = ROW | {"product_id": number, "sku": self.skus[number]}
+        return tuple(row.get(column) for column in columns)
 
 
 class Shop:
