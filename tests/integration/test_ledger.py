@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from storelog.config import Settings
 from storelog.documents import ledgers
-from storelog.documents.ledgers import KINDS, Fact, Sums, add_fact, facts_of_leaf
+from storelog.documents.ledgers import KINDS, Fact, Sums, facts_of_leaf
 from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.databases.connection import connect
 from storelog.projector.write import ledger_writer
@@ -82,14 +82,22 @@ def write_all(database: Database[Any], facts: list[Fact], dice: random.Random) -
 
 
 def plain(facts: list[Fact], kind: str, span: Range, position: int) -> Sums:
-    """Fold the facts one by one."""
+    """Add up units, amounts and orders by the calendar and by hand, with nothing of the ledger."""
     sums: Sums = {}
     for fact in facts:
-        at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=fact.at_ms)
-        is_early = span.start is None or at >= span.start
-        if is_early and (span.end is None or at < span.end) and fact.position <= position:
-            add_fact(sums, kind, fact)
-    return {key: entry for key, entry in sums.items() if entry[2]}
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=fact.at_ms)
+        is_in = (span.start is None or span.start <= at) and (span.end is None or at < span.end)
+        if not is_in or fact.position > position:
+            continue
+        day = at.date().toordinal() - date(1970, 1, 1).toordinal()
+        for product, units, amount in fact.lines:
+            key = {"day": day, "product": product, "customer": fact.customer}[kind]
+            sold, came_to, _ = entry = sums.setdefault(key, [0, 0, 0])
+            entry[0], entry[1] = sold + fact.sign * units, came_to + fact.sign * amount
+            # An order counts once for each of its products, but once for its day and customer.
+            is_counted = kind == "product" or product == fact.lines[0][0]
+            entry[2] += fact.sign if is_counted else 0
+    return {key: entry for key, entry in sums.items() if entry[2] != 0}
 
 
 def moment(dice: random.Random, facts: list[Fact]) -> datetime | None:
