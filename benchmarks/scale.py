@@ -151,7 +151,8 @@ def _everything(report: Report, stage: Stage, most: int, seconds: float) -> None
         with stage.new_system() as system, ExitStack() as running:
             open_shop(system)
             _project(system)
-            for name in ("relay", "projector", "query-service"):
+            # A second relay only stands by, and is not ready until it takes over.
+            for name in ("projector", "query-service"):
                 wanted = min(number, LANES) if name == "projector" else number
                 running.enter_context(_more(system, name, wanted))
             systems = running.enter_context(_more(system, "command-service", number))
