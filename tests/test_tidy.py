@@ -162,6 +162,12 @@ def test_a_class_name_has_one_meaning_in_the_whole_package() -> None:
     assert not offenders(named_twice())
 
 
+def test_a_bounded_cache_keeps_the_types_of_its_function() -> None:
+    """A type checker lets anything hashable into a function that `lru_cache` wraps."""
+    sources = [path for path in SOURCES if path.name != "typed_cache.py"]
+    assert not offenders(at(path) for path in sources if "lru_cache" in text(path))
+
+
 def test_what_asserts_a_time_runs_alone() -> None:
     """Tests run side by side, where a time says nothing."""
     files = (path for path in TESTS if path.name.startswith("test_"))

@@ -11,9 +11,10 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
+
+from storelog.typed_cache import cached
 
 D = TypeVar("D", bound=datetime)
 
@@ -103,7 +104,7 @@ def cut_off(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
-@lru_cache(maxsize=1_024)
+@cached(1_024)
 def format_time(at: datetime) -> str:
     """Return RFC 3339 in UTC with `Z` and exactly three decimals."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
@@ -231,14 +232,14 @@ def to_moment(number: int) -> datetime:
 _NUMBERS, _RECORDED_AT = struct.Struct(">QQIIq"), struct.Struct(">q")
 
 
-@lru_cache(maxsize=1_024)
+@cached(1_024)
 def _framed(*texts: str | None) -> bytes:
     """Return the texts, each with its length; the events of one command share most of them."""
     raw = [b"" if text is None else b"+" + text.encode() for text in texts]
     return b"".join(struct.pack(">I", len(text)) + text for text in raw)
 
 
-@lru_cache(maxsize=1_024)
+@cached(1_024)
 def _microseconds(at: datetime) -> int:
     delta = at - _EPOCH
     return (delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds

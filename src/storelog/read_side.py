@@ -8,7 +8,6 @@ Next: projector/databases/promotion.py
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from pymongo import MongoClient
@@ -18,6 +17,7 @@ from pymongo.uri_parser import parse_uri
 from storelog.config import Settings
 from storelog.errors import CannotRun, ReadModelUnknown
 from storelog.shop.events import CUSTOMER
+from storelog.typed_cache import cached
 
 DEFAULT_DATABASE = "storelog"
 POINTERS = "read_models"
@@ -113,7 +113,7 @@ def database_name(settings: Settings) -> str:
     return named or DEFAULT_DATABASE
 
 
-@lru_cache(maxsize=8)
+@cached(8)
 def _parse(uri: str) -> Mapping[str, Any]:
     """Return the parts of an address; one with `+srv` asks the DNS for them. Raises CannotRun."""
     try:

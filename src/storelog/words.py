@@ -13,9 +13,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import lru_cache
 
 from anyascii import anyascii
+
+from storelog.typed_cache import cached
 
 # Stored with a read model, whose names are indexed by these rules. Raise it with each change.
 RULES = 2
@@ -83,7 +84,7 @@ def _is_left_out(character: str) -> bool:
     return 10 <= mark <= 36 or mark >= 200
 
 
-@lru_cache(maxsize=4_096)
+@cached(4_096)
 def _typed(character: str) -> str:
     """Return a letter as people type it who do not have it on their keyboard."""
     if character.isascii():
@@ -100,7 +101,7 @@ def _typed(character: str) -> str:
     return anyascii(character).lower() if name.startswith("LATIN") else character
 
 
-@lru_cache(maxsize=8_192)
+@cached(8_192)
 def words_of(text: str) -> tuple[str, ...]:
     """Return what a word that is looked for may begin: each word of a text with all that is joined
     to it, and in scripts without spaces what follows each character."""
@@ -213,7 +214,7 @@ def _compounds(text: str) -> Iterator[list[str]]:
         part += character
 
 
-@lru_cache(maxsize=8_192)
+@cached(8_192)
 def _kind(character: str) -> str:
     """Return the script of a letter, `0` for a digit, nothing for a mark, which takes any."""
     if _RUNS.match(character):

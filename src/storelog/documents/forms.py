@@ -7,7 +7,7 @@ Next: read_models/orders/model.py
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from operator import attrgetter
 from typing import Any, assert_never
 
@@ -31,12 +31,13 @@ from storelog.shop.kinds import (
     Whole,
 )
 from storelog.shop.money import format_money
+from storelog.typed_cache import cached
 
 Document = dict[str, Any]
 Form = Callable[[Any], Any]
 
 
-@lru_cache(4_096)
+@cached(4_096)
 def decimal128(digits: str) -> Decimal128:
     """Return it by its digits: 1.0 equals 1.00. Making one is slow, and a shop has few prices."""
     return Decimal128(digits)
@@ -233,7 +234,7 @@ def money_of(amount: Decimal128) -> str:
     return _written(amount.bid)
 
 
-@lru_cache(maxsize=4_096)
+@cached(4_096)
 def _written(amount: bytes) -> str:
     """Return an amount's words. Prices repeat, and each takes 5 us to turn into a decimal."""
     return format_money(Decimal128.from_bid(amount).to_decimal())

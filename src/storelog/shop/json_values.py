@@ -4,7 +4,6 @@ Next: event_codec.py
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from storelog.envelope import format_time, in_utc
 from storelog.shop.kinds import Money, Time
 from storelog.shop.money import format_money
+from storelog.typed_cache import cached
 
 # MongoDB's decimals hold so many digits exactly; no amount that any release took has a first digit
 # that is farther from the point.
@@ -47,7 +47,7 @@ def from_json(wanted: type[Any], value: Any) -> Any:
     return _money(value) if wanted is Money else in_utc(Time.fromisoformat(value), value)
 
 
-@lru_cache(4_096)
+@cached(4_096)
 def _money(value: str) -> Money:
     """Return an amount that every room can hold, so that none fails after it was read.
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from functools import lru_cache
 
 from storelog.shop.kinds import Money
+from storelog.typed_cache import cached
 
 # 38 digits hold the largest sum the limits allow; the default context's 28 need not.
 _EXACT = Context(prec=60)
 _CENT = Decimal("0.01")
 
 
-@lru_cache(maxsize=4_096)
+@cached(4_096)
 def format_money(amount: Decimal) -> str:
     """Return "4.25", "8.50", "0.425": two places at least, more only where they are not zero."""
     exact = amount.normalize(_EXACT)

@@ -7,7 +7,6 @@ Next: traffic/retail_import.py
 
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 
 from msgspec import Struct
 
@@ -18,6 +17,7 @@ from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import Money, Time
 from storelog.shop.order import NewOrder, OrderLine
 from storelog.shop.product import ChangedProduct, NewProduct
+from storelog.typed_cache import cached
 from storelog.web.json_body import read_json
 
 # Invoices without a customer are those of one guest.
@@ -39,7 +39,7 @@ def check_customer(number: str) -> None:
     _check(f"CustomerID {number[:_SHOWN]!r} cannot be imported", NewCustomer(name, email))
 
 
-@lru_cache(maxsize=100_000)
+@cached(100_000)
 def check_name(description: str) -> None:
     """Raise ValueError if no product can have this name."""
     _check(f"Description {description[:_SHOWN]!r}", ChangedProduct(description, _ONE))
@@ -50,14 +50,14 @@ def check_stock(code: str, units: int) -> None:
     _check(f"StockCode {code[:_SHOWN]!r} needs {units} units", NewProduct("x", _ONE, units))
 
 
-@lru_cache(maxsize=100_000)
+@cached(100_000)
 def check_line(quantity: int, price: Decimal) -> None:
     """Raise ValueError if no order can have a line of so many units at this price."""
     line = OrderLine(1, quantity, Money(price))
     _check(f"Quantity {quantity} or UnitPrice {price}", NewOrder(1, (line,)))
 
 
-@lru_cache(maxsize=100_000)
+@cached(100_000)
 def check_date(date: datetime) -> None:
     """Raise ValueError if no order can have this date."""
     order = NewOrder(1, (OrderLine(1, 1),), Time.of(date))

@@ -9,12 +9,12 @@ Next: web/doors.py
 import ipaddress
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from storelog.config import Settings
 from storelog.errors import BadSetting, Malformed, ProtocolRefusal
 from storelog.proxies import is_loopback
+from storelog.typed_cache import cached
 
 ANY = "*"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -51,7 +51,7 @@ def host_of(headers: Mapping[str, str]) -> str:
 
 
 # The same few in nearly all requests, and each is needed more than once.
-@lru_cache(maxsize=32)
+@cached(32)
 def _host(field: str) -> str:
     found = _HOST.fullmatch(field)
     if found is None:
