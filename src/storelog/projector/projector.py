@@ -216,7 +216,7 @@ class Projector:
         """Forget the lanes, once nothing more is written for them."""
         lanes, self._lanes = self._lanes, None
         if lanes is not None and (error := lanes.drop()) is not None:
-            # What was not written is read again, by whoever owns the lanes then.
+            # What was not written is read again, by the projector that owns the lanes then.
             self._pace.failed(error)
             is_bug = not isinstance(error, PyMongoError | Fenced)
             _log.warning(

@@ -1,6 +1,6 @@
-"""What an order event adds to the figures. All figures come from the order events alone.
+"""What an order event adds to the totals. All totals come from the order events alone.
 
-They lie in the customer's lane, so a deleted order leaves all figures at once.
+They lie in the customer's lane, so a deleted order leaves all totals at once.
 Next: projector/write/ledger_writer.py
 """
 

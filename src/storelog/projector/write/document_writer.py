@@ -2,7 +2,7 @@
 
 A write applies only above the position that the document holds, so a repeat, a crash or a paused
 twin changes nothing twice. New documents are plain inserts, which cost a fraction of an upsert;
-one that exists already becomes a guarded update. An event's place in its thing's history rides on
+one that exists already becomes a guarded update. An event's place in its entity's history rides on
 the same write. Next: query_service/positions/freshness.py
 """
 

@@ -1,6 +1,6 @@
 """Moves the events of full buckets from their documents into the collection `history`.
 
-That is one read and one insert for each sixteen events of a thing; all others cost no write of
+That is one read and one insert for each sixteen events of an entity; all others cost no write of
 their own. A closed bucket never changes, so one that is there already is the same.
 Next: documents/histories.py
 """

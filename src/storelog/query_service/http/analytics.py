@@ -1,4 +1,4 @@
-"""The figures as they are answered. Next: query_service/totals/ledger_sums.py"""
+"""The totals as they are answered. Next: query_service/totals/ledger_sums.py"""
 
 from collections.abc import Callable
 from datetime import date
@@ -19,7 +19,7 @@ Body = Callable[[int, str | None, list[int]], Document]
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 
 
-class FiguresApi:
+class AnalyticsApi:
     """The handlers, around one reader of MongoDB."""
 
     def __init__(self, reads: Reads) -> None:

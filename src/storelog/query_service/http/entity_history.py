@@ -1,6 +1,6 @@
-"""Who changed what, and when: every event of one thing, newest first, a page at a time.
+"""Who changed what, and when: every event of one entity, newest first, a page at a time.
 
-Read from the thing's buckets, each of which can be read alone; an order's two events stand in its
+Read from the entity's buckets, each of which can be read alone; an order's two events stand in its
 own document. What is deleted keeps its history.
 Next: query_service/past/buckets.py
 """

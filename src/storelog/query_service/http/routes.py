@@ -7,7 +7,7 @@ Next: read_models/customers/query.py
 
 from typing import Any
 
-from storelog.query_service.http.analytics import FiguresApi
+from storelog.query_service.http.analytics import AnalyticsApi
 from storelog.query_service.http.entity_history import HistoryApi
 from storelog.query_service.http.operations import health_route
 from storelog.query_service.http.parameters import LIMIT, PAGE, RANGE
@@ -49,14 +49,14 @@ _LIVE = Operation(
 
 def routes(reads: Reads, processes: Processes) -> list[Route]:
     """Return the table, its handlers around one reader, and what asks the processes."""
-    figures, history = FiguresApi(reads), HistoryApi(reads)
+    totals, history = AnalyticsApi(reads), HistoryApi(reads)
     return [
         *(route for query in queries() for route in query.routes(reads)),
         *(many(_history_path(kind), history.of(kind), "History", PAGE) for kind in ENTITIES),
-        many("/analytics/total-sales", figures.total_sales, "TotalSales", RANGE),
-        many("/analytics/sales-by-day", figures.sales_by_day, "SalesByDay", RANGE),
-        many("/analytics/product-totals", figures.product_totals, "ProductTotals", _TOP),
-        many("/analytics/top-customers", figures.top_customers, "TopCustomers", _TOP),
+        many("/analytics/total-sales", totals.total_sales, "TotalSales", RANGE),
+        many("/analytics/sales-by-day", totals.sales_by_day, "SalesByDay", RANGE),
+        many("/analytics/product-totals", totals.product_totals, "ProductTotals", _TOP),
+        many("/analytics/top-customers", totals.top_customers, "TopCustomers", _TOP),
         Route("GET", "/live", "read", LiveStream(reads).follow, _LIVE, takes_tickets=True),
         Route("POST", "/live/tickets", "read", TicketOffice(reads).issue, _TICKETS),
         health_route(reads, processes),

@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 
 class Tail:
-    """The newest view there is, for whoever waits for one beyond a position."""
+    """The newest view there is, for a read that waits for one beyond a position."""
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads

@@ -1,8 +1,8 @@
 """Customers and products: by id upward or downward, and those whose names have the words asked for.
 
-As of a past moment, things whose names may have changed since are looked at one by one. A page
-looks at a bounded number of things, so one for which little is found may be short; its cursor goes
-on all the same.
+As of a past moment, entities whose names may have changed since are looked at one by one. A page
+looks at a bounded number of entities, so one for which little is found may be short; its cursor
+goes on all the same.
 Next: query_service/paging/keyset.py
 """
 
@@ -19,7 +19,7 @@ from storelog.read_side import IDS_AT_ONCE
 from storelog.shop.event_kinds import EntityKind
 from storelog.words import Asked, exactly, heads_asked, is_match, searched_text
 
-# Ids are dense; those of things with a word may be far apart.
+# Ids are dense; those of entities with a word may be far apart.
 WIDEN_BY, WIDEN_WORDS_BY = 2, 8
 MAX_ID_WINDOW = 4_096
 MAX_LOOKED_AT = 5_000
@@ -54,7 +54,7 @@ class WantedEntities:
 
     @property
     def fields(self) -> Fields | None:
-        """What is read of a thing; None: all."""
+        """What is read of an entity; None: all."""
         if not self.is_counting:
             return None
         searched = searched_names_of(self.entity.structure)

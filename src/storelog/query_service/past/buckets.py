@@ -1,6 +1,6 @@
-"""Reads histories: the events of a thing below a version, and what it was at a version.
+"""Reads histories: the events of an entity below a version, and what it was at a version.
 
-The newest events stand in the thing's own document, the others in buckets.
+The newest events stand in the entity's own document, the others in buckets.
 Next: documents/histories.py
 """
 
@@ -25,7 +25,7 @@ from storelog.query_service.positions.view import Document, View
 
 @dataclass(frozen=True, slots=True)
 class EntityEvent:
-    """One event of a thing: what it changed (field, from, to), and what else it says."""
+    """One event of an entity: what it changed (field, from, to), and what else it says."""
 
     position: int
     version: int
@@ -40,7 +40,7 @@ class EntityEvent:
 async def events_down_from(
     view: View, name: str, found: Document, version: int, count: int
 ) -> list[EntityEvent]:
-    """Return at most `count` events of a thing from the version down; `found` is its document."""
+    """Return at most `count` events of an entity from the version down; `found` is its document."""
     own = open_bucket(found)
     events: list[EntityEvent] = []
     number = bucket_of(version) if version > 0 else -1
@@ -79,7 +79,7 @@ def _events_of(name: str, bucket: Bucket, version: int) -> list[EntityEvent]:
 
 
 async def state_at(view: View, name: str, found: Document, version: int) -> EntityState:
-    """Return what the thing was after its event of the version, or the last one before it."""
+    """Return what the entity was after its event of the version, or the last one before it."""
     bucket, number = open_bucket(found), bucket_of(version)
     first = number_of(bucket)
     if first is None or number < first:

@@ -89,14 +89,14 @@ class PastView(View):
         return [changed.get(each["_id"], each) for each in found]
 
     async def _changed_since(
-        self, collection: str, things: Mapping[int, Document]
+        self, collection: str, entities: Mapping[int, Document]
     ) -> dict[int, Document]:
         """Return those that have changed since, as their histories say that they were."""
         if collection not in KEPT_IN:
             return {}
         changed = {
             name_of(collection, number): found
-            for number, found in things.items()
+            for number, found in entities.items()
             if found["position"] > self.position
         }
         was = await self._by_history(collection, changed)
@@ -127,11 +127,11 @@ class PastView(View):
             was[name] = {**changed[name], **_as_it_was(collection, state), "version": version}
         return was
 
-    async def _buckets(self, things: dict[str, Document]) -> dict[str, Bucket]:
-        """Return for each thing the bucket that holds its last event at or below the position."""
+    async def _buckets(self, entities: dict[str, Document]) -> dict[str, Bucket]:
+        """Return for each entity the bucket that holds its last event at or below the position."""
         buckets: dict[str, Bucket] = {}
         searches: dict[str, _Search] = {}
-        for name, document in things.items():
+        for name, document in entities.items():
             own = open_bucket(document)
             start = start_of(own)
             if start is None:
@@ -150,7 +150,7 @@ class PastView(View):
 
 @dataclass(slots=True)
 class _Search:
-    """Which bucket of one thing: `best`, or one of those from `low` to `high`.
+    """Which bucket of one entity: `best`, or one of those from `low` to `high`.
 
     Bucket `low` begins at `low_at` or after it, the one after `high` at `high_at`.
     """

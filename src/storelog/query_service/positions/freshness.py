@@ -2,7 +2,7 @@
 
 And as of the moment it asks about (`asOf`).
 
-Guarantees that whoever waits for N gets everything up to N or a 503 that says why not: not there
+Guarantees that a read that waits for N gets all up to N or a 503 that says why not: not there
 yet, or a dead letter at or below N is missing from what was asked for.
 Next: query_service/positions/reads.py
 """
@@ -26,17 +26,17 @@ _WAIT = re.compile(r'\s*+wait\s*+=\s*+"?+([^";,\s]*+)"?+\s*+', re.ASCII | re.IGN
 _HELD_UP = {"state": {"$in": ["parked", "waiting"]}}
 
 
-async def open_view(reads: Reads, request: Request, thing: str | None = None) -> View:
+async def open_view(reads: Reads, request: Request, aggregate: str | None = None) -> View:
     """Return a view that holds what the request waits for, at once when it waits for nothing.
 
-    `thing`: the one aggregate (`product-5`) that is read; None for lists and figures, which may
+    `aggregate`: the one aggregate (`product-5`) that is read; None for lists and totals, which may
     miss any. Raises NotCaughtUp, OtherHistory, Malformed, Unavailable, PyMongoError.
     """
     now = asyncio.get_running_loop().time
     position, seconds = _wanted(request)
     give_up_at = now() + seconds
     history = wanted_history(request)
-    view = await _present(reads, position, seconds, thing, history)
+    view = await _present(reads, position, seconds, aggregate, history)
     as_of = request.query.get("asOf")
     if as_of is None:
         return view
@@ -50,16 +50,16 @@ def patience(request: Request) -> float:
 
 
 async def _present(
-    reads: Reads, position: int | None, seconds: int, thing: str | None, history: str | None
+    reads: Reads, position: int | None, seconds: int, aggregate: str | None, history: str | None
 ) -> View:
     view = await reads.view()
     check_history(view, history)
     if position is None:
         return view
-    await _check_dead_letters(view, position, thing)
+    await _check_dead_letters(view, position, aggregate)
     if view.place.position < position:
         view = await view_of(reads, position, seconds, history)
-        await _check_dead_letters(view, position, thing)
+        await _check_dead_letters(view, position, aggregate)
     return view
 
 
@@ -93,14 +93,14 @@ def check_history(view: View, wanted: str | None) -> None:
         raise OtherHistory(wanted, history)
 
 
-async def check_also(request: Request, view: View, thing: str) -> None:
+async def check_also(request: Request, view: View, aggregate: str) -> None:
     """Check one more aggregate that the answer shows something of, before that is read.
 
     Raises NotCaughtUp when a dead letter of it is missing from what the request waits for.
     """
     position, _ = _wanted(request)
     if position is not None:
-        await _check_dead_letters(view, position, thing)
+        await _check_dead_letters(view, position, aggregate)
 
 
 def _wanted(request: Request) -> tuple[int | None, int]:
@@ -120,12 +120,12 @@ def _wanted(request: Request) -> tuple[int | None, int]:
     return int(given), seconds
 
 
-async def _check_dead_letters(view: View, position: int, thing: str | None) -> None:
+async def _check_dead_letters(view: View, position: int, aggregate: str | None) -> None:
     if not view.place.dead_letters:
         return
     query: dict[str, Any] = {**_HELD_UP, "position": {"$lte": position}}
-    if thing is not None:
-        query["aggregate"] = thing
+    if aggregate is not None:
+        query["aggregate"] = aggregate
     letter = await view.collection("dead_letters").find_one(query, sort=[("position", 1)])
     if letter is not None:
         facts = {"position": int(letter["position"]), "aggregate": letter["aggregate"]}

@@ -1,4 +1,4 @@
-"""The figures, exact to the millisecond and the position: sums of nodes inside, of facts at edges.
+"""The totals, exact to the millisecond and the position: sums of nodes inside, of facts at edges.
 
 Nodes of the ledger that lie wholly within the range and at or below the position are added as they
 are; one that is cut is replaced by the four below it; a cut leaf's facts are looked at one by one.
