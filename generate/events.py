@@ -14,6 +14,11 @@ from storelog.shop.value_schemas import TIME
 
 Json = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_UUID: Json = {
+    "type": "string",
+    "format": "uuid",
+    "examples": ["3f2c8a54-8a3c-4d55-9d0e-6f1b8a1f7c21"],
+}
 _SHA256: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$", "examples": ["0" * 64]}
 _TIME: Json = {**TIME, "examples": ["2026-01-31T12:00:00.005Z"]}
 
@@ -66,7 +71,7 @@ def headers() -> Json:
     text = {"type": "string", "minLength": 1}
     required: Json = {
         "ce_specversion": {"const": "1.0"},
-        "ce_id": {"type": "string", "format": "uuid"},
+        "ce_id": _UUID,
         "ce_source": {"const": "/storelog"},
         "ce_type": {"enum": list(EVENT_TYPES)},
         "ce_time": _TIME,
@@ -87,6 +92,8 @@ def headers() -> Json:
         "log_traceparent": {"type": "string"},
         "previous_hash": _SHA256,
         "proof": _SHA256,
+        "history": _UUID,
+        "history_proof": _SHA256,
     }
     return {
         "type": "object",
@@ -114,21 +121,47 @@ def watermark() -> Json:
     )
     # Of a shop that is older than they are they come with the next change of lanes.
     schema["properties"] |= {"lanesSince": position, "lanesProof": _SHA256}
+    # Of a log that has a history's id, as every log has after `storelog migrate`.
+    schema["properties"] |= {"history": _UUID, "beganAfter": position, "historyProof": _SHA256}
     return schema
+
+
+def log_is_behind() -> Json:
+    """Return the JSON Schema of what stands in a watermark's place where the log lacks events."""
+    position: Json = {"type": "integer", "minimum": 0, "examples": [4]}
+    return _object(
+        position=position,
+        hash={"type": "string", "pattern": "^([0-9a-f]{64})?$", "examples": ["0" * 64]},
+        ahead=position,
+        history=_UUID,
+        previousHash=_SHA256,
+        proof=_SHA256,
+    )
 
 
 def asyncapi() -> Json:
     """Return the AsyncAPI 3 document: ten channels, what is sent on each, by whom."""
     messages = {kind: _message(kind) for kind in EVENT_TYPES}
-    messages["Watermark"] = {
-        "name": "Watermark",
-        "summary": "How far each lane must have come to hold everything up to `position`.",
-        "contentType": "application/json",
-        "payload": watermark(),
-        "bindings": {"kafka": {"key": {"const": "watermark"}, "bindingVersion": "0.5.0"}},
+    of_watermarks = {
+        "Watermark": (
+            "How far each lane must have come to hold everything up to `position`.",
+            watermark(),
+        ),
+        "LogIsBehind": (
+            "The log ends at `position`, while Kafka has its events up to `ahead`.",
+            log_is_behind(),
+        ),
     }
+    for name, (summary, payload) in of_watermarks.items():
+        messages[name] = {
+            "name": name,
+            "summary": summary,
+            "contentType": "application/json",
+            "payload": payload,
+            "bindings": {"kafka": {"key": {"const": "watermark"}, "bindingVersion": "0.5.0"}},
+        }
     channels = {kind: _channel(kind, kind) for kind in EVENT_TYPES}
-    channels["watermarks"] = _channel(WATERMARK_TOPIC, "Watermark")
+    channels["watermarks"] = _channel(WATERMARK_TOPIC, *of_watermarks)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -151,10 +184,10 @@ def asyncapi() -> Json:
     }
 
 
-def _channel(address: str, message: str) -> Json:
+def _channel(address: str, *messages: str) -> Json:
     kafka = {"topic": address, "bindingVersion": "0.5.0"}
-    reference = {"$ref": f"#/components/messages/{message}"}
-    return {"address": address, "messages": {message: reference}, "bindings": {"kafka": kafka}}
+    references = {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
+    return {"address": address, "messages": references, "bindings": {"kafka": kafka}}
 
 
 def _message(kind: str) -> Json:

@@ -92,7 +92,7 @@ class CommandService:
 
         async def look(connection: asyncpg.Connection) -> Head:
             head = await store.look(connection, clock)
-            await self.pipeline.given.check(connection)
+            await self.pipeline.given.check_head(connection)
             return head
 
         head = await self._head.read(look)

@@ -15,9 +15,9 @@ from storelog.web.http import Response
 RECOVER = "run `storelog recover`, or let the server lead that has them."
 BEHIND = f"PostgreSQL lacks events that Kafka has: {RECOVER}"
 POSITION = "Storelog-Position"
-_LOOK = f"""SELECT h.position, {CURRENT} AS history, c.ahead_position AS ahead,
-    (SELECT hash FROM events WHERE position = $1) AS hash
+_LOOK = f"""SELECT h.position, {CURRENT} AS history, c.ahead_position AS ahead
     FROM log_head h LEFT JOIN relay_cursor c ON true"""
+_HASH = "SELECT hash FROM events WHERE position = $1"
 
 
 class LogBehind(asyncpg.PostgresError):  # type: ignore[misc]
@@ -44,8 +44,20 @@ class Given:
             self._position, self._hash = int(named), None
 
     async def check(self, connection: asyncpg.Connection) -> None:
-        """Raise LogBehind where the log lacks what was given out, or what Kafka has."""
-        row = await connection.fetchrow(_LOOK, self._position)
+        """Look at the log behind a connection that is new. Raises LogBehind."""
+        await self.check_head(connection)
+        if (
+            self._hash is not None
+            and await connection.fetchval(_HASH, self._position) != self._hash
+        ):
+            raise self._lost()
+
+    async def check_head(self, connection: asyncpg.Connection) -> None:
+        """Raise LogBehind where the log is shorter than what was given out, or than Kafka.
+
+        Reads no event, since readiness must not wait for whoever has the log locked.
+        """
+        row = await connection.fetchrow(_LOOK)
         if row["history"] != self._history:
             # Of the history before, nothing is expected any more.
             if self._history:
@@ -56,9 +68,11 @@ class Given:
                 f"PostgreSQL's log ends at position {row['position']}, Kafka has other events up to"
                 f" {row['ahead']}: {RECOVER}"
             )
-        is_other = self._hash is not None and row["hash"] != self._hash
-        if self._position and (row["position"] < self._position or is_other):
-            raise LogBehind(
-                f"PostgreSQL's log ends at position {row['position']} and lacks the event"
-                f" {self._position} that this service has written: {RECOVER}"
-            )
+        if row["position"] < self._position:
+            raise self._lost()
+
+    def _lost(self) -> LogBehind:
+        return LogBehind(
+            f"PostgreSQL's log lacks the event {self._position} that this service has written:"
+            f" {RECOVER}"
+        )

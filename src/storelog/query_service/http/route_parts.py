@@ -12,7 +12,8 @@ from storelog.shop.value_schemas import COUNT, TEXT_OR_NULL, strict_object
 from storelog.web.http import Handler, Operation, Route
 
 FRESH = ("Storelog-Position", "Storelog-History", "Storelog-Dead-Letters")
-_ASKED = ("Storelog-Wait-For", "Storelog-History", "Prefer")
+# New ones come last: generated clients name what is optional by its place.
+_ASKED = ("Storelog-Wait-For", "Prefer", "Storelog-History")
 Query = dict[str, dict[str, Any]]
 MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
 FLAG: dict[str, Any] = {"type": "boolean"}
