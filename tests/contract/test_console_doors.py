@@ -34,6 +34,17 @@ def test_without_a_session_every_page_leads_to_sign_in_and_shows_nothing(kept: S
     assert "API key" in stranger.page("/sign-in")
 
 
+def test_a_page_that_is_not_there_is_said_on_a_page_of_the_console(kept: System) -> None:
+    stranger = Browser(kept)
+    for path in ("/nowhere", "/orders/x", "/products/1/2/3/4"):
+        reply = stranger.open(path)
+        assert (reply.status, reply.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "There is nothing here." in reply.raw.decode()
+    put = Client(kept.settings.query_url).send("PUT", "/console/orders")
+    assert (put.status, put.headers["allow"]) == (405, "GET, HEAD")
+    assert Client(kept.settings.query_url).get("/orders/x").slug == "not-found"
+
+
 @pytest.mark.parametrize("key", ["wrong", "", "a b", "\u00e9", "x" * 5_000])
 def test_a_wrong_key_begins_no_session_and_is_not_shown(kept: System, key: str) -> None:
     reply = Browser(kept).submit("/sign-in", {"key": key})

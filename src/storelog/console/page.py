@@ -111,7 +111,7 @@ class Templates:
             status=problem.status,
             correlation_id=correlation_id,
         )
-        kept = tuple(pair for pair in problem.headers if pair[0] == "Retry-After")
+        kept = tuple(pair for pair in problem.headers if pair[0] in ("Retry-After", "Allow"))
         return Response(problem.status, body.encode(), (*HEADERS, *kept), HTML)
 
     def problem(self, request: Request, problem: Problem) -> Response:

@@ -106,7 +106,7 @@ class App:
             check_head(headers, repeated, scope["http_version"])
             response: Answer = await self._answer(scope, headers, correlation_id, receive)
         except StorelogError as error:
-            response = _error_response(error, scope, correlation_id, headers)
+            response = self._error_response(error, scope, correlation_id, headers)
             if response.status == 500:
                 request_metrics.SERVER_ERRORS.of().add()
                 said = {"correlation_id": correlation_id, "error": repr(error)}
@@ -114,7 +114,7 @@ class App:
         except Exception:  # noqa: BLE001  the last door: the client gets a problem, the log the cause
             request_metrics.SERVER_ERRORS.of().add()
             _log.exception("request failed", correlation_id=correlation_id, is_always=True)
-            response = _error_response(StorelogError(), scope, correlation_id, headers)
+            response = self._error_response(StorelogError(), scope, correlation_id, headers)
         finally:
             self._in_flight -= 1
         request_metrics.count(scope.get("storelog.route"), response, time.perf_counter() - began)
@@ -181,6 +181,21 @@ class App:
         route, names = found
         return route, dict(zip(names, map(int, ids), strict=True))
 
+    def _error_response(
+        self, error: StorelogError, scope: Scope, correlation_id: str, headers: Mapping[str, str]
+    ) -> Response:
+        """Return the problem document of an error, or the page of a route that has its own.
+
+        A path that is not there has the errors of the place that it is below, such as `/console`.
+        """
+        path = scope["path"]
+        route: Route | None = scope.get("storelog.route")
+        if route is None:
+            route, _ = self._table.get(tuple(path.split("/")[1:2]), {}).get("GET", (None, ()))
+        if route is None or route.render_error is None:
+            return render(error, path, correlation_id)
+        return route.render_error(error, path, correlation_id, headers)
+
     async def _lifespan(self, state: dict[str, Any], receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
@@ -197,16 +212,6 @@ class App:
 
 
 _NO_QUERY: dict[str, str] = {}
-
-
-def _error_response(
-    error: StorelogError, scope: Scope, correlation_id: str, headers: Mapping[str, str]
-) -> Response:
-    """Return the problem document of an error, or the page of a route that has its own."""
-    route: Route | None = scope.get("storelog.route")
-    if route is None or route.render_error is None:
-        return render(error, scope["path"], correlation_id)
-    return route.render_error(error, scope["path"], correlation_id, headers)
 
 
 def _tabulate(routes: Iterable[Route]) -> _Table:
