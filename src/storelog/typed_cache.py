@@ -1,6 +1,6 @@
-"""A bounded cache of a function's results that keeps the types of its parameters.
+"""A cache of a function's results that keeps the types of its parameters.
 
-`functools.lru_cache` takes any hashable arguments as far as a type checker knows. Next: envelope.py
+To a type checker, what `functools` caches takes any hashable arguments. Next: envelope.py
 """
 
 from collections.abc import Callable
@@ -11,8 +11,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def cached(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Return a decorator that keeps the results of the last `size` different arguments."""
+def cached(size: int | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator that keeps the results of the last `size` different arguments.
+
+    Without `size` it keeps all: only for arguments that are declared, such as kinds and structures.
+    """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         return cast(Callable[P, T], lru_cache(size)(function))

@@ -7,7 +7,6 @@ Next: command_service/pipeline.py
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cache
 from typing import Any, Generic, TypeVar, assert_never
 
 from msgspec import UNSET, Struct
@@ -30,6 +29,7 @@ from storelog.shop.kinds import (
     Time,
     Whole,
 )
+from storelog.typed_cache import cached
 from storelog.web.json_body import Number
 
 _MONEY = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -187,7 +187,7 @@ def is_import(said: Struct) -> bool:
     return False
 
 
-@cache
+@cached()
 def _import_only(
     structure: type[Struct],
 ) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
@@ -269,7 +269,7 @@ def _lines(value: Any, kind: Lines) -> list[Any]:
     return value
 
 
-@cache
+@cached()
 def _reader_of(structure: type[S]) -> _Reader[S]:
     return _Reader(structure)
 

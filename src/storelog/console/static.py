@@ -5,11 +5,11 @@ is listed with its version, checksum and licence in `static/vendor/VENDORED.json
 Next: console/templates/base.html
 """
 
-from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
 from storelog.errors import NotFound
+from storelog.typed_cache import cached
 from storelog.web.http import Operation, Request, Response, Route
 
 FILES = {
@@ -24,13 +24,13 @@ FOLDER = files("storelog.console") / "static"
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
-@cache
+@cached()
 def read_file(name: str) -> bytes:
     """Return a file's bytes."""
     return FOLDER.joinpath(*name.split("/")).read_bytes()
 
 
-@cache
+@cached()
 def _digest(name: str) -> str:
     return sha256(read_file(name)).hexdigest()[:12]
 

@@ -7,7 +7,6 @@ Next: read_models/orders/model.py
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from operator import attrgetter
 from typing import Any, assert_never
 
@@ -65,7 +64,7 @@ def members_of(event: Struct, kind: EventKind) -> Document:
     }
 
 
-@cache
+@cached()
 def _writers(kind: type[Struct]) -> tuple[tuple[str, Form, Form | None, str, str | None], ...]:
     """Return how each field is written: its name, how it is read, its form if it has another one,
     and the name and the collection of its reference, if it is one.
@@ -77,7 +76,7 @@ def _writers(kind: type[Struct]) -> tuple[tuple[str, Form, Form | None, str, str
     )
 
 
-@cache
+@cached()
 def _member_writers(kind: EventKind) -> tuple[tuple[str, Form, Form | None], ...]:
     structure = kind.entity.structure
     return tuple(
@@ -180,7 +179,7 @@ def body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
 Reader = tuple[str, str, Form]
 
 
-@cache
+@cached()
 def _readers(
     kind: type[Struct],
 ) -> tuple[tuple[Reader, ...], tuple[tuple[str, str, Form, Any], ...]]:
@@ -224,7 +223,7 @@ def line_body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
     return {name: form(found[name]) for name, form in _line_readers(kind)}
 
 
-@cache
+@cached()
 def _line_readers(kind: type[Struct]) -> tuple[tuple[str, Form], ...]:
     return tuple((field.json, _reader(field)) for field in fields_of(kind))
 

@@ -5,7 +5,6 @@ Next: projector/write/history_writer.py
 """
 
 from collections.abc import Callable
-from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -17,6 +16,7 @@ from storelog.shop.event_kinds import EventKind
 from storelog.shop.events import Event
 from storelog.shop.fields import fields_of
 from storelog.shop.json_values import shown
+from storelog.typed_cache import cached
 
 
 def entry_of(change: Change) -> Entry:
@@ -39,7 +39,7 @@ def entry_of(change: Change) -> Entry:
     )
 
 
-@cache
+@cached()
 def _fields(kind: EventKind) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
     """Return the entity's fields that an event sets, each with what reads it."""
     return tuple(

@@ -8,7 +8,6 @@ Next: command_service/store.py
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from msgspec import Struct
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.fields import Field, fields_of
 from storelog.shop.kinds import Lines, Money, Time
+from storelog.typed_cache import cached
 
 S = TypeVar("S", bound=Struct)
 OF_AGGREGATES = ("version", "is_deleted")
@@ -24,13 +24,13 @@ LINES_TABLE = "order_items"
 Row = tuple[Any, ...]
 
 
-@cache
+@cached()
 def columns_of(structure: type[Struct]) -> tuple[str, ...]:
     """Return the columns that a structure's fields are written to."""
     return tuple(field.name for field in _stored(structure))
 
 
-@cache
+@cached()
 def read_columns_of(structure: type[Struct]) -> tuple[str, ...]:
     """Return the columns that a structure is read from: what is computed as well."""
     return tuple(f.name for f in fields_of(structure) if not isinstance(f.kind, Lines))
@@ -44,7 +44,7 @@ def _stored(structure: type[Struct]) -> list[Field]:
     ]
 
 
-@cache
+@cached()
 def values_of(structure: type[Struct]) -> Callable[[Struct], Row]:
     """Return the function that gives a structure's values, by its columns."""
     return attrgetter(*columns_of(structure))
@@ -73,7 +73,7 @@ def _value(found: Any) -> Any:
     return Time.of(found) if isinstance(found, datetime) else found
 
 
-@cache
+@cached()
 def has_lines(structure: type[Struct]) -> bool:
     """Tell whether an entity has lines."""
     return any(field.line for field in fields_of(structure))
@@ -99,7 +99,7 @@ def line_rows_of(entity: Struct) -> list[Row]:
     return [(row[0], number, *row[1:]) for row in rows]
 
 
-@cache
+@cached()
 def _lines_of(structure: type[Struct]) -> tuple[str, type[Struct]]:
     """Return the field that holds an entity's lines, and their structure."""
     return next((field.name, field.line) for field in fields_of(structure) if field.line)

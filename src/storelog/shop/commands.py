@@ -8,7 +8,6 @@ Next: command_service/decisions.py
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from msgspec import Struct
@@ -20,6 +19,7 @@ from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.shop.fields import fields_of
 from storelog.shop.order import OrderCommand
 from storelog.shop.product import ProductCommand
+from storelog.typed_cache import cached
 
 Command = CustomerCommand | ProductCommand | OrderCommand
 # Gives the next id of an entity by its name, or of a line of an order.
@@ -74,7 +74,7 @@ def add_references(found: list[tuple[str, int]], said: Struct) -> None:
             found.append((collection, getattr(said, name)))
 
 
-@cache
+@cached()
 def _referring(structure: type[Struct]) -> tuple[tuple[str, str | None], ...]:
     """Return the fields that name a document of a collection; None: whose lines do."""
     return tuple(
@@ -94,7 +94,7 @@ def lines_said(command: Command) -> int:
     return lines
 
 
-@cache
+@cached()
 def _holding_lines(structure: type[Struct]) -> tuple[str, ...]:
     return tuple(field.name for field in fields_of(structure) if field.line is not None)
 

@@ -6,13 +6,14 @@ Next: shop/checks.py
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from storelog.shop.fields import Field, fields_of, unique_fields_of
 from storelog.shop.kinds import Upcast
+from storelog.typed_cache import cached
 
 Json = dict[str, Any]
 Upcaster = Callable[[Json], Json]
@@ -130,7 +131,7 @@ class EventKind:
         return tuple(f for f in fields_of(self.payload) if came.get(f.name, 1) <= version)
 
 
-@cache
+@cached()
 def _past(kind: EventKind) -> tuple[tuple[Upcaster, ...], Mapping[str, int]]:
     """Return a kind's steps, and with which schema version the newer members came."""
     new: dict[int, list[Field]] = {}

@@ -7,7 +7,6 @@ Next: shop/event_kinds.py
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import UnionType
 from typing import (
     Annotated,
@@ -44,6 +43,7 @@ from storelog.shop.kinds import (
     Unique,
     Whole,
 )
+from storelog.typed_cache import cached
 
 M = TypeVar("M", bound=Mark)
 
@@ -192,7 +192,7 @@ def _could_be(field: Field, value: Any) -> bool:
             assert_never(field.kind)
 
 
-@cache
+@cached()
 def values_before(structure: type[Struct]) -> Mapping[str, Any]:
     """Return the fields that came later, by their names in JSON, with their values until then."""
     return {field.json: field.since.before for field in fields_of(structure) if field.since}
@@ -203,7 +203,7 @@ def searched_fields_of(structure: type[Struct]) -> list[Field]:
     return [field for field in fields_of(structure) if field.mark(Searched) is not None]
 
 
-@cache
+@cached()
 def unique_fields_of(structure: type[Struct]) -> tuple[Field, ...]:
     """Return the fields whose values no two entities have."""
     return tuple(field for field in fields_of(structure) if field.unique is not None)

@@ -6,7 +6,6 @@ Next: verify/expected.py
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, assert_never, cast
 
 from bson.int64 import Int64
@@ -24,6 +23,7 @@ from storelog.shop.fields import field_at, fields_of, searched_fields_of, unique
 from storelog.shop.kinds import Money, Time
 from storelog.shop.money import format_money
 from storelog.shop.order import Order
+from storelog.typed_cache import cached
 from storelog.words import heads_of
 
 Fields = dict[str, Any]
@@ -193,7 +193,7 @@ def told_of(change: Change) -> Fields:
     }
 
 
-@cache
+@cached()
 def _shown(kind: EventKind) -> frozenset[str]:
     return frozenset({_DELETED_AT.name, *(field.name for field in fields_of(kind.shown))})
 

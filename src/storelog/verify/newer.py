@@ -6,19 +6,19 @@ Next: verify/read_model.py
 """
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from storelog.documents.forms import fields_of_facts
 from storelog.documents.histories import Entry, shown_fields
 from storelog.shop.events import ENTITIES, KINDS
 from storelog.shop.fields import fields_of, values_before
+from storelog.typed_cache import cached
 
 Document = dict[str, Any]
 _ENTITIES = {entity.name: entity for entity in ENTITIES}
 
 
-@cache
+@cached()
 def _of_documents(collection: str) -> Mapping[str, Any]:
     structure = next((e.structure for e in ENTITIES if e.collection == collection), None)
     return {} if structure is None else fields_of_facts(structure, {})
@@ -30,7 +30,7 @@ def fill_document(collection: str, document: Document) -> None:
         document.setdefault(name, before)
 
 
-@cache
+@cached()
 def _of_events(event_type: str) -> Mapping[str, Any]:
     """Return the newer fields of an entity that a kind of event sets, as JSON shows them."""
     kind = KINDS.get(event_type)

@@ -8,7 +8,6 @@ Next: projector/write/changes_writer.py
 
 import zlib
 from collections.abc import Callable, Sequence
-from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -21,6 +20,7 @@ from storelog.shop.event_kinds import EventKind
 from storelog.shop.fields import fields_of
 from storelog.shop.json_values import shown
 from storelog.shop.kinds import Lines
+from storelog.typed_cache import cached
 
 COLLECTION = "changes"
 INDEX = [("block", 1)]
@@ -55,7 +55,7 @@ def _facts(change: Change) -> dict[str, Any]:
     return {name: form(get(event)) for name, get, form in _told(change.kind)}
 
 
-@cache
+@cached()
 def _told(kind: EventKind) -> tuple[tuple[str, Form, Form], ...]:
     """Return what is told of an event of a kind: by which name, how it is read, and its form."""
     names = {field.name for field in fields_of(kind.shown)}
