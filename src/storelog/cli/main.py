@@ -29,6 +29,7 @@ from storelog.cli import (
     lanes,
     migrate,
     rebuild,
+    recover,
     resend,
     services,
     status,
@@ -58,6 +59,7 @@ app.command("events")(events.events)
 app.command("resend")(resend.resend)
 app.add_typer(lanes.app, name="lanes")
 app.command("rebuild")(rebuild.rebuild)
+app.command("recover")(recover.recover)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("demo")(demo.demo)
 app.command("torture")(torture.torture)

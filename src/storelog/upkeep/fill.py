@@ -33,13 +33,22 @@ Document = dict[str, Any]
 class Fill:
     """One read model that is being filled. `position`: everything up to there is collected.
 
+    `history`: of the log that the events are of.
+
     What is collected is written while more is collected, until `finish`.
     """
 
-    def __init__(self, database: Database[Document], lanes: int, topic_prefix: str) -> None:
+    def __init__(
+        self,
+        database: Database[Document],
+        lanes: int,
+        topic_prefix: str,
+        history: str | None = None,
+    ) -> None:
         # Adding to an index costs the embedded server a fifth of building it afterwards.
         make_indexes(database)
         self._prefix = topic_prefix
+        self._history = history
         places = take_over(database, range(lanes))
         models = filled_models(database)
         self._folds = [
@@ -111,6 +120,7 @@ class Fill:
                 safe=self.position,
                 safe_recorded_at=recorded_at or end.safe_recorded_at,
                 lanes=len(self._ends),
+                history=self._history or end.history,
             )
             for end in self._ends
         ]

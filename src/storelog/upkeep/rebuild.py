@@ -29,6 +29,7 @@ from storelog.projector.databases.shapes import read_shapes
 from storelog.read_models.shapes import differing
 from storelog.read_side import POINTERS
 from storelog.reasons import reason
+from storelog.relay import cursor
 from storelog.relay.cursor import KEEPALIVES
 from storelog.upkeep.beating import beating
 from storelog.upkeep.carry_over import carry_discards, carry_foreign, discarded_ids, lacks_discards
@@ -192,7 +193,9 @@ class Builder:
         self._discarded = discarded_ids(live)
         if not self._restore_discarded:
             await carry_discards(self._connection, target, live, lanes)
-        return await asyncio.to_thread(Fill, target, lanes, self._settings.kafka_topic_prefix)
+        history = (await cursor.histories(self._connection))[-1].id
+        prefix = self._settings.kafka_topic_prefix
+        return await asyncio.to_thread(Fill, target, lanes, prefix, history)
 
     def take_over_letters(self, target: Database[Document]) -> None:
         """Bring the live one's foreign records, while nobody writes it. Raises CannotRun.
@@ -217,7 +220,7 @@ class Builder:
             try:
                 async with beating(self._home, token):
                     live = sibling(self._home, active)
-                    end = await asyncio.to_thread(reached, self._home)
+                    end = await self._end_of(live)
                     await fill_from_log(self._connection, fill, end, self._progress)
                     await asyncio.to_thread(fill.take_offsets, live)
                     target = sibling(self._home, name)
@@ -229,6 +232,19 @@ class Builder:
                 await asyncio.to_thread(thaw, self._home, token)
             return active
         raise CannotRun("the live read model moves on faster than this one: try again later")
+
+    async def _end_of(self, live: Database[Document]) -> int:
+        """Return up to where the live read model goes, which stands still.
+
+        Where it holds events that the log lacks, it may have passed over whatever was sent since.
+        """
+        places = await asyncio.to_thread(lambda: list(live[CHECKPOINTS].find({})))
+        for place in places:
+            kept = await cursor.hash_at(self._connection, int(place["position"]))
+            if place["position"] and (kept is None or kept.hex() != place["hash"]):
+                written: int = await self._connection.fetchval("SELECT position FROM log_head")
+                return written
+        return await asyncio.to_thread(reached, self._home)
 
     async def catch_up(self, fill: Fill) -> None:
         """Fill from the log until the relay is close."""

@@ -107,6 +107,11 @@ class Lane:
         except PoisonRecord as poison:
             self._keep_foreign(message, str(poison))
             return
+        if self.standing.has_left(self._ahead.history, self._ahead.position):
+            raise HistoryMismatch(
+                "the read model holds events of a history that the log has left: run `storelog"
+                " rebuild --promote`"
+            )
         # A relay sends one only where the log has all that Kafka has.
         self.standing.trouble = None
         offset = message.offset() or 0

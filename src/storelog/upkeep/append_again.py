@@ -1,0 +1,155 @@
+"""Appends lost events again, a command's together, where nothing has come in between.
+
+Guarantees that an event is appended only if none of the aggregates of its command has changed since
+the log and Kafka parted, none of its earlier events was left out, and the rules still pass: what it
+refers to is there, and what is unique is free. It keeps its id, its content and its version.
+Next: command_service/store.py
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+import asyncpg
+
+from storelog.command_service import state_reader, store
+from storelog.command_service.batch import Writes
+from storelog.command_service.state import Head, State
+from storelog.envelope import cut_off, hashed_parts
+from storelog.errors import Conflict
+from storelog.shop.aggregate import Aggregate
+from storelog.shop.events import CUSTOMER, ENTITIES, ORDER, id_of, kind_of
+from storelog.shop.evolve import evolve
+from storelog.shop.order import OrderCreated
+from storelog.upkeep.lost_events import LostEvent
+
+Command = list[LostEvent]
+_TOUCHED = "SELECT DISTINCT aggregate_type, aggregate_id FROM events WHERE position > $1"
+_HAS_LINES = "SELECT EXISTS (SELECT FROM order_items WHERE item_id = ANY ($1::bigint[]))"
+
+
+@dataclass(slots=True)
+class Appended:
+    """What became of the lost events: `positions`, the new by the old; `left`, why not."""
+
+    positions: dict[int, int] = field(default_factory=dict)
+    left: dict[int, str] = field(default_factory=dict)
+
+
+def commands_of(lost: Sequence[LostEvent]) -> list[Command]:
+    """Return the events by the command that caused them: an order's own, and its products'."""
+    commands: list[Command] = []
+    for each in lost:
+        first = commands[-1][0] if commands else None
+        is_part = (
+            first is not None
+            and kind_of(first.event).entity is ORDER
+            and kind_of(each.event).entity is not ORDER
+            and getattr(each.event, ORDER.id_field, None) == id_of(first.event)
+            and each.envelope.position == commands[-1][-1].envelope.position + 1
+        )
+        if is_part:
+            commands[-1].append(each)
+        else:
+            commands.append([each])
+    return commands
+
+
+async def append_again(
+    connection: asyncpg.Connection, held: store.HeldHead, common: int, lost: Sequence[LostEvent]
+) -> Appended:
+    """Append what can be, with the head locked and in its transaction. Raises PostgresError."""
+    changed = {f"{kind}-{number}" for kind, number in await connection.fetch(_TOUCHED, common)}
+    done, state, head = Appended(), State(held.head), held.head
+    has_gap_after = _before_gaps(common, lost)
+    for command in commands_of(lost):
+        why = await _reason_against(connection, state, command, changed)
+        if why is None and command[-1].envelope.position in has_gap_after:
+            why = "Kafka lacks the event after it, which may be of the same command"
+        if why is not None:
+            changed |= {each.envelope.aggregate for each in command}
+            done.left |= {each.envelope.position: why for each in command}
+            continue
+        writes = _writes(state, head, command)
+        writes.stamp(max(cut_off(held.since), held.settled_at))
+        await store.append(connection, writes, held)
+        for old, new in zip(command, writes.events, strict=True):
+            done.positions[old.envelope.position] = new.position
+        head = writes.head
+    return done
+
+
+def _before_gaps(common: int, lost: Sequence[LostEvent]) -> set[int]:
+    """Return the positions after which one is missing; an order's products come after it."""
+    positions = {each.envelope.position for each in lost}
+    return {n for n in positions if n + 1 not in positions and n != max(positions)} - {common}
+
+
+async def _reason_against(
+    connection: asyncpg.Connection, state: State, command: Command, changed: set[str]
+) -> str | None:
+    """Return why a command's events cannot be appended, None where they can."""
+    wanted: dict[str, set[int]] = {entity.collection: set() for entity in ENTITIES}
+    for each in command:
+        if each.envelope.aggregate in changed:
+            return f"{each.envelope.aggregate} has changed since, or an earlier event of it is left"
+        entity = kind_of(each.event).entity
+        wanted[entity.collection].add(id_of(each.event))
+        for name, value in state.holders.unknown(entity, each.event):
+            await state_reader.load_holders(connection, state.holders, entity, name, {value})
+    first = command[0].event
+    if isinstance(first, OrderCreated):
+        if len(command) != 1 + len(first.order_items):
+            return "not all events of its command are there"
+        if await connection.fetchval(_HAS_LINES, [item.item_id for item in first.order_items]):
+            return "an id of its lines was given to another order"
+        wanted[CUSTOMER.collection].add(first.customer_id)
+    await state_reader.load(connection, state, wanted)
+    if isinstance(first, OrderCreated):
+        customer = state.known[CUSTOMER.collection][first.customer_id]
+        if customer is None or customer.is_deleted:
+            return f"there is no customer {first.customer_id}"
+    return _rules_against(state, command)
+
+
+def _rules_against(state: State, command: Command) -> str | None:
+    versions: dict[str, int] = {}
+    for each in command:
+        kind, name = kind_of(each.event), each.envelope.aggregate
+        before = state.known[kind.entity.collection][id_of(each.event)]
+        version = versions.get(name, 0 if before is None else before.version)
+        is_gone = before is None if not kind.begins else before is not None
+        if is_gone or (before is not None and before.is_deleted):
+            return f"{name} is not as it was"
+        if each.envelope.version != version + 1:
+            return f"{name} has version {version}, the event is version {each.envelope.version}"
+        versions[name] = version + 1
+        if kind.unique and not kind.ends:
+            try:
+                state.holders.check(kind.entity, id_of(each.event), each.event)
+            except Conflict as conflict:
+                return str(conflict)
+    return None
+
+
+def _writes(state: State, base: Head, command: Command) -> Writes:
+    """Move the state along; return what is to be written."""
+    writes = Writes(base, Head(base.position, history=base.history))
+    for each in command:
+        kind, number = kind_of(each.event), id_of(each.event)
+        kept = state.known[kind.entity.collection]
+        before: Aggregate[object] | None = kept.get(number)  # type: ignore[type-var]
+        after = kept[number] = evolve(before, each.event)
+        if kind.unique:
+            state.holders.move(kind.entity, number, before, after)
+        writes.head.position += 1
+        event = replace(each.envelope, position=writes.head.position)
+        payload_hash = sha256(event.payload).digest()
+        writes.events.append(event)
+        writes.payload_hashes.append(payload_hash)
+        writes.hashed_parts.append(hashed_parts(event, payload_hash))
+        writes.occurred_at = max(writes.occurred_at, event.occurred_at)
+        new = writes.new[kind.entity.name]
+        rows = new if kind.begins or number in new else writes.changed[kind.entity.name]
+        rows[number] = after
+    return writes
