@@ -21,6 +21,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "lag": (POSTGRES, MONGODB),
     "verify": (POSTGRES, MONGODB),
     "migrate": (POSTGRES, KAFKA, MONGODB),
+    "recover": (POSTGRES, KAFKA, MONGODB),
     "resend --from 1": (POSTGRES, KAFKA),
     "lanes show": (POSTGRES, MONGODB),
     "lanes set 6": (POSTGRES, KAFKA, MONGODB),
