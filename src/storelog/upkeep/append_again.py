@@ -18,14 +18,17 @@ from storelog.command_service.state import Head, State
 from storelog.envelope import cut_off, hashed_parts
 from storelog.errors import Conflict
 from storelog.shop.aggregate import Aggregate
-from storelog.shop.events import CUSTOMER, ENTITIES, ORDER, id_of, kind_of
+from storelog.shop.columns import LINES_TABLE, has_lines, line_columns_of, line_rows_of
+from storelog.shop.commands import add_references
+from storelog.shop.events import ENTITIES, ORDER, id_of, kind_of
 from storelog.shop.evolve import evolve
-from storelog.shop.order import OrderCreated
 from storelog.upkeep.lost_events import LostEvent
 
 Command = list[LostEvent]
 _TOUCHED = "SELECT DISTINCT aggregate_type, aggregate_id FROM events WHERE position > $1"
-_HAS_LINES = "SELECT EXISTS (SELECT FROM order_items WHERE item_id = ANY ($1::bigint[]))"
+_NAME_OF = {entity.collection: entity.name_of for entity in ENTITIES}
+_LINE_ID = line_columns_of(ORDER.structure)[0]
+_HAS_LINES = f"SELECT EXISTS (SELECT FROM {LINES_TABLE} WHERE {_LINE_ID} = ANY ($1::bigint[]))"
 
 
 @dataclass(slots=True)
@@ -61,11 +64,8 @@ async def append_again(
     """Append what can be, with the head locked and in its transaction. Raises PostgresError."""
     changed = {f"{kind}-{number}" for kind, number in await connection.fetch(_TOUCHED, common)}
     done, state, head = Appended(), State(held.head), held.head
-    has_gap_after = _before_gaps(common, lost)
     for command in commands_of(lost):
         why = await _reason_against(connection, state, command, changed)
-        if why is None and command[-1].envelope.position in has_gap_after:
-            why = "Kafka lacks the event after it, which may be of the same command"
         if why is not None:
             changed |= {each.envelope.aggregate for each in command}
             done.left |= {each.envelope.position: why for each in command}
@@ -77,12 +77,6 @@ async def append_again(
             done.positions[old.envelope.position] = new.position
         head = writes.head
     return done
-
-
-def _before_gaps(common: int, lost: Sequence[LostEvent]) -> set[int]:
-    """Return the positions after which one is missing; an order's products come after it."""
-    positions = {each.envelope.position for each in lost}
-    return {n for n in positions if n + 1 not in positions and n != max(positions)} - {common}
 
 
 async def _reason_against(
@@ -98,17 +92,29 @@ async def _reason_against(
         for name, value in state.holders.unknown(entity, each.event):
             await state_reader.load_holders(connection, state.holders, entity, name, {value})
     first = command[0].event
-    if isinstance(first, OrderCreated):
-        if len(command) != 1 + len(first.order_items):
+    kind, referred = kind_of(first), list[tuple[str, int]]()
+    if has_lines(kind.entity.structure):
+        add_references(referred, first)
+    if kind.begins and has_lines(kind.entity.structure):
+        lines = line_rows_of(first)
+        if len(command) != 1 + len(lines):
             return "not all events of its command are there"
-        if await connection.fetchval(_HAS_LINES, [item.item_id for item in first.order_items]):
-            return "an id of its lines was given to another order"
-        wanted[CUSTOMER.collection].add(first.customer_id)
+        if await connection.fetchval(_HAS_LINES, [number for number, *_ in lines]):
+            return "an id of its lines was given to another one"
+    for collection, number in referred:
+        wanted[collection].add(number)
+    parts = {each.envelope.aggregate for each in command}
+    if kind.entity.owner is not None:
+        # Its owner has no event of the command.
+        parts |= {kind.entity.owner[0].name_of(n) for n in wanted[kind.entity.owner[0].collection]}
     await state_reader.load(connection, state, wanted)
-    if isinstance(first, OrderCreated):
-        customer = state.known[CUSTOMER.collection][first.customer_id]
-        if customer is None or customer.is_deleted:
-            return f"there is no customer {first.customer_id}"
+    for collection, number in referred:
+        found = state.known[collection][number]
+        if found is None or found.is_deleted:
+            if kind.begins:
+                return f"there is no /{collection}/{number}"
+        elif kind.ends and _NAME_OF[collection](number) not in parts:
+            return "not all events of its command are there"
     return _rules_against(state, command)
 
 
