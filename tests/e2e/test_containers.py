@@ -17,7 +17,7 @@ from storelog.config import Settings
 from storelog.local.servers import PROCESSES
 from support.container import DESCRIPTORS, USER, Contained, first_process, launcher, why_not
 from support.projected import verified
-from support.system import trade
+from support.system import trade, wait_for
 
 pytestmark = pytest.mark.alone
 
@@ -63,7 +63,10 @@ def test_each_process_works_as_first_process_without_rights_or_a_file_to_write(
     trade(contained)
     contained.wait_projected()
     # The certificate with which it leads is in no file.
-    assert contained.commands.get("/health/ready").json["role"] == "leader"
+    wait_for(
+        lambda: contained.commands.get("/health/ready").json.get("role") == "leader",
+        "the service to lead",
+    )
     for name in PROCESSES:
         with ExitStack() as crowd:
             address = ("127.0.0.1", int(contained.url(name).rpartition(":")[2]))

@@ -72,7 +72,12 @@ def test_projectors_that_come_and_go_every_few_seconds_lose_nothing(settings: Se
         assert load.statuses[201] > 100
         target = system.written()
         wait_for(
-            lambda: system.queries.get("/analytics/total-sales").position >= target,
+            lambda: (
+                int(
+                    system.queries.get("/analytics/total-sales").headers.get("storelog-position", 0)
+                )
+                >= target
+            ),
             f"position {target}: {[each.log('projector') for each in projectors]}",
         )
         verified = system.cli("verify", "--json")

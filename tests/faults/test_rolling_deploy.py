@@ -120,7 +120,7 @@ class Balancer:
 
 
 def role(system: System) -> str:
-    return str(system.commands.get("/health/ready").json["role"])
+    return str(system.commands.get("/health/ready").json.get("role"))
 
 
 def end(system: System) -> None:

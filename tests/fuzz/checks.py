@@ -14,6 +14,7 @@ from storelog.web.openapi import HEADERS
 
 # Decided by what the shop holds at that moment, which no schema says.
 RULES = {
+    "other-history",
     "not-found",
     "insufficient-stock",
     "stock-limit",

@@ -113,7 +113,8 @@ class Topics:
         self.trouble = None
         if sent is None:
             return
-        self._lanes = max(self._lanes, sent.lanes)
+        # A relay may not have sent anything yet since lanes were raised.
+        self._lanes = max(self._lanes, sent.lanes, lanes)
         if sent.lanes > lanes if lanes else sent.is_mixed:
             self.trouble = (
                 f"Kafka alone cannot fill this read model: there are {sent.lanes} lanes now, and"
@@ -125,7 +126,7 @@ class Topics:
     def _sent(self, lanes: int, origin: Origin | None) -> "_SentLanes | None":
         """Return what was found the last time, unless it is too long ago, or of fewer lanes."""
         found = 0 if self._last_sent is None else self._last_sent.lanes
-        if found < lanes or time.monotonic() - self._sent_at > LOOK_SECONDS:
+        if found < max(lanes, self._lanes) or time.monotonic() - self._sent_at > LOOK_SECONDS:
             self._last_sent = self._look_at_marks(origin)
             self._sent_at = time.monotonic()
         return self._last_sent
