@@ -43,7 +43,15 @@ async def make_certificate() -> tuple[str, ssl.SSLContext]:
 async def _made() -> tuple[bytes, bytes, int | None]:
     """Return what the making process wrote, what it complained of, and its exit code."""
     pipe = asyncio.subprocess.PIPE
-    maker = await asyncio.create_subprocess_exec(sys.executable, *_MAKER, stdout=pipe, stderr=pipe)
+    try:
+        maker = await asyncio.create_subprocess_exec(
+            sys.executable, *_MAKER, stdout=pipe, stderr=pipe
+        )
+    except PermissionError:
+        # This user may not start the interpreter again: the library is loaded here.
+        from storelog.command_service.leading.new_certificate import new_certificate
+
+        return await asyncio.to_thread(new_certificate), b"", 0
     try:
         async with asyncio.timeout(MAKING_SECONDS):
             made, said = await maker.communicate()
