@@ -1,7 +1,9 @@
 """A leader hears few connections at once that have not said its secret, and keeps nobody out."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -101,7 +103,7 @@ def test_a_connection_that_does_not_say_the_secret_in_time_is_ended(
     [
         ("raise SystemExit('no random bytes')", "no random bytes"),
         ("print('rubbish')", "exit code 0"),
-        ("import time; time.sleep(600)", "TimeoutError"),
+        ("import signal; signal.pause()", "TimeoutError"),
     ],
     ids=["fails", "prints something else", "never ends"],
 )
@@ -109,7 +111,7 @@ def test_a_certificate_that_cannot_be_made_says_why_and_leaves_no_process(
     loop: Callable[[], Any], maker: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certificate, "_MAKER", ("-c", maker))
-    monkeypatch.setattr(certificate, "MAKING_SECONDS", 10.0 if "sleep" not in maker else 0.5)
+    monkeypatch.setattr(certificate, "MAKING_SECONDS", 10.0 if "pause" not in maker else 0.5)
 
     async def prepare() -> None:
         leader = Leader(lambda _: asyncio.get_running_loop().create_future())
@@ -121,3 +123,13 @@ def test_a_certificate_that_cannot_be_made_says_why_and_leaves_no_process(
         runner.run(prepare())
     children = psutil.Process().children()
     assert not [child for child in children if maker in child.cmdline()]
+
+
+def test_a_service_whose_user_may_not_start_python_again_makes_its_certificate_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbidden = tmp_path / "python"
+    forbidden.touch()
+    monkeypatch.setattr(sys, "executable", str(forbidden))
+    made, _ = asyncio.run(certificate.make_certificate())
+    assert made.startswith("-----BEGIN CERTIFICATE-----")

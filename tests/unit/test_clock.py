@@ -8,8 +8,8 @@ import pytest
 from storelog.envelope import format_time
 from storelog.errors import Unauthenticated
 from storelog.projector import measures
-from storelog.projector.receive.record import Watermark
 from storelog.setting_types import ApiKey
+from storelog.watermark import Watermark
 from storelog.web import clock as clocks
 from storelog.web.clock import LogClock, LogTimes, PostgresClock
 from storelog.web.keyring import Keyring

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from storelog import tracing
 from storelog.envelope import parse_time
-from storelog.projector.receive.record import Record, Watermark, header_of
+from storelog.projector.receive.record import Record, header_of
+from storelog.watermark import Watermark
 from storelog.web.clock import LogClock, LogTimes
 from storelog.web.metrics import SIZES, counter, gauge, histogram
 

@@ -24,6 +24,7 @@ from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.log_history import Histories, is_lost, number_of
 from storelog.relay.cursor import hash_at, histories, keep_ahead
 from storelog.relay.kafka_watch import refuse
+from storelog.watermark import Watermark
 
 READ_SECONDS = 10.0
 # So many records before the end of a partition are looked at; more where none of them is ours.
@@ -39,19 +40,6 @@ class SeenMark(msgspec.Struct):
     position: int
     hash: str
     history: str | None = None
-
-
-class _Watermark(msgspec.Struct):
-    position: int
-    hash: str
-    recordedAt: str | None
-    lanes: list[int]
-    readAt: str | None = None
-    previousHash: str | None = None
-    proof: str | None = None
-    history: str | None = None
-    beganAfter: int = 0
-    historyProof: str | None = None
 
 
 async def check_history(connection: asyncpg.Connection, settings: Settings) -> None:
@@ -227,7 +215,7 @@ def _mark_of(message: Message, proven_from: int | None) -> SeenMark | None:
             of_history: tuple[Any, ...] = (mark.history,)
             own_proof = headers.get("history_proof")
         else:
-            said = msgspec.json.decode(message.value() or b"", type=_Watermark)
+            said = msgspec.json.decode(message.value() or b"", type=Watermark)
             mark = SeenMark(said.position, said.hash, said.history)
             facts = (said.position, *said.lanes, said.recordedAt, said.readAt)
             before, proof, kind = said.previousHash, said.proof, MARK

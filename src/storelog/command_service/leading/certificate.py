@@ -7,6 +7,7 @@ import asyncio
 import os
 import ssl
 import sys
+from importlib import import_module
 
 MAKING_SECONDS = 10.0
 _KEY_BEGINS = b"-----BEGIN PRIVATE KEY-----"
@@ -48,10 +49,9 @@ async def _made() -> tuple[bytes, bytes, int | None]:
             sys.executable, *_MAKER, stdout=pipe, stderr=pipe
         )
     except PermissionError:
-        # This user may not start the interpreter again: the library is loaded here.
-        from storelog.command_service.leading.new_certificate import new_certificate
-
-        return await asyncio.to_thread(new_certificate), b"", 0
+        # This user may not start the interpreter again: the library is loaded here, for that alone.
+        made_here: bytes = await asyncio.to_thread(import_module(_MAKER[1]).new_certificate)
+        return made_here, b"", 0
     try:
         async with asyncio.timeout(MAKING_SECONDS):
             made, said = await maker.communicate()

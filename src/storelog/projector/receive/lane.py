@@ -26,12 +26,12 @@ from storelog.projector.receive.merge import LaneMerge
 from storelog.projector.receive.proof import check_mark, check_record
 from storelog.projector.receive.record import (
     Record,
-    Watermark,
     header_of,
     read_record,
     read_watermark,
 )
 from storelog.projector.receive.topics import same_topics
+from storelog.watermark import Watermark
 
 
 class Lane:

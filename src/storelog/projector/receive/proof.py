@@ -10,7 +10,8 @@ Next: projector/receive/merge.py
 from storelog.envelope import BEHIND, HISTORY, LANES, MARK, RECORD, proof_of
 from storelog.errors import PoisonRecord
 from storelog.origin import Origin
-from storelog.projector.receive.record import Behind, Record, Watermark, header_of
+from storelog.projector.receive.record import Behind, Record, header_of
+from storelog.watermark import Watermark
 
 
 def check_record(record: Record, origin: Origin | None) -> None:

@@ -20,6 +20,7 @@ from storelog.envelope import Envelope, chain_hash, parse_time
 from storelog.errors import PoisonRecord
 from storelog.kafka import MAX_RECORD_BYTES
 from storelog.read_models.change import Change, EventOrigin, read_change
+from storelog.watermark import Watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +47,6 @@ class Record:
     caller: str | None
     correlation_id: str
     named: dict[str, Any] = field(default_factory=dict)
-
-
-class Watermark(msgspec.Struct):
-    """Where everything up to `position` ends; `lanes`: the last position of it in each lane.
-
-    `readAt`: when, by PostgreSQL's clock, the log ended there; None where that is not known.
-    `lanesSince`: up to which position was sent with fewer lanes; None where that is not known.
-    `history`: of the log; None where an earlier relay has sent it.
-    """
-
-    position: int
-    hash: str
-    recordedAt: str | None
-    lanes: list[int]
-    readAt: str | None = None
-    previousHash: str | None = None
-    proof: str | None = None
-    lanesSince: int | None = None
-    lanesProof: str | None = None
-    history: str | None = None
-    beganAfter: int = 0
-    historyProof: str | None = None
 
 
 class Behind(msgspec.Struct):

@@ -29,7 +29,8 @@ from storelog.kafka import client_settings, kafka_failure, watermark_topic
 from storelog.origin import Origin
 from storelog.projector.checkpoints import Fenced
 from storelog.projector.receive.proof import check_mark
-from storelog.projector.receive.record import Watermark, read_watermark
+from storelog.projector.receive.record import read_watermark
+from storelog.watermark import Watermark
 
 # So soon it is noticed that a topic was made again while it is read.
 LOOK_SECONDS, SURE_SECONDS = 10.0, 1.0

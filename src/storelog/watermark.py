@@ -1,0 +1,28 @@
+"""What a watermark says, as the relay sends it and as the relay and the projector read it.
+
+Next: projector/receive/record.py
+"""
+
+import msgspec
+
+
+class Watermark(msgspec.Struct):
+    """Where everything up to `position` ends; `lanes`: the last position of it in each lane.
+
+    `readAt`: when, by PostgreSQL's clock, the log ended there; None where that is not known.
+    `lanesSince`: up to which position was sent with fewer lanes; None where that is not known.
+    `history`: of the log; None where an earlier relay has sent it.
+    """
+
+    position: int
+    hash: str
+    recordedAt: str | None
+    lanes: list[int]
+    readAt: str | None = None
+    previousHash: str | None = None
+    proof: str | None = None
+    lanesSince: int | None = None
+    lanesProof: str | None = None
+    history: str | None = None
+    beganAfter: int = 0
+    historyProof: str | None = None
