@@ -7,11 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from pymongo.database import Database
 
 from storelog.config import Settings
+from storelog.projector.databases.connection import connect
 from support.console import NAME as HTML_NAME
 from support.console import ROLES as CONSOLE_ROLES
 from support.embedded import EmbeddedServers, new_settings
@@ -131,3 +134,13 @@ def provider() -> Iterator[Provider]:
         provider.add_rsa("one")
         provider.add_ec("two")
         yield provider
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database[dict[str, Any]]]:
+    """MongoDB with nothing in it, as a projector is connected to it."""
+    home = connect(settings)
+    try:
+        yield home
+    finally:
+        home.client.close()

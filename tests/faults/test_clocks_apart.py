@@ -1,13 +1,10 @@
 """Four processes on machines whose clocks are days apart do their work in PostgreSQL's time."""
 
-from datetime import timedelta
-
 import pytest
 
 from storelog.config import Settings
-from storelog.envelope import parse_time
-from support.projected import verified
-from support.system import System, trade, wait_for
+from support.clocks import works_in_postgresqls_time
+from support.system import System, wait_for
 
 pytestmark = pytest.mark.alone
 
@@ -27,15 +24,7 @@ def test_four_processes_whose_clocks_are_days_apart_do_their_work_in_postgresqls
     settings: Settings,
 ) -> None:
     with Apart(settings) as system:
-        trade(system)
-        system.wait_projected()
-        order = system.new_order(3, (3, 1))
-        now = system.sql("SELECT clock_timestamp() AS at")[0]["at"]
-        assert abs(parse_time(order["orderDate"]) - now) < timedelta(minutes=1)
-        system.wait_projected()
-        assert verified(system)["position"] == system.written()
-        found = system.commands.get("/health/ready").json["clockDifferenceSeconds"]
-        assert abs(found - 3600 * HOURS["command-service"]) < 60
+        works_in_postgresqls_time(system, HOURS["command-service"])
         # Ahead of what the relay's watermarks say of PostgreSQL's time.
         wait_for(
             lambda: "differs from PostgreSQL's" in " ".join(system.log_lines("projector")),

@@ -1,26 +1,14 @@
 """A batch's transaction: documents of another time get nothing of it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
-from storelog.config import Settings
 from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced
-from storelog.projector.databases.connection import connect
 from storelog.projector.write import transaction as module
 from storelog.projector.write.transaction import BatchTransaction
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database[dict[str, Any]]]:
-    home = connect(settings)
-    try:
-        yield home
-    finally:
-        home.client.close()
 
 
 @pytest.mark.parametrize("batches", [0, 1], ids=["first", "second"])

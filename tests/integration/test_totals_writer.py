@@ -1,16 +1,14 @@
 """Sums in MongoDB: what is written again, late, or by a twin is in them once."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
-from storelog.config import Settings
 from storelog.projector.batch import Batch
 from storelog.projector.checkpoints import Checkpoint, Fenced
-from storelog.projector.databases.connection import DEAD_LETTERS, connect
+from storelog.projector.databases.connection import DEAD_LETTERS
 from storelog.projector.write.totals_writer import TotalsWriter
 from storelog.projector.write.transaction import BatchTransaction
 from storelog.read_models.totals import Added, Addition, Key, Sum, TotalsModel
@@ -19,15 +17,6 @@ Sums = dict[str, dict[tuple[int, Key], list[Addition]]]
 NAME = "sums_of_tests"
 SUMS = (Sum("count", "count", 1, None), Sum("amount", "amount", 1, None))
 MODEL = TotalsModel(collection=NAME, shape=1, keys=str, sums=SUMS, fold=lambda _: ())
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database[dict[str, Any]]]:
-    home = connect(settings)
-    try:
-        yield home
-    finally:
-        home.client.close()
 
 
 def writer_of(database: Database[dict[str, Any]], *lanes: int) -> TotalsWriter:

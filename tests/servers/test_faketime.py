@@ -4,15 +4,12 @@ The relay and the projector cannot run so: libfaketime lets Kafka's C library wa
 tests/faults/test_clocks_apart.py gives all four a wrong clock in Python.
 """
 
-from datetime import timedelta
-
 import pytest
 
 from storelog.config import Settings
-from storelog.envelope import parse_time
+from support.clocks import works_in_postgresqls_time
 from support.debian import unpacked
-from support.projected import verified
-from support.system import System, trade, wait_for
+from support.system import System, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.alone]
 
@@ -42,14 +39,7 @@ def test_services_whose_clocks_are_days_apart_respond_in_postgresqls_time(
         Apart(settings) as system,
         Apart(system.settings, ("command-service",)) as second,
     ):
-        trade(system)
-        order = system.new_order(3, (3, 1))
-        now = system.sql("SELECT clock_timestamp() AS at")[0]["at"]
-        assert abs(parse_time(order["orderDate"]) - now) < timedelta(minutes=1)
-        system.wait_projected()
-        assert verified(system)["position"] == system.written()
-        found = system.commands.get("/health/ready").json["clockDifferenceSeconds"]
-        assert abs(found - 3600 * HOURS["command-service"]) < 60
+        works_in_postgresqls_time(system, HOURS["command-service"])
 
         def roles() -> set[str]:
             ready = [each.commands.get("/health/ready").json for each in (system, second)]
