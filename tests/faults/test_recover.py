@@ -62,6 +62,9 @@ def test_recover_appends_what_is_unchanged_names_the_rest_and_all_processes_go_o
         left = {each["eventType"] for each in told["lost"] if each["newPosition"] is None}
         assert (told["appendedAgain"], told["left"]) == (3, 2)
         assert left == {"OrderCreated", "ProductSold"}
+        # What a service gives out is of the new history, also where it was sent nothing meanwhile.
+        page = system.commands.get("/events?limit=1")
+        assert page.headers["storelog-history"] == told["history"]
         # Again: there is nothing more to do, and nothing is appended twice.
         written = system.written()
         again = system.cli("recover", "--report", str(report), "--json")

@@ -30,6 +30,7 @@ from storelog.server_setup import set_up_servers
 from storelog.upkeep.append_again import Appended, append_again
 from storelog.upkeep.lost_events import LostEvent, find_lost
 from storelog.upkeep.rebuild import rebuild
+from storelog.upkeep.service_connections import end_connections
 from storelog.upkeep.sources import Progress
 
 _BEGIN = """INSERT INTO log_histories (number, history, began_after)
@@ -70,6 +71,8 @@ async def recover(settings: Settings, report: Path, progress: Progress) -> Recov
             if not await cursor.lead(connection):
                 raise CannotRun("a relay is active: stop the relays, and run this again")
             done = await _recover_log(connection, settings, report)
+            # A service that was sent nothing meanwhile would go on giving out the history before.
+            await end_connections(connection)
             await raise_behind(connection)
             await set_up_servers(settings)
             await rebuild(settings, "log", progress, promote=True)

@@ -30,6 +30,7 @@ from storelog.shop.fields import field_at
 from storelog.shop.kinds import EARLIEST_ORDER_DATE, LATEST_ORDER_DATE
 from storelog.shop.order import Order
 from storelog.upkeep.folded_rows import FoldedRows
+from storelog.upkeep.service_connections import end_connections
 from storelog.upkeep.sources import Progress
 from storelog.verify.report import Report
 from storelog.verify.times import read_exact_times
@@ -41,8 +42,6 @@ LOCK_MS = 30_000
 TABLES_LOCK_MS = 5_000
 IDLE_MS = 30_000
 STATEMENT_MS = 300_000
-END_MS = 5_000
-END_TRIES = 3
 MAX_NAMED = 1_000
 # Parents before children, as foreign keys want it; the first column is the key.
 TABLES: dict[str, tuple[str, ...]] = {
@@ -112,7 +111,7 @@ class _Tables:
             if report.found:
                 await self._keep_readers_out()
                 await self._switch()
-                await self._end_services_connections()
+                await end_connections(connection)
         return report
 
     async def _fold(self, up_to: int) -> None:
@@ -236,23 +235,6 @@ class _Tables:
         for check in checks:
             await self._connection.execute(f"ALTER TABLE orders DROP CONSTRAINT {check['name']}")
         return [f"ALTER TABLE orders ADD CONSTRAINT {c['name']} {c['definition']}" for c in checks]
-
-    async def _end_services_connections(self) -> None:
-        """End the Command Services' connections: with them goes the state that they have kept.
-
-        A batch that waits for the head ends with its connection, and is decided again.
-        """
-        for _ in range(END_TRIES):
-            await self._connection.execute("SELECT pg_stat_clear_snapshot()")
-            # Not true for one that does not end in time, and for one that has ended by itself.
-            has_ended = await self._connection.fetch(
-                f"SELECT pg_terminate_backend(pid, {END_MS}) FROM pg_stat_activity"
-                " WHERE application_name = 'storelog command-service'"
-                " AND datname = current_database()"
-            )
-            if all(one for (one,) in has_ended):
-                return
-        raise CannotRun("a Command Service's connection to PostgreSQL does not end")
 
 
 def _change(event: Envelope) -> Change:
