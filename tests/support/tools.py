@@ -1,5 +1,6 @@
 """Programs that only tests run, in an environment of their own: what tools/ names."""
 
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -20,15 +21,21 @@ def installed() -> Path:
     inputs = b"".join((SOURCE / name).read_bytes() for name in (*_LOCKED, "requirements.txt"))
     digest = hashlib.sha256(inputs).hexdigest()
     stamp = HOME / "installed"
-    if stamp.is_file() and stamp.read_text() == digest:
-        return HOME
+    # Several workers may want them at once. Who holds the lock ends: its commands have deadlines.
+    with (SOURCE / "requirements.txt").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (stamp.is_file() and stamp.read_text() == digest):
+            _install()
+            stamp.write_text(digest)
+    return HOME
+
+
+def _install() -> None:
     _run([sys.executable, "-m", "venv", "--clear", str(HOME)])
     _run([_python(), "-m", "pip", "install", "-q", "-r", str(SOURCE / "requirements.txt")])
     for name in _LOCKED:
         (HOME / name).write_bytes((SOURCE / name).read_bytes())
     _node("npm", "ci", "--no-progress")
-    stamp.write_text(digest)
-    return HOME
 
 
 def run_collection(variables: dict[str, str], report: Path) -> dict[str, Any]:
