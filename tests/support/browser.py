@@ -65,7 +65,10 @@ def unpacked() -> Path:
     run_node(str(script), str(packed / "chromium.br"), str(unfinished / "chromium"))
     run_node(str(script), str(packed / "al2023.tar.br"), str(unfinished / "libraries.tar"))
     with tarfile.open(unfinished / "libraries.tar") as archive:
-        archive.extractall(unfinished, filter="data")
+        # Python has filters since 3.11.4; what the system's own packages hold needs none.
+        if hasattr(tarfile, "data_filter"):
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(unfinished)
     (unfinished / "chromium").chmod(0o755)
     unfinished.rename(home)
     return home

@@ -205,12 +205,21 @@ def _extract(archive: Path, target: Path) -> None:
         with tarfile.open(archive) as packed:
             for member in packed:
                 if member.isfile() and _KEPT.fullmatch(member.name):
-                    member.name = member.name.partition("/")[2]
-                    packed.extract(member, target, filter="data")
+                    _copy(packed, member, target / member.name.partition("/")[2])
     except (tarfile.TarError, EOFError) as error:
         raise CannotRun(f"{archive.name} cannot be unpacked: {error}") from error
     if not (target / "bin" / "mongod").is_file():
         raise CannotRun(f"{archive.name} has no bin/mongod")
+
+
+def _copy(packed: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    """Write one file without its owner and special bits; tarfile's filters came with 3.11.4."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    content = packed.extractfile(member)
+    assert content is not None
+    with content, place.open("wb") as file:
+        shutil.copyfileobj(content, file)
+    place.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
 def _try(mongod: Path) -> None:
