@@ -26,10 +26,12 @@ from storelog.event_codec import lane_of_event
 from storelog.projector.batch import MAX_EVENTS, Batch
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.databases.connection import make_indexes
+from storelog.projector.databases.kept import COLLECTIONS
 from storelog.projector.databases.shapes import filled_models
 from storelog.projector.fold.lane_fold import LaneFold
 from storelog.projector.write.batch_writer import BatchWriter
 from storelog.read_models.change import change_of_event
+from storelog.read_models.shapes import SHAPES
 from storelog.read_side import database_name
 from support.embedded import new_settings
 from support.system import System
@@ -167,14 +169,19 @@ def _send(database: Database[Document], command: Document, session: ClientSessio
 
 
 def _insert_all(filled: Settings, empty: Settings) -> float:
-    """Insert all documents of a database into an empty one with the same indexes, in bulk."""
+    """Insert all documents of a read model into an empty one with the same indexes, in bulk.
+
+    Its shapes are there already, and what is no document of projection stays where it is.
+    """
     client: MongoClient[Document] = MongoClient(filled.mongodb_uri, retryWrites=False)
     source = client.get_database(database_name(filled))
     concern = WriteConcern(w="majority", j=True)
     target = client.get_database(database_name(empty), write_concern=concern)
     make_indexes(target)
     seconds = 0.0
-    for name in source.list_collection_names():
+    for name in COLLECTIONS:
+        if name == SHAPES:
+            continue
         documents = list(source[name].find({}))
         began = time.monotonic()
         for start in range(0, len(documents), MAX_EVENTS):
