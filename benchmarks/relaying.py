@@ -15,7 +15,8 @@ from storelog.config import Settings
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.kafka import client_settings
 from storelog.relay import cursor
-from storelog.relay.publisher import PRODUCER, Header, record_headers
+from storelog.relay.publisher import PRODUCER
+from storelog.relay.record_headers import Header, record_headers
 from support.embedded import new_settings
 from support.system import System, wait_for
 

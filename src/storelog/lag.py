@@ -12,8 +12,8 @@ from storelog.errors import CannotRun, StorelogError
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.databases.connection import DEAD_LETTERS
 from storelog.projector.receive.foreign import FOREIGN, NOT_KEPT
+from storelog.query_service.positions.place import Place
 from storelog.query_service.positions.reads import Reads
-from storelog.query_service.positions.view import Place
 from storelog.reasons import reason
 
 TIMEOUT_SECONDS = 5.0

@@ -15,7 +15,7 @@ from storelog.client import Line, Storelog
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.paging.keyset import Key, make_cursor
 from storelog.query_service.positions.reads import Reads
-from storelog.read_models.orders import query as of_orders
+from storelog.read_models.orders import finding
 from support.embedded import EmbeddedServers, new_settings
 from support.system import System
 
@@ -150,7 +150,7 @@ def test_a_page_that_gets_too_large_ends_early_and_nothing_is_left_out(
     small: System, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr("storelog.query_service.paging.page.MAX_PAGE_BYTES", 150)
-    monkeypatch.setattr(of_orders, "ORDERS", replace(of_orders.ORDERS, at_once=4))
+    monkeypatch.setattr(finding, "ORDERS", replace(finding.ORDERS, at_once=4))
 
     async def pages() -> list[list[int]]:
         reads = Reads(small.settings)
@@ -159,10 +159,8 @@ def test_a_page_that_gets_too_large_ends_early_and_nothing_is_left_out(
         try:
             view = await reads.view()
             while not found or after is not None:
-                match = {of_orders.ITS_PRODUCT: 1} if kind == "product" else {}
-                page = await of_orders.find_orders(
-                    view, match, Range(), after, 5, is_up=kind == "up"
-                )
+                match = {finding.ITS_PRODUCT: 1} if kind == "product" else {}
+                page = await finding.find_orders(view, match, Range(), after, 5, is_up=kind == "up")
                 found.append([int(order["_id"]) for order in page.documents])
                 after = page.next_key
         finally:

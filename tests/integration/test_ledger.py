@@ -20,7 +20,8 @@ from storelog.projector.write import ledger_writer
 from storelog.projector.write.ledger_writer import LedgerWriter
 from storelog.projector.write.transaction import BatchTransaction
 from storelog.query_service.http.parameters import Range
-from storelog.query_service.positions.view import Place, View
+from storelog.query_service.positions.place import Place
+from storelog.query_service.positions.view import View
 from storelog.query_service.totals import ledger_sums
 from storelog.read_side import database_name
 from storelog.verify import sums

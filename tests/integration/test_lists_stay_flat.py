@@ -25,9 +25,10 @@ from storelog.query_service.paging import by_id
 from storelog.query_service.paging.keyset import Key
 from storelog.query_service.paging.page import Page
 from storelog.query_service.past.documents import PastView
-from storelog.query_service.positions.view import Place, View
+from storelog.query_service.positions.place import Place
+from storelog.query_service.positions.view import View
 from storelog.read_models.listed import BY_COLLECTION
-from storelog.read_models.orders import query
+from storelog.read_models.orders import finding
 from storelog.read_models.product_sold import query as sales
 from storelog.read_side import database_name
 from storelog.shop import events
@@ -131,21 +132,21 @@ def _both(view: View, after: Key | None, *, is_cancelled: bool) -> Awaitable[Pag
     return sales.find_sales(sales.Search(view, match, Range(), is_cancelled), after, LIMIT)
 
 
-BOTH = {"customerId": CUSTOMER, query.ITS_PRODUCT: PRODUCT}
+BOTH = {"customerId": CUSTOMER, finding.ITS_PRODUCT: PRODUCT}
 # What is read, how many items its page has now, and how many it had before the deletions.
 LISTS: dict[str, tuple[Read, int, int]] = {
     "a product's orders": (
-        lambda v, a: query.find_orders(v, {query.ITS_PRODUCT: PRODUCT}, Range(), a, LIMIT),
+        lambda v, a: finding.find_orders(v, {finding.ITS_PRODUCT: PRODUCT}, Range(), a, LIMIT),
         1,
         ORDERS,
     ),
     "a customer's orders": (
-        lambda v, a: query.find_orders(v, {"customerId": CUSTOMER}, Range(), a, LIMIT), 1, ORDERS,
+        lambda v, a: finding.find_orders(v, {"customerId": CUSTOMER}, Range(), a, LIMIT), 1, ORDERS,
     ),
     "a customer's orders of a product": (
-        lambda v, a: query.find_orders(v, BOTH, Range(), a, LIMIT), 1, ORDERS,
+        lambda v, a: finding.find_orders(v, BOTH, Range(), a, LIMIT), 1, ORDERS,
     ),
-    "all orders": (lambda v, a: query.find_orders(v, {}, Range(), a, LIMIT), 1, ORDERS),
+    "all orders": (lambda v, a: finding.find_orders(v, {}, Range(), a, LIMIT), 1, ORDERS),
     "a product's sales": (lambda v, a: _sales(v, a, is_cancelled=False), LIMIT, LIMIT),
     "a product's cancelled sales": (lambda v, a: _sales(v, a, is_cancelled=True), LIMIT, 0),
     "a product's sales to a customer": (lambda v, a: _both(v, a, is_cancelled=False), LIMIT, LIMIT),

@@ -22,8 +22,9 @@ from storelog.config import Settings
 from storelog.projector.databases.connection import ensure_indexes
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.paging.keyset import Key
-from storelog.query_service.positions.view import Place, View
-from storelog.read_models.orders import query
+from storelog.query_service.positions.place import Place
+from storelog.query_service.positions.view import View
+from storelog.read_models.orders import finding
 from storelog.read_side import NUMBERED, database_name
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -102,7 +103,7 @@ async def _walk(
     after: Key | None = None
     pages = 0
     while pages == 0 or after is not None:
-        page = await query.find_orders(view, {}, Range(), after, limit, is_up=is_up)
+        page = await finding.find_orders(view, {}, Range(), after, limit, is_up=is_up)
         found += [order["_id"] for order in page.documents]
         after, pages = page.next_key, pages + 1
     await client.close()
@@ -138,7 +139,7 @@ def test_the_first_page_of_a_quiet_shop_takes_few_finds(settings: Settings) -> N
             settings.mongodb_uri, event_listeners=[windows], tz_aware=True
         ) as client:
             view = View(client[database_name(settings)], place)
-            page = await query.find_orders(view, {}, Range(), None, LIMIT)
+            page = await finding.find_orders(view, {}, Range(), None, LIMIT)
             return len(page.documents)
 
     assert asyncio.run(first_page()) == LIMIT
@@ -174,8 +175,8 @@ def test_a_page_of_who_bought_much_until_a_while_ago_reads_about_a_page(
         ) as client:
             place = Place(oldest_order=BEGIN, newest_order=BEGIN + ages[-1])
             view = View(client[database_name(settings)], place)
-            one = await query.find_orders(view, {"customerId": 1}, span, None, LIMIT, is_up=is_up)
-            two = await query.find_orders(
+            one = await finding.find_orders(view, {"customerId": 1}, span, None, LIMIT, is_up=is_up)
+            two = await finding.find_orders(
                 view, {"customerId": 1}, span, one.next_key, LIMIT, is_up=is_up
             )
             return [order["_id"] for page in (one, two) for order in page.documents]

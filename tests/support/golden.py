@@ -34,7 +34,7 @@ from storelog.projector.write.ledger_writer import stored
 from storelog.read_models.change import Change
 from storelog.read_models.orders.query import with_name
 from storelog.read_models.product_sold.query import sale_body
-from storelog.relay.publisher import record_headers
+from storelog.relay.record_headers import record_headers
 from storelog.shop.commands import NewIds
 from storelog.shop.customer import Customer
 from storelog.shop.kinds import Time

@@ -15,7 +15,8 @@ from storelog.envelope import Envelope
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.relay import cursor
-from storelog.relay.publisher import Publisher, record_headers
+from storelog.relay.publisher import Publisher
+from storelog.relay.record_headers import record_headers
 from support.system import wait_for
 
 MAX_REPEATS = 5

@@ -12,7 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from storelog.kafka import client_settings
-from storelog.relay.publisher import record_headers
+from storelog.relay.record_headers import record_headers
 from support.kafka import HostileRelay, Outgoing
 from support.system import System, wait_for
 

@@ -10,8 +10,9 @@ from storelog.query_service.http.parameters import Range
 from storelog.query_service.paging import page
 from storelog.query_service.paging.keyset import Key
 from storelog.query_service.paging.page import COUNT_CHUNK, MAX_COUNTED, Page, count
-from storelog.query_service.positions.view import Document, Place, View
-from storelog.read_models.orders import query
+from storelog.query_service.positions.place import Place
+from storelog.query_service.positions.view import Document, View
+from storelog.read_models.orders import finding
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -88,7 +89,7 @@ def test_orders_are_counted_without_their_items(is_counting: bool) -> None:
     orders = Orders()
     place = Place(oldest_order=FIRST, newest_order=FIRST + timedelta(days=1))
     view = View(orders, place)  # type: ignore[arg-type]
-    asyncio.run(query.find_orders(view, {}, Range(None, None), None, 5, is_counting=is_counting))
+    asyncio.run(finding.find_orders(view, {}, Range(None, None), None, 5, is_counting=is_counting))
     # Milestones are times alone, for whatever page.
     asked = [fields for fields in orders.asked if fields != {"orderDate": 1}]
     assert asked

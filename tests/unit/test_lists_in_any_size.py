@@ -19,8 +19,9 @@ import pytest
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.paging.keyset import Key
 from storelog.query_service.paging.page import Page
-from storelog.query_service.positions.view import Place, View
-from storelog.read_models.orders.query import ITS_PRODUCT, find_orders
+from storelog.query_service.positions.place import Place
+from storelog.query_service.positions.view import View
+from storelog.read_models.orders.finding import ITS_PRODUCT, find_orders
 from storelog.read_models.product_sold import query as sales
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,8 @@ from pymongo.errors import AutoReconnect
 
 from storelog.errors import Unavailable
 from storelog.query_service.positions import watch
-from storelog.query_service.positions.view import Place, View
+from storelog.query_service.positions.place import Place
+from storelog.query_service.positions.view import View
 from storelog.query_service.positions.watch import Positions
 
 

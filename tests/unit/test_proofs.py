@@ -15,7 +15,7 @@ from storelog.event_codec import kafka_value
 from storelog.origin import Origin
 from storelog.projector.receive.proof import check_mark, check_record
 from storelog.projector.receive.record import Record, is_as_in_the_log, make_record
-from storelog.relay.publisher import record_headers
+from storelog.relay.record_headers import record_headers
 from storelog.watermark import Watermark
 
 PAYLOAD = b'{"customerId":5}'

@@ -13,8 +13,9 @@ from storelog.query_service.live import stream
 from storelog.query_service.live.stream import LiveStream
 from storelog.query_service.positions import watch
 from storelog.query_service.positions.freshness import open_view
+from storelog.query_service.positions.place import Place
 from storelog.query_service.positions.reads import Reads
-from storelog.query_service.positions.view import Place, View
+from storelog.query_service.positions.view import View
 from storelog.web.http import Caller, Request, Stream
 
 Waiting = Callable[[Reads], Awaitable[View | Stream]]

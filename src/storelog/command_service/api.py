@@ -6,30 +6,26 @@ Next: command_service/requests.py
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from hashlib import sha256
 from typing import TypeVar
 
 from msgspec import Struct
 
 from storelog.command_service import requests
+from storelog.command_service.conditions import expected_versions
 from storelog.command_service.leading.election import Election
 from storelog.command_service.submission import Idempotency, Submission
 from storelog.errors import Forbidden, Malformed
-from storelog.shop.aggregate import AllBut, Versions
+from storelog.shop.aggregate import Versions
 from storelog.shop.commands import Command
 from storelog.shop.event_kinds import EntityKind
-from storelog.shop.events import ORDER
 from storelog.web.auth import includes
-from storelog.web.entity_tags import read_tags
 from storelog.web.http import Handler, Request, Response
 from storelog.web.json_body import read_body
 
 S = TypeVar("S", bound=Struct)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-# The version, of an order its hash too, and what compression adds: as the services make tags.
-_TAG_OF_OURS = re.compile(r'"([1-9][0-9]{0,17})(?:-gzip)?"')
-_TAG_OF_AN_ORDER = re.compile(r'"([1-9][0-9]{0,17})(?:-[0-9A-Za-z]+)?(?:-gzip)?"')
 # A body of more may take 100 ms to read; an order of 2,000 lines has some 100 KiB.
 LOOP_BYTES = 128 * 1024
 
@@ -63,7 +59,9 @@ class CommandApi:
 
         async def handle(request: Request) -> Response:
             number, what = request.ids[entity.id_name], await self._read(request, said)
-            return await self._submit(request, command(number, what, _expected(request, entity)))
+            return await self._submit(
+                request, command(number, what, expected_versions(request, entity))
+            )
 
         return handle
 
@@ -74,7 +72,7 @@ class CommandApi:
 
         async def handle(request: Request) -> Response:
             _no_body(request)
-            number, versions = request.ids[entity.id_name], _expected(request, entity)
+            number, versions = request.ids[entity.id_name], expected_versions(request, entity)
             return await self._submit(request, command(number, versions))
 
         return handle
@@ -114,30 +112,6 @@ def _said(request: Request, structure: type[S]) -> S:
 def _no_body(request: Request) -> None:
     if request.body:
         raise Malformed("This request has no body.")
-
-
-def _expected(request: Request, entity: EntityKind) -> Versions | None:
-    """Return the versions that the client's tags allow; None: any version will do.
-
-    In `If-Match` a weak tag, and one that no service made, names no version and so matches none
-    (RFC 9110, 13.1.1); `If-None-Match` compares weakly (13.1.2).
-    """
-    tag_of_ours = _TAG_OF_AN_ORDER if entity is ORDER else _TAG_OF_OURS
-    wanted, unwanted = (request.headers.get(name) for name in ("if-match", "if-none-match"))
-    tags = None if wanted is None else read_tags("If-Match", wanted)
-    versions = None if tags is None else _versions(tags, tag_of_ours)
-    if unwanted is None:
-        return versions
-    tags = read_tags("If-None-Match", unwanted)
-    if tags is None:
-        return frozenset()
-    others = _versions([tag.removeprefix("W/") for tag in tags], tag_of_ours)
-    return AllBut(others) if versions is None else versions - others
-
-
-def _versions(tags: Iterable[str], tag_of_ours: re.Pattern[str]) -> frozenset[int]:
-    ours = (tag_of_ours.fullmatch(tag) for tag in tags)
-    return frozenset(int(tag[1]) for tag in ours if tag is not None)
 
 
 def _idempotency(request: Request) -> Idempotency | None:

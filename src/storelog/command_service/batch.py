@@ -6,46 +6,29 @@ When it was recorded, and so its hashes, are said last, just before it is sent.
 Next: command_service/decisions.py
 """
 
-import json
-import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
-from uuid import UUID
-
-from asyncpg.pgproto.pgproto import UUID as FastUUID
 
 from storelog.command_service.decisions import Decided, decide
+from storelog.command_service.event_ids import new_event_id
+from storelog.command_service.remembered import Key, Remembered, replay
 from storelog.command_service.state import BEFORE_ALL, Head, State
-from storelog.command_service.submission import Idempotency, Submission
+from storelog.command_service.submission import Submission
 from storelog.envelope import Envelope, hashed_parts, link, pack_time
-from storelog.errors import InvalidFields, Refusal
+from storelog.errors import Refusal
 from storelog.log_history import HEADER
 from storelog.shop.aggregate import Aggregate
 from storelog.shop.commands import NewIds
 from storelog.shop.events import ENTITIES
 from storelog.shop.json_values import encode_json
 from storelog.shop.kinds import Time
-from storelog.shop.value import value
 from storelog.web.http import Response
 from storelog.web.problems import render
 
 POSITION = "Storelog-Position"
-Key = tuple[str, str]
 Rows = dict[int, Aggregate[Any]]
-
-
-@value
-class Remembered:
-    """The first response to a command that carried a key.
-
-    `event_position`: of the event whose payload is the body, where there is one.
-    """
-
-    request_hash: bytes
-    response: Response
-    event_position: int | None = None
 
 
 @dataclass(slots=True)
@@ -184,49 +167,3 @@ class DecidedBatch:
         rows = new if kind.begins or number in new else writes.changed[kind.entity.name]
         rows[number] = decided.after
         return payload
-
-
-_IDS_AT_ONCE = 256
-_ids: list[UUID] = []
-# A UUID of version 4 and RFC 9562's variant: four bits and two bits of it are fixed.
-_VERSION_4 = bytes(n & 0x0F | 0x40 for n in range(256))
-_VARIANT = bytes(n & 0x3F | 0x80 for n in range(256))
-
-
-def new_event_id() -> UUID:
-    """Return a random UUID (version 4); made by the hundred, since `uuid4` costs 2 us each."""
-    if not _ids:
-        raw = bytearray(os.urandom(16 * _IDS_AT_ONCE))
-        raw[6::16] = raw[6::16].translate(_VERSION_4)
-        raw[8::16] = raw[8::16].translate(_VARIANT)
-        _ids.extend(FastUUID(bytes(raw[at : at + 16])) for at in range(0, len(raw), 16))
-    return _ids.pop()
-
-
-@value
-class Replay(Response):
-    """The remembered response to a command that came again with its key."""
-
-
-def replay(earlier: Remembered, submission: Submission, key: Idempotency) -> Response:
-    """Return the first answer again, or the refusal of a key that was used for another request."""
-    if earlier.request_hash != key.request_hash:
-        refusal = InvalidFields(
-            [], "idempotency-key-reused", "This Idempotency-Key was used for another request."
-        )
-        return render(refusal, submission.instance, submission.correlation_id)
-    first = earlier.response
-    headers = (*first.headers, ("Idempotency-Replayed", "true"))
-    return Replay(first.status, first.body, headers, first.content_type)
-
-
-def headers_to_json(response: Response) -> str:
-    """Return what of an answer is remembered beside its status and body."""
-    return json.dumps({"content_type": response.content_type, "headers": response.headers})
-
-
-def response_from_row(status: int, headers: str, body: bytes) -> Response:
-    """Return a remembered answer from its row."""
-    kept = json.loads(headers)
-    pairs = tuple((str(name), str(value)) for name, value in kept["headers"])
-    return Response(status, body, pairs, kept["content_type"])

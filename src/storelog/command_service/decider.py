@@ -14,8 +14,9 @@ from datetime import timedelta
 import asyncpg
 
 from storelog.command_service import measures, state_reader, store
-from storelog.command_service.batch import DecidedBatch, Key, Remembered
+from storelog.command_service.batch import DecidedBatch
 from storelog.command_service.given import Given
+from storelog.command_service.remembered import Key, Remembered
 from storelog.command_service.state import Head, State
 from storelog.command_service.submission import Submission
 from storelog.shop.commands import LINE, Command, NewIds, entity_of, lines_said, needed_ids, own_id

@@ -6,7 +6,7 @@ Next: command_service/pipeline.py
 import asyncio
 import time
 
-from storelog.command_service.batch import Key
+from storelog.command_service.remembered import Key
 from storelog.errors import Conflict
 from storelog.web.http import Response
 

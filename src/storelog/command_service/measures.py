@@ -7,8 +7,8 @@ from typing import Any
 
 from storelog import tracing
 from storelog.command_service import store
-from storelog.command_service.batch import Replay
 from storelog.command_service.reader import Reader
+from storelog.command_service.remembered import Replay
 from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
 from storelog.web.clock import PostgresClock

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from storelog.command_service.batch import Key, Remembered, response_from_row
+from storelog.command_service.remembered import Key, Remembered, response_from_row
 from storelog.command_service.state import State
 from storelog.sequences import SEQUENCES
 from storelog.shop.aggregate import Aggregate

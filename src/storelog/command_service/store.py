@@ -13,7 +13,8 @@ from typing import Any
 import asyncpg
 
 from storelog import postgres
-from storelog.command_service.batch import Writes, headers_to_json
+from storelog.command_service.batch import Writes
+from storelog.command_service.remembered import headers_to_json
 from storelog.command_service.state import BEFORE_ALL, Head
 from storelog.envelope import Envelope
 from storelog.log_history import CURRENT

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from storelog.command_service.batch import DecidedBatch, Key, Remembered
+from storelog.command_service.batch import DecidedBatch
+from storelog.command_service.remembered import Key, Remembered
 from storelog.command_service.sizes import Size
 from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable

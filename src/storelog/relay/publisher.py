@@ -17,18 +17,15 @@ from storelog import tracing
 from storelog.config import Settings
 from storelog.envelope import (
     BEHIND,
-    HISTORY,
-    RECORD,
     ChainedEvent,
     Envelope,
-    format_exact_time,
-    proof_of,
 )
 from storelog.errors import Unavailable
 from storelog.event_codec import kafka_value, lane_of_event
 from storelog.kafka import MAX_RECORD_BYTES, client_settings, kafka_reason, watermark_topic
 from storelog.log_history import LogHistory
-from storelog.relay.marks import log_is_behind, previous_of, watermark
+from storelog.relay.marks import log_is_behind, watermark
+from storelog.relay.record_headers import Header, record_headers
 
 FLUSH_SECONDS = 60.0
 PRODUCER = {
@@ -51,7 +48,6 @@ PRODUCER = {
 }
 _THROWN_AWAY = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _KAFKA = {"messaging.system": "kafka"}
-Header = tuple[str, str | bytes | None]
 
 
 class Publisher:
@@ -214,53 +210,6 @@ class Publisher:
             self._is_closed = True
             self._producer.purge()
         self._serve(self._producer.flush, 1.0)
-
-
-def record_headers(
-    event: Envelope,
-    aggregate: str,
-    lane_previous: int,
-    span: tracing.Span | None = None,
-    history: LogHistory | None = None,
-) -> list[Header]:
-    """Return the contract's headers: CloudEvents 1.0 in binary mode, and the event's place.
-
-    `span` is the sending's own, where it is traced: who reads the record goes on below it. Records
-    of a log's first history name none, as those of earlier releases.
-    """
-    headers: list[Header] = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", str(event.event_id).encode()),
-        ("ce_source", b"/storelog"),
-        ("ce_type", event.event_type.encode()),
-        ("ce_time", format_exact_time(event.occurred_at).encode()),
-        ("ce_subject", aggregate.encode()),
-        ("content-type", b"application/json"),
-        ("aggregate_version", b"%d" % event.version),
-        ("position", b"%d" % event.position),
-        ("lane_previous", b"%d" % lane_previous),
-        ("hash", event.hash.hex().encode()),
-        ("schema_version", b"%d" % event.schema_version),
-        ("recorded_at", format_exact_time(event.recorded_at).encode()),
-        ("correlation_id", event.correlation_id.encode()),
-    ]
-    traceparent = span.traceparent if span is not None else event.traceparent
-    optional = [
-        ("caller", event.caller),
-        ("causation_id", event.causation_id),
-        ("traceparent", traceparent),
-    ]
-    if traceparent != event.traceparent:
-        optional.append(("log_traceparent", event.traceparent or ""))
-    previous = previous_of(event)
-    if previous is not None:
-        before, own = previous.hex(), event.hash.hex()
-        proof = proof_of(RECORD, before, own, event.position, lane_previous)
-        optional += [("previous_hash", before), ("proof", proof)]
-        if history is not None and history.number > 1:
-            own_proof = proof_of(HISTORY, before, own, event.position, history.id)
-            optional += [("history", history.id), ("history_proof", own_proof)]
-    return headers + [(name, text.encode()) for name, text in optional if text is not None]
 
 
 KAFKA_FAILURES = (KafkaException, Unavailable)

@@ -29,7 +29,7 @@ from storelog.projector.receive.foreign import FOREIGN, NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.reasons import reason
 from storelog.relay import cursor
-from storelog.relay.publisher import record_headers
+from storelog.relay.record_headers import record_headers
 from storelog.verify.report import plain
 
 WAIT_SECONDS = 30.0

@@ -25,7 +25,7 @@ from storelog.projector.write.batch_writer import BatchWriter
 from storelog.projector.write.transaction import take_over
 from storelog.projector.write.writer_thread import WriterThread
 from storelog.read_models.change import change_of_event
-from storelog.relay.publisher import record_headers
+from storelog.relay.record_headers import record_headers
 
 Document = dict[str, Any]
 

@@ -16,8 +16,9 @@ from storelog.documents.moments import COLLECTION, Moment, unpack_moments
 from storelog.envelope import format_time, parse_day_or_time, to_moment
 from storelog.errors import InvalidFields, NotCaughtUp
 from storelog.query_service.past.documents import PastView
+from storelog.query_service.positions.place import Place, Trail
 from storelog.query_service.positions.reads import Reads
-from storelog.query_service.positions.view import Place, Trail, View
+from storelog.query_service.positions.view import View
 
 MAX_KEPT_BLOCKS = 512
 Key = Callable[[Moment], int]

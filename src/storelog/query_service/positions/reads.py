@@ -18,7 +18,8 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import ReadModelUnknown, Unavailable
-from storelog.query_service.positions.view import Document, View, place_of
+from storelog.query_service.positions.place import place_of
+from storelog.query_service.positions.view import Document, View
 from storelog.query_service.positions.watch import Condition, Positions, start_shared
 from storelog.read_models.shapes import SHAPES, Shapes, shapes_of
 from storelog.read_side import POINTER_ID, POINTERS, database_name, mongodb_uri, read_pointer

@@ -15,7 +15,8 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from storelog.errors import Unavailable
-from storelog.query_service.positions.view import Place, View
+from storelog.query_service.positions.place import Place
+from storelog.query_service.positions.view import View
 
 POLL_SECONDS = 0.015
 BUSY_SHARE = 2.0

@@ -29,8 +29,8 @@ from storelog.query_service.paging.page import Page, count, first_page
 from storelog.query_service.positions.freshness import open_view, patience
 from storelog.query_service.positions.reads import Reads, answering
 from storelog.query_service.positions.view import View
+from storelog.read_models.orders.finding import ITS_PRODUCT, ORDERS, find_orders
 from storelog.read_models.orders.milestones import milestones
-from storelog.read_models.orders.query import ITS_PRODUCT, ORDERS, find_orders
 from storelog.read_models.product_sold.model import COLLECTION
 from storelog.read_side import IDS_AT_ONCE
 from storelog.shop import events
