@@ -1,5 +1,5 @@
 // A shop's round trip through clients that a stock generator made from the two OpenAPI documents.
-// Prints one line of JSON: what tests/contract/test_generated_client.py expects.
+// Prints one line of JSON: what tests/e2e/test_generated_client.py expects.
 import { ApiError, DefaultService as Commands, OpenAPI as CommandApi } from "./command";
 import type { Order, Product } from "./command";
 import { DefaultService as Queries, OpenAPI as QueryApi } from "./query";
