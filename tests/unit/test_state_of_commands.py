@@ -80,3 +80,22 @@ def test_what_does_not_exist_is_known_not_to() -> None:
     assert read(state, DeleteCustomer(9)) == ["customers"]
     assert state.known["customers"] == {9: None}
     assert read(state, DeleteCustomer(9)) == []
+
+
+class Looked(dict[int, Any]):
+    """Finds by key; to walk through it is an error."""
+
+    def _walked(self, *_: object) -> Any:
+        raise AssertionError("a batch costs more, the more is kept")
+
+    __iter__ = keys = items = values = _walked
+
+
+def test_what_is_kept_is_looked_up_and_never_walked_through() -> None:
+    state = State(Head())
+    read(state, DeleteOrder(7))
+    for name, kept in (*state.known.items(),):
+        state.known[name] = state.before[name] = Looked(kept)
+    state.known["orders"] = Looked()
+    assert read(state, DeleteOrder(7)) == []
+    assert read(state, DeleteCustomer(9)) == ["customers"]

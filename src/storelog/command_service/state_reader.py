@@ -88,9 +88,11 @@ async def load(
     ids = {entity.collection: set(wanted[entity.collection]) for entity in ENTITIES}
     for entity in _LINES_FIRST:
         known, before = state.known[entity.collection], state.before[entity.collection]
-        # What the batch before has touched may not be written yet.
-        known |= {n: before[n] for n in ids[entity.collection] & before.keys() - known.keys()}
-        missing = [number for number in ids[entity.collection] if number not in known]
+        unknown = [number for number in ids[entity.collection] if number not in known]
+        # What the batch before has touched may not be written yet. Either may keep 50,000: only
+        # what was asked for is looked up.
+        known |= {number: before[number] for number in unknown if number in before}
+        missing = [number for number in unknown if number not in before]
         if not missing:
             continue
         lines = await _lines_of(connection, entity, missing)
