@@ -135,7 +135,7 @@ def test_a_key_that_was_used_for_another_request_does_not_read_the_first_respons
             await submit(pipeline, order_of(2), "k")
             connection = await asyncpg.connect(settings.postgres_url)
             found = [
-                await state_reader.read_answers(connection, {("", "k"): request_hash})
+                await state_reader.read_remembered(connection, {("", "k"): request_hash})
                 for request_hash in (b"k", b"of another request")
             ]
             await connection.close()

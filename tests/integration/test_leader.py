@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from storelog.command_service.leading import messages
-from storelog.command_service.leading.certificate import believing
+from storelog.command_service.leading.certificate import trusting
 from support.embedded import EmbeddedServers, new_settings
 from support.http import Client, Reply
 from support.system import ANN, System, wait_for
@@ -150,7 +150,7 @@ def test_a_leader_takes_nothing_without_the_secret_of_its_lease(pair: Pair) -> N
         """Return what the leader says to a connection that begins so, until it ends."""
         said = b""
         reader, writer = await asyncio.open_connection(
-            post["host"], post["port"], ssl=believing(post["certificate"])
+            post["host"], post["port"], ssl=trusting(post["certificate"])
         )
         writer.write(first)
         with suppress(ConnectionError, ssl.SSLError):

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from storelog.command_service.leading import certificate, entrance, messages
-from storelog.command_service.leading.certificate import believing
+from storelog.command_service.leading.certificate import trusting
 from storelog.command_service.leading.leader import Leader
 from storelog.command_service.leading.lease import Post
 
@@ -39,7 +39,7 @@ def on(loop: Callable[[], Any], work: Callable[[Leader, Post], Awaitable[None]])
 async def greet(post: Post) -> Connection:
     """Return the connection of a follower that has said the secret and heard the leader's beat."""
     reader, writer = await asyncio.open_connection(
-        post.host, post.port, ssl=believing(post.certificate)
+        post.host, post.port, ssl=trusting(post.certificate)
     )
     writer.write(messages.pack(messages.Hello(post.secret)))
     assert await reader.read(1)
@@ -86,7 +86,7 @@ def test_a_connection_that_does_not_say_the_secret_in_time_is_ended(
         known = await greet(post)
         plain = await asyncio.open_connection(post.host, post.port)
         encrypted = await asyncio.open_connection(
-            post.host, post.port, ssl=believing(post.certificate)
+            post.host, post.port, ssl=trusting(post.certificate)
         )
         assert await has_ended(plain)
         assert await has_ended(encrypted)

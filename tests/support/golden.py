@@ -94,7 +94,7 @@ class Shop:
         ids: NewIds = {kind: partial(self._new_id, kind) for kind in self._ids}
         deciding = batch.DecidedBatch(self._state, ids, timedelta(days=1))
         with patch.object(batch, "new_event_id", self._new_event_id):
-            response = deciding.answer(submission, Time.of(self._now))
+            response = deciding.decide(submission, Time.of(self._now))
         self._writes = deciding.writes
         self._writes.stamp(self._now)
         self._state.head = self._writes.head

@@ -99,7 +99,7 @@ def test_a_message_that_is_too_long_ends_before_its_bytes_are_kept() -> None:
     "rubbish", [b"", b"\xc1", b"\x01", b"\x91\xa1a", b"GET / HTTP/1.1\r\n\r\n"]
 )
 def test_what_is_no_message_is_said_to_be_none(rubbish: bytes) -> None:
-    for read in (messages.read_forwarded, messages.read_hello, messages.read_answered):
+    for read in (messages.read_forwarded, messages.read_hello, messages.read_reply):
         with pytest.raises(messages.BrokenMessage):
             read(rubbish)
 
@@ -113,8 +113,8 @@ def test_a_command_that_is_not_known_is_no_message() -> None:
 
 def test_a_response_comes_back_byte_for_byte() -> None:
     first = Response(201, b'{"orderId":1}', (("ETag", '"1"'), ("Storelog-Position", "7")))
-    packed = messages.pack(messages.answered(5, first))
-    sent = messages.read_answered(packed[4:])
+    packed = messages.pack(messages.reply(5, first))
+    sent = messages.read_reply(packed[4:])
     assert (sent.number, messages.response(sent)) == (5, first)
 
 
@@ -128,7 +128,7 @@ def test_a_response_comes_back_byte_for_byte() -> None:
     ],
 )
 def test_an_error_comes_back_as_what_it_was(error: Unavailable | Conflict) -> None:
-    sent = messages.read_answered(messages.pack(messages.answered(5, error))[4:])
+    sent = messages.read_reply(messages.pack(messages.reply(5, error))[4:])
     with pytest.raises(type(error)) as raised:
         messages.response(sent)
     assert type(raised.value) is type(error)
@@ -136,7 +136,7 @@ def test_an_error_comes_back_as_what_it_was(error: Unavailable | Conflict) -> No
 
 
 def test_of_a_command_that_failed_without_a_reason_the_outcome_is_not_known() -> None:
-    sent = messages.answered(5, ValueError("a reason of the leader's own"))
+    sent = messages.reply(5, ValueError("a reason of the leader's own"))
     with pytest.raises(OutcomeUnknown) as raised:
         messages.response(sent)
     assert "own" not in raised.value.detail

@@ -22,7 +22,7 @@ def test_a_replay_is_counted_as_replayed_whatever_headers_its_response_has() -> 
     key = Idempotency("till/1", b"\x01" * 32)
     submission = Submission(command, "till", "c1", "/customers", idempotency=key)
     before = counted("accepted"), counted("replayed")
-    responses = [batch.answer(submission, AT) for _ in range(2)]
+    responses = [batch.decide(submission, AT) for _ in range(2)]
     assert responses[1].headers[-1][0] == "Storelog-History"
     measures.count_commands([submission] * 2, responses)
     assert (counted("accepted"), counted("replayed")) == (before[0] + 1, before[1] + 1)

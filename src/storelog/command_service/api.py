@@ -1,6 +1,6 @@
-"""The Command Service's handlers: a request becomes a command, the pipeline answers it.
+"""The Command Service's handlers: each turns a request into a command for the pipeline.
 
-Nothing is decided here; what is refused here never reaches the pipeline and changed nothing.
+A handler decides nothing; a request that it rejects never reaches the pipeline and changes nothing.
 Next: command_service/requests.py
 """
 
@@ -26,7 +26,8 @@ from storelog.web.json_body import read_body
 
 S = TypeVar("S", bound=Struct)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-# A body of more may take 100 ms to read; an order of 2,000 lines has some 100 KiB.
+# Parsing a larger body can take 100 ms, for which the event loop would serve nobody else; an order
+# of 2,000 lines has some 100 KiB.
 LOOP_BYTES = 128 * 1024
 
 
@@ -42,9 +43,10 @@ class CommandApi:
         self._reading = asyncio.Lock()
 
     def creates(self, command: Callable[[int, S], Command], said: type[S]) -> Handler:
-        """Return the handler of a command that begins an entity, of what a client says."""
+        """Return the handler of a command that creates an entity from the request's body."""
 
         async def handle(request: Request) -> Response:
+            # PostgreSQL's sequence gives the id when the command is decided; 0 stands for it here.
             return await self._submit(request, command(0, await self._read(request, said)))
 
         return handle
@@ -55,7 +57,7 @@ class CommandApi:
         command: Callable[[int, S, Versions | None], Command],
         said: type[S],
     ) -> Handler:
-        """Return the handler of a command about one entity, of what a client says."""
+        """Return the handler of a command that changes one entity by the request's body."""
 
         async def handle(request: Request) -> Response:
             number, what = request.ids[entity.id_name], await self._read(request, said)
@@ -68,7 +70,7 @@ class CommandApi:
     def deletes(
         self, entity: EntityKind, command: Callable[[int, Versions | None], Command]
     ) -> Handler:
-        """Return the handler of a command about one entity that has no body."""
+        """Return the handler of a command on one entity whose request has no body."""
 
         async def handle(request: Request) -> Response:
             _no_body(request)
@@ -78,9 +80,9 @@ class CommandApi:
         return handle
 
     async def _read(self, request: Request, structure: type[S]) -> S:
-        """Return what the body says. Raises Forbidden where only an import may say it.
+        """Return the parsed body. Raises Forbidden if it sets a field that only an import may set.
 
-        A large body is read in a thread, one at a time, so that the event loop goes on.
+        Large bodies are parsed in a thread, one at a time, so that the event loop keeps running.
         """
         if len(request.body) <= LOOP_BYTES:
             said = _said(request, structure)
@@ -120,8 +122,10 @@ def _idempotency(request: Request) -> Idempotency | None:
         return None
     if not _KEY.fullmatch(key):
         raise Malformed("Idempotency-Key must have 1 to 255 visible ASCII characters.")
+    # Keys of imports are remembered for ever, so only an import may use their names.
     if key.startswith("import/"):
         _require_import(request)
+    # The conditions are part of the request: repeated with another `If-Match`, it is another one.
     digest = sha256()
     conditions = request.headers.get("if-match", "")
     if "if-none-match" in request.headers:

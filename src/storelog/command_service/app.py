@@ -1,4 +1,4 @@
-"""Wiring of the Command Service: settings in, one process out.
+"""Puts the Command Service together from its settings, and runs it.
 
 Next: command_service/pipeline.py
 """
@@ -24,7 +24,7 @@ from storelog.web.app import App
 from storelog.web.keyring import Keyring
 from storelog.web.server import check_host, serve
 
-# A client gets its 503 within a second.
+# Below the second within which a client is promised its 503.
 READ_SECONDS = 0.9
 KEYS_SECONDS = 4.0
 
@@ -41,12 +41,13 @@ class CommandService:
             deadline_seconds=settings.command_deadline_seconds,
             keep_keys=timedelta(hours=settings.idempotency_hours),
         )
-        # Each with connections of its own: none of them waits for another.
+        # Each has its own connections, so that a slow page of the log delays neither readiness nor
+        # scrapes nor the check of a key.
         self.log = _reader(settings, 4)
         self._head = _reader(settings, 1, is_writing=True)
         self._scrapes = _reader(settings, 1)
         self._keys = _reader(settings, 1, KEYS_SECONDS)
-        # By an account of its own, where the one above may make no keys.
+        # A second account may make keys, so that the service's own account need not have the right.
         made = settings.keys_postgres_url or settings.postgres_url
         self._makes_keys = _reader(settings, 1, KEYS_SECONDS, is_writing=True, postgres_url=made)
         self.keys = KeysApi(self._makes_keys, settings.api_keys)
@@ -61,7 +62,7 @@ class CommandService:
         )
 
     async def start(self) -> None:
-        """Open nothing that could fail: PostgreSQL may be away when the service starts."""
+        """Start without opening a connection: PostgreSQL may be away when the service starts."""
         for reader in self._readers():
             await reader.start()
         await self.pipeline.start()
@@ -69,7 +70,8 @@ class CommandService:
         self._forgetting.start()
 
     async def stop(self) -> None:
-        """Answer what was accepted, then close."""
+        """Respond to what was accepted, then close."""
+        # The election first: it responds to followers, and needs the pipeline for that.
         await self.election.stop()
         await self.pipeline.stop()
         await self._forgetting.stop()
@@ -86,7 +88,7 @@ class CommandService:
     async def ready(self) -> dict[str, Any]:
         """Return the log's position, whether this service leads, and what is wrong with the clocks.
 
-        Raises Unavailable when PostgreSQL does not answer, takes no writes, or lacks events.
+        Raises Unavailable when PostgreSQL does not respond, takes no writes, or lacks events.
         """
         clock = self.pipeline.clock
 
@@ -101,7 +103,7 @@ class CommandService:
         return {"position": head.position, "role": self.election.role, **clock.facts(), **log_facts}
 
     async def key_set(self) -> KeySet:
-        """Return the API keys that hold. Raises Unavailable when PostgreSQL does not answer."""
+        """Return the valid API keys. Raises Unavailable when PostgreSQL does not respond."""
         return await self._keys.read(read_key_set)
 
 

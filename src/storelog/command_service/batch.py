@@ -1,8 +1,8 @@
-"""Decide a batch of commands in memory, in arrival order: events, rows to write, and answers.
+"""Decide a batch of commands in memory, in arrival order: events, rows to write, and responses.
 
-A refused command touches nothing; the ones beside it do not notice. Pure but for making event
-ids: nothing here waits, so a batch can be decided again from the start when the head has moved.
-When it was recorded, and so its hashes, are said last, just before it is sent.
+A rejected command changes nothing and does not affect the others of its batch. The code is pure,
+except that it makes event ids, and never waits; so a batch can be decided again from the start when
+the head has moved. The time of recording, and with it the hashes, is set just before it is sent.
 Next: command_service/decisions.py
 """
 
@@ -44,16 +44,17 @@ class Writes:
     # The rows of each kind of entity that are new, and those that are there already, by id.
     new: dict[str, Rows] = field(default_factory=lambda: {each.name: {} for each in ENTITIES})
     changed: dict[str, Rows] = field(default_factory=lambda: {each.name: {} for each in ENTITIES})
-    answers: dict[Key, tuple[Remembered, datetime | None]] = field(default_factory=dict)
+    remembered: dict[Key, tuple[Remembered, datetime | None]] = field(default_factory=dict)
 
     def stamp(self, at: datetime) -> None:
-        """Say that the batch is recorded at a time, and chain its events on: last, and again.
+        """Set the time of recording and chain the events; may be repeated with another time.
 
-        Never before the event at the base; what seems to have occurred later occurred then.
+        The time is never before that of the event at the base, since the log is in order of time.
         """
         at = max(at, self.base.recorded_at)
         recorded_at, previous = pack_time(at), self.base.hash
         for number, event in enumerate(self.events):
+            # No event may occur after it was recorded; the hash covers the time, so it changes too.
             if event.occurred_at > at:
                 event.occurred_at = at
                 self.hashed_parts[number] = hashed_parts(event, self.payload_hashes[number])
@@ -66,7 +67,7 @@ class Writes:
 class DecidedBatch:
     """Decides submissions one after the other on `state`, which it moves along.
 
-    `remembered`: the answers there already are for the keys that are going to come.
+    `remembered`: the responses that are stored already for the keys of these submissions.
     """
 
     def __init__(
@@ -82,10 +83,10 @@ class DecidedBatch:
         self._keep_keys = keep_keys
         self.writes = Writes(state.head, Head(state.head.position, history=state.head.history))
 
-    def answer(self, submission: Submission, now: Time) -> Response:
-        """Decide one command and return its answer, which holds once the batch is committed.
+    def decide(self, submission: Submission, now: Time) -> Response:
+        """Decide one command and return its response, which is valid once the batch is committed.
 
-        `now`: not before the command has come.
+        `now` must not be before the command came.
         """
         self._now = now
         next_position = self.writes.head.position + 1
@@ -95,32 +96,36 @@ class DecidedBatch:
                 return self._with_history(replay(earlier, submission, submission.idempotency))
         try:
             response = self._accept(submission)
-        except Refusal as refusal:
-            response = render(refusal, submission.instance, submission.correlation_id)
+        except Refusal as rejection:
+            # `decide` raises before it changes the state, so there is nothing to take back.
+            response = render(rejection, submission.instance, submission.correlation_id)
         if submission.key is not None and submission.idempotency is not None:
-            # What is created has the body of its event, the first of the command.
+            # The body of a created entity is the payload of the command's first event: it is not
+            # stored twice.
             created_at = next_position if response.status == 201 else None
             first = Remembered(submission.idempotency.request_hash, response, created_at)
+            # An import may be repeated after years, so its keys never expire.
             forever = submission.idempotency.key.startswith("import/")
             expires_at = None if forever else self._now + self._keep_keys
-            self.writes.answers[submission.key] = (first, expires_at)
+            self.writes.remembered[submission.key] = (first, expires_at)
         return self._with_history(response)
 
     def _with_history(self, response: Response) -> Response:
         """Return the response with the history of the position that it names.
 
-        It is not remembered: what the log holds is of the newest history, whichever it was then.
+        The history is not stored with the response: a replay names the newest one, to which
+        the whole log belongs by then.
         """
         history = self.writes.head.history
         if not history or not any(name == POSITION for name, _ in response.headers):
             return response
         headers = (*response.headers, (HEADER, history))
-        # A replay stays one: that is how it is counted.
+        # Keep the class, since measures.py counts replays by it.
         return type(response)(response.status, response.body, headers, response.content_type)
 
     def _earlier(self, key: Key) -> Remembered | None:
-        if key in self.writes.answers:
-            return self.writes.answers[key][0]
+        if key in self.writes.remembered:
+            return self.writes.remembered[key][0]
         return self.remembered.get(key)
 
     def _accept(self, submission: Submission) -> Response:
@@ -131,7 +136,7 @@ class DecidedBatch:
         if decision.location is not None:
             headers.append(("Location", submission.query_url + decision.location))
         if decision.body is None:
-            # A new entity's event says just what the response says: its bytes serve for both.
+            # The event of a new entity has just the response's fields: its bytes serve for both.
             body = payloads[0] if decision.status == 201 else b""
         else:
             body = encode_json(decision.body)
@@ -144,7 +149,7 @@ class DecidedBatch:
         writes.head.position += 1
         envelope = Envelope(
             writes.head.position,
-            b"",
+            b"",  # the hash, like the time of recording, is set by `stamp`
             new_event_id(),
             kind.entity.name,
             number,
@@ -163,6 +168,7 @@ class DecidedBatch:
         writes.payload_hashes.append(payload_hash)
         writes.hashed_parts.append(hashed_parts(envelope, payload_hash))
         writes.occurred_at = max(writes.occurred_at, self._now)
+        # Each entity is written once, as the whole batch leaves it.
         new = writes.new[kind.entity.name]
         rows = new if kind.begins or number in new else writes.changed[kind.entity.name]
         rows[number] = decided.after

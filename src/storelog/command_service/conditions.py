@@ -12,13 +12,14 @@ from storelog.shop.events import ORDER
 from storelog.web.entity_tags import read_tags
 from storelog.web.http import Request
 
-# The version, of an order its hash too, and what compression adds: as the services make tags.
+# The tags that the services make: the version, for an order its hash too, and a suffix where the
+# response was compressed.
 _TAG_OF_OURS = re.compile(r'"([1-9][0-9]{0,17})(?:-gzip)?"')
 _TAG_OF_AN_ORDER = re.compile(r'"([1-9][0-9]{0,17})(?:-[0-9A-Za-z]+)?(?:-gzip)?"')
 
 
 def expected_versions(request: Request, entity: EntityKind) -> Versions | None:
-    """Return the versions that the client's tags allow; None: any version will do.
+    """Return the versions that the client's tags allow; None allows any version.
 
     In `If-Match` a weak tag, and one that no service made, names no version and so matches none
     (RFC 9110, 13.1.1); `If-None-Match` compares weakly (13.1.2).
@@ -31,6 +32,7 @@ def expected_versions(request: Request, entity: EntityKind) -> Versions | None:
         return versions
     tags = read_tags("If-None-Match", unwanted)
     if tags is None:
+        # `If-None-Match: *` fails for an entity that exists, so it allows no version at all.
         return frozenset()
     others = _versions([tag.removeprefix("W/") for tag in tags], tag_of_ours)
     return AllBut(others) if versions is None else versions - others

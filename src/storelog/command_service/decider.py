@@ -1,8 +1,8 @@
-"""The state in memory that commands are decided on, and the ids that they are given.
+"""Keeps the state that commands are decided on, and the ids that they are given.
 
-A command is decided on the state that the batch before it leaves, even while that batch is still
-being written: what was decided lands only if the head is then where it was taken to be
-(store.append). After anything that went wrong the state is forgotten and read anew.
+A command is decided on the state that the previous batch leaves, even while that batch is still
+being written: the decision is committed only if the log's head is then where it was assumed to be
+(store.append). After any error the state is dropped and read again.
 Next: command_service/batch.py
 """
 
@@ -26,12 +26,13 @@ from storelog.web.clock import PostgresClock
 from storelog.web.http import Response
 
 MIN_IDS, MAX_IDS = 16, 4_096
-# To decide so many lines takes some 10 ms; what takes longer does not hold the event loop up.
+# Deciding so many lines takes some 10 ms; more are decided in a thread, so that the event loop can
+# serve other requests meanwhile.
 LOOP_LINES = 1_000
 
 
 class Decider:
-    """One per pipeline, used by one task at a time: who holds `lock`."""
+    """One per pipeline, used by one task at a time: the one that holds `lock`."""
 
     def __init__(self, keep_keys: timedelta) -> None:
         self._keep_keys = keep_keys
@@ -46,15 +47,15 @@ class Decider:
 
     @property
     def has_state(self) -> bool:
-        """Whether the state is known without reading the log's head."""
+        """Whether the state is in memory, without a look at the log's head."""
         return self._state is not None
 
     def forget(self) -> None:
-        """Drop the state: it may not be what the log says."""
+        """Drop the state, because it may differ from the log."""
         self._state = None
 
     def drop_ids(self) -> None:
-        """Drop the ids that are kept: some of them are in their tables already."""
+        """Drop the reserved ids, because some of them are in their tables already."""
         for ids in self._ids.values():
             ids.clear()
 
@@ -64,12 +65,12 @@ class Decider:
             self._state = State(head)
 
     def go_on_from(self, batch: DecidedBatch) -> None:
-        """Take the state on to where a batch leaves it, which is about to be written."""
+        """Move the state to what `batch`, which is about to be written, leaves."""
         if self._state is not None:
             self._state = self._state.after(batch.writes.head)
 
     async def open(self, connection: asyncpg.Connection) -> DecidedBatch:
-        """Return an empty batch on the state in memory, or on the log's head of now."""
+        """Return an empty batch on the state in memory, else on the log's current head."""
         if self._state is None:
             self._state = State(await store.read_head(connection))
         return DecidedBatch(self._state, self._next, self._keep_keys)
@@ -81,10 +82,11 @@ class Decider:
         submissions: list[Submission],
         being_written: Mapping[Key, Remembered],
     ) -> None:
-        """Read what commands are decided from; `being_written`: answers of the batch before it.
+        """Read what the commands need; `being_written`: responses of the previous batch.
 
-        After any error, here and in `decide`, the batch is spoilt, and the state forgotten.
+        After any error, here or in `decide`, the batch is unusable and the state is dropped.
         """
+        # Put back only at the end, so that an error cannot leave a state that is half read.
         state, self._state = self._state, None
         assert state is not None
         with measures.LOAD.timing():
@@ -93,24 +95,25 @@ class Decider:
                 s.key: s.idempotency.request_hash for s in submissions if s.key and s.idempotency
             }
             if hashes:
-                batch.remembered.update(await state_reader.read_answers(connection, hashes))
+                batch.remembered.update(await state_reader.read_remembered(connection, hashes))
+                # These are not in the table yet, so they must win over what was read from it.
                 batch.remembered.update(being_written)
             await state_reader.load_for(connection, state, [s.command for s in submissions])
             await self._reserve_ids(connection, submissions)
         self._state = state
 
     async def decide(self, batch: DecidedBatch, submissions: list[Submission]) -> list[Response]:
-        """Decide commands into `batch`, for which all was read."""
+        """Decide commands into `batch`; `read` must have read what they need."""
         state, self._state = self._state, None
         assert state is not None
         with measures.DECIDE.timing():
             now = Time.of(self.clock.now())
             if sum(_lines_of(submission.command, state) for submission in submissions) > LOOP_LINES:
-                answers = await _beside(lambda: [batch.answer(each, now) for each in submissions])
+                responses = await _beside(lambda: [batch.decide(each, now) for each in submissions])
             else:
-                answers = [batch.answer(submission, now) for submission in submissions]
+                responses = [batch.decide(submission, now) for submission in submissions]
         self._state = state
-        return answers
+        return responses
 
     async def _reserve_ids(
         self, connection: asyncpg.Connection, submissions: Iterable[Submission]
@@ -121,13 +124,14 @@ class Decider:
                 needed[kind] += count
         for kind, count in needed.items():
             if count > len(self._ids[kind]):
-                # Little by little for a quiet shop, in large pieces for a busy one.
+                # A restart loses unused ids, so a quiet shop reserves few; a busy one reserves
+                # many, so that it does not pay a round trip for each batch.
                 more = max(MIN_IDS, count, min(8 * count, MAX_IDS))
                 self._ids[kind].extend(await state_reader.new_ids(connection, kind, more))
 
 
 def _lines_of(command: Command, state: State) -> int:
-    """Return how many lines a command is decided on: those it says, or those of its order."""
+    """Return how many lines a command involves: those it has, or those of the order it names."""
     said = lines_said(command)
     if said:
         return said
@@ -138,7 +142,7 @@ def _lines_of(command: Command, state: State) -> int:
 
 
 async def _beside(decide: Callable[[], list[Response]]) -> list[Response]:
-    """Decide in a thread, and come back only when it has ended: it has the state to itself."""
+    """Decide in a thread; return only after it has ended, even if cancelled: it has the state."""
     deciding = asyncio.ensure_future(asyncio.to_thread(decide))
     try:
         return await asyncio.shield(deciding)

@@ -1,7 +1,7 @@
-"""From a command to its events, on the state in memory: which aggregates it reads, which it moves.
+"""Turns a command into events and a response, on the state in memory.
 
-The rules themselves are in `shop`; here each command meets the state it needs and the response it
-gets. Next: shop/order.py
+The rules are in `shop`; this module gives each rule the aggregates that it reads, and evolves those
+that its events change. Next: shop/order.py
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from storelog.shop.value import value
 
 
 class Decided(Struct, frozen=True):
-    """An event, and what its aggregate is after it."""
+    """An event, and its aggregate after the event."""
 
     event: Event
     kind: EventKind
@@ -47,8 +47,9 @@ class Decision:
 
 
 def decide(command: Command, state: State, ids: NewIds, now: Time) -> Decision:
-    """Decide one command and move `state` along. Raises Refusal, and then moved nothing."""
+    """Decide one command and apply its events to `state`; if it raises Refusal, nothing changed."""
     events = _events(numbered(command, ids), state, now)
+    # Check every unique value before the first event is applied: a rejection has no undo.
     for event in events:
         kind = kind_of(event)
         if kind.unique and not kind.ends:

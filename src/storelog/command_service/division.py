@@ -23,10 +23,10 @@ from storelog.web.problems import render
 
 # One culprit in n commands costs log8(n) failures, and seven commits for each of them.
 PARTS = 8
-# So many parts in a row that failed for a reason of the server: it will be so for the others too.
-# Where the commands may be the reason, all parts must.
+# After so many parts in a row that failed for a reason of the server, the others would fail too.
+# Where the commands may be the reason, all parts must have failed.
 ALIKE = 2
-# How long the statement of one part may take; one that is alone has what an ordinary batch has.
+# How long one part's statement may take; a single command has as long as an ordinary batch.
 PART_SECONDS, ALONE_SECONDS = 1.0, 3.0
 Land = Callable[[list[Submission], float, float], Awaitable[list[Response]]]
 Part = Sequence[Waiting]
@@ -51,38 +51,38 @@ async def land_in_parts(land: Land, batch: Part, give_up_at: float) -> None:
             return
         began_ns = time.time_ns()
         try:
-            answers = await land([waiting.submission for waiting in part], give_up_at, seconds)
+            responses = await land([waiting.submission for waiting in part], give_up_at, seconds)
         except BatchFailed as failure:
             reason = failures.server_reason(failure.cause)
             alike = 0 if reason is None else alike + 1
             may_be_own = failures.may_be_own(failure.cause)
             if reason is not None and alike >= (PARTS if may_be_own else ALIKE):
-                _refuse([part, *left], reason, failure.cause)
+                _reject_all([part, *left], reason, failure.cause)
                 return
             if len(part) > 1:
                 _put_back(left, part, failure.cause)
             elif reason is not None and not (has_landed and may_be_own):
-                _refuse([part], reason, failure.cause)
+                _reject_all([part], reason, failure.cause)
             else:
                 _fail_alone(part[0], failure.cause)
         except Unavailable as error:
             _fail([part], error)
-            # Of what is left nothing was sent.
+            # Nothing of the rest was sent: its outcome is known, even if that of this part is not.
             is_sent = isinstance(error, OutcomeUnknown)
             _fail(left, Unavailable("PostgreSQL is away.") if is_sent else error)
             return
         else:
             # The server takes commands: many more must fail alike before it is to blame.
             alike, has_landed = -PARTS, True
-            settle(part, answers, began_ns)
+            settle(part, responses, began_ns)
 
 
-def settle(part: Part, answers: list[Response], began_ns: int) -> None:
+def settle(part: Part, responses: list[Response], began_ns: int) -> None:
     """Give commands that have landed their responses."""
-    measures.count_commands([waiting.submission for waiting in part], answers, began_ns)
-    for waiting, answer in zip(part, answers, strict=True):
+    measures.count_commands([waiting.submission for waiting in part], responses, began_ns)
+    for waiting, response in zip(part, responses, strict=True):
         if not waiting.answer.done():
-            waiting.answer.set_result(answer)
+            waiting.answer.set_result(response)
 
 
 def reject(part: Part, error: Unavailable) -> None:
@@ -101,16 +101,17 @@ def _split(part: Part) -> list[Part]:
 
 
 def _put_back(left: deque[Part], part: Part, cause: Exception) -> None:
-    """Have a part tried in smaller ones: next, but after the others if that tells more sooner."""
+    """Put back a part in smaller ones: at the front, or last where the server may be the cause."""
+    # If the next parts fail alike, the server is the cause, and these need not be tried.
     if failures.is_timeout(cause) or failures.server_reason(cause) is not None:
         left.extend(_split(part))
     else:
         left.extendleft(reversed(_split(part)))
 
 
-def _refuse(parts: Sequence[Part] | deque[Part], reason: str, cause: Exception) -> None:
+def _reject_all(parts: Sequence[Part] | deque[Part], reason: str, cause: Exception) -> None:
     who = measures.who([waiting.submission for part in parts for waiting in part])
-    _log.error("PostgreSQL refuses commands", reason=reason, error=str(cause), **who)
+    _log.error("PostgreSQL rejects commands", reason=reason, error=str(cause), **who)
     measures.SERVER_ERRORS.of().add()
     _fail(parts, Unavailable(reason))
 

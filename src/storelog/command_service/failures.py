@@ -1,6 +1,6 @@
-"""Tells why a batch failed: PostgreSQL is away, it refuses everything, or one command is the cause.
+"""Tells why a batch failed: PostgreSQL is away, rejects everything, or one command is the cause.
 
-A statement that PostgreSQL refused, or ended, wrote nothing; one whose connection broke may have.
+A statement that PostgreSQL rejected or ended wrote nothing; one whose connection broke may have.
 Next: command_service/division.py
 """
 
@@ -11,11 +11,11 @@ from storelog.command_service import store
 from storelog.command_service.given import BEHIND, LogBehind
 from storelog.postgres import READ_ONLY, SessionShared
 
-# What PostgreSQL refuses to everybody, by SQLSTATE or by its class.
+# Errors that every command would get, by SQLSTATE or by its class.
 _SERVER = {
     "SL003": BEHIND,
     "25006": READ_ONLY,
-    "28": "PostgreSQL does not let the service's role in.",
+    "28": "PostgreSQL rejects the login of the service's role.",
     "3D": "The database does not exist in PostgreSQL.",
     "3F": "PostgreSQL's schema is missing or of another version: run `storelog migrate`.",
     "42": "PostgreSQL's schema is missing or of another version: run `storelog migrate`.",
@@ -28,12 +28,12 @@ _SERVER = {
     "XX001": "PostgreSQL says that its data is damaged.",
     "XX002": "PostgreSQL says that an index is damaged.",
 }
-# Constraints of the log that only a batch breaks whose state tables do not agree with the log.
+# Constraints of the log that a batch violates only if the state tables contradict the log.
 _HEAD = "events_pkey"
 _VERSION = "events_aggregate_type_aggregate_id_version_key"
 _VERIFY = "run `storelog verify`."
-# After these, what the driver has cached of the schema may be the cause, or the server is no more
-# the one to write to.
+# The driver's cache of the schema may be outdated, or the server may no longer take writes: a new
+# connection may help.
 _STALE_CLASSES = ("0A", "25", "26", "XX")
 
 
@@ -49,6 +49,7 @@ def is_away(error: Exception, connection: asyncpg.Connection | None) -> bool:
     """Whether the connection broke, so that what was sent may have been done or not."""
     if connection is None or connection.is_closed():
         return isinstance(error, postgres.FAILURES)
+    # The connection still works, so the server's response arrived and the statement did nothing.
     if isinstance(error, asyncpg.QueryCanceledError | asyncpg.InsufficientResourcesError):
         return False
     return isinstance(error, store.AWAY)
@@ -77,14 +78,14 @@ def server_reason(error: Exception) -> str | None:
 def may_be_own(error: Exception) -> bool:
     """Whether one command may be the cause though all others of its batch have landed.
 
-    What looks like a missing schema may be missed by a trigger that runs for this command only.
+    A trigger that runs only for this command may miss a table: it looks like a missing schema.
     """
     state = str(getattr(error, "sqlstate", None) or "")
     return state.startswith("42") and state != "42501"
 
 
 def own_detail(error: Exception) -> str | None:
-    """Return what the response to a command that failed alone says beyond that it failed."""
+    """Return what to tell a client whose command failed alone, beyond that it failed."""
     if getattr(error, "constraint_name", None) == _VERSION:
         return (
             "The command changed nothing: PostgreSQL's state tables and the log do not agree on"
@@ -94,5 +95,5 @@ def own_detail(error: Exception) -> str | None:
 
 
 def is_stale(error: Exception) -> bool:
-    """Whether a new connection might make the difference."""
+    """Whether the same batch might succeed over a new connection."""
     return str(getattr(error, "sqlstate", None) or "")[:2] in _STALE_CLASSES

@@ -30,7 +30,7 @@ from storelog.web.json_body import Number
 
 _MONEY = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+(\.0+)?")
-# Digits beyond every limit: a number of more is not read to its end.
+# Beyond every limit's digits: a longer number is cut, since `int` takes quadratic time.
 _LONG = 40
 _UNSEEN = re.compile(f"[{UNSEEN}{UNSEEN_BEYOND}]")
 _BETWEEN_DIGITS = re.compile(f"[{BETWEEN_DIGITS}]")
@@ -40,7 +40,7 @@ Check = Callable[[Any], Any]
 
 
 class Invalid(Exception):
-    """What is wrong with one value."""
+    """One value is invalid; the text says why."""
 
 
 def text(low: int, high: int) -> Check:
@@ -116,9 +116,9 @@ def email(kind: EmailAddress) -> Check:
 
 
 def phone_number(kind: PhoneNumber) -> Check:
-    """Return the check of a phone number, which leaves out what people write between its digits.
+    """Return the check of a phone number, which removes what people write between its digits.
 
-    At most the kind's longest is left: digits, after one + or none.
+    What remains is at most as long as the kind allows: digits, after one + or none.
     """
     most = kind.longest
     cleaned = re.compile(rf"\+[0-9]{{1,{most - 1}}}|[0-9]{{1,{most}}}")
@@ -128,7 +128,7 @@ def phone_number(kind: PhoneNumber) -> Check:
             raise Invalid("must be a string or null")
         if len(value) > kind.typed:
             raise Invalid(f"must have at most {kind.typed} characters as it is typed")
-        # The 0 in brackets is dialled inside the country only.
+        # A 0 in brackets is dialled only within the country, so it is no part of the number.
         number = _TRUNK_ZERO.sub(r"\1", _BETWEEN_DIGITS.sub("", value)).translate(_BRACKETS)
         if value and not cleaned.fullmatch(number):
             raise Invalid(

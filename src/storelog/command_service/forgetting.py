@@ -1,7 +1,7 @@
 """Removes idempotency keys that have expired: in small steps, on a connection of its own.
 
 Guarantees that the table has no more than the keys of the retention time, at any rate at which
-keys come, and that no command waits for it: a step locks only keys that nobody can use any more,
+keys come, and that no command waits for it: a step locks only keys that have expired,
 takes at most a fifth of the time, and leaves a key that a batch is replacing.
 Next: command_service/store.py
 """
@@ -15,7 +15,7 @@ from storelog import postgres
 from storelog.command_service import measures, store
 
 STEP_KEYS = 500
-# A step, then a pause of so many times as long; at least so long, and longer with nothing to do.
+# After a step, a pause of so many times its length and a minimum; a longer one with nothing to do.
 PAUSE_TIMES = 4.0
 PAUSE_SECONDS = 0.02
 IDLE_SECONDS = 2.0
@@ -35,7 +35,7 @@ class Forgetting:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Remove no more."""
+        """Stop removing keys."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=1)
@@ -51,7 +51,7 @@ class Forgetting:
     async def _forget(self) -> None:
         connection = await store.connect(self._url)
         try:
-            # A crash may bring back what is expired anyway.
+            # A crash may bring back removed keys: they have expired, and are removed again.
             await connection.execute("SET synchronous_commit = off")
             while True:
                 began = time.monotonic()

@@ -1,7 +1,7 @@
-"""Waits a moment for a batch that is small for the load: the others are about to come.
+"""Holds back for a moment a batch that is small for the load: more commands are about to come.
 
-Clients that wait for their answers come back together. Without this they would all end up in one
-batch, and nothing would be left to decide while it is written.
+Clients that wait for their responses come back together. Without the wait they would all end up in
+one batch, and there would be nothing to decide while it is written.
 Next: command_service/taken.py
 """
 
@@ -13,7 +13,7 @@ GATHER_SECONDS = 0.004
 
 
 class Gathering:
-    """One per pipeline: how large the last two batches were, and since when nothing is written."""
+    """One per pipeline: the sizes of the last two batches, and since when none is written."""
 
     def __init__(self) -> None:
         self._sizes: deque[int] = deque([0], maxlen=2)
@@ -28,7 +28,8 @@ class Gathering:
         self._idle_since = time.monotonic()
 
     async def is_worth_waiting(self, commands: int, changed: asyncio.Event) -> bool:
-        """Wait while so many are few for this load; return whether `changed` was set meanwhile."""
+        """Wait while `commands` are few for the load; return whether `changed` was set."""
+        # Two batches alternate, so each normally has about half of the clients' commands.
         if commands >= max(self._sizes) // 2:
             return False
         left = self._idle_since + GATHER_SECONDS - time.monotonic()

@@ -1,8 +1,8 @@
 """The newest position that this service gave out, and whether the log still has it.
 
-A connection that is opened anew may lead to a server that lacks commits: a standby that was
-promoted. Guarantees that nothing is decided on such a log, neither where this service has seen
-more of it nor where the relay has found more in Kafka.
+A new connection may lead to a server that lacks commits, such as a promoted standby. Guarantees
+that nothing is decided on such a log, whether this service has seen more of it or the relay has
+found more in Kafka.
 Next: command_service/store.py
 """
 
@@ -41,6 +41,7 @@ class Given:
         """Take note of the position that another service gave in its response."""
         named = next((value for name, value in response.headers if name == POSITION), "0")
         if int(named) > self._position:
+            # A response names no hash, so only the log's length can be compared with it.
             self._position, self._hash = int(named), None
 
     async def check(self, connection: asyncpg.Connection) -> None:
@@ -55,11 +56,11 @@ class Given:
     async def check_head(self, connection: asyncpg.Connection) -> None:
         """Raise LogBehind where the log is shorter than what was given out, or than Kafka.
 
-        Reads no event, since readiness must not wait for whoever has the log locked.
+        Reads no event, since readiness must not wait for a transaction that has locked the log.
         """
         row = await connection.fetchrow(_LOOK)
         if row["history"] != self._history:
-            # Of the history before, nothing is expected any more.
+            # `storelog recover` ended the previous history: its positions are no longer promised.
             if self._history:
                 self._position, self._hash = 0, None
             self._history = row["history"]

@@ -38,4 +38,5 @@ class InFlight:
             if not running.done():
                 detail = "The first request with this key is still running."
                 raise Conflict("idempotency-in-progress", detail, headers=[("Retry-After", "1")])
+            # Let the first request's callback remove the key before the next look.
             await asyncio.sleep(0)

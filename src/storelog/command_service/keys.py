@@ -34,14 +34,14 @@ _DENIED = (
 )
 _NAMED: Json = {"type": "string", "pattern": f"^{_NAME_PATTERN}$", "examples": ["till-1"]}
 _ROLE: Json = {"enum": list(ROLES)}
-_SOME_TIME: Json = {"anyOf": [TIME, {"type": "null"}]}
+_TIME_OR_NULL: Json = {"anyOf": [TIME, {"type": "null"}]}
 _ISSUED = strict_object(
     name=_NAMED,
     role=_ROLE,
     state={"enum": ["valid", "expired", "revoked"]},
     createdAt=TIME,
-    expiresAt=_SOME_TIME,
-    revokedAt=_SOME_TIME,
+    expiresAt=_TIME_OR_NULL,
+    revokedAt=_TIME_OR_NULL,
 )
 SCHEMAS: Json = {
     "NewKey": {
@@ -60,7 +60,7 @@ SCHEMAS: Json = {
     "CreatedKey": strict_object(
         name=_NAMED,
         role=_ROLE,
-        expiresAt=_SOME_TIME,
+        expiresAt=_TIME_OR_NULL,
         key={"type": "string", "description": "The key's text, which is shown only here."},
         isFirst={"type": "boolean", "description": "From now on every request needs a key."},
     ),
@@ -152,6 +152,7 @@ def key_routes(api: KeysApi) -> list[Route]:
 
 
 def _private(status: int, facts: Json) -> Response:
+    # The response may have a key's text, which no cache on the way may keep.
     return Response(status, encode_json(facts), (("Cache-Control", "no-store"),))
 
 
@@ -193,5 +194,5 @@ def _read_name(body: Json, errors: list[tuple[str, str]]) -> str:
 
 
 async def _now(connection: asyncpg.Connection) -> datetime:
-    """Return PostgreSQL's time, by which keys expire."""
+    """Return PostgreSQL's time, the one clock by which keys expire."""
     return cut_off(await connection.fetchval("SELECT clock_timestamp()"))

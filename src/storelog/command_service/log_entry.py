@@ -1,4 +1,4 @@
-"""GET /events/{position}: one event with its place in the chain, which is computed again.
+"""GET /events/{position}: one event, and its place in the hash chain, which is verified.
 
 `isHashValid` says whether the event's bytes make the hash that the log has for it, so that a page
 can show the proof; `storelog verify` proves the whole log.
@@ -98,6 +98,7 @@ def _body(
         "previous": _neighbour(before),
         "next": _neighbour(after),
     }
+    # Splice the two JSON objects: the payload must stay the bytes that were hashed.
     return b"%b,%b" % (event_body(event)[:-1], encode_json(facts)[1:])
 
 

@@ -1,4 +1,4 @@
-"""GET /events: pages of the log, in its order or the newest first, whole or what is asked for.
+"""GET /events: pages of the log, oldest or newest first, whole or filtered.
 
 Next: command_service/log_reader.py
 """
@@ -46,7 +46,7 @@ _QUERY: dict[str, dict[str, Any]] = {
         "minimum": 1,
         "maximum": MAX_EVENTS,
         "default": 100,
-        "description": "At most so many; a page also ends at 2 MiB of payloads, or after 0.4 s.",
+        "description": "The most events in a page, which also ends at 2 MiB or after 0.4 s.",
     },
     "eventType": {"enum": list(EVENT_TYPES)},
     "caller": {**_TEXT, "description": "The API key's name."},
@@ -70,11 +70,12 @@ def log_pages_route(log: Reader) -> Route:
         if errors:
             raise InvalidFields(errors)
 
-        said: list[tuple[str, str]] = []
+        headers: list[tuple[str, str]] = []
 
         async def read(connection: asyncpg.Connection) -> tuple[list[Envelope], int | None]:
+            # Read first, so that the page contains everything up to the position that it names.
             head, history = await log_reader.read_head(connection)
-            said[:] = [("Storelog-Position", str(head)), (HEADER, history)]
+            headers[:] = [("Storelog-Position", str(head)), (HEADER, history)]
             if is_down:
                 return await search_down(connection, wanted, after, min(before - 1, head), limit)
             if not wanted.is_any:
@@ -83,11 +84,12 @@ def log_pages_route(log: Reader) -> Route:
             return await log_reader.read_page(connection, named, after, limit)
 
         events, at = await log.read(read)
-        # The payloads are spliced in as they were written, not read and written again.
+        # The payloads are spliced in as they were stored: decoding them would cost time, and could
+        # change their bytes.
         items = b",".join(event_body(event) for event in events)
         further = {"nextAfter": None, "nextBefore": at} if is_down else {"nextAfter": at}
         body = b'{"items":[%b],%b' % (items, encode_json(further)[1:])
-        return Response(200, body, tuple(said))
+        return Response(200, body, tuple(headers))
 
     operation = Operation(
         "Read the log", 200, None, "Events", _QUERY, headers=("Storelog-Position", HEADER)
@@ -96,8 +98,8 @@ def log_pages_route(log: Reader) -> Route:
 
 
 def _wanted(request: Request, errors: Errors) -> Wanted:
-    asked = request.query
-    aggregate = asked.get("aggregate")
+    query = request.query
+    aggregate = query.get("aggregate")
     named = None
     if aggregate is not None:
         kind, _, number = aggregate.rpartition("-")
@@ -105,20 +107,20 @@ def _wanted(request: Request, errors: Errors) -> Wanted:
             named = (kind, int(number))
         else:
             errors.append(("?aggregate", f"must be {_NAMES}"))
-    event_type = asked.get("eventType")
+    event_type = query.get("eventType")
     if event_type is not None and event_type not in EVENT_TYPES:
         errors.append(("?eventType", f"must be one of {', '.join(EVENT_TYPES)}"))
     for name in ("caller", "correlationId"):
-        if name in asked and not 1 <= len(asked[name]) <= MAX_TEXT:
+        if name in query and not 1 <= len(query[name]) <= MAX_TEXT:
             errors.append((f"?{name}", f"must have 1 to {MAX_TEXT} characters"))
-    event_id = asked.get("eventId")
+    event_id = query.get("eventId")
     if event_id is not None and not _UUID.fullmatch(event_id):
         errors.append(("?eventId", "must be a UUID"))
         event_id = None
     return Wanted(
         event_type,
-        asked.get("caller"),
-        asked.get("correlationId"),
+        query.get("caller"),
+        query.get("correlationId"),
         None if event_id is None else UUID(event_id),
         named,
     )

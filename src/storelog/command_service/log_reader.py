@@ -16,12 +16,12 @@ READ_AT_ONCE = 50
 # A page that takes longer ends with what there is.
 PAGE_SECONDS = 0.4
 
-# At least what a payload has when it is unpacked, which its true size would take: pglz packs 273
-# bytes into 3 bytes and a bit, lz4 255 into one.
+# An upper bound of a payload's size, whose true value would take decompressing it: pglz packs at
+# most 273 bytes into 3 bytes and a bit, lz4 255 into one.
 _BYTES = """pg_column_size(payload)::bigint
     * CASE pg_column_compression(payload) WHEN 'pglz' THEN 91 WHEN 'lz4' THEN 255 ELSE 1 END"""
-# The first $1 events of what comes next, in order, and none after $2 bytes of payload; with each
-# the position of the event that follows, NULL behind the last of all.
+# The next $1 events in order, but none beyond $2 bytes of payloads; each with the position of the
+# event that follows it, NULL for the last of all.
 _SOME = f"""SELECT {EVENT_COLUMNS}, following FROM (
     SELECT {EVENT_COLUMNS}, lead(position) OVER page AS following,
         sum({_BYTES}) OVER (page ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before

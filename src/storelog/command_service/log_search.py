@@ -1,8 +1,8 @@
-"""Finds events by what they say, or the newest first: a page looks at so much of the log at most.
+"""Finds events by their fields, or the newest first; a page reads a bounded part of the log.
 
-The log has an index for the events of one aggregate; for the other questions it has none, since
-each would cost every append. For them positions are looked at in windows, forwards or backwards; a
-page that ends before its limit says where to go on.
+The log has an index for the events of one aggregate. It has none for other fields, since each would
+slow every append: their events are found by reading windows of positions, up or down, and a page
+that ends before its limit says where to go on.
 Next: command_service/log_reader.py
 """
 
@@ -22,6 +22,7 @@ from storelog.command_service.log_reader import (
 )
 from storelog.envelope import EVENT_COLUMNS, Envelope, envelope_from_row
 
+# Small enough that even a window without a match is read well within PAGE_SECONDS.
 WINDOW = 2_000
 _CONDITIONS = """($4::text IS NULL OR event_type = $4)
     AND ($5::text IS NULL OR caller = $5)
@@ -39,7 +40,7 @@ _DOWN_OF_ONE = f"""SELECT {EVENT_COLUMNS} FROM events
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events; None does not matter. `aggregate`: a type and a number."""
+    """Which events are wanted; None matches all. `aggregate`: a type and a number."""
 
     event_type: str | None = None
     caller: str | None = None
@@ -49,7 +50,7 @@ class Wanted:
 
     @property
     def is_any(self) -> bool:
-        """Whether nothing matters but the aggregate, for which there is an index."""
+        """Whether only the aggregate is given, for which there is an index."""
         return (self.event_type, self.caller, self.correlation_id, self.event_id) == (None,) * 4
 
     def arguments(self) -> Sequence[Any]:

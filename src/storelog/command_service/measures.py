@@ -18,7 +18,7 @@ from storelog.web.request_metrics import SERVER_ERRORS as SERVER_ERRORS
 
 COMMANDS = counter(
     "storelog_commands_total",
-    "Commands by what came of them: accepted, refused, replayed or failed.",
+    "Commands by outcome: accepted, refused, replayed or failed.",
     ("command", "outcome"),
 )
 BATCH_COMMANDS = histogram(
@@ -29,7 +29,7 @@ BATCH_EVENTS = histogram(
 ).of()
 _PARTS = histogram(
     "storelog_batch_part_seconds",
-    "Seconds of a batch's parts: load (state, answers and ids), decide, append (one commit).",
+    "Seconds of a batch's parts: load (state, responses and ids), decide, append (one commit).",
     ("part",),
 )
 LOAD, DECIDE, APPEND = _PARTS.of("load"), _PARTS.of("decide"), _PARTS.of("append")
@@ -82,18 +82,18 @@ _bound: dict[tuple[type, str], Counter] = {}
 
 
 def count_commands(
-    submissions: list[Submission], answers: list[Response] | None, began_ns: int = 0
+    submissions: list[Submission], responses: list[Response] | None, began_ns: int = 0
 ) -> None:
-    """Count the commands of one batch, and trace them; no answers: the batch failed."""
+    """Count the commands of one batch, and trace them; no responses: the batch failed."""
     BATCH_COMMANDS.observe(len(submissions))
     for number, submission in enumerate(submissions):
         kind = type(submission.command)
-        outcome = "failed" if answers is None else _outcome(answers[number])
+        outcome = "failed" if responses is None else _outcome(responses[number])
         bound = _bound.get((kind, outcome))
         if bound is None:
             bound = _bound[kind, outcome] = COMMANDS.of(kind.__name__, outcome)
         bound.add()
-    if answers is not None and tracing.is_on():
+    if responses is not None and tracing.is_on():
         _trace(submissions, began_ns)
 
 
@@ -105,14 +105,14 @@ def _trace(submissions: list[Submission], began_ns: int) -> None:
     spans.end({"storelog.batch.commands": len(submissions)})
 
 
-def _outcome(answer: Response) -> str:
-    if isinstance(answer, Replay):
+def _outcome(response: Response) -> str:
+    if isinstance(response, Replay):
         return "replayed"
-    return "accepted" if answer.status < 400 else "refused"
+    return "accepted" if response.status < 400 else "refused"
 
 
 def who(submissions: list[Submission]) -> dict[str, Any]:
-    """Return what a log line says of a batch: its size, and whose commands, by correlation id."""
+    """Return what a log line says about a batch: its size, and its commands' correlation ids."""
     ids = [submission.correlation_id for submission in submissions[:MAX_LOGGED_IDS]]
     return {"commands": len(submissions), "correlation_ids": ids}
 
@@ -123,6 +123,7 @@ async def measure(reader: Reader, clock: PostgresClock) -> None:
         head = await reader.read(lambda connection: store.look(connection, clock))
         keys, size = await reader.read(store.size_of_keys)
     except Unavailable:
+        # A gauge that keeps its last value would look healthy while PostgreSQL is away.
         LOG_POSITION.clear()
         for unknown in (LOG_AHEAD, KEYS, KEYS_BYTES):
             unknown.clear()

@@ -1,6 +1,6 @@
-"""GET /operations of the Command Service: PostgreSQL's size, the relay's place, last results.
+"""GET /operations of the Command Service: PostgreSQL's size, the relay's position, last results.
 
-Each part is read by the Command Service's own account, which is all that knows it.
+The Command Service reads each part itself: the Query Service has no account in PostgreSQL.
 Next: results.py
 """
 
@@ -15,7 +15,7 @@ from storelog.shop.json_values import encode_json
 from storelog.shop.value_schemas import COUNT, TEXT, TIME, strict_object
 from storelog.web.http import Operation, Request, Response, Route
 
-_PLACES = """SELECT h.position, h.recorded_at, c.position AS relayed, c.lanes, c.moved_at,
+_POSITIONS = """SELECT h.position, h.recorded_at, c.position AS relayed, c.lanes, c.moved_at,
     current_setting('server_version') AS server, pg_database_size(current_database()) AS bytes
     FROM log_head h, relay_cursor c"""
 _TABLES = """SELECT relname AS name, pg_total_relation_size(oid) AS bytes FROM pg_class
@@ -50,29 +50,29 @@ def operations_route(reader: Reader) -> Route:
     async def show(_request: Request) -> Response:
         return Response(200, encode_json(await reader.read(_read)))
 
-    operation = Operation("The write side: places, sizes, last results", 200, None, "WriteSide")
+    operation = Operation("The write side: positions, sizes, last results", 200, None, "WriteSide")
     return Route("GET", "/operations", "read", show, operation)
 
 
 async def _read(connection: asyncpg.Connection) -> dict[str, Any]:
-    places = await connection.fetchrow(_PLACES)
+    positions = await connection.fetchrow(_POSITIONS)
     tables = await connection.fetch(_TABLES)
-    written_at = places["recorded_at"] if places["position"] else None
+    written_at = positions["recorded_at"] if positions["position"] else None
     return {
         "version": __version__,
         "postgresql": {
-            "version": places["server"],
-            "bytes": places["bytes"],
+            "version": positions["server"],
+            "bytes": positions["bytes"],
             "tables": [{"name": row["name"], "bytes": row["bytes"]} for row in tables],
         },
         "log": {
-            "position": places["position"],
+            "position": positions["position"],
             "recordedAt": None if written_at is None else format_time(written_at),
         },
         "relay": {
-            "position": places["relayed"],
-            "lanes": list(places["lanes"]),
-            "movedAt": format_time(places["moved_at"]),
+            "position": positions["relayed"],
+            "lanes": list(positions["lanes"]),
+            "movedAt": format_time(positions["moved_at"]),
         },
         "results": await results.read_last(connection),
     }

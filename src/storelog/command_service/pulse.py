@@ -1,8 +1,8 @@
 """Whether PostgreSQL responds while a batch is being written, and a clock that then stands still.
 
-A command that waits behind a statement that is slow for reasons of its own is not refused for it:
-as long as PostgreSQL responds to others, the time does not count. Where it does not respond, the
-clock goes on, and what waits gets 503 within a second.
+A command that waits behind one slow statement is not rejected for that: as long as PostgreSQL
+responds to other statements, the time does not count. If PostgreSQL does not respond, the clock
+goes on, and commands that wait get 503 within a second.
 Next: command_service/store.py
 """
 
@@ -17,7 +17,8 @@ from storelog import postgres
 from storelog.command_service import store
 from storelog.errors import Unavailable
 
-# A batch that is being written for longer is slow; a response is news for so long.
+# A batch is slow when it is being written for longer than SLOW; a response within FRESH proves that
+# PostgreSQL responds.
 SLOW_SECONDS, FRESH_SECONDS = 0.15, 0.5
 HEARD_SECONDS = 0.8
 
@@ -27,9 +28,10 @@ class Pulse:
 
     def __init__(self, postgres_url: str) -> None:
         self._url = postgres_url
+        # Seconds that did not count so far.
         self._excused = 0.0
         self._ticked_at = time.monotonic()
-        self._answered_at = float("-inf")
+        self._responded_at = float("-inf")
         self.is_failing = False
         self._connection: asyncpg.Connection | None = None
         self._check: asyncio.Task[None] | None = None
@@ -47,17 +49,17 @@ class Pulse:
         return self._why(FRESH_SECONDS)
 
     def _why(self, seconds: float) -> Unavailable:
-        if time.monotonic() - self._answered_at < seconds:
+        if time.monotonic() - self._responded_at < seconds:
             return Unavailable("Too many commands are waiting.", slug="overloaded")
         return Unavailable("PostgreSQL did not respond in time.")
 
     def heard(self) -> None:
         """Take note that PostgreSQL responds."""
-        self._answered_at = time.monotonic()
+        self._responded_at = time.monotonic()
         self.is_failing = False
 
     def failed(self) -> None:
-        """Take note that it does not."""
+        """Take note that PostgreSQL does not respond."""
         self.is_failing = True
 
     @contextmanager
@@ -75,10 +77,10 @@ class Pulse:
         if writing_since is None or now - writing_since < SLOW_SECONDS:
             self.stop()
             return
-        if now - self._answered_at < FRESH_SECONDS:
+        if now - self._responded_at < FRESH_SECONDS:
             self._excused += elapsed
         if self._check is None:
-            self._check = asyncio.create_task(self._ask())
+            self._check = asyncio.create_task(self._probe())
 
     def stop(self) -> None:
         """Close the connection."""
@@ -89,7 +91,7 @@ class Pulse:
             self._connection.terminate()
             self._connection = None
 
-    async def _ask(self) -> None:
+    async def _probe(self) -> None:
         try:
             async with asyncio.timeout(FRESH_SECONDS):
                 if self._connection is None or self._connection.is_closed():

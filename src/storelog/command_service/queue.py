@@ -1,9 +1,9 @@
 """The commands that wait for their batch: fair between callers, and between small and large ones.
 
-Of those who wait, the caller (key, else address) that has had the fewest lines is next. Large
-commands wait apart and have a batch each; while small ones come, they pause after each for as long
-as it took, and none follows another at once. Guarantees that the queue has a limit, which a caller
-cannot fill for the others.
+The next command is that of the caller (key, else address) that was served the fewest lines. Large
+commands wait apart and get a batch each; while small ones come, a large one is followed by a pause
+as long as it took. Guarantees that the queue has a limit, and that no caller can fill it for the
+others.
 Next: command_service/taken.py
 """
 
@@ -18,23 +18,23 @@ from storelog.errors import Unavailable
 
 MAX_LARGE = 128
 MAX_PAUSE_SECONDS = 0.5
-# While small ones have come within so long, more of them are expected.
+# If a small command came within this time, more of them are expected.
 SMALL_COME_SECONDS = 2.0
 MIN_SPLIT_COMMANDS = 8
 TOO_MANY = "Too many commands are waiting."
 TOO_MANY_LARGE = "Too many large commands are waiting."
-Lane = deque[Waiting]
+Backlog = deque[Waiting]
 
 
 class CallerQueues:
     """Commands by their callers, each caller's in the order in which they came."""
 
     def __init__(self) -> None:
-        self._by_caller: dict[str, Lane] = {}
-        # Of each caller: the lines that it has had when its next command's turn is.
-        self._turns: list[tuple[float, int, str, Lane]] = []
+        self._by_caller: dict[str, Backlog] = {}
+        # A heap: for each caller the lines served to it by the time of its next command's turn.
+        self._turns: list[tuple[float, int, str, Backlog]] = []
         self._numbers = itertools.count()
-        self._had = 0.0
+        self._served = 0.0
         self._waiting = 0
 
     def __len__(self) -> int:
@@ -42,38 +42,39 @@ class CallerQueues:
 
     def put(self, waiting: Waiting) -> None:
         """Add one behind its caller's others."""
-        self._lane(waiting).append(waiting)
+        self._backlog_of(waiting).append(waiting)
         self._waiting += 1
 
     def put_back(self, waiting: Waiting) -> None:
         """Add one before its caller's others."""
-        self._lane(waiting).appendleft(waiting)
+        self._backlog_of(waiting).appendleft(waiting)
         self._waiting += 1
 
     def first(self) -> Waiting | None:
         """Return the one whose turn it is."""
         while self._turns:
-            _, _, caller, lane = self._turns[0]
-            if lane and self._by_caller.get(caller) is lane:
-                return lane[0]
+            _, _, caller, backlog = self._turns[0]
+            if backlog and self._by_caller.get(caller) is backlog:
+                return backlog[0]
+            # The entry is outdated: its caller's commands expired or were displaced.
             heapq.heappop(self._turns)
         return None
 
     def pop(self) -> Waiting:
         """Take the one whose turn it is; there must be one."""
         assert self.first() is not None
-        self._had, _, caller, lane = heapq.heappop(self._turns)
-        waiting = lane.popleft()
+        self._served, _, caller, backlog = heapq.heappop(self._turns)
+        waiting = backlog.popleft()
         self._waiting -= 1
-        if lane:
-            had = self._had + waiting.size.lines
-            heapq.heappush(self._turns, (had, next(self._numbers), caller, lane))
+        if backlog:
+            served = self._served + waiting.size.lines
+            heapq.heappush(self._turns, (served, next(self._numbers), caller, backlog))
         else:
             del self._by_caller[caller]
         return waiting
 
     def make_room(self, newcomer: Waiting) -> Waiting | None:
-        """Take the newest of the caller that has most; None if the newcomer's has as many."""
+        """Take the newest command of the caller with most; None if the newcomer's has as many."""
         longest = max(self._by_caller.values(), key=len, default=None)
         own = self._by_caller.get(newcomer.submission.party, ())
         if longest is None or len(longest) <= len(own) + 1:
@@ -84,25 +85,28 @@ class CallerQueues:
     def expire(self, came_before: float, queued_before: float) -> list[Waiting]:
         """Take those that have waited for too long."""
         late: list[Waiting] = []
-        for caller, lane in list(self._by_caller.items()):
-            while lane and (lane[0].came_at < came_before or lane[0].queued_at < queued_before):
-                late.append(lane.popleft())
-            if not lane:
+        for caller, backlog in list(self._by_caller.items()):
+            while backlog and (
+                backlog[0].came_at < came_before or backlog[0].queued_at < queued_before
+            ):
+                late.append(backlog.popleft())
+            if not backlog:
                 del self._by_caller[caller]
         self._waiting -= len(late)
         return late
 
-    def _lane(self, waiting: Waiting) -> Lane:
+    def _backlog_of(self, waiting: Waiting) -> Backlog:
         caller = waiting.submission.party
-        lane = self._by_caller.get(caller)
-        if lane is None:
-            lane = self._by_caller[caller] = deque()
-            heapq.heappush(self._turns, (self._had, next(self._numbers), caller, lane))
-        return lane
+        backlog = self._by_caller.get(caller)
+        if backlog is None:
+            backlog = self._by_caller[caller] = deque()
+            # A newcomer starts at the current turn, so that an idle time gives no precedence.
+            heapq.heappush(self._turns, (self._served, next(self._numbers), caller, backlog))
+        return backlog
 
 
 class CommandQueue:
-    """All that waits; whoever takes asks for `first`, then calls `pop`."""
+    """Everything that waits; a consumer calls `first`, then `pop` with what it got."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -119,7 +123,7 @@ class CommandQueue:
 
     @property
     def half(self) -> int:
-        """How many small ones stay, so that the next batch is not left empty; 0 of few."""
+        """How many small commands to leave for the next batch; 0 if there are few."""
         return 0 if len(self._small) < MIN_SPLIT_COMMANDS else len(self._small) // 2
 
     @property
@@ -129,26 +133,26 @@ class CommandQueue:
         return len(self._small) > 0 or came_within < SMALL_COME_SECONDS
 
     def put(self, waiting: Waiting) -> None:
-        """Add one. Raises Unavailable `overloaded`; another caller's may have to go for it."""
+        """Add one, which may displace another caller's. Raises Unavailable `overloaded`."""
         is_large = waiting.size.is_large
-        lanes = self._large if is_large else self._small
+        queues = self._large if is_large else self._small
         detail = TOO_MANY_LARGE if is_large else TOO_MANY
-        if len(self) >= self._most or (is_large and len(lanes) >= MAX_LARGE):
-            dropped = lanes.make_room(waiting)
+        if len(self) >= self._most or (is_large and len(queues) >= MAX_LARGE):
+            dropped = queues.make_room(waiting)
             if dropped is None:
                 raise Unavailable(detail, slug="overloaded")
             fail([dropped], Unavailable(detail, slug="overloaded"))
         if not is_large:
             self._small_came_at = waiting.came_at
-        lanes.put(waiting)
+        queues.put(waiting)
 
     def put_back(self, taken: Iterable[Waiting]) -> None:
-        """Add again what was taken, in its order, before what came later."""
+        """Put taken commands back, in their order, before those that came later."""
         for waiting in reversed(list(taken)):
             (self._large if waiting.size.is_large else self._small).put_back(waiting)
 
     def first(self, *, with_large: bool) -> Waiting | None:
-        """Return whose turn it is; a large one only with `with_large`, for an empty batch."""
+        """Return the command whose turn it is; a large one only if `with_large` (empty batch)."""
         if with_large and len(self._large) and time.monotonic() >= self._large_from:
             return self._large.first()
         return self._small.first()
@@ -159,9 +163,9 @@ class CommandQueue:
         assert taken is waiting
 
     def pause_large(self, began: float) -> float:
-        """Let the large ones wait now, after one that `began` then (monotonic) has landed.
+        """Pause the large commands after one that `began` at a monotonic time and has landed.
 
-        Returns for how many seconds: as long as it took, if small ones have come meanwhile.
+        Returns the seconds: as many as that one took if small ones have come since, else 0.
         """
         now = time.monotonic()
         is_alone = self._small_came_at < began
@@ -174,13 +178,13 @@ class CommandQueue:
     ) -> None:
         """Reject what came before a time (monotonic), or was queued before one (pulse's clock).
 
-        `why`: that PostgreSQL does not respond, or else that there is too much of the kind.
+        `why` says that PostgreSQL does not respond, or that too many commands wait.
         """
-        for lanes, before, detail in (
+        for queues, before, detail in (
             (self._small, queued_before, TOO_MANY),
             (self._large, large_before, TOO_MANY_LARGE),
         ):
-            # Large ones that pause ask nothing of PostgreSQL.
+            # A large command that only pauses has sent nothing: PostgreSQL is not the reason.
             is_away = why.slug != "overloaded" and before > float("-inf")
             error = why if is_away else Unavailable(detail, slug="overloaded")
-            fail(lanes.expire(came_before, before), error)
+            fail(queues.expire(came_before, before), error)

@@ -32,21 +32,21 @@ class Reader:
         deadline_seconds: float,
         is_writing: bool = False,
     ) -> None:
-        """`is_writing`: what it reads counts only of a server that takes writes."""
+        """`is_writing`: read only from a server that takes writes."""
         self._url, self._connections, self._deadline = postgres_url, connections, deadline_seconds
         self._is_writing = is_writing
         self._pool: asyncpg.Pool | None = None
         self._uses: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
-        """Open nothing that could fail: PostgreSQL may be away when the service starts."""
+        """Start without opening a connection: PostgreSQL may be away when the service starts."""
         limit_ms = str(int(1_000 * STATEMENT_SHARE * self._deadline))
         self._pool = asyncpg.create_pool(
             self._url,
             min_size=0,
             max_size=self._connections,
             connect=postgres.connect,
-            # The session has its settings by `SET`, which the driver's own would take back.
+            # The session gets its settings by `SET`, which the driver's own reset would undo.
             reset=_keep,
             is_writing=self._is_writing,
             timeout=self._deadline,
@@ -56,7 +56,7 @@ class Reader:
                 **store.SESSION_SETTINGS,
                 "statement_timeout": limit_ms,
                 "lock_timeout": limit_ms,
-                # A page is read in the order of an index, whatever the statistics say.
+                # A page must be read in an index's order: a plan that sorts the log is too slow.
                 "enable_seqscan": "off",
                 "enable_bitmapscan": "off",
                 "enable_sort": "off",
@@ -65,14 +65,14 @@ class Reader:
         await self._pool
 
     def stop(self) -> None:
-        """Close all connections; who still reads gets Unavailable."""
+        """Close all connections; reads that still run get Unavailable."""
         if self._pool is not None:
             self._pool.terminate()
 
     async def read(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Return what `work` reads. Raises Unavailable at the deadline, and for any other failure.
 
-        What was given up ends by its own time-outs, beside the caller, and counts until then.
+        A read that was given up ends in the background, by its own time-outs; it counts until then.
         """
         if len(self._uses) >= self._connections + MAX_WAITING:
             raise Unavailable("Too many reads wait for PostgreSQL.", slug="overloaded")
@@ -101,7 +101,8 @@ class Reader:
     def _ended(self, use: "asyncio.Task[T]") -> None:
         self._uses.discard(use)
         if not use.cancelled():
-            use.exception()  # whoever gave it up does not look at it
+            # The caller may have given up; asyncio would report an error that nobody looked at.
+            use.exception()
 
 
 async def _keep(_connection: asyncpg.Connection) -> None:

@@ -18,7 +18,7 @@ Key = tuple[str, str]
 class Remembered:
     """The first response to a command that carried a key.
 
-    `event_position`: of the event whose payload is the body, where there is one.
+    `event_position`: of the event whose payload is the body; None: the body is stored itself.
     """
 
     request_hash: bytes
@@ -28,28 +28,28 @@ class Remembered:
 
 @value
 class Replay(Response):
-    """The remembered response to a command that came again with its key."""
+    """The stored response to a command that was repeated with its key."""
 
 
 def replay(earlier: Remembered, submission: Submission, key: Idempotency) -> Response:
-    """Return the first answer again, or the refusal of a key that was used for another request."""
+    """Return the first response again, or an error if the key was used for another request."""
     if earlier.request_hash != key.request_hash:
-        refusal = InvalidFields(
+        error = InvalidFields(
             [], "idempotency-key-reused", "This Idempotency-Key was used for another request."
         )
-        return render(refusal, submission.instance, submission.correlation_id)
+        return render(error, submission.instance, submission.correlation_id)
     first = earlier.response
     headers = (*first.headers, ("Idempotency-Replayed", "true"))
     return Replay(first.status, first.body, headers, first.content_type)
 
 
 def headers_to_json(response: Response) -> str:
-    """Return what of an answer is remembered beside its status and body."""
+    """Return what is stored of a response beside its status and body."""
     return json.dumps({"content_type": response.content_type, "headers": response.headers})
 
 
 def response_from_row(status: int, headers: str, body: bytes) -> Response:
-    """Return a remembered answer from its row."""
+    """Return a stored response from its row."""
     kept = json.loads(headers)
     pairs = tuple((str(name), str(value)) for name, value in kept["headers"])
     return Response(status, body, pairs, kept["content_type"])

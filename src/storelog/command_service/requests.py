@@ -1,6 +1,6 @@
-"""From a request's JSON to a command: every limit of the contract, every error with its pointer.
+"""Reads a request's JSON: checks every limit of the contract, reports each error with its pointer.
 
-Nothing is guessed or coerced; all errors of a body are found before it is refused.
+Nothing is guessed or coerced; all errors of a body are collected before it is rejected.
 Next: command_service/pipeline.py
 """
 
@@ -20,7 +20,7 @@ Errors = list[tuple[str, str]]
 
 
 def read(structure: type[S], body: Any) -> S:
-    """Return the declared structure that a body is. Raises InvalidFields with every error."""
+    """Return the body as its declared structure. Raises InvalidFields with every error."""
     errors: Errors = []
     said: S | None = _reader_of(structure).read(body, errors)
     if said is None:
@@ -29,7 +29,7 @@ def read(structure: type[S], body: Any) -> S:
 
 
 def is_import(said: Struct) -> bool:
-    """Tell whether a structure, or a line of it, says what only an import may say."""
+    """Tell whether a structure, or one of its lines, sets a field that only an import may set."""
     own, of_lines = _import_only(type(said))
     for name in own:
         if getattr(said, name) is not UNSET:
@@ -47,7 +47,7 @@ def is_import(said: Struct) -> bool:
 def _import_only(
     structure: type[Struct],
 ) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
-    """Return the names of such fields, and for each field of lines those of a line's."""
+    """Return the names of import-only fields, and for each field of lines those of its lines."""
     own, of_lines = [], []
     for field in fields_of(structure):
         if field.is_import_only:
@@ -58,7 +58,7 @@ def _import_only(
 
 
 class _Reader(Generic[S]):
-    """Reads one structure; what is wrong is collected."""
+    """Reads one structure and collects every error in it."""
 
     def __init__(self, structure: type[S]) -> None:
         fields = request_fields_of(structure)
@@ -75,7 +75,7 @@ class _Reader(Generic[S]):
         )
 
     def read(self, value: Any, errors: Errors) -> S | None:
-        """Return the structure, None where anything is wrong; then `errors` has it."""
+        """Return the structure; None if anything is invalid, which is then in `errors`."""
         if not isinstance(value, dict):
             errors.append(("", "must be an object"))
             value = {}

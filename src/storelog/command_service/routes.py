@@ -1,4 +1,4 @@
-"""The Command Service's table: every endpoint, the least role that may call it, what it says.
+"""The Command Service's routes: each endpoint, the lowest role that may call it, its OpenAPI texts.
 
 Next: command_service/api.py
 """
@@ -33,12 +33,13 @@ from storelog.shop.product import (
 from storelog.web.http import Operation, Route
 
 S = TypeVar("S", bound=Struct)
+# A creation has no version to compare yet, so only changes and deletions take conditions.
 _CONDITIONAL = ("Idempotency-Key", "If-Match", "If-None-Match")
-_ANSWERED = ("ETag", "Storelog-Position", "Storelog-History", "Idempotency-Replayed")
+_RESPONSE_HEADERS = ("ETag", "Storelog-Position", "Storelog-History", "Idempotency-Replayed")
 
 
 def routes(election: Election, log: Reader, keys: KeysApi, query_url: str | None) -> list[Route]:
-    """Return the table, its handlers around one pipeline, a reader of the log, and the keys."""
+    """Return all routes; their handlers share one pipeline, one reader of the log and the keys."""
     api = CommandApi(election, query_url)
     stock = f"{_path(PRODUCT)}/stock-adjustments"
     return [
@@ -66,31 +67,31 @@ def _creates(
     api: CommandApi,
     entity: EntityKind,
     command: Callable[[int, S], Command],
-    said: type[S],
+    body: type[S],
     summary: str,
 ) -> Route:
     operation = Operation(
         summary,
         201,
-        said.__name__,
+        body.__name__,
         entity.structure.__name__,
         refusals=(409,),
-        headers=(*_ANSWERED, "Location"),
+        headers=(*_RESPONSE_HEADERS, "Location"),
         request_headers=("Idempotency-Key",),
     )
     path = f"/{entity.collection}"
-    return Route("POST", path, "write", api.creates(command, said), operation)
+    return Route("POST", path, "write", api.creates(command, body), operation)
 
 
 def _replaces(
     api: CommandApi,
     entity: EntityKind,
     command: Callable[[int, S, Versions | None], Command],
-    said: type[S],
+    body: type[S],
     summary: str,
 ) -> Route:
-    handler = api.changes(entity, command, said)
-    return Route("PUT", _path(entity), "write", handler, _changed(entity, said, summary))
+    handler = api.changes(entity, command, body)
+    return Route("PUT", _path(entity), "write", handler, _changed(entity, body, summary))
 
 
 def _posts(
@@ -98,21 +99,21 @@ def _posts(
     path: str,
     entity: EntityKind,
     command: Callable[[int, S, Versions | None], Command],
-    said: type[S],
+    body: type[S],
     summary: str,
 ) -> Route:
-    handler = api.changes(entity, command, said)
-    return Route("POST", path, "write", handler, _changed(entity, said, summary))
+    handler = api.changes(entity, command, body)
+    return Route("POST", path, "write", handler, _changed(entity, body, summary))
 
 
-def _changed(entity: EntityKind, said: type[Struct], summary: str) -> Operation:
+def _changed(entity: EntityKind, body: type[Struct], summary: str) -> Operation:
     return Operation(
         summary,
         200,
-        said.__name__,
+        body.__name__,
         entity.structure.__name__,
         refusals=(409, 412),
-        headers=_ANSWERED,
+        headers=_RESPONSE_HEADERS,
         request_headers=_CONDITIONAL,
     )
 
@@ -124,6 +125,10 @@ def _deletes(
     summary: str,
 ) -> Route:
     operation = Operation(
-        summary, 204, refusals=(409, 412), headers=_ANSWERED, request_headers=_CONDITIONAL
+        summary,
+        204,
+        refusals=(409, 412),
+        headers=_RESPONSE_HEADERS,
+        request_headers=_CONDITIONAL,
     )
     return Route("DELETE", _path(entity), "write", api.deletes(entity, command), operation)

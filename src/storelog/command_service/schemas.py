@@ -1,6 +1,6 @@
 """The JSON Schemas of the Command Service's bodies, for its OpenAPI document.
 
-Those of what is ordered, sold and bought follow the declarations; only the log's are written here.
+The entities' schemas follow from the declarations; only those of the log are written here.
 Next: command_service/api.py
 """
 

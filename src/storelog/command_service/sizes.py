@@ -1,9 +1,9 @@
 """How much work a command is: the lines and bytes that it reads and writes.
 
-How long the names of an order's products are is known only once they are read, so until then they
-count as long as names may be; the batch counts what was decided (taken.py). Of an order that is to
-be changed or deleted, the lines that are stored are counted before the command waits for its batch:
-many at once in one query, over a connection of its own.
+Product names are known only once they are read, so until then each counts as long as a name may
+be; the batch then counts what was decided (taken.py). If a command changes or deletes an order, the
+order's stored lines are counted before the command is queued: many orders in one query, over a
+separate connection.
 Next: command_service/queue.py
 """
 
@@ -20,11 +20,11 @@ from storelog.shop.commands import Command, entity_of, lines_said, own_id
 from storelog.shop.events import ORDER
 from storelog.shop.value import value
 
-# What a line comes to in events and rows, without its product's name, which is in two events.
+# A line's bytes in events and rows, without its product's name, which is in two events.
 LINE_BYTES = 700
 # A name has at most 200 characters, of up to 6 bytes in JSON.
 NAME_BYTES = 1_200
-# A command of more is large: it has a batch of its own, and its turn.
+# A command of more is large: it gets a batch of its own, so that small ones do not wait for it.
 LARGE_LINES = 250
 COUNT_SECONDS = 0.9
 COUNT_AT_ONCE = 50
@@ -53,7 +53,7 @@ _ONE = size_of_lines(1)
 
 
 def said_size(command: Command) -> Size | None:
-    """Return the size of a command that says it by itself; None: it is about a stored order."""
+    """Return the size that a command shows by itself; None: it depends on a stored order."""
     if lines := lines_said(command):
         return size_of_lines(lines)
     return None if entity_of(command) is ORDER and own_id(command) else _ONE
@@ -97,7 +97,7 @@ class Sizes:
                     sizes = await self._read(ids)
             except postgres.FAILURES as error:
                 self._disconnect()
-                # Those behind would wait as long again, some after others.
+                # The rest would wait as long again, group after group, so they fail now as well.
                 wanted |= self._wanted
                 self._wanted.clear()
                 _fail(wanted.values(), failures.server_reason(error) or _LATE)
@@ -127,5 +127,5 @@ class Sizes:
 def _fail(futures: Iterable[asyncio.Future[Size]], reason: str) -> None:
     for future in futures:
         future.set_exception(Unavailable(reason))
-        # Whoever waited for it may have gone.
+        # Mark the error as seen: the request that waited for it may be gone.
         future.exception()

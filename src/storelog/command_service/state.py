@@ -1,7 +1,7 @@
 """The state that commands are decided on: what is known at one head of the log.
 
-All state comes from the log, so as long as the log's head has not moved, what is kept here is
-right; `append_batch` refuses a batch whose head has moved, and then everything here is dropped.
+All state follows from the log, so it is right as long as the log's head has not moved;
+`append_batch` rejects a batch whose head has moved, and then everything here is dropped.
 Next: command_service/batch.py
 """
 
@@ -17,6 +17,7 @@ from storelog.shop.unique import Holders
 
 # Aggregates of one kind, by their ids.
 Aggregates = dict[int, Aggregate[Any] | None]
+# Bounds the memory of a service that comes to touch every entity of a large shop.
 MAX_KEPT = 50_000
 _WITH_LINES = frozenset(each.collection for each in ENTITIES if has_lines(each.structure))
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
@@ -26,8 +27,8 @@ BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 class Head:
     """The newest event of the log: its position, its hash, when it was recorded, and the history.
 
-    Of a batch that was not sent yet only the position is known; the rest is filled in when it is
-    sent. The batch after it goes on from the same object.
+    For a batch that was not sent yet only the position is known. The rest is filled in when it is
+    sent; the next batch, which is based on the same object, then sees it.
     """
 
     position: int = 0
@@ -44,9 +45,9 @@ def _none() -> dict[str, Aggregates]:
 class State:
     """Aggregates as of `head`, by collection and id; None for one that is known not to exist.
 
-    They and the holders of unique values are kept from batch to batch, but for aggregates with
-    lines, since there are many: of these `known` has what the batch being decided has touched, and
-    `before` what the batch before it has touched, which may not be written yet.
+    They and the holders of unique values are kept from batch to batch, except aggregates with
+    lines, since there are many: for these `known` has what the batch being decided has touched, and
+    `before` what the previous batch has touched, which may not be in the tables yet.
     """
 
     head: Head

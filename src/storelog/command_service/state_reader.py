@@ -1,7 +1,7 @@
-"""Reads what a batch is decided on: aggregates, remembered answers, new ids.
+"""Reads what a batch is decided on: aggregates, stored responses, new ids.
 
-Reads without locks: a decision made on what is read here lands only if the log's head has not
-moved since. Next: shop/order.py
+It takes no locks: a decision on what it reads is committed only if the log's head has not moved
+since. Next: shop/order.py
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ from storelog.shop.events import ENTITIES
 from storelog.shop.unique import Holders
 
 _SEQUENCES = dict(zip((*(each.name for each in ENTITIES), LINE), SEQUENCES, strict=True))
-# What their lines refer to is read after them.
+# Entities with lines come first: what their lines refer to is known only then.
 _LINES_FIRST = sorted(ENTITIES, key=lambda entity: not has_lines(entity.structure))
 
 
@@ -46,7 +46,7 @@ async def new_ids(connection: asyncpg.Connection, kind: str, count: int) -> list
 async def load_for(
     connection: asyncpg.Connection, state: State, commands: Iterable[Command]
 ) -> None:
-    """Put what the commands are decided on into `state`."""
+    """Load into `state` what the commands are decided on."""
     wanted: dict[str, set[int]] = {entity.collection: set() for entity in ENTITIES}
     asked: dict[tuple[EntityKind, str], set[Any]] = {}
     for command in commands:
@@ -69,28 +69,30 @@ async def load_holders(
     name: str,
     values: set[Any],
 ) -> None:
-    """Put into `holders` which entities have the values of a unique field."""
+    """Load into `holders` which entities have these values of a unique field."""
     rows = await connection.fetch(
         f"SELECT {name}, {entity.id_field} FROM {entity.collection}"
         f" WHERE {name} = ANY ($1) AND NOT is_deleted",
         list(values),
     )
+    # None marks a value that nobody has, so that it is not looked up again.
     holders.of(entity, name).update({**dict.fromkeys(values), **dict(map(tuple, rows))})
 
 
 async def load(
     connection: asyncpg.Connection, state: State, wanted: Mapping[str, Iterable[int]]
 ) -> None:
-    """Put what `state` does not know of these ids, by collection, into it.
+    """Load into `state` the entities with these ids, by collection, that it lacks.
 
-    Of what has lines also what these refer to. None stands for what does not exist.
+    For an entity with lines, load what these refer to as well. None stands for one that does not
+    exist.
     """
     ids = {entity.collection: set(wanted[entity.collection]) for entity in ENTITIES}
     for entity in _LINES_FIRST:
         known, before = state.known[entity.collection], state.before[entity.collection]
         unknown = [number for number in ids[entity.collection] if number not in known]
-        # What the batch before has touched may not be written yet. Either may keep 50,000: only
-        # what was asked for is looked up.
+        # What the previous batch has touched may not be in the tables yet. Either may keep 50,000, so
+        # only the wanted ids are looked up.
         known |= {number: before[number] for number in unknown if number in before}
         missing = [number for number in unknown if number not in before]
         if not missing:
@@ -143,12 +145,13 @@ async def _aggregates(
     }
 
 
-async def read_answers(
+async def read_remembered(
     connection: asyncpg.Connection, hashes: Mapping[Key, bytes]
 ) -> dict[Key, Remembered]:
-    """Return the answers that are remembered for the keys and have not expired.
+    """Return the responses that are stored for the keys and have not expired.
 
-    Without its body where the request is another one (`hashes`): that may be larger by far.
+    The body is left out where the key was used for another request (`hashes`): the response will be
+    an error, and the body may be large.
     """
     rows = await connection.fetch(
         "SELECT k.caller, k.key, k.request_hash, status, headers, event_position,"

@@ -1,7 +1,7 @@
-"""The pipeline's SQL: read state, append a batch, look up a batch whose answer was lost.
+"""The pipeline's SQL: read the head, append a batch, look up a batch whose reply was lost.
 
-Guarantees that a batch lands whole or not at all, in one statement; never reads with a lock but
-on the head. Every connection has time-outs, so that a paused process cannot hold the head.
+Guarantees that a batch is committed whole or not at all, by one statement. Nothing is locked but
+the head. Every connection has time-outs, so that a paused process cannot keep the head locked.
 Next: migrations/append_batch.py
 """
 
@@ -28,7 +28,7 @@ from storelog.web.clock import PostgresClock
 SESSION_SETTINGS = {
     "application_name": "storelog command-service",
     "idle_in_transaction_session_timeout": "1000",
-    # Shorter than what one command may take in all, so that a batch can be tried again in parts.
+    # Shorter than a command's deadline, so that time is left to try a failed batch in parts.
     "statement_timeout": "3000",
     "lock_timeout": "2500",
     "tcp_keepalives_idle": "5",
@@ -38,7 +38,7 @@ SESSION_SETTINGS = {
     "synchronous_commit": "on",
     "jit": "off",
 }
-# The server is away or the connection broke: what was asked for may have been done or not.
+# The server is away or the connection broke: the statement may have been executed or not.
 AWAY = (
     OSError,
     TimeoutError,
@@ -63,13 +63,13 @@ async def connect(postgres_url: str) -> asyncpg.Connection:
 
 
 async def limit_statements(connection: asyncpg.Connection, seconds: float) -> None:
-    """Let a statement of this transaction take so long at most, instead of what is the rule."""
+    """Set the time-out of this transaction's statements, in place of the session's."""
     await connection.execute(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
 
 
 _HEAD = f"""SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at,
     {CURRENT} AS history FROM log_head"""
-# In one query with the lock, the time would be read before it.
+# Materialized, since a plain query would read the clock before it waits for the lock.
 _HOLD_HEAD = f"""WITH head AS MATERIALIZED (
         SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at,
             nullif(settled_at, '-infinity') AS settled_at
@@ -88,10 +88,10 @@ def _head(row: asyncpg.Record) -> Head:
 
 
 async def look(connection: asyncpg.Connection, clock: PostgresClock) -> Head:
-    """Return the log's head, and see that the clock is known.
+    """Return the log's head, and keep the clock current.
 
-    Raises ReadOnlySQLTransactionError where the server takes no writes any more; the connection is
-    closed then, so that the next one finds a server that does.
+    Raises ReadOnlySQLTransactionError if the server no longer takes writes, and closes the
+    connection, so that the next one finds a server that does.
     """
     if await connection.fetchval("SELECT current_setting('transaction_read_only')::boolean"):
         connection.terminate()
@@ -110,15 +110,15 @@ async def size_of_keys(connection: asyncpg.Connection) -> tuple[int, int]:
 
 
 class Conflicted(Exception):
-    """Somebody else wrote meanwhile; nothing of this batch was written."""
+    """Another service wrote first; nothing of this batch was written."""
 
 
 class IdsTaken(Exception):
-    """A new id is in its table already; nothing of this batch was written."""
+    """A new id is already in its table; nothing of this batch was written."""
 
 
 class StampRefused(Conflicted):
-    """The time of a batch was not PostgreSQL's, which is `clock` (seconds since 1970)."""
+    """The batch's time of recording is not PostgreSQL's, which is `clock` (seconds since 1970)."""
 
     def __init__(self, clock: float) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class HeldHead:
 
 @asynccontextmanager
 async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[HeldHead]:
-    """Hold the log's head, and give it: who else wants to write waits for the transaction's end."""
+    """Lock the log's head and yield it; other writers wait until this transaction ends."""
     try:
         async with connection.transaction():
             row = await connection.fetchrow(_HOLD_HEAD)
@@ -148,11 +148,12 @@ async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[HeldHead]
 async def append(
     connection: asyncpg.Connection, writes: Writes, held: HeldHead | None = None
 ) -> None:
-    """Write a whole batch in one call. `held`: the head, where the connection holds it already.
+    """Write a whole batch in one call. `held`: the head, if this connection has locked it already.
 
     Raises Conflicted, IdsTaken and other PostgresErrors, and then nothing was written.
     """
-    if not writes.events and not writes.answers:
+    if not writes.events and not writes.remembered:
+        # Nothing is written, but rejections and replays hold only if the head has not moved.
         head = await read_head(connection)
         if (head.position, head.hash) != (writes.base.position, writes.base.hash):
             raise Conflicted
@@ -169,7 +170,8 @@ async def append(
         if error.constraint_name in ID_KEYS:
             raise IdsTaken from error
         if error.constraint_name == _KEYS:
-            # Remembering a rejection moves no head.
+            # Two services stored a response to the same key; a rejection moves no head, so only
+            # the key's index notices.
             raise Conflicted from error
         raise
     except asyncpg.PostgresError as error:
@@ -200,7 +202,7 @@ def _arguments(writes: Writes) -> list[Any]:
                 first.event_position,
                 expires_at,
             )
-            for key, (first, expires_at) in writes.answers.items()
+            for key, (first, expires_at) in writes.remembered.items()
         ],
     ]
 
@@ -225,7 +227,7 @@ def _event_row(event: Envelope, payload_hash: bytes) -> tuple[Any, ...]:
 
 
 def _state_rows(writes: Writes) -> list[Any]:
-    """Return the rows of the state tables, as the function takes them."""
+    """Return the rows of the state tables, in the order of the function's parameters."""
     rows: list[Any] = []
     for entity in ENTITIES:
         new, changed = writes.new[entity.name].values(), writes.changed[entity.name].values()
@@ -236,10 +238,10 @@ def _state_rows(writes: Writes) -> list[Any]:
 
 
 async def has_landed(connection: asyncpg.Connection, writes: Writes) -> bool:
-    """Tell whether a batch whose answer was lost is in the log. The head must be locked.
+    """Tell whether a batch whose reply was lost is in the log. The head must be locked.
 
-    The lost transaction has ended then, or can no longer move the head once the caller has; its
-    first event is at one known position, or not there.
+    With the head locked, the lost transaction has ended or can no longer commit; its first event is
+    at one known position or nowhere.
     """
     event_id = await connection.fetchval(
         "SELECT event_id FROM events WHERE position = $1", writes.base.position + 1

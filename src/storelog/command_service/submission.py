@@ -1,4 +1,4 @@
-"""What the HTTP door hands to the pipeline: one command with who sent it and under which key.
+"""What the HTTP handlers give to the pipeline: one command, its sender and its idempotency key.
 
 Next: command_service/pipeline.py
 """
@@ -17,10 +17,10 @@ class Idempotency:
 
 @value
 class Submission:
-    """One command on its way. Ids that the database gives are 0 in `command`.
+    """One command on its way to the pipeline; ids that the database will give are 0 in it.
 
-    `client` is the address that it came from.
-    `query_url` is where the Query Service can be reached, "" where only its clients know.
+    `client` is the address that the request came from.
+    `query_url` is the Query Service's public address, "" where it is not configured.
     """
 
     command: Command
@@ -34,10 +34,10 @@ class Submission:
 
     @property
     def party(self) -> str:
-        """Who shares the service fairly with others: the key, else the address."""
+        """Whom the queue is fair to: the API key, else the client's address."""
         return self.caller or self.client
 
     @property
     def key(self) -> tuple[str, str] | None:
-        """The key in the caller's own space of keys."""
+        """The idempotency key with its caller, so that callers cannot use each other's keys."""
         return None if self.idempotency is None else (self.caller, self.idempotency.key)

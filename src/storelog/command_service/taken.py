@@ -1,4 +1,4 @@
-"""Commands that wait for their answers, and those of them that share a batch.
+"""Commands that wait for their responses, and those of them that share a batch.
 
 Next: command_service/decider.py
 """
@@ -17,15 +17,15 @@ from storelog.web.http import Response
 MAX_BATCH_COMMANDS = 256
 MAX_BATCH_LINES = 2_000
 MAX_BATCH_BYTES = 2 * 1024 * 1024
-# What an event has beside its payload, and a row of the state tables.
+# An estimate of what an event has beside its payload, and of its row in a state table.
 EVENT_BYTES = 300
 
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """One command, the future of its answer, how large it is, and when it came.
+    """One command, the future of its response, its size, and when it came.
 
-    `queued_at` is of the pulse's clock, `came_at` of the monotonic one; both in seconds.
+    `queued_at` is on the pulse's clock, `came_at` on the monotonic one; both in seconds.
     """
 
     submission: Submission
@@ -37,10 +37,10 @@ class Waiting:
 
 @dataclass(slots=True)
 class Taken:
-    """Commands that share a batch, with their answers where they are decided already.
+    """Commands that share a batch, with their responses once they are decided.
 
-    `since` is when the first of them came, of a large one when it was taken (the pulse's clock);
-    `began`, when it was taken, and `written_at`, when its writing began (monotonic).
+    `since` is when the first of them came, or for a large one when it was taken (the pulse's
+    clock); `began` is when it was taken, `written_at` when its writing began (monotonic).
     """
 
     waiting: list[Waiting] = field(default_factory=list)
@@ -80,10 +80,11 @@ class Taken:
         return bool(self.waiting) and self.waiting[0].size.is_large
 
     def count_bytes(self) -> None:
-        """Count what was decided, now that all of it is, in place of what it had at most."""
+        """Count the bytes that were decided, in place of the upper bound that held until now."""
         if self.batch is None:
             return
         events = self.batch.writes.events
+        # Only what is new since the last count: commands may be added after each.
         decided = events[self.counted_events :], self.answers[self.counted_answers :]
         self.counted_events, self.counted_answers = len(events), len(self.answers)
         self.counted += sum([EVENT_BYTES + len(event.payload) for event in decided[0]])
@@ -91,18 +92,18 @@ class Taken:
         self.bytes = self.counted
 
     def leave_undecided(self) -> None:
-        """Take no more: one of them cannot be decided, and which shows when they are landed."""
+        """Take no more: one command cannot be decided, and landing them in parts finds which."""
         self.batch, self.answers, self.is_closed = None, [], True
 
     def remembered(self) -> dict[Key, Remembered]:
-        """Return the answers to keys that this batch is going to have written."""
+        """Return the responses, by key, that this batch is about to store."""
         if self.batch is None:
             return {}
-        return {key: first for key, (first, _) in self.batch.writes.answers.items()}
+        return {key: first for key, (first, _) in self.batch.writes.remembered.items()}
 
 
 def fail(batch: Iterable[Waiting], error: Unavailable) -> None:
-    """Answer every command that has no answer yet with the error."""
+    """Give the error to every command that has no response yet."""
     for waiting in batch:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)

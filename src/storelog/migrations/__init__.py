@@ -1,10 +1,10 @@
 """PostgreSQL's schema: plain SQL, one change a file, applied in the order of the names.
 
-After the files comes the function that this release appends batches by (append_batch.py). Those of
-the releases before stay for services that still run; which are removed, `KEPT` says.
+After the files comes the function by which this release appends batches (append_batch.py). Those
+of the last `KEPT` releases stay, for services that still run.
 
 Each file runs in a transaction of its own and is remembered with its SHA-256, so a kill at any
-statement leaves whole files only; a file that was changed afterwards is refused. Numbers may have
+statement leaves whole files only; a file that was changed afterwards is rejected. Numbers may have
 gaps: only their order counts. Safe to repeat and to run twice at once: an advisory lock makes the
 second wait. Then `make schema`.
 Next: relay/topics.py
@@ -24,7 +24,7 @@ ENCODING = "UTF8"
 ENCODING_ADVICE = (
     "make one that can hold every name: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
 )
-# Of how many releases beside this one the functions that append batches are kept: the newest.
+# How many earlier releases, the newest ones, keep their function that appends batches.
 KEPT = 2
 _LOCK = 0x4D69677261746573  # "Migrates"
 _KNOWN = """CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -32,7 +32,7 @@ _KNOWN = """CREATE TABLE IF NOT EXISTS schema_migrations (
 
 
 async def migrate(postgres_url: str, lanes: int) -> tuple[int, int | None]:
-    """Bring the schema up to date; return the number of lanes, and the one a change waits for.
+    """Bring the schema up to date; return the number of lanes, and the number wanted if any.
 
     `lanes` counts for a new database only. Raises CannotRun, asyncpg.PostgresError, OSError.
     """
@@ -46,6 +46,7 @@ async def migrate(postgres_url: str, lanes: int) -> tuple[int, int | None]:
             await connection.execute(_KNOWN)
         for name, sql in _changes():
             async with connection.transaction():
+                # The lock ends with its transaction, so each file takes it again.
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
                 await _apply(connection, name, sql)
                 if name.startswith(PREFIX):
@@ -88,7 +89,8 @@ async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
 
 
 async def _remove_older(connection: asyncpg.Connection, newest: str) -> None:
-    """Remove the functions that append batches, but `newest` and those that were it last."""
+    """Remove the functions that append batches, but `newest` and the `KEPT` before it."""
+    # Going back to an older release makes its function the newest again, so that it stays.
     await connection.execute(
         "UPDATE schema_migrations SET applied_at = now() WHERE name = $1", newest
     )

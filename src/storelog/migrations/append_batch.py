@@ -1,8 +1,8 @@
-"""Makes the SQL function that appends a batch, from what is declared of the entities.
+"""Makes the SQL function that appends a batch, from the entities' declarations.
 
 Each release has a function of its own, `append_batch_<shape>`, with types of its own for the rows
 of each table; `<shape>` is a hash of the SQL, so another column makes another name. Services of two
-releases can so write to one database, each by its own function (docs/decisions/0046).
+releases can therefore write to one database, each through its own function (docs/decisions/0046).
 Next: relay/relay.py
 """
 
@@ -71,6 +71,7 @@ class _Table:
 
     def writes(self) -> str:
         key, *others = self.columns
+        # Most batches leave some tables as they are: an empty array must not cost a statement.
         insert = (
             f"    IF cardinality(new_{self.name}) > 0 THEN\n"
             f"        INSERT INTO {self.name} ({', '.join(self.columns)})\n"
@@ -90,7 +91,7 @@ class _Table:
     def _given(self, name: str) -> str:
         if self.columns[name] != "timestamptz":
             return f"n.{name}"
-        # As -infinity the driver sends the first moment of all, which old orders have.
+        # asyncpg sends the first moment that Python has, which old orders have, as -infinity.
         first = "timestamptz '0001-01-01T00:00:00Z'"
         return f"CASE n.{name} WHEN '-infinity' THEN {first} ELSE n.{name} END"
 

@@ -1,4 +1,4 @@
-"""The certificate of a leader: made by itself, and believed because the lease in PostgreSQL has it.
+"""The leader's certificate: self-signed, and trusted because the lease in PostgreSQL has it.
 
 Next: command_service/leading/leader.py
 """
@@ -15,7 +15,7 @@ _MAKER = ("-m", "storelog.command_service.leading.new_certificate")
 
 
 class NotMade(Exception):
-    """There is no certificate: why says the text."""
+    """The certificate could not be made; the text says why."""
 
 
 async def make_certificate() -> tuple[str, ssl.SSLContext]:
@@ -31,7 +31,7 @@ async def make_certificate() -> tuple[str, ssl.SSLContext]:
     if code or not begins:
         raise NotMade(said.decode(errors="replace")[-500:] or f"exit code {code}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # The standard library takes both from files only, and there may be none that can be written.
+    # `ssl` reads both from files only, and the file system may be read-only: pipes serve as files.
     parts = [_readable_once(part) for part in (certificate, begins + secret)]
     try:
         context.load_cert_chain(*(f"/dev/fd/{part}" for part in parts))
@@ -42,14 +42,14 @@ async def make_certificate() -> tuple[str, ssl.SSLContext]:
 
 
 async def _made() -> tuple[bytes, bytes, int | None]:
-    """Return what the making process wrote, what it complained of, and its exit code."""
+    """Return the making process's stdout, stderr and exit code."""
     pipe = asyncio.subprocess.PIPE
     try:
         maker = await asyncio.create_subprocess_exec(
             sys.executable, *_MAKER, stdout=pipe, stderr=pipe
         )
     except PermissionError:
-        # This user may not start the interpreter again: the library is loaded here, for that alone.
+        # This user may not start a second interpreter, so the library is loaded here after all.
         made_here: bytes = await asyncio.to_thread(import_module(_MAKER[1]).new_certificate)
         return made_here, b"", 0
     try:
@@ -70,9 +70,10 @@ def _readable_once(data: bytes) -> int:
     return reading
 
 
-def believing(certificate: str) -> ssl.SSLContext:
-    """Return what a client needs that speaks to the holder of one certificate, wherever it is."""
+def trusting(certificate: str) -> ssl.SSLContext:
+    """Return the TLS context of a client that trusts one certificate, at any address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # The certificate itself is pinned, so the name in it proves nothing more.
     context.check_hostname = False
     context.load_verify_locations(cadata=certificate)
     return context

@@ -1,7 +1,7 @@
-"""One side of the connection of a follower with its leader: cuts what comes into messages, sends.
+"""One side of the connection between a follower and its leader: sends and receives messages.
 
-What is sent in one turn of the event loop is one write. How much may wait to be read by the other
-side has a limit: at it, `pause_writing` says what becomes of the connection.
+Messages that are sent in one turn of the event loop are one write. The bytes that the other side
+has not read yet have a limit, at which `pause_writing` decides what to do with the connection.
 Next: command_service/leading/messages.py
 """
 
@@ -14,7 +14,7 @@ from storelog.command_service.leading import messages
 
 
 class Channel(asyncio.Protocol):
-    """What both sides do alike; each says itself what it does with a message."""
+    """What both sides share; each defines itself how it handles a message."""
 
     max_unread_bytes: int
 
@@ -24,7 +24,7 @@ class Channel(asyncio.Protocol):
         self._unsent: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's classes, though they act as one.
+        # uvloop's transports do not inherit from asyncio's, though they have the same methods.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self.max_unread_bytes)
 
@@ -35,13 +35,13 @@ class Channel(asyncio.Protocol):
         self._unsent.append(messages.pack(message))
 
     def flush(self) -> None:
-        """Write now what was to be sent; nothing to a connection that has ended."""
+        """Write what is waiting to be sent, unless the connection has ended."""
         unsent, self._unsent = self._unsent, []
         if unsent and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(unsent))
 
     def abort(self) -> None:
-        """End the connection at once, whatever is still to be sent."""
+        """End the connection at once, without sending the rest."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -1,7 +1,7 @@
-"""Who leads: each service looks at the lease every second, and takes it when nobody holds it.
+"""Elects the leader: each service reads the lease every second, and takes it when nobody holds it.
 
-Commands go to the leader while it takes them; else they are decided here, as they are where there
-is one service only.
+Commands go to the leader as long as it takes them. Otherwise they are decided here, as they are
+with a single service.
 Next: command_service/leading/leader.py
 """
 
@@ -22,13 +22,13 @@ from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
 from storelog.web.http import Response
 
-# As PostgreSQL sees this service: behind a pooler or another network it is not its own address.
+# The address by which PostgreSQL sees this service; behind a pooler it is not the service's own.
 _OWN_HOST = "SELECT coalesce(host(inet_client_addr()), '127.0.0.1')"
 _log = structlog.get_logger()
 
 
 class Election:
-    """One per Command Service. `host` and `port`: where others reach it; else as they see it."""
+    """One per Command Service. `host` and `port`: where others reach it, if that is set."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Election:
         self._looking = asyncio.create_task(self._look_on())
 
     async def stop(self) -> None:
-        """Leave the lease to others, and answer what was taken. The pipeline must still run."""
+        """Release the lease, and respond to what was taken. The pipeline must still run."""
         if self._looking is not None:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
@@ -98,7 +98,7 @@ class Election:
                     continue
                 await self._follow(held)
             except Unavailable as error:
-                # Whoever leads goes on: nobody else can take the lease either.
+                # The leader goes on leading: nobody else can take the lease either.
                 self._say("the lease on leading cannot be read", error=str(error))
             except NotMade as error:
                 self._say("this service has no certificate and cannot lead", error=str(error))
@@ -135,10 +135,10 @@ class Election:
         self._leader.lead(False)
 
     async def _follow(self, held: lease.Lease | None) -> None:
-        """Have a connection to the leader, if it is another service of this release."""
+        """Keep a connection to the leader, if that is another service of this release."""
         link = self._link
         if link is not None and (held is None or link.post != held.post or not link.is_open):
-            # What it still has to say is heard until its own deadline.
+            # It may still respond to commands that were handed to it, until their deadline.
             self._link = None
             asyncio.get_running_loop().call_later(self._deadline, link.abort)
         if held is None or self._link is not None:

@@ -1,7 +1,7 @@
-"""Where followers come in: accepts connections, and hears each out until it has said the secret.
+"""Accepts the connections of followers, and admits those that send the lease's secret.
 
-Guarantees that a connection has a second for that, and that at most MAX_STRANGERS at once have not
-said it: of more the oldest is ended, so that a crowd keeps no follower out.
+Guarantees that a connection has one second to send it, and that at most MAX_STRANGERS at once have
+not sent it: beyond that the oldest is ended, so that a crowd cannot keep followers out.
 Next: command_service/leading/leader.py
 """
 
@@ -17,20 +17,20 @@ from storelog.command_service.leading.channel import Channel
 
 MAX_STRANGERS = 64
 HELLO_SECONDS = 1.0
-# Without a free descriptor nothing can be accepted for a while.
+# Without a free file descriptor `accept` fails at once: retrying without a pause would spin.
 ACCEPT_AGAIN_SECONDS = 0.2
 _log = structlog.get_logger()
 
 
 class Guest(Channel):
-    """A connection that came in; `heard` is done once it has said the secret, or has ended."""
+    """An accepted connection; `heard` is done once it has sent the secret, or has ended."""
 
     def __init__(self) -> None:
         super().__init__()
         self.heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def tell(self, is_known: bool) -> None:
-        """Say once whether the secret was right."""
+        """Record, once, whether the secret was right."""
         if not self.heard.done():
             self.heard.set_result(is_known)
 
@@ -46,7 +46,7 @@ class Entrance:
         self._make_guest, self._context = make_guest, context
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
-        # The oldest is first.
+        # A dict, since it keeps the order of arrival: the oldest is first.
         self._strangers: dict[asyncio.Task[None], bool] = {}
 
     async def open(self, host: str, port: int) -> int:
@@ -61,7 +61,7 @@ class Entrance:
         return bound
 
     async def close(self) -> None:
-        """Let nobody in any more, and end who has not said the secret."""
+        """Accept no more connections, and end those that have not sent the secret."""
         ending = [*self._strangers, *([self._accepting] if self._accepting else [])]
         for task in ending:
             task.cancel()
@@ -87,11 +87,11 @@ class Entrance:
             stranger.add_done_callback(lambda task: self._strangers.pop(task, None))
 
     async def _hear(self, connection: socket.socket) -> None:
-        """Give a connection its second; end the one that has not said the secret by then."""
+        """Give a connection one second; end it if it has not sent the secret by then."""
         guest, is_known = self._make_guest(), False
         loop = asyncio.get_running_loop()
         try:
-            # Whoever speaks no TLS, or says nothing, is nobody: no word about it in the log.
+            # Scanners and health checks speak no TLS or say nothing: they must not fill the log.
             with suppress(OSError):
                 async with asyncio.timeout(HELLO_SECONDS):
                     await loop.connect_accepted_socket(lambda: guest, connection, ssl=self._context)

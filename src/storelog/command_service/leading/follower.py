@@ -1,8 +1,8 @@
 """A follower's side: hands commands to the leader, and gives each its response.
 
-A leader that is silent gets no more; what carries a key and waits for it is decided here then,
-which is safe: a key has one effect, whoever decides. Of what has no key the outcome is learnt when
-the leader speaks again, or it is OutcomeUnknown.
+A silent leader gets no more commands. Those that wait for it and carry a key are then decided here,
+which is safe: a key has one effect, whichever service decides. The outcome of a command without a
+key is learnt when the leader responds again, or else it is OutcomeUnknown.
 Next: command_service/pipeline.py
 """
 
@@ -13,7 +13,7 @@ from contextlib import suppress
 import structlog
 
 from storelog.command_service.leading import messages
-from storelog.command_service.leading.certificate import believing
+from storelog.command_service.leading.certificate import trusting
 from storelog.command_service.leading.channel import Channel
 from storelog.command_service.leading.lease import Post
 from storelog.command_service.submission import Submission
@@ -22,7 +22,7 @@ from storelog.shop.value import value
 from storelog.web.http import Response
 
 CONNECT_SECONDS = 0.8
-# Some beats are late on a busy machine; a leader that says nothing for longer is not waited for.
+# Three beats: on a busy machine one or two may be late.
 SILENT_SECONDS = 0.6
 SWEEP_SECONDS = 0.2
 MAX_UNREAD_BYTES = 8 * 1024 * 1024
@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 
 
 class NotTaken(Exception):
-    """The leader has not done a command, or doing it again does no harm: decide it here."""
+    """The leader has not executed the command, or repeating it is harmless: decide it here."""
 
 
 @value
@@ -60,7 +60,7 @@ class Link(Channel):
 
     @property
     def takes(self) -> bool:
-        """Whether the leader takes commands, as far as one can know."""
+        """Whether the leader takes commands, as far as this service knows."""
         is_silent = time.monotonic() - self._heard_at > SILENT_SECONDS
         return self._is_taking and not is_silent and not self._is_full
 
@@ -83,7 +83,7 @@ class Link(Channel):
             self._close_if_done()
 
     def _close_if_done(self) -> None:
-        """Leave a leader that takes no more once it has said all: it waits for that."""
+        """Leave a leader that stops once it has sent every response: it waits for that."""
         if not self._is_taking and not self._sent and self._transport is not None:
             self._transport.close()
 
@@ -96,12 +96,13 @@ class Link(Channel):
         self._heard_at = time.monotonic()
         try:
             for message in self._messages.feed(data):
-                self._hear(messages.read_answered(message))
+                self._hear(messages.read_reply(message))
         except messages.BrokenMessage as error:
-            _log.error("the leader sent what is no response", error=str(error))
+            _log.error("the leader sent an invalid message", error=str(error))
             self.abort()
 
-    def _hear(self, heard: messages.Answered) -> None:
+    def _hear(self, heard: messages.Reply) -> None:
+        # Number 0 is a beat, by which the leader also says that it stops leading.
         if heard.number == 0:
             self._is_taking = not heard.error
             self._close_if_done()
@@ -124,7 +125,7 @@ class Link(Channel):
         self._is_full = False
 
     async def _sweep(self) -> None:
-        """End waits for a leader that is silent, and those that are over."""
+        """Give up commands whose leader is silent, and those that are beyond their deadline."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
@@ -150,7 +151,7 @@ def _end(sent: _Sent, error: Exception) -> None:
 
 
 async def connect(post: Post, deadline_seconds: float) -> Link | None:
-    """Return a connection to the leader at a post, None where there is none to be had."""
+    """Return a connection to the leader at a post; None if it cannot be reached in time."""
     loop = asyncio.get_running_loop()
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -158,7 +159,7 @@ async def connect(post: Post, deadline_seconds: float) -> Link | None:
                 lambda: Link(post, deadline_seconds),
                 post.host,
                 post.port,
-                ssl=believing(post.certificate),
+                ssl=trusting(post.certificate),
                 server_hostname="",
             )
             return link

@@ -1,8 +1,8 @@
 """The leader's side: takes the commands of the other services, and sends each its response.
 
-Every connection is encrypted with the certificate in the lease, and begins with its secret: who can
-read the lease may append to the log anyway. Guarantees that the commands of a connection have a
-limit, and that nothing is said of one before it is committed.
+Every connection is encrypted with the certificate in the lease, and begins with the lease's secret:
+an account that can read the lease may append to the log anyway. Guarantees that the commands of a
+connection have a limit, and that none gets its response before it is committed.
 Next: command_service/leading/follower.py
 """
 
@@ -35,7 +35,7 @@ Submit = Callable[[Submission], asyncio.Future[Response]]
 
 
 class Leader:
-    """One per Command Service; `submit` decides here what others hand on."""
+    """One per Command Service; `submit` decides the commands that others hand on."""
 
     def __init__(self, submit: Submit) -> None:
         self.submit = submit
@@ -54,7 +54,7 @@ class Leader:
         return self._certificate is not None
 
     async def prepare(self) -> tuple[str, ssl.SSLContext]:
-        """Have a certificate, which may take a second, and return it. Raises NotMade."""
+        """Return the certificate, making it first if needed (a second). Raises NotMade."""
         if self._certificate is None:
             self._certificate = await make_certificate()
         return self._certificate
@@ -68,7 +68,7 @@ class Leader:
         return Post(host, bound, certificate, self.secret, messages.FORM)
 
     def lead(self, is_leading: bool) -> None:
-        """Take commands from now on, or no more."""
+        """Begin to take commands, or stop taking them."""
         self.is_leading = is_leading
         for follower in self._followers:
             follower.beat()
@@ -93,7 +93,7 @@ class Leader:
         return len(self._followers) < MAX_FOLLOWERS
 
     def came(self, follower: "_Follower") -> None:
-        """Take note of a follower that said the secret."""
+        """Take note of a follower that sent the secret."""
         self._followers.add(follower)
         self._are_gone.clear()
 
@@ -130,10 +130,11 @@ class _Follower(Guest):
                     self.abort()
                     return
         except messages.BrokenMessage as error:
-            _log.warning("a follower sent what is no command", error=str(error))
+            _log.warning("a follower sent an invalid message", error=str(error))
             self.abort()
 
     def _greet(self, hello: messages.Hello) -> bool:
+        # In constant time, so that the secret cannot be guessed byte by byte.
         is_right = compare_digest(hello.secret, self._leader.secret)
         self._is_known = is_right and self._leader.has_room()
         if self._is_known:
@@ -144,33 +145,33 @@ class _Follower(Guest):
 
     def _take(self, number: int, submission: Submission) -> None:
         if not self._leader.is_leading:
-            self.send(messages.Answered(number, error=messages.NOT_TAKEN))
+            self.send(messages.Reply(number, error=messages.NOT_TAKEN))
             return
         if len(self.running) >= MAX_COMMANDS:
             full = Unavailable("Too many commands are waiting.", slug="overloaded")
-            self.send(messages.answered(number, full))
+            self.send(messages.reply(number, full))
             return
         try:
-            answer = self._leader.submit(submission)
+            response = self._leader.submit(submission)
         except Unavailable as error:
-            self.send(messages.answered(number, error))
+            self.send(messages.reply(number, error))
             return
-        self.running.add(answer)
-        answer.add_done_callback(partial(self._ended, number))
+        self.running.add(response)
+        response.add_done_callback(partial(self._ended, number))
 
-    def _ended(self, number: int, answer: asyncio.Future[Response]) -> None:
-        self.running.discard(answer)
-        if answer.cancelled():
+    def _ended(self, number: int, response: asyncio.Future[Response]) -> None:
+        self.running.discard(response)
+        if response.cancelled():
             return
-        error = answer.exception()
-        self.send(messages.answered(number, answer.result() if error is None else error))
+        error = response.exception()
+        self.send(messages.reply(number, response.result() if error is None else error))
 
     def beat(self) -> None:
-        """Say that the leader is there, and whether it takes commands."""
+        """Tell the follower that the leader is alive, and whether it takes commands."""
         self.send(messages.BEAT if self._leader.is_leading else messages.LAST_BEAT)
 
     def pause_writing(self) -> None:
-        """The follower does not read its responses: it learns them from the log, by their keys."""
+        """Drop a follower that does not read its responses; it finds them in the log by key."""
         self.abort()
 
     def close(self) -> None:

@@ -9,10 +9,10 @@ import asyncpg
 from storelog.shop.value import value
 
 RENEW_SECONDS = 1.0
-# A leader that has not renewed its lease for so long may be followed by another.
+# Another service may take a lease that was not renewed for so long: two renewals may fail.
 LASTS_SECONDS = 3.0
 
-# A time ahead is from before the clock was set: that leader would have renewed it since.
+# Both ways: a time far ahead is from before the clock was set back, and would hold for ever.
 _IS_OVER = f"abs(extract(epoch FROM clock_timestamp() - renewed_at)) > {LASTS_SECONDS}"
 _READ = f"""SELECT term, host, port, certificate, secret, form, NOT {_IS_OVER} AS is_held
     FROM command_leader"""

@@ -1,7 +1,7 @@
-"""What followers and the leader say to each other: commands with who sent them, and responses.
+"""The messages between followers and the leader: commands with their senders, and responses.
 
-A message is MessagePack behind its length in four bytes. Followers have checked what they hand on;
-a leader that cannot read it ends the connection.
+A message is its length in four bytes, then MessagePack. Followers have checked the commands that
+they hand on; a leader that cannot read one ends the connection.
 Next: command_service/leading/leader.py
 """
 
@@ -28,7 +28,7 @@ _NOTHING = msgspec.Raw(_encode(None))
 
 
 class BrokenMessage(Exception):
-    """The other side sent what is no message."""
+    """The other side sent an invalid message."""
 
 
 class Hello(Struct, frozen=True, array_like=True):
@@ -58,7 +58,7 @@ class Forwarded(Struct, frozen=True, array_like=True):
     client: str
 
 
-class Answered(Struct, frozen=True, array_like=True):
+class Reply(Struct, frozen=True, array_like=True):
     """The response to a command, or why there is none.
 
     Number 0 is a beat: the leader is there; `error` says then whether it takes more commands.
@@ -74,7 +74,7 @@ class Answered(Struct, frozen=True, array_like=True):
     slug: str = ""
 
 
-BEAT, LAST_BEAT = Answered(0), Answered(0, error="leaves")
+BEAT, LAST_BEAT = Reply(0), Reply(0, error="leaves")
 NOT_TAKEN = "not taken"
 
 
@@ -85,7 +85,7 @@ def pack(message: Struct) -> bytes:
 
 
 class Unpacking:
-    """Cuts what comes into messages; one for each connection."""
+    """Splits received bytes into messages; one for each connection."""
 
     def __init__(self) -> None:
         self._left = b""
@@ -135,7 +135,7 @@ def _versions(versions: Versions | None) -> tuple[bool, frozenset[int]] | None:
 
 
 class _Form:
-    """How one kind of command is made again of what was sent."""
+    """How one kind of command is restored from its message."""
 
     def __init__(self, command: type[Command]) -> None:
         self._command = command
@@ -143,7 +143,7 @@ class _Form:
         said = hints.get("said")
         self._said = said and msgspec.msgpack.Decoder(said, dec_hook=from_json)
         self._is_versioned = "expected_versions" in hints
-        # With everything that is said in it, down to each field's limits.
+        # Covers the whole declaration, down to each field's limits: a difference is another form.
         self.text = f"{command.__name__} {hints} {said and get_type_hints(said, None, None, True)}"
 
     def command(self, sent: Forwarded) -> Command:
@@ -157,12 +157,12 @@ class _Form:
 
 
 _FORMS: Mapping[str, _Form] = {command.__name__: _Form(command) for command in COMMANDS}
-# Services whose messages are not the same do not hand commands to each other.
+# Services whose declarations differ hand no commands to each other: they could misread them.
 FORM = sha256("\n".join(["1", *(form.text for form in _FORMS.values())]).encode()).hexdigest()
 
 _read_forwarded = msgspec.msgpack.Decoder(Forwarded).decode
 _read_hello = msgspec.msgpack.Decoder(Hello).decode
-_read_answered = msgspec.msgpack.Decoder(Answered).decode
+_read_answered = msgspec.msgpack.Decoder(Reply).decode
 
 
 def read_hello(data: bytes) -> Hello:
@@ -193,7 +193,7 @@ def read_forwarded(data: bytes) -> tuple[int, Submission]:
     )
 
 
-def read_answered(data: bytes) -> Answered:
+def read_reply(data: bytes) -> Reply:
     """Return the leader's message. Raises BrokenMessage."""
     try:
         return _read_answered(data)
@@ -201,19 +201,19 @@ def read_answered(data: bytes) -> Answered:
         raise BrokenMessage(str(error)) from error
 
 
-def answered(number: int, outcome: Response | BaseException) -> Answered:
-    """Return what became of a command as it is sent back; of what is not known, so much."""
+def reply(number: int, outcome: Response | BaseException) -> Reply:
+    """Return the outcome of a command as it is sent back, be it unknown."""
     if isinstance(outcome, Response):
         status, body, headers = outcome.status, outcome.body, outcome.headers
-        return Answered(number, status, body, headers, outcome.content_type)
+        return Reply(number, status, body, headers, outcome.content_type)
     if isinstance(outcome, Unavailable | Conflict):
         kind = type(outcome).__name__
-        return Answered(number, error=kind, detail=outcome.detail, slug=outcome.slug)
+        return Reply(number, error=kind, detail=outcome.detail, slug=outcome.slug)
     detail = "The command failed; repeat it with its key."
-    return Answered(number, error=OutcomeUnknown.__name__, detail=detail)
+    return Reply(number, error=OutcomeUnknown.__name__, detail=detail)
 
 
-def response(sent: Answered) -> Response:
+def response(sent: Reply) -> Response:
     """Return the response that the leader sent. Raises what it says instead."""
     if not sent.error:
         return Response(sent.status, sent.body, sent.headers, sent.content_type)

@@ -1,6 +1,6 @@
 """Prints a new certificate and its private key (PEM), in a process of its own, which then ends.
 
-The library that makes them would take 14 MB of a Command Service for as long as it runs.
+In the Command Service itself the library that makes them would keep 14 MB of memory.
 Next: command_service/leading/certificate.py
 """
 
