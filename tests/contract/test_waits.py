@@ -11,7 +11,7 @@ from storelog.query_service.positions import freshness, reads
 from storelog.query_service.positions.reads import Reads, answering
 from storelog.query_service.positions.view import View
 from storelog.shop.events import CUSTOMER
-from storelog.web.http import Answer, Caller, Request, Response
+from storelog.web.http import AnyResponse, Caller, Request, Response
 from support.system import System
 
 # A read may take so long, and a request is let wait for longer.
@@ -31,7 +31,7 @@ def _short_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _after_a_long_wait(
-    shop: System, respond: Callable[[Reads, int], Coroutine[Any, Any, Answer]]
+    shop: System, respond: Callable[[Reads, int], Coroutine[Any, Any, AnyResponse]]
 ) -> None:
     """Have a request wait for longer than a read may take, then for what comes, and respond."""
     shop.wait_projected()
@@ -54,14 +54,14 @@ def _after_a_long_wait(
 def test_a_request_that_waits_for_longer_than_a_read_may_take_is_answered(shop: System) -> None:
     customer = shop.new_customer()["customerId"]
 
-    async def respond(opened: Reads, position: int) -> Answer:
+    async def respond(opened: Reads, position: int) -> AnyResponse:
         return await entities.get(opened, CUSTOMER)(_request(customer, position))
 
     _after_a_long_wait(shop, respond)
 
 
 def test_what_waits_share_does_not_end_with_the_request_that_began_it(shop: System) -> None:
-    async def respond(opened: Reads, position: int) -> Answer:
+    async def respond(opened: Reads, position: int) -> AnyResponse:
         async with answering():
             view = await opened.reached(lambda place: place.position >= position, 20)
         return Response(200 if view.place.position >= position else 503)
@@ -81,7 +81,7 @@ def test_a_request_that_waits_for_a_position_and_a_moment_waits_once(
 
     monkeypatch.setattr(freshness, "view_as_of", view_as_of)
 
-    async def respond(opened: Reads, position: int) -> Answer:
+    async def respond(opened: Reads, position: int) -> AnyResponse:
         return await entities.get(opened, CUSTOMER)(_request(customer, position, asOf="1"))
 
     _after_a_long_wait(shop, respond)

@@ -142,8 +142,8 @@ class KeysApi:
 
 def key_routes(api: KeysApi) -> list[Route]:
     """Return the routes of the keys, all for the role admin."""
-    create = Operation("Create a key", 201, "NewKey", "CreatedKey", refusals=(409,))
-    revoke = Operation("Revoke a key", 200, "KeyName", "Key", refusals=(404,))
+    create = Operation("Create a key", 201, "NewKey", "CreatedKey", errors=(409,))
+    revoke = Operation("Revoke a key", 200, "KeyName", "Key", errors=(404,))
     return [
         Route("GET", "/keys", "admin", api.list_all, Operation("Keys", 200, None, "Keys")),
         Route("POST", "/keys", "admin", api.create, create),

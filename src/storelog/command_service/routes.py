@@ -75,7 +75,7 @@ def _creates(
         201,
         body.__name__,
         entity.structure.__name__,
-        refusals=(409,),
+        errors=(409,),
         headers=(*_RESPONSE_HEADERS, "Location"),
         request_headers=("Idempotency-Key",),
     )
@@ -112,7 +112,7 @@ def _changed(entity: EntityKind, body: type[Struct], summary: str) -> Operation:
         200,
         body.__name__,
         entity.structure.__name__,
-        refusals=(409, 412),
+        errors=(409, 412),
         headers=_RESPONSE_HEADERS,
         request_headers=_CONDITIONAL,
     )
@@ -127,7 +127,7 @@ def _deletes(
     operation = Operation(
         summary,
         204,
-        refusals=(409, 412),
+        errors=(409, 412),
         headers=_RESPONSE_HEADERS,
         request_headers=_CONDITIONAL,
     )

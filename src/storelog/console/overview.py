@@ -13,7 +13,7 @@ from storelog.console.query_side import Found
 from storelog.console.site import Site
 from storelog.envelope import format_time, utc_now
 from storelog.errors import Unavailable
-from storelog.web.http import Answer, Request, Response, Route
+from storelog.web.http import AnyResponse, Request, Response, Route
 
 DAYS = 30
 SHOWN = 8
@@ -39,7 +39,7 @@ class Overview:
             self._site.stream("/console/live", self._live),
         ]
 
-    async def _live(self, request: Request) -> Answer:
+    async def _live(self, request: Request) -> AnyResponse:
         return await self._site.query.live(request, {"topics": "orders,products,customers"})
 
     async def _show(self, request: Request) -> Response:

@@ -11,7 +11,7 @@ from storelog.console.command_side import CommandSide
 from storelog.console.forms import Form, Origins, shows, submits
 from storelog.console.page import Templates
 from storelog.console.query_side import QuerySide
-from storelog.web.http import Answer, Handler, Operation, Request, Response, Route
+from storelog.web.http import AnyResponse, Handler, Operation, Request, Response, Route
 
 Query = Mapping[str, dict[str, Any]]
 _ANY: dict[str, Any] = {}
@@ -48,7 +48,7 @@ class Site:
         taken = submits(self.origins, handler, self.templates.problem)
         return self._route("POST", path, role, taken, ())
 
-    def stream(self, path: str, handler: Callable[[Request], Awaitable[Answer]]) -> Route:
+    def stream(self, path: str, handler: Callable[[Request], Awaitable[AnyResponse]]) -> Route:
         """Return the route of the live stream."""
         return self._route("GET", path, "read", handler, ("topics",))
 

@@ -137,8 +137,8 @@ def dead_letter_routes(settings: Settings) -> list[Route]:
     api = DeadLetterApi(settings)
     found = Operation("Dead letters", 200, None, "DeadLetters")
     one = Operation("One dead letter", 200, None, "DeadLetter", {"id": _ID}, (404,))
-    retry = Operation("Retry dead letters", 200, "DeadLetterIds", "Settled", refusals=(404, 409))
-    discard = Operation("Discard a dead letter", 200, "DeadLetterId", "Settled", refusals=(404,))
+    retry = Operation("Retry dead letters", 200, "DeadLetterIds", "Settled", errors=(404, 409))
+    discard = Operation("Discard a dead letter", 200, "DeadLetterId", "Settled", errors=(404,))
     return [
         Route("GET", "/dead-letters", "read", api.list_all, found),
         Route("GET", "/dead-letters/one", "read", api.show, one),

@@ -1,4 +1,4 @@
-"""What every service answers about itself: name, health, metrics, its OpenAPI document.
+"""What every service tells about itself: name, health, metrics, its OpenAPI document.
 
 Next: web/openapi.py
 """
@@ -15,6 +15,7 @@ from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.openapi import DOCS_PAGE, document
 from storelog.web.problem_pages import problem_routes
 
+# However often metrics are scraped, PostgreSQL or MongoDB is asked once a second at most.
 MEASURE_EVERY_SECONDS = 1.0
 Facts = Callable[[], Awaitable[Mapping[str, Any]]]
 _STATUS = {
@@ -37,7 +38,7 @@ ABOUT_SCHEMAS: dict[str, Any] = {
 
 
 def about_body(name: str, settings: Settings) -> bytes:
-    """Return what a service says of itself at /."""
+    """Return the body of the response to `GET /`."""
     return encode_json({"name": name, "version": __version__, "currency": settings.currency})
 
 
@@ -64,15 +65,21 @@ def with_about(
             await measure()
         return Response(200, metrics.exposition(), (), metrics.CONTENT_TYPE)
 
-    # The document is made from the table that it is itself a row of.
+    # The document describes its own route too, so its bytes are made after this handler.
     async def show_document(_request: Request) -> Response:
         return Response(200, openapi)
 
     table = [
         *routes,
         _get("/", "public", _constant(about), "Name, version, currency", "About"),
-        _get("/health/live", "public", _constant(b'{"status":"live"}'), "It runs", "Health"),
-        _get("/health/ready", "public", readiness, "It can answer", "Health"),
+        _get(
+            "/health/live",
+            "public",
+            _constant(b'{"status":"live"}'),
+            "Whether the process is alive",
+            "Health",
+        ),
+        _get("/health/ready", "public", readiness, "Whether the process is ready", "Health"),
         _get("/metrics", "read", show_metrics, "Prometheus", None, metrics.CONTENT_TYPE),
         _get("/openapi.json", "public", show_document, "This document", "Document"),
         _get("/docs", "public", _constant(DOCS_PAGE, _HTML), "This document, to read", None, _HTML),
@@ -100,7 +107,7 @@ def _get(
 def _constant(body: bytes, content_type: str = "application/json") -> Handler:
     response = Response(200, body, (), content_type)
 
-    async def answer(_request: Request) -> Response:
+    async def respond(_request: Request) -> Response:
         return response
 
-    return answer
+    return respond

@@ -27,11 +27,11 @@ from storelog.errors import (
 )
 from storelog.web import request_metrics, traced
 from storelog.web.about import Facts, with_about
+from storelog.web.admission import EXTRA, Admission
 from storelog.web.body import Bodies
 from storelog.web.connections import client_of
-from storelog.web.doors import EXTRA, Doors
 from storelog.web.heads import check_head, join_repeated
-from storelog.web.http import Answer, Request, Response, Route, Stream
+from storelog.web.http import AnyResponse, Request, Response, Route, Stream
 from storelog.web.keyring import Keyring
 from storelog.web.openapi import DOCS_POLICY
 from storelog.web.problems import render
@@ -57,7 +57,7 @@ async def _nothing() -> None:
 
 
 class App:
-    """One service: its table of routes, and what both services have beside it."""
+    """One service: its table of routes, and what every service has beside it."""
 
     def __init__(
         self,
@@ -75,13 +75,16 @@ class App:
     ) -> None:
         self.name = name
         self._keyring = keyring or Keyring(settings.api_keys)
-        self._doors = Doors(settings, self._keyring, None if pages is None else pages.sessions)
+        self._admission = Admission(
+            settings, self._keyring, None if pages is None else pages.sessions
+        )
         self._in_flight, self._max_in_flight = 0, settings.max_requests_in_flight
         self._bodies = Bodies()
         self._on_startup, self._on_shutdown = on_startup, on_shutdown
         self._representation = Representation()
         table = with_about(name, list(routes), settings, ready, measure, schemas or {})
-        # Pages are for people: no OpenAPI document names them. The one for / stands before JSON.
+        # Pages are for people: the OpenAPI document does not list them. A page for / replaces the
+        # JSON there, so pages come last.
         self._table = _tabulate([*table, *(() if pages is None else pages.routes)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,14 +107,14 @@ class App:
             if self._in_flight > self._max_in_flight:
                 raise Unavailable("Too many requests are being worked on.", slug="overloaded")
             check_head(headers, repeated, scope["http_version"])
-            response: Answer = await self._answer(scope, headers, correlation_id, receive)
+            response: AnyResponse = await self._respond(scope, headers, correlation_id, receive)
         except StorelogError as error:
             response = self._error_response(error, scope, correlation_id, headers)
             if response.status == 500:
                 request_metrics.SERVER_ERRORS.of().add()
-                said = {"correlation_id": correlation_id, "error": repr(error)}
-                _log.error("request failed", **said, is_always=True)
-        except Exception:  # noqa: BLE001  the last door: the client gets a problem, the log the cause
+                facts = {"correlation_id": correlation_id, "error": repr(error)}
+                _log.error("request failed", **facts, is_always=True)
+        except Exception:  # noqa: BLE001  nothing catches it later: the client gets a 500
             request_metrics.SERVER_ERRORS.of().add()
             _log.exception("request failed", correlation_id=correlation_id, is_always=True)
             response = self._error_response(StorelogError(), scope, correlation_id, headers)
@@ -120,23 +123,26 @@ class App:
         request_metrics.count(scope.get("storelog.route"), response, time.perf_counter() - began)
         await _send(response, correlation_id, scope, send)
         if isinstance(response, Stream) and scope["method"] != "HEAD":
-            refused = self._doors.until_refused(headers, scope)
+            # A stream outlives the check of its key, so the key is checked again and again.
+            revoked = self._admission.until_revoked(headers, scope)
             with request_metrics.streaming():
-                await send_stream(response, scope["state"], refused, receive, send)
+                await send_stream(response, scope["state"], revoked, receive, send)
 
-    async def _answer(
+    async def _respond(
         self, scope: Scope, headers: Mapping[str, str], correlation_id: str, receive: Receive
-    ) -> Answer:
-        self._doors.check_host(scope["path"], headers)
-        preflight = self._doors.preflight(scope, headers)
+    ) -> AnyResponse:
+        self._admission.check_host(scope["path"], headers)
+        preflight = self._admission.preflight(scope, headers)
         if preflight is not None:
             return preflight
         path = scope["path"]
         route, ids = self._route(scope["method"], path, scope.get("raw_path"))
         scope["storelog.route"] = route
-        doors = self._doors
-        caller = doors.caller(route, headers, scope) or await doors.token_caller(headers)
-        doors.admit(caller, route, scope)
+        admission = self._admission
+        caller = admission.caller(route, headers, scope)
+        if caller is None:
+            caller = await admission.token_caller(headers)
+        admission.admit(caller, route, scope)
         raw_query = scope["query_string"]
         query = _query(raw_query, route) if raw_query else _NO_QUERY
         body = b""
@@ -157,7 +163,7 @@ class App:
             client_of(scope.get("client")),
         )
         traces = tracing.is_on() and route.role != "public"
-        response = await (traced.answer(route, request) if traces else route.handler(request))
+        response = await (traced.respond(route, request) if traces else route.handler(request))
         if route.has_tag and isinstance(response, Response) and _is_json(response):
             return await self._representation.choose(headers, response)
         return response
@@ -166,11 +172,13 @@ class App:
         self, method: str, path: str, raw_path: bytes | None
     ) -> tuple[Route, dict[str, int]]:
         parts = path.split("/")[1:]
+        # An encoded slash would make another path for a proxy in front than for this service.
         if len(parts) > 4 or (raw_path is not None and b"%2f" in raw_path.lower()):
             raise NotFound
         ids = [part for part in parts if part[:1].isdigit()]
         shape = tuple("#" if part[:1].isdigit() else part for part in parts)
         methods = self._table.get(shape)
+        # An id beyond 64 bits can be no entity's: 404, and no query that PostgreSQL must reject.
         if methods is None or not all(_ID.fullmatch(i) and int(i) <= MAX_ID for i in ids):
             raise NotFound
         found = methods.get("GET" if method == "HEAD" else method)
@@ -186,7 +194,7 @@ class App:
     ) -> Response:
         """Return the problem document of an error, or the page of a route that has its own.
 
-        A path that is not there has the errors of the place that it is below, such as `/console`.
+        A path that does not exist gets the error page of the path above it, such as `/console`.
         """
         path = scope["path"]
         route: Route | None = scope.get("storelog.route")
@@ -246,8 +254,8 @@ def _is_json(response: Response) -> bool:
     return response.status == 200 and response.content_type == "application/json"
 
 
-async def _send(response: Answer, correlation_id: str, scope: Scope, send: Send) -> None:
-    """Send an answer whole, or a stream's head."""
+async def _send(response: AnyResponse, correlation_id: str, scope: Scope, send: Send) -> None:
+    """Send a whole response, or the head of a stream."""
     is_head = scope["method"] == "HEAD"
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-correlation-id", correlation_id.encode()))

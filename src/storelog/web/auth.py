@@ -1,6 +1,6 @@
-"""Who may do what: who sent a request, by its key, and roles that include one another.
+"""Finds out who sent a request, by its key, and what the role of that key allows.
 
-Which role each endpoint needs is in the services' tables of routes.
+The services' tables of routes say which role each endpoint needs; each role includes those below.
 Next: web/app.py
 """
 
@@ -22,7 +22,7 @@ _LEVEL = {"public": 0, **{role: level for level, role in enumerate(ROLES, 1)}}
 
 
 class Authenticator:
-    """Tells who sent a request; anybody may do everything where there is no key at all."""
+    """Tells who sent a request; without any key at all, anyone may do everything."""
 
     def __init__(self, keyring: Keyring, tokens: "Tokens | None") -> None:
         self._keyring = keyring
@@ -30,13 +30,13 @@ class Authenticator:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether anybody may do everything."""
+        """Tell whether anyone may do everything, since there is no key at all."""
         return self._keyring.is_empty and self._tokens is None
 
     def ticket_caller(self, text: str, *, may_have_ended: bool) -> Caller:
         """Return in whose name a ticket was issued. Raises Unauthenticated, Unavailable.
 
-        `may_have_ended`: it was good when the request came; does its key hold still?
+        `may_have_ended`: the ticket was valid when its stream began; only its key is checked again.
         """
         ticket = read(text)
         now_ms = self._keyring.now() * 1_000
@@ -48,7 +48,7 @@ class Authenticator:
         return Caller(key.name, key.role)
 
     def caller(self, headers: Mapping[str, str]) -> Caller | None:
-        """Return who sent the request, or None where `token_caller` must be asked.
+        """Return who sent the request, or None where only `token_caller` can tell.
 
         Raises Unauthenticated, Unavailable.
         """
@@ -56,7 +56,7 @@ class Authenticator:
             return ANYBODY
         scheme, _, text = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            raise self._keyring.refusal_without_key()
+            raise self._keyring.rejection_without_key()
         text = text.strip()
         if self._tokens is not None and self._tokens.looks_like_one(text):
             return None

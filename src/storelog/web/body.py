@@ -1,6 +1,7 @@
 """Reads a request's body: at most 1 MiB, within its deadline, with a limit on all that are held.
 
-A body that comes in one piece (up to some 64 KiB, as most do) is not counted: connections are.
+A body that arrives in one piece (up to some 64 KiB, as most do) is not counted, since the number of
+connections limits these.
 Next: web/json_body.py
 """
 
@@ -14,7 +15,7 @@ from storelog.errors import ProtocolRefusal, Unavailable
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
 BODY_DEADLINE_SECONDS = 20.0
-# Parts of bodies that have not come whole yet.
+# Limits on the parts of bodies that have not arrived completely.
 MAX_HELD_BYTES = 128 * MAX_BODY_BYTES
 MAX_HELD_BYTES_PER_CLIENT = 64 * MAX_BODY_BYTES
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -34,7 +35,7 @@ class Bodies:
     ) -> bytes:
         """Return the whole body. Raises ProtocolRefusal 408 and 413, Unavailable.
 
-        A small one that is there already is in the request's state (web/framing.py).
+        A small body that has arrived with its head is in the request's state (web/framing.py).
         """
         small: bytes | None = scope["state"].pop("body", None)
         if small is not None:
@@ -69,7 +70,7 @@ class Bodies:
 
 
 class _Held:
-    """What one request holds of the bytes that all may hold."""
+    """One request's share of the bytes that all requests may hold."""
 
     def __init__(self, bodies: Bodies, client: str) -> None:
         self._bodies, self._client, self._size = bodies, client, 0
@@ -83,7 +84,7 @@ class _Held:
 
 
 async def _rest(held: _Held, message: dict[str, Any], receive: Receive, give_up_at: float) -> bytes:
-    """Return the body; one that is too large is read on for a while, to be heard out."""
+    """Return the body; read on a while if it is too large, so that the client reads the 413."""
     parts: list[bytes] = []
     size = 0
     while True:

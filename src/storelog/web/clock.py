@@ -2,7 +2,7 @@
 
 Every time in the log is PostgreSQL's. A process measures how far that clock is from its own
 monotonic one, by round trips; its wall clock is only compared, and may be years off. The readers
-have no account at PostgreSQL: they learn its time from what the log and its watermarks say.
+have no account in PostgreSQL: they learn its time from the log's events and watermarks.
 Next: command_service/landing.py
 """
 
@@ -18,11 +18,11 @@ from storelog.web.metrics import gauge
 
 REFRESH_SECONDS = 1.0
 KEPT_SECONDS = 10.0
-# Two clocks of the same machine drift apart by less in the time that a reading is kept.
+# Two clocks of one machine drift apart by less than this while a reading is kept.
 DRIFT_SECONDS = 0.002
 WRONG_SECONDS = 1.0
 SAY_AGAIN_SECONDS = 60.0
-# What a log says of the time is late by the way through Kafka: so much is not yet a wrong clock.
+# Times that come through Kafka are late by that way: a smaller difference proves no wrong clock.
 LATE_SECONDS = 5.0
 MOST_LATE_SECONDS = 60.0
 DIFFERENCE = gauge(
@@ -59,7 +59,7 @@ class Comparison:
             _log.info("this machine's clock agrees with PostgreSQL's again")
 
     def facts(self) -> dict[str, Any]:
-        """Return what health says of the clocks: nothing where they agree."""
+        """Return what health says about the clocks: nothing where they agree."""
         return {"clockDifferenceSeconds": round(self._difference, 3)} if self.is_wrong else {}
 
 
@@ -77,7 +77,7 @@ class PostgresClock:
         self.facts = self._comparison.facts
 
     async def keep_current(self, connection: Any) -> None:
-        """Measure, unless that was done within the last second."""
+        """Measure, unless the last reading is less than a second old."""
         if not self._readings or time.monotonic() - self._readings[-1][0] > REFRESH_SECONDS:
             await self.measure(connection)
 
@@ -88,12 +88,13 @@ class PostgresClock:
         self.take(at, before, time.monotonic())
 
     def take(self, at: float, before: float, after: float, *, is_alone: bool = False) -> None:
-        """Take in that PostgreSQL's clock was `at` between two moments of the monotonic one.
+        """Add a reading: PostgreSQL's clock was `at` between two monotonic times.
 
-        `is_alone`: what is known from earlier readings was wrong.
+        `is_alone`: earlier readings were wrong, and are dropped.
         """
         low, high = at - after, at - before
         has_stepped = low > self._high + DRIFT_SECONDS or high < self._low - DRIFT_SECONDS
+        # A clock that was set cannot be narrowed down by readings from before.
         if is_alone or has_stepped:
             self._readings.clear()
         self._readings.append((after, low, high))
@@ -104,7 +105,7 @@ class PostgresClock:
         self._comparison.compare(time.time() - time.monotonic() - (self._low + self._high) / 2)
 
     def now(self) -> datetime:
-        """Return the time, cut off to milliseconds: never before what it is to PostgreSQL."""
+        """Return the time, cut off to milliseconds: never before PostgreSQL's."""
         return to_milliseconds(self._high + time.monotonic())
 
     def seconds(self) -> float:
@@ -112,13 +113,13 @@ class PostgresClock:
         return self._high + time.monotonic() if self._readings else time.time()
 
     def stamp(self) -> datetime:
-        """Return the time, cut off to milliseconds: never after what it is to PostgreSQL."""
+        """Return the time, cut off to milliseconds: never after PostgreSQL's."""
         return to_milliseconds(self._low + time.monotonic())
 
     def seconds_ahead(self, recorded_at: datetime) -> float:
         """Return how far the time of the log's last event is ahead, 0 where it is not.
 
-        Says so in the log: from there on events are recorded at that one time.
+        Logs a warning, since until then all events are recorded at that one time.
         """
         ahead = recorded_at.timestamp() - self.seconds()
         if ahead <= WRONG_SECONDS:
@@ -135,7 +136,7 @@ class PostgresClock:
 
 
 class LogTimes:
-    """A clock that goes on from the newest time that was seen: late by its way here, not early."""
+    """A clock that goes on from the newest time seen: late by the way here, never early."""
 
     def __init__(self) -> None:
         self._newest = float("-inf")
@@ -143,7 +144,7 @@ class LogTimes:
         self._stepped_at = self._advanced_at = 0.0
 
     def saw(self, at: datetime) -> None:
-        """Take in a time that somebody wrote down before now."""
+        """Take note of a time that was written before now."""
         seconds = milliseconds(at) / 1000
         if seconds <= self._newest:
             return
@@ -160,9 +161,8 @@ class LogTimes:
 class LogClock(LogTimes):
     """PostgreSQL's clock as the relay's watermarks tell it, for processes without an account there.
 
-    Times that come one after the other as fast as time goes by are of the present; those of a
-    backlog come faster. Until it is known to be the present, the wall clock counts where it is
-    later.
+    Times of the present come as fast as time passes; those of a backlog come faster. Until the
+    times are known to be of the present, the wall clock counts if it is later.
     """
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class LogClock(LogTimes):
         self._comparison: Comparison | None = None
 
     def compare(self) -> None:
-        """Compare the wall clock with it from now on, and say so where they differ."""
+        """Compare the wall clock with it from now on, and log where they differ."""
         self._comparison = Comparison()
 
     def facts(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class LogClock(LogTimes):
         return {} if self._comparison is None else self._comparison.facts()
 
     def saw(self, at: datetime) -> None:
-        """Take in a time of PostgreSQL's clock."""
+        """Take note of a time of PostgreSQL's clock."""
         super().saw(at)
         if self._comparison is None:
             return
@@ -193,7 +193,7 @@ class LogClock(LogTimes):
 
     @property
     def is_known(self) -> bool:
-        """Whether it is sure, or the wall clock says about the same."""
+        """Whether it is sure, or the wall clock is close to it."""
         told = self._offset + time.monotonic()
         return self.is_sure or abs(time.time() - told) < MOST_LATE_SECONDS
 
@@ -203,7 +203,7 @@ class LogClock(LogTimes):
         return told if self.is_sure else max(told, time.time())
 
     def is_future(self, at_ms: int) -> bool:
-        """Tell whether a time is not over yet, however late the times come that were seen."""
+        """Tell whether a time is still to come, however late the times arrive here."""
         now, wall = self.seconds(), time.time()
         if now < wall:
             now = min(wall, now + MOST_LATE_SECONDS)

@@ -1,6 +1,6 @@
-"""How many connections there may be, in all and from one address, and a look at each every second.
+"""Limits connections, in all and from one address, and checks each of them every second.
 
-HTTP/1.1 answers one request after the other on a connection, so these are also the limits of
+A connection of HTTP/1.1 serves one request after the other, so these are also the limits of
 requests in flight. One sweep replaces a timer for each request.
 Next: web/app.py
 """
@@ -14,9 +14,9 @@ import structlog
 
 from storelog.errors import StorelogError, Unavailable
 
-# Files, sockets to the servers behind, and connections that are being refused.
+# For files, connections to PostgreSQL and MongoDB, and connections that are being rejected.
 SPARE_DESCRIPTORS = 200
-# Connections that have had their last response and are heard out: not counted among the others.
+# Connections that have had their last response, whose rest is still read; they are counted apart.
 MAX_LINGERING = 500
 WANTED_DESCRIPTORS = 65_536
 _log = structlog.get_logger()
@@ -24,7 +24,7 @@ Address = tuple[str, int] | None
 
 
 class Connection(Protocol):
-    """What the sweep looks at."""
+    """What the sweep checks."""
 
     def look(self, now: float) -> None:
         """Close it if it holds too much for too long."""
@@ -46,7 +46,7 @@ class Connections:
         self._per_client: Counter[str] = Counter()
 
     def enter(self, connection: Connection, address: Address) -> StorelogError | None:
-        """Count a connection in; return why it is one too many, if it is."""
+        """Count a connection in; return the error if it is one too many."""
         self._open[connection] = True
         client = client_of(address)
         self._per_client[client] += 1
@@ -66,9 +66,9 @@ class Connections:
                 del self._per_client[client]
 
     def linger(self, connection: Connection, address: Address) -> None:
-        """Count out a connection that is only heard out from now on, and go on looking at it.
+        """Count out a connection of which only the rest is read, and go on checking it.
 
-        Of too many the one that has lingered longest is cut off.
+        If too many linger, the one that has lingered longest is cut off.
         """
         self.leave(connection, address)
         self._lingering[connection] = True
@@ -78,7 +78,7 @@ class Connections:
             oldest.cut_off()
 
     def sweep(self, now: float) -> None:
-        """Look at every connection; `now` is the loop's time in seconds."""
+        """Check every connection; `now` is the loop's time in seconds."""
         for connection in [*self._open, *self._lingering]:
             try:
                 connection.look(now)
@@ -91,6 +91,7 @@ def client_of(address: Address) -> str:
     """Return what counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
     if address is None or ":" not in address[0]:
         return "" if address is None else address[0]
+    # One client usually has a whole /64, so that counting single addresses would not limit it.
     host = address[0].partition("%")[0]
     return str(ipaddress.ip_network((host, 64), strict=False))
 

@@ -1,7 +1,8 @@
 """Cross-origin requests from browsers: none, unless settings name the origins.
 
-A page of another origin cannot send JSON or a key here unless a preflight allows it, so with no
-origin set there is nothing to do; no origin is ever taken from the request, and cookies never are.
+A page of another origin cannot send JSON or a key here unless a preflight allows it, so without
+configured origins nothing is needed. No origin is ever copied from the request, and no cookie is
+ever allowed.
 Next: web/app.py
 """
 
@@ -28,9 +29,10 @@ class Cors:
         self._origins = frozenset(origins)
 
     def headers(self, headers: Mapping[str, str]) -> Headers:
-        """Return what an answer says to the browser of an allowed origin, or to caches."""
+        """Return a response's headers for the browser of an allowed origin, and for caches."""
         origin = headers.get("origin")
         if origin not in self._origins:
+            # Also without an allowed origin, so that no cache gives this response to one.
             return [(b"vary", b"Origin")]
         return [
             (b"vary", b"Origin"),
@@ -39,7 +41,7 @@ class Cors:
         ]
 
     def preflight(self, method: str, headers: Mapping[str, str]) -> Response | None:
-        """Return the answer to a preflight of an allowed origin; None where it is none."""
+        """Return the response to a preflight of an allowed origin; None for any other request."""
         is_preflight = method == "OPTIONS" and "access-control-request-method" in headers
         if not is_preflight or headers.get("origin") not in self._origins:
             return None

@@ -1,8 +1,8 @@
 """One request and its response: a response whose length is known goes out in one write.
 
-uvicorn writes its head and its body apart, and each write is a system call of its own: on loopback
-that was half of what a response cost (measured by `make bench`). Guarantees that no header can end
-the head. A stream's head and pieces go out at once, each by itself.
+uvicorn writes head and body separately, and each write is a system call: on loopback that was half
+of a response's cost (measured by `make bench`). Guarantees that no header can end the head. A
+stream's head and pieces are sent at once, each by itself.
 Next: web/framing.py
 """
 
@@ -33,18 +33,19 @@ class Cycle(RequestResponseCycle):
                 self._respond(head["status"], head["headers"], message.get("body", b""))
 
     def _respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Write a whole response. Raises RuntimeError where it is none."""
+        """Write a whole response. Raises RuntimeError if it is malformed."""
         fields = [*self.default_headers, *headers]
-        said = dict(headers)
-        if b"close" in said.get(b"connection", b"").lower():
+        given = dict(headers)
+        if b"close" in given.get(b"connection", b"").lower():
             self.keep_alive = False
         elif not self.keep_alive:
             fields.append((b"connection", b"close"))
         head = STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n"
+        # A value with a line break could forge a header, or a second response.
         lines = len(fields) + 2
         if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
             raise RuntimeError("A header has a line break.")
-        if self.scope["method"] != "HEAD" and len(body) != int(said.get(b"content-length", b"0")):
+        if self.scope["method"] != "HEAD" and len(body) != int(given.get(b"content-length", b"0")):
             raise RuntimeError("The body is not as long as Content-Length says.")
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False

@@ -1,6 +1,6 @@
-"""A transport of which the writing ends before the reading does.
+"""A transport whose writing ends before its reading does.
 
-Closing it ends the writing alone: whoever owns it hears the client out.
+Closing it ends only the writing: its owner reads on until the client has sent everything.
 Next: web/protocol.py
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class EndingTransport:
-    """Passes everything on but what comes too late, and the close."""
+    """Passes everything on except writes after the end, and the close."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -21,7 +21,7 @@ class EndingTransport:
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        """Write to who is still there: a closed handle raises, and nobody would read it."""
+        """Write, unless the connection has ended: a closed handle would raise."""
         if not self.is_closing():
             self._transport.write(data)
 
@@ -30,7 +30,7 @@ class EndingTransport:
         return self.has_ended or self.is_closed()
 
     def close(self) -> None:
-        """Say that nothing more will be written, to who is still there."""
+        """End the writing, unless the connection has ended."""
         if not self.is_closing():
             self.has_ended = True
             self._transport.write_eof()

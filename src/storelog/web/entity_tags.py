@@ -1,7 +1,7 @@
 """Entity tags: the lists of them in `If-Match` and `If-None-Match`, and a tag's form under gzip.
 
 RFC 9110, sections 8.8.3, 13.1.1 and 13.1.2. A list may have empty members (5.6.1.2), as repeated
-fields joined by commas do. What a tag means is for those who made it to say.
+fields joined by commas do. What a tag means is up to the service that made it.
 Next: web/representation.py
 """
 
@@ -33,5 +33,5 @@ def read_tags(field: str, given: str) -> list[str] | None:
 
 
 def gzipped(tag: str) -> str:
-    """Return the tag of the compressed form: a strong one names other bytes by a suffix."""
+    """Return the tag of the compressed form: strong tags of different bytes must differ."""
     return tag if tag.startswith("W/") else f'{tag[:-1]}{GZIP_SUFFIX}"'

@@ -1,4 +1,4 @@
-"""Where a request ends on its connection: uvicorn's httptools protocol, which never upgrades.
+"""Finds where a request ends on its connection: uvicorn's httptools protocol, without upgrades.
 
 Guarantees that an `Upgrade` is ignored, whatever it offers (RFC 9110, section 7.8): the request is
 served as HTTP/1.1 with its body, and no byte of a body becomes a request. Rejects, and so closes,
@@ -20,7 +20,7 @@ _INVALID = "This is not a request of HTTP/1.1."
 
 
 class Rejected(Exception):
-    """Stops the parser; what to respond with is in the protocol's `rejection`."""
+    """Stops the parser; the protocol's `rejection` is the error to respond with."""
 
 
 class FramedProtocol(HttpToolsProtocol):
@@ -28,7 +28,7 @@ class FramedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # A strict one: uvicorn's own reads on behind the last request of a connection.
+        # A strict parser: uvicorn's own would read on after the last request of a connection.
         self.parser = httptools.HttpRequestParser(self)
         self.rejection: StorelogError | None = None
         self._head_again = b""
@@ -50,14 +50,14 @@ class FramedProtocol(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as stopped:
                 # The parser skips the body of a request that offers another protocol: a new one
-                # reads the same head without the offer, and then what came behind the head.
+                # reads the same head without the offer, and then what follows the head.
                 data = self._head_again + data[stopped.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
             else:
                 return
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Blanks behind a value, which the parser leaves, are no part of it: RFC 9112, section 5.1.
+        # The parser leaves blanks after a value, which are no part of it: RFC 9112, section 5.1.
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
@@ -83,14 +83,14 @@ class FramedProtocol(HttpToolsProtocol):
             self._take_host_of_target(version)
         super().on_headers_complete()
         self.cycle.__class__ = OldCycle if version == "1.0" else Cycle
-        # What is called a header after this is a trailer of the body: it is thrown away.
+        # Fields after this are trailers of the body, and are ignored.
         self.headers = []
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             super().on_message_complete()
             if len(self.cycle.body) <= SMALL_BODY_BYTES:
-                # For a handler that has received nothing of it yet: it has nothing to wait for.
+                # A handler that has not received it yet finds it here and need not wait.
                 self.scope["state"]["body"] = bytes(self.cycle.body)
 
     def _take_host_of_target(self, version: str) -> None:
@@ -104,7 +104,7 @@ class FramedProtocol(HttpToolsProtocol):
             host = re.split(rb"[/?#]", rest, maxsplit=1)[0]
             others = [field for field in self.headers if field[0] != b"host"]
             self.headers[:] = [(b"host", host), *others]
-            # Without a path it is the root's.
+            # Without a path the target is the root.
             path = rest.removeprefix(host)
             self.url = path if path.startswith(b"/") else b"/" + path
 

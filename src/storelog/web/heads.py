@@ -1,8 +1,8 @@
-"""What a request's head may not say twice, and what it must say.
+"""Checks a request's head: fields that may not be repeated, and fields that must be there.
 
 A proxy in front may read the first of two `Authorization` fields where this service would read the
-last: neither is believed. Fields that are lists are one list, as RFC 9110 (5.3) has it.
-Next: web/doors.py
+last, so the request is rejected. Repeated fields that are lists become one list (RFC 9110, 5.3).
+Next: web/admission.py
 """
 
 from collections.abc import Collection, Mapping, MutableMapping
@@ -30,7 +30,7 @@ _ONCE = frozenset(
 def join_repeated(
     headers: MutableMapping[str, str], fields: Collection[tuple[bytes, bytes]]
 ) -> list[str]:
-    """Join the values of each field that came more than once; return those that may not.
+    """Join the values of each repeated field; return the fields that may not be repeated.
 
     `headers` has the last value of each name of `fields`, in lower case.
     """
@@ -44,7 +44,7 @@ def join_repeated(
 
 
 def check_head(headers: Mapping[str, str], repeated: list[str], http_version: str) -> None:
-    """Raise Malformed for a field that came twice, and for no valid Host (RFC 9112, 3.2)."""
+    """Raise Malformed for a repeated field, or without a valid Host (RFC 9112, 3.2)."""
     if repeated:
         raise Malformed(f"The field {repeated[0]} came more than once.")
     if "host" in headers:

@@ -1,9 +1,9 @@
-"""Which hosts a request may name while anyone may do everything, that is, without any key.
+"""Limits the hosts that a request may name while there is no key, so that anyone may do everything.
 
-A web page whose own name is made to point at loopback (DNS rebinding) reaches a service on this
-machine, but its requests name the page's host: they get 421 and do nothing. Once there is a key, it
-protects, and every host is served.
-Next: web/doors.py
+A web page whose name is made to point at loopback (DNS rebinding) reaches a service on this
+machine, but its requests name the page's host: they get 421 and do nothing. Once there is a key,
+the key protects the service, and every host is served.
+Next: web/admission.py
 """
 
 import ipaddress
@@ -36,7 +36,7 @@ class Hosts:
         self._served = {_bare(host) for host in (*LOOPBACK, *own, *settings.allowed_hosts)}
 
     def check(self, headers: Mapping[str, str]) -> None:
-        """Raise ProtocolRefusal 421 for another host, and for none."""
+        """Raise ProtocolRefusal 421 for any other host, or without one."""
         host = host_of(headers)
         if not (self._is_any or host in self._served or is_loopback(host)):
             raise ProtocolRefusal(421, "misdirected-request", _DETAIL)
@@ -50,7 +50,7 @@ def host_of(headers: Mapping[str, str]) -> str:
     return _host(headers.get("host", ""))
 
 
-# The same few in nearly all requests, and each is needed more than once.
+# Nearly all requests name the same few hosts, and each request needs its host more than once.
 @cached(32)
 def _host(field: str) -> str:
     found = _HOST.fullmatch(field)

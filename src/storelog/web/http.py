@@ -1,4 +1,4 @@
-"""What a handler gets and gives: requests, responses, and a route's row in the table.
+"""What a handler takes and returns: requests, responses, and a route's row in the table.
 
 Next: web/app.py
 """
@@ -13,7 +13,7 @@ from storelog.shop.value import value
 
 @value
 class Caller:
-    """Who asks: the name of the API key ("" without keys) and its role."""
+    """Who sent a request: the name of the API key ("" without keys) and its role."""
 
     name: str
     role: str
@@ -37,7 +37,7 @@ class Request:
 
 @value
 class Response:
-    """One answer; a body of JSON unless `content_type` says otherwise."""
+    """One response; its body is JSON unless `content_type` says otherwise."""
 
     status: int
     body: bytes = b""
@@ -47,7 +47,7 @@ class Response:
 
 @value
 class Stream:
-    """An answer of 200 that goes on: `pieces` yields what is sent, at most a few KiB at once."""
+    """A response 200 without an end; `pieces` yields what is sent, at most a few KiB at once."""
 
     status: ClassVar[int] = 200
     pieces: AsyncGenerator[bytes]
@@ -55,21 +55,24 @@ class Stream:
     content_type: str = "text/event-stream"
 
 
-Answer = Response | Stream
-Handler = Callable[[Request], Awaitable[Answer]]
+AnyResponse = Response | Stream
+Handler = Callable[[Request], Awaitable[AnyResponse]]
 ErrorPage = Callable[[StorelogError, str, str, Mapping[str, str]], Response]
 
 
 @value
 class Operation:
-    """What OpenAPI says of a route; schemas are JSON Schema, by name from the components."""
+    """What OpenAPI says about a route; `request` and `response` name schemas.
+
+    `errors`: statuses of problems beside those that every route can have.
+    """
 
     summary: str
     success: int = 200
     request: str | None = None
     response: str | None = None
     query: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    refusals: tuple[int, ...] = ()
+    errors: tuple[int, ...] = ()
     headers: tuple[str, ...] = ()
     request_headers: tuple[str, ...] = ()
     content_type: str = "application/json"
@@ -77,12 +80,12 @@ class Operation:
 
 @value
 class Route:
-    """One row of a service's table: every endpoint with the least role that may call it.
+    """One row of a service's table: an endpoint with the lowest role that may call it.
 
     `path` has ids in braces; every one is a positive 64-bit integer, or the path is not found.
     With `takes_tickets` a caller may show a ticket as the parameter `ticket` in place of a key, and
-    with `takes_sessions` the cookie of a session. Where errors are no problem documents,
-    `render_error` makes the response, of the path, the correlation id and the request's headers.
+    with `takes_sessions` the cookie of a session. Where errors are not problem documents,
+    `render_error` makes the response from path, correlation id and the request's headers.
     """
 
     method: str
@@ -101,7 +104,7 @@ class Route:
 
     @property
     def has_tag(self) -> bool:
-        """Whether its answer is JSON that a client may keep, with an ETag."""
+        """Whether its response is JSON that a client may keep, with an ETag."""
         is_json = self.operation.content_type == "application/json"
         is_kept = not self.path.startswith(("/health/", "/problems/"))
         return self.method == "GET" and is_json and is_kept

@@ -1,6 +1,6 @@
-"""Strict JSON: what is not exactly one JSON value in UTF-8 is malformed.
+"""Parses strict JSON: a body that is not exactly one JSON value in UTF-8 is malformed.
 
-Duplicate keys, NaN, lone surrogates and endless nesting are refused; numbers are kept as the text
+Duplicate keys, NaN, lone surrogates and endless nesting are rejected. Numbers are kept as the text
 that was sent, so that money is never a float and a huge number costs nothing.
 Next: command_service/requests.py
 """
@@ -12,7 +12,8 @@ from typing import Any
 from storelog.errors import InvalidFields, Malformed, ProtocolRefusal
 from storelog.web.http import Request
 
-# No request has more than one array, and the longest texts; to read an array is not interrupted.
+# Far more than any valid body has: parsing arrays cannot be interrupted, so their number is limited
+# before.
 MAX_BRACKETS = 2_000
 
 
@@ -34,7 +35,7 @@ def _constant(name: str) -> Any:
 
 
 def _number(text: str) -> Number:
-    # A function of Python's, where `Number` itself would do: in a thread, others get their turns.
+    # A Python function on purpose: between its calls, other threads get their turns.
     return Number(text)
 
 
@@ -83,7 +84,7 @@ def read_json(body: bytes, content_type: str | None, content_encoding: str | Non
 def read_members(request: Request, members: Container[str]) -> dict[str, Any]:
     """Return the body, an object that has no other members. Raises InvalidFields, as `read_json`.
 
-    Which of them it lacks, and what they are, is for its reader to check.
+    The caller checks which members are missing, and their values.
     """
     body = read_body(request)
     if not isinstance(body, dict):
@@ -95,5 +96,5 @@ def read_members(request: Request, members: Container[str]) -> dict[str, Any]:
 
 
 def pointer(name: str) -> str:
-    """Return the JSON Pointer of a member, which has / and ~ in other letters (RFC 6901)."""
+    """Return the JSON Pointer of a member, with its / and ~ escaped (RFC 6901)."""
     return "/" + name.replace("~", "~0").replace("/", "~1")

@@ -1,8 +1,8 @@
-"""The API keys that hold now: those of the settings, and a set that is read again all the time.
+"""The API keys that are valid now: those of the settings, and a set that is read all the time.
 
-A key is found by its SHA-256 and compared in constant time; its text is never kept or logged. As
-long as the set was never read, nobody is let in who is not in the settings; once it was, the last
-one holds while its server is away.
+A key is found by its SHA-256 and compared in constant time; its text is never kept or logged. Until
+the set has been read once, only keys of the settings are accepted; after that, the last set is used
+while its server is away.
 Next: web/auth.py
 """
 
@@ -22,7 +22,7 @@ from storelog.web.tickets import Ticket
 
 POLL_SECONDS = 0.5
 FIRST_POLL_SECONDS = 0.05
-# Before that it is no news that the keys are not known.
+# A service that is starting does not warn yet that the keys are not known.
 START_SECONDS = 5.0
 STOP_TRIES = 6
 _log = structlog.get_logger()
@@ -35,7 +35,7 @@ Read = Callable[[], Awaitable[KeySet]]
 class Keyring:
     """Finds keys. `read` gives the set beside the settings' keys, where there is one.
 
-    `now`: the time by which they expire, in seconds since 1970.
+    `now` is the clock by which they expire, in seconds since 1970.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Keyring:
         self._hold(KeySet())
 
     def find(self, text: str) -> ApiKey:
-        """Return the key with this text. Raises Unauthenticated; Unavailable before it can know."""
+        """Return the key with this text. Raises Unauthenticated, Unavailable."""
         digest = sha256(text.encode()).hexdigest()
         found = self._by_start.get(digest[:16], _NOBODY)
         if not compare_digest(found.sha256, digest) or found is _NOBODY:
-            raise self.refusal()
+            raise self.rejection()
         if found.expires_at is not None and found.expires_at <= self.now():
             raise Unauthenticated("The key has expired.")
         return found
@@ -70,41 +70,41 @@ class Keyring:
             has_expired = key.expires_at is not None and key.expires_at <= self.now()
             if key.name == ticket.key_name and not has_expired and ticket.is_of(key):
                 return key
-        raise self.refusal()
+        raise self.rejection()
 
-    def refusal(self) -> StorelogError:
-        """Return what to say to somebody whose key is not here."""
+    def rejection(self) -> StorelogError:
+        """Return the error for a key that is not known."""
         if self._is_known:
             return Unauthenticated()
         return Unavailable("The keys are not known yet.")
 
-    def refusal_without_key(self) -> StorelogError:
-        """Return what to say to somebody who sent no key: where there is any key, nobody may."""
-        return Unauthenticated() if self._settings_keys else self.refusal()
+    def rejection_without_key(self) -> StorelogError:
+        """Return the error for a request without a key, where there are any keys."""
+        return Unauthenticated() if self._settings_keys else self.rejection()
 
     def check_known(self) -> None:
-        """Raise Unavailable before it is known which keys there are beside the settings'."""
+        """Raise Unavailable until the set of keys has been read once."""
         if not self._is_known:
             raise Unavailable("The keys are not known yet.")
 
     def _hold(self, known: KeySet) -> None:
-        # The first characters of a hash that nobody can choose tell nothing by their timing.
+        # Looking up a part of the hash is no timing leak, since nobody can choose a key's hash.
         self._by_start = {key.sha256[:16]: key for key in (*known.keys, *self._settings_keys)}
         self.is_empty = self._is_known and not self._settings_keys and not known.is_used
 
     async def start(self) -> None:
-        """Read the set once, if its server is there, and from then on all the time."""
+        """Read the set once, if its server responds, and from then on all the time."""
         if self._read is not None:
             with suppress(Exception):
                 await self._refresh(self._read)
             self._task = asyncio.create_task(self._watch(self._read))
 
     async def stop(self) -> None:
-        """Read no more."""
+        """Stop reading the set."""
         for _ in range(STOP_TRIES):
             if self._task is None or self._task.done():
                 return
-            # A driver may take a cancellation for its own time-out: then it is told again.
+            # A driver may mistake a cancellation for its own time-out, so it is repeated.
             self._task.cancel()
             await asyncio.wait([self._task], timeout=POLL_SECONDS)
 
@@ -125,7 +125,8 @@ class Keyring:
     async def _refresh(self, read: Read) -> None:
         known = await read()
         self._is_known = True
-        # A server that came back older brings no key back. Versions of another signer say nothing.
+        # A server that came back from an older copy must not bring back a revoked key. Versions of
+        # different signers cannot be compared.
         if known.signer != self._signer or known.version >= self._version:
             self._version, self._signer = known.version, known.signer
             self._hold(known)

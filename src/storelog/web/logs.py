@@ -1,9 +1,9 @@
 """Structured logs on stderr, for people or as JSON lines.
 
 Guarantees that bad input cannot flood them (MAX_LINES of one event in WINDOW_SECONDS, then a
-count), that no text from outside begins a line of its own, and that what servers quote of rows and
-documents in their errors (names, addresses) is cut out. What a client was told of (`is_always`) has
-its line every time, with the traceback as often. Libraries' logs go the same way.
+count), that no text from outside begins a line, and that rows and documents which servers quote in
+their errors (names, addresses) are cut out. An error that a client was told of (`is_always`) always
+has its line; only its traceback is limited. Libraries' logs go the same way.
 Next: web/server.py
 """
 
@@ -28,7 +28,7 @@ _QUOTED = re.compile(r", full error: .*|\n(?:DETAIL|CONTEXT):.*")
 
 
 class Flood:
-    """Lets MAX_LINES of each event pass in a window; the first after it says how many more."""
+    """Passes MAX_LINES of each event in a window; the first one after it counts the rest."""
 
     def __init__(self) -> None:
         self._windows: dict[str, tuple[float, int]] = {}
@@ -41,6 +41,7 @@ class Flood:
         if now - began > WINDOW_SECONDS:
             dropped = max(0, seen - MAX_LINES)
             began, seen = now, 0
+        # Event names from outside must not fill the memory; forgetting them only resets the limit.
         if len(self._windows) >= MAX_EVENTS:
             self._windows.clear()
         self._windows[event] = (began, seen + 1)
@@ -117,7 +118,7 @@ def _limited() -> Processor:
 
 
 def _folded(flood: Flood, event: EventDict) -> EventDict:
-    """Leave out the traceback of an error where many of its kind, from its place, went before."""
+    """Leave out the traceback of an error that was raised at the same place many times before."""
     cause = event.get("exc_info")
     if cause is True:
         cause = sys.exception()
@@ -130,7 +131,7 @@ def _folded(flood: Flood, event: EventDict) -> EventDict:
 
 
 def without_quotes(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Cut out what servers quote of the data, and escape what would begin a new line."""
+    """Cut out data that servers quote, and escape what would begin a new line."""
     for name, value in event.items():
         if not isinstance(value, str):
             continue

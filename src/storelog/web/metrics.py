@@ -1,7 +1,7 @@
 """Prometheus metrics of this process: plain numbers, counted where things happen, read on a scrape.
 
 Counting costs an addition: a child of a family is bound once (`family.of(...)`), has no lock and is
-written by one thread. The text format and the process's own figures are prometheus-client's.
+written by one thread. prometheus-client makes the text format and the process's own metrics.
 Next: web/app.py
 """
 
@@ -42,7 +42,7 @@ class Counter:
 
 
 class Gauge:
-    """A number that goes up and down: set, or read by a function when it is asked for."""
+    """A number that goes up and down: set, or read by a function on each scrape."""
 
     __slots__ = ("read",)
 
@@ -50,11 +50,11 @@ class Gauge:
         self.read: Callable[[], float] | None = None
 
     def set(self, number: float) -> None:
-        """Let the gauge stand at `number`."""
+        """Set the gauge to `number`."""
         self.read = lambda: number
 
     def clear(self) -> None:
-        """Let the gauge say nothing: what it measures is not known now."""
+        """Leave the gauge out of scrapes, since its value is not known now."""
         self.read = None
 
 
@@ -108,7 +108,7 @@ class Family(Generic[Child]):
         return list(self._children.items())
 
     def forget(self) -> None:
-        """Drop every child, where a label's values are no longer this process's."""
+        """Drop every child, when the label values no longer concern this process."""
         self._children.clear()
 
 
@@ -146,7 +146,7 @@ class _Plain(Collector):
             yield _metric(family)
 
     def describe(self) -> Iterator[Metric]:
-        """Say nothing beforehand: what there is can grow while modules are imported."""
+        """Describe nothing in advance, since modules that are imported later declare more."""
         return iter(())
 
 

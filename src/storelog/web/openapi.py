@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document of a service, made from its table of routes, and a page to read it.
 
-What the table does not say is not in the document: there is no second list of endpoints.
+The document has nothing that the table lacks: there is no second list of endpoints.
 Next: command_service/api.py
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from storelog import __version__
 from storelog.web.examples import example_of
 from storelog.web.http import Route
-from storelog.web.refusals import CORRELATION, refusals
+from storelog.web.problem_responses import CORRELATION, problem_responses
 
 _ID = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 
@@ -54,7 +54,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "Storelog-Position": {
         "schema": {"type": "string", "pattern": r"^\d+$"},
-        "description": "The position in the log that this answer holds.",
+        "description": "The response contains everything up to this position in the log.",
     },
     "Storelog-History": {
         "schema": {"type": "string", "format": "uuid"},
@@ -64,14 +64,17 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": r"^\d+$"},
         "description": "How many events could not be projected, when there are any.",
     },
-    "Idempotency-Replayed": {"schema": {"const": "true"}, "description": "The first answer again."},
+    "Idempotency-Replayed": {
+        "schema": {"const": "true"},
+        "description": "The first response again.",
+    },
     "Idempotency-Key": {
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$", "examples": ["till-1/4711"]},
-        "description": "The same key with the same request has one effect and one answer.",
+        "description": "The same key with the same request has one effect and one response.",
     },
     "Storelog-Wait-For": {
         "schema": {"type": "string", "pattern": "^[0-9]{1,18}$", "examples": ["42"]},
-        "description": "Answer only from what holds everything up to this position.",
+        "description": "Respond only once the read model holds everything up to this position.",
     },
     "Prefer": {
         "schema": {"type": "string", "examples": ["wait=5"]},
@@ -83,7 +86,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "If-None-Match": {
         "schema": {"type": "string", "pattern": f"^([*]|{_TAG}(, {_TAG})*)$", "examples": ['"3"']},
-        "description": "Tags that must not be right any more: else a GET is 304, a command 412.",
+        "description": "If one of these tags is current, a GET is 304 and a command 412.",
     },
     "If-Match": {
         "schema": {
@@ -97,16 +100,16 @@ HEADERS: dict[str, dict[str, Any]] = {
 
 
 _NOT_MODIFIED = {
-    "description": "What the client has is right.",
+    "description": "The client's copy is current.",
     "headers": {**CORRELATION, "ETag": HEADERS["ETag"]},
 }
-# The page shows what the document says, set as text; it loads nothing from elsewhere.
+# The page shows the document as text, and loads nothing from other hosts.
 DOCS_PAGE = files("storelog.web").joinpath("docs.html").read_bytes()
 _SCRIPTS = " ".join(
     f"'sha256-{b64encode(sha256(script).digest()).decode()}'"
     for script in re.findall(rb"<script>(.*?)</script>", DOCS_PAGE, re.DOTALL)
 )
-# Every other answer is data: it runs nothing, and is in nobody's frame.
+# Sent with every response: data runs no scripts, and no other page may frame it.
 DOCS_POLICY = (
     f"default-src 'none'; connect-src 'self'; script-src {_SCRIPTS}; style-src 'unsafe-inline';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -155,7 +158,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": {
             str(operation.success): _success(route),
             **({"304": _NOT_MODIFIED} if route.has_tag else {}),
-            **refusals(route),
+            **problem_responses(route),
         },
         "x-role": route.role,
     }
@@ -178,15 +181,15 @@ def _operation_id(route: Route) -> str:
 
 def _success(route: Route) -> dict[str, Any]:
     operation = route.operation
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "description": HTTPStatus(operation.success).phrase,
         "headers": {**CORRELATION, **{name: HEADERS[name] for name in operation.headers}},
     }
     if operation.response is not None:
-        answer["content"] = {operation.content_type: {"schema": _ref(operation.response)}}
+        response["content"] = {operation.content_type: {"schema": _ref(operation.response)}}
     elif operation.success != 204:
-        answer["content"] = {operation.content_type: {"schema": {"type": "string"}}}
-    return answer
+        response["content"] = {operation.content_type: {"schema": {"type": "string"}}}
+    return response
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """`/problems/<slug>`: what each problem means and what to do, as a page or as JSON.
 
-Needs no key, since a client that was refused one must be able to read why.
+Needs no key, since a client whose key was rejected must be able to read why.
 Next: web/problems.py
 """
 
@@ -13,31 +13,31 @@ from storelog.shop.unique import unique_values
 from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.problems import STATUS, TITLES
 
-# The status that it comes with, and what to do.
+# The status of each problem, and what to do about it.
 ABOUT: Mapping[str, tuple[int, str]] = {
     "malformed-request": (
         400,
         "Send one JSON value in UTF-8, without duplicate keys or deep nesting, and headers of the "
         "form that the reference gives.",
     ),
-    "unauthenticated": (401, "Send a key that is known as `Authorization: Bearer KEY`."),
+    "unauthenticated": (401, "Send a valid key as `Authorization: Bearer KEY`."),
     "forbidden": (403, "Use a key of a higher role: read, write, import, admin."),
     "import-not-allowed": (
         403,
         "`orderDate`, a line's `price` and keys that begin with `import/` are for the role import.",
     ),
-    "not-found": (404, "The path or the thing does not exist, or the thing was deleted."),
+    "not-found": (404, "The path does not exist, or the entity does not exist or was deleted."),
     "method-not-allowed": (405, "Use one of the methods that the header `Allow` names."),
     "request-timeout": (408, "Send the whole request within 20 s, on a new connection."),
     "headers-too-large": (431, "Send fewer or shorter headers, and a shorter path."),
-    "too-large": (413, "Send at most 1 MiB; make several requests of it."),
+    "too-large": (413, "Send at most 1 MiB, in several requests if need be."),
     "unsupported-media-type": (
         415,
         "Send `Content-Type: application/json`, and no `Content-Encoding`.",
     ),
     "dead-letter-foreign": (
         409,
-        "The record is in no log, so that there is nothing to retry: discard it.",
+        "No log has the record, so there is nothing to retry: discard it.",
     ),
     "key-name-taken": (
         409,
@@ -59,23 +59,26 @@ ABOUT: Mapping[str, tuple[int, str]] = {
         "`If-Match` or `If-None-Match` does not allow its version (`currentVersion`). Read "
         "it again and decide again.",
     ),
-    "invalid-fields": (422, "`errors` names every field and parameter that is not allowed so."),
+    "invalid-fields": (
+        422,
+        "`errors` names each invalid field and parameter, and why it is.",
+    ),
     "idempotency-key-reused": (
         422,
-        "A key belongs to one request: method, path, body, `If-Match` and `If-None-Match`. Take a "
-        "new one.",
+        "A key belongs to one request: method, path, body, `If-Match` and `If-None-Match`. Use a "
+        "new key.",
     ),
     "overloaded": (503, "Nothing was done. Repeat after `Retry-After`, with growing pauses."),
     "unavailable": (503, "Nothing was done. Repeat after `Retry-After`."),
     "not-caught-up": (
         503,
         "The read side is behind `Storelog-Wait-For`; repeat, or wait longer with `Prefer: wait=`. "
-        "Where it names a dead letter, an operator has to mend that first.",
+        "Where it names a dead letter, an operator must retry or discard that first.",
     ),
     "outcome-unknown": (
         503,
         "The command may have been done. Repeat it with the same `Idempotency-Key`: you get the "
-        "first answer if it was, and it is done once if it was not.",
+        "first response if it was, and it is done once if it was not.",
     ),
     "misdirected-request": (
         421,

@@ -1,6 +1,6 @@
 """Every error as RFC 9457 `application/problem+json`, by one table from class to status.
 
-Guarantees that an answer never shows internals: what is not in the tree of errors is a plain 500.
+Guarantees that a response never shows internals: an error outside the tree is a plain 500.
 Next: web/app.py
 """
 
@@ -29,7 +29,7 @@ TITLES = {
     "malformed-request": "The request cannot be read",
     "unauthenticated": "A key is needed",
     "forbidden": "The key's role is too low",
-    "import-not-allowed": "Only an import may say this",
+    "import-not-allowed": "Only an import may set this",
     "not-found": "Not found",
     "method-not-allowed": "The method is not allowed here",
     "request-timeout": "The request took too long to arrive",
@@ -41,15 +41,15 @@ TITLES = {
     "idempotency-in-progress": "The first request with this key is still running",
     "other-history": "The position is of another history of the log",
     "stale-version": "The version is not the current one",
-    "invalid-fields": "Fields are not allowed as they are",
+    "invalid-fields": "Some fields are not valid",
     "idempotency-key-reused": "The key was used for another request",
     "overloaded": "Too many requests are waiting",
-    "unavailable": "A server behind is away",
+    "unavailable": "A server that the service needs is away",
     "not-caught-up": "The read model does not hold that position yet",
     "outcome-unknown": "The outcome is not known",
     "misdirected-request": "The request is meant for another host",
-    "too-many-requests": "Too many requests in this time",
-    "internal-error": "Something went wrong here",
+    "too-many-requests": "Too many requests in a short time",
+    "internal-error": "The request failed unexpectedly",
     **{each.slug: each.title for each in REJECTIONS},
     **{
         unique.slug: f"Another {kind.name} has this {name}"

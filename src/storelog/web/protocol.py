@@ -1,10 +1,10 @@
 """One HTTP connection, with a limit on everything that its client can hold.
 
 uvicorn itself has no time-out for reading or writing and no limit on a request's head. Here a head
-has a deadline, a size and a number of fields; what never becomes a request is answered with a
-problem document all the same; and an answer that its client does not read ends the connection.
-Behind its last answer a connection lingers (RFC 9112, section 9.6): a close with something unread
-would take the answer away again, so what the client still sends is read and thrown away.
+has a deadline, a size and a number of fields; input that never becomes a request gets a problem
+document too; and a response that its client does not read ends the connection. After its last
+response a connection lingers (RFC 9112, section 9.6): closing it with unread input would take the
+response away from the client, so what the client still sends is read and dropped.
 Next: web/framing.py
 """
 
@@ -28,21 +28,21 @@ HEAD_DEADLINE_SECONDS = 10.0
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 100
 MAX_PIPELINED = 16
-# A client reads at least so much of its answer in so long, or is cut off.
+# A client that reads less than this of its response in this time is cut off.
 WRITE_DEADLINE_SECONDS = 20.0
 MIN_READ_BYTES = 16_384
-# How long a client sends on of a request that was answered already, or between two requests.
+# How long a client may go on sending a request that has its response already.
 REST_SECONDS = 20.0
-# What may come behind a head: the body, with its chunks' frames and its trailers.
+# What may follow a head: the body, with the frames of its chunks and its trailers.
 MAX_REST_BYTES = 16 * 1_048_576
-# How long a client that lingers may send nothing; in all it has REST_SECONDS and MAX_REST_BYTES.
+# How long a lingering client may send nothing; in all it has REST_SECONDS and MAX_REST_BYTES.
 LINGER_SECONDS = 2.0
 
 
 class LimitedProtocol(FramedProtocol):
-    """A connection that is refused, or closed, once it holds more than its share."""
+    """A connection that is rejected, or closed, once it holds more than its share."""
 
-    door: Connections
+    connections: Connections
     turns: Turns
     transport: EndingTransport  # type: ignore[assignment]
 
@@ -54,7 +54,7 @@ class LimitedProtocol(FramedProtocol):
         self._lingers_since: float | None = None
         self._heard_at = 0.0
         self._is_stopping = False
-        self._answered_at: float | None = None
+        self._responded_at: float | None = None
         self._rest_bytes = 0
         self._unread = 0
         self._unread_since = 0.0
@@ -67,17 +67,17 @@ class LimitedProtocol(FramedProtocol):
         ending: Any = EndingTransport(transport)
         super().connection_made(ending)
         self._head_since = self._unread_since = self.loop.time()
-        refusal = self.door.enter(self, self.client)
-        if refusal is not None:
-            self._answer(refusal)
+        rejection = self.connections.enter(self, self.client)
+        if rejection is not None:
+            self._respond(rejection)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Let go of everything, so that counting references frees it at once.
 
         A cycle of references would wait for a full collection, and a timer for its time.
         """
-        self.door.leave(self, self.client)
-        # One that was reset is no other than one that was closed.
+        self.connections.leave(self, self.client)
+        # A connection that was reset is treated like one that was closed.
         super().connection_lost(None)
         self._disconnect(self._running)
         self._running = None
@@ -90,7 +90,7 @@ class LimitedProtocol(FramedProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _disconnect(self, cycle: RequestResponseCycle | None) -> None:
-        """Tell the handler of a request that its client is not there any more."""
+        """Tell the handler of a request that its client has gone."""
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.scope["state"].pop("body", None)
@@ -103,7 +103,7 @@ class LimitedProtocol(FramedProtocol):
             self._begin(data)
 
     def _put_off(self, data: bytes) -> None:
-        """Keep what came for a later turn of the loop, and read no more before that."""
+        """Keep the input for a later turn of the loop, and pause reading until then."""
         if not self._unbegun:
             self.turns.wait(self._begin_late)
         self._unbegun += data
@@ -116,7 +116,7 @@ class LimitedProtocol(FramedProtocol):
         try:
             self._begin(data)
         except BaseException:
-            # As the loop does with a connection that fails while it is read.
+            # As the event loop does if reading from a connection fails.
             self.transport.abort()
             raise
         if not self.flow.read_paused and not self.transport.is_closed():
@@ -129,7 +129,7 @@ class LimitedProtocol(FramedProtocol):
         if self._head_since is not None:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(_too_large())
+                self._reject_input(_too_large())
         else:
             self._heard_at = self.loop.time()
             self._rest_bytes += len(data)
@@ -140,11 +140,11 @@ class LimitedProtocol(FramedProtocol):
         # A stream does not end by itself: every stream of the process waits for this.
         self.app_state["stopping"].set()
         self._is_stopping = True
-        # What was read is answered.
+        # Requests that were read get their responses.
         self._begin_late()
         is_idle = self.cycle is None or self.cycle.response_complete
         if is_idle and not self.transport.has_ended:
-            # One that has had its response a while ago is not heard out: it may be kept for hours.
+            # An idle connection is closed at once: clients may keep one open for hours.
             self.transport.close_now()
         else:
             super().shutdown()
@@ -153,7 +153,7 @@ class LimitedProtocol(FramedProtocol):
         super().on_message_begin()
         self.scope["state"]["cut_off"] = self.transport.abort
         self._head_since = self.loop.time()
-        self._answered_at = None
+        self._responded_at = None
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS or self._is_head_too_large():
@@ -165,7 +165,7 @@ class LimitedProtocol(FramedProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        # As uvicorn's, but for its timer, of which each response would have one.
+        # Like uvicorn's method, without its timer for each response.
         if self.transport.has_ended:
             self._linger()
         if self.transport.is_closing():
@@ -174,7 +174,7 @@ class LimitedProtocol(FramedProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self._head_since is None:
-            self._answered_at = self.loop.time()
+            self._responded_at = self.loop.time()
             self._rest_bytes = 0
 
     def _is_head_too_large(self) -> bool:
@@ -184,43 +184,43 @@ class LimitedProtocol(FramedProtocol):
         return len(self.url) + fields > MAX_HEAD_BYTES
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(self.rejection or Malformed(msg))
+        self._reject_input(self.rejection or Malformed(msg))
 
-    def _refuse(self, error: StorelogError) -> None:
-        """Answer what is no request, and close, after the answers that are still to come."""
+    def _reject_input(self, error: StorelogError) -> None:
+        """Send the error to what is not a request, after the responses still due, and close."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self._answer(error)
+            self._respond(error)
         elif not cycle.more_body or cycle.response_started:
-            # What came before the rubbish was whole: it gets its own answer, and then the end.
+            # The request before the invalid input was complete: it gets its response, then the end.
             cycle.keep_alive = False
             self._head_since = None
             self.flow.pause_reading()
         elif self.pipeline:
             self.transport.abort()
         else:
-            # Its body broke off: what its handler may still say comes too late.
+            # Its body broke off: the response of its handler would come too late.
             self._disconnect(cycle)
-            self._answer(error)
+            self._respond(error)
 
-    def _answer(self, error: StorelogError) -> None:
-        answer = render(error, "", uuid4().hex)
-        request_metrics.count_refusal(answer)
+    def _respond(self, error: StorelogError) -> None:
+        response = render(error, "", uuid4().hex)
+        request_metrics.count_problem(response)
         headers = [
-            *answer.headers,
-            ("Content-Type", answer.content_type),
-            ("Content-Length", str(len(answer.body))),
+            *response.headers,
+            ("Content-Type", response.content_type),
+            ("Content-Length", str(len(response.body))),
             ("Connection", "close"),
         ]
-        head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+        head = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers)
-        self.transport.write(f"{head}\r\n".encode() + answer.body)
+        self.transport.write(f"{head}\r\n".encode() + response.body)
         self.transport.close()
         self._linger()
 
     def _linger(self) -> None:
-        """Hear the client out behind the last answer, once that was handed to the system."""
-        self._head_since = self._answered_at = None
+        """Read on after the last response, once that was handed to the system."""
+        self._head_since = self._responded_at = None
         self.pipeline.clear()
         if self.transport.is_closed():
             return
@@ -229,7 +229,7 @@ class LimitedProtocol(FramedProtocol):
         self.flow.resume_reading()
         if self._lingers_since is None and not self.transport.get_write_buffer_size():
             self._lingers_since = self._heard_at = self.loop.time()
-            self.door.linger(self, self.client)
+            self.connections.linger(self, self.client)
 
     def _has_lingered(self, now: float) -> bool:
         since = self._lingers_since
@@ -239,7 +239,7 @@ class LimitedProtocol(FramedProtocol):
         )
 
     def look(self, now: float) -> None:
-        """Close the connection if its head is late or its answer is not read; called every second.
+        """Close the connection if its head is late or its response unread; called every second.
 
         `now` is the loop's time in seconds.
         """
@@ -253,10 +253,10 @@ class LimitedProtocol(FramedProtocol):
         if since is not None and now - since > HEAD_DEADLINE_SECONDS:
             self._head_since = None
             if self._head_bytes and not self.transport.is_closing():
-                self._refuse(_too_late())
+                self._reject_input(_too_late())
             else:
                 self.transport.close_now()
-        since = self._answered_at
+        since = self._responded_at
         if since is not None and self._rest_bytes and now - since > REST_SECONDS:
             self.transport.close_now()
         elif since is not None and now - since > self.timeout_keep_alive:

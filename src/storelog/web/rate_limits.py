@@ -31,7 +31,7 @@ class Counted:
 
 
 class RateLimits:
-    """What each address and each caller may still send."""
+    """Counts the requests of each address and each caller."""
 
     def __init__(self, settings: Settings) -> None:
         self._by_address = _item(settings.rate_limit_per_address)
@@ -68,8 +68,8 @@ def headers_of(counted: Sequence[Counted]) -> Headers:
     ]
 
 
-def refuse(counted: Counted) -> None:
-    """Raise ProtocolRefusal 429 where it was one request too many."""
+def check(counted: Counted) -> None:
+    """Raise ProtocolRefusal 429 if the request was one too many."""
     if counted.retry_after_seconds is not None:
         retry_after = [("Retry-After", str(counted.retry_after_seconds))]
         raise ProtocolRefusal(429, "too-many-requests", counted.about, retry_after)

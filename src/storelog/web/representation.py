@@ -1,8 +1,8 @@
-"""How a read's body goes out: an entity tag, 304 for what the client has, gzip for large ones.
+"""How the body of a read is sent: with an entity tag, as 304 if the client has it, or compressed.
 
-RFC 9110, sections 8.8, 12.5.3, 13.1.2 and 15.4.5. A body that has no tag of its own gets a weak one
-of its bytes. Compressing never holds the loop up: small bodies stay as they are, larger ones are
-compressed at once, very large ones in the one thread there is for it, or not at all while it works.
+RFC 9110, sections 8.8, 12.5.3, 13.1.2 and 15.4.5. A body without a tag gets a weak one made of its
+bytes. Compression never blocks the event loop: small bodies are sent as they are, larger ones are
+compressed at once, very large ones in one thread, or not at all while that thread is busy.
 Next: web/app.py
 """
 
@@ -18,33 +18,35 @@ from storelog.web.http import Response
 
 GZIP_FROM_BYTES = 4_096
 GZIP_LEVEL = 4
-# 64 KiB take 0.7 ms; what is larger is compressed beside the loop.
+# 64 KiB take 0.7 ms; a larger body is compressed in the thread.
 INLINE_BYTES = 65_536
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 _CODING = re.compile(r"\s*([a-zA-Z*-]+)\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?")
 
 
 class Representation:
-    """Chooses what of a response goes out; one for a service, around its one thread."""
+    """Chooses the representation of a response; one per service, with its one thread."""
 
     def __init__(self) -> None:
         self._is_compressing = False
 
     async def choose(self, headers: Mapping[str, str], response: Response) -> Response:
-        """Return what answers a GET with these headers (lower-case names). Raises Malformed."""
-        said = dict(response.headers)
-        tag = said.pop("ETag", None) or f'W/"{sha256(response.body).hexdigest()[:32]}"'
-        varies = ", ".join(filter(None, (said.get("Vary"), "Accept-Encoding")))
-        said |= {"Vary": varies, "Cache-Control": "no-cache"}
+        """Return the response to a GET with these headers (lower-case names). Raises Malformed."""
+        headers_out = dict(response.headers)
+        tag = headers_out.pop("ETag", None) or f'W/"{sha256(response.body).hexdigest()[:32]}"'
+        varies = ", ".join(filter(None, (headers_out.get("Vary"), "Accept-Encoding")))
+        headers_out |= {"Vary": varies, "Cache-Control": "no-cache"}
         wanted = headers.get("if-none-match")
         had = None if wanted is None else _had(tag, wanted)
         if had is not None:
-            return Response(304, b"", (("ETag", had), *said.items()))
+            return Response(304, b"", (("ETag", had), *headers_out.items()))
         body = await self._compressed(headers, response.body)
         if body is not None:
             tag = gzipped(tag)
-            said["Content-Encoding"] = "gzip"
-        return replace(response, body=body or response.body, headers=(("ETag", tag), *said.items()))
+            headers_out["Content-Encoding"] = "gzip"
+        return replace(
+            response, body=body or response.body, headers=(("ETag", tag), *headers_out.items())
+        )
 
     async def _compressed(self, headers: Mapping[str, str], body: bytes) -> bytes | None:
         if len(body) < GZIP_FROM_BYTES or not _accepts_gzip(headers.get("accept-encoding", "")):
@@ -67,6 +69,7 @@ def _gzip(body: bytes) -> bytes:
 
 def _accepts_gzip(accepted: str) -> bool:
     weights: dict[str, float] = {}
+    # A header of any length must not cost more than a usual one.
     for part in accepted[:1_000].split(","):
         coding = _CODING.fullmatch(part)
         if coding is not None:

@@ -1,4 +1,4 @@
-"""What both services and both workers count of HTTP: requests, refusals by slug, server errors.
+"""What services and workers count of HTTP: requests, problems by slug, server errors.
 
 Next: web/app.py
 """
@@ -7,17 +7,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from storelog.web.http import Answer, Response, Route
+from storelog.web.http import AnyResponse, Response, Route
 from storelog.web.metrics import Counter, Histogram, counter, gauge, histogram
 
 REQUESTS = histogram(
     "storelog_http_request_duration_seconds",
-    "Seconds from a request's head to its answer's.",
+    "Seconds from a request's head to its response's.",
     ("method", "route", "status"),
 )
-REFUSALS = counter(
+PROBLEMS = counter(
     "storelog_http_refusals_total",
-    "Answers that are problems, by the slug of their type.",
+    "Responses that are problems, by the slug of their type.",
     ("slug",),
 )
 SERVER_ERRORS = counter(
@@ -32,18 +32,18 @@ _slugs: dict[bytes, Counter] = {}
 _streams: list[None] = []
 
 
-def count(route: Route | None, response: Answer, seconds: float) -> None:
-    """Count one answered request under its route's template, never under its path."""
+def count(route: Route | None, response: AnyResponse, seconds: float) -> None:
+    """Count one request under its route's template, never under its path."""
     key = ("", "", response.status)
     if route is not None:
         key = (route.method, route.path, response.status)
     bound = _bound.get(key)
     if bound is None:
-        # A path that is no route's has neither: its labels stay few, whatever is asked for.
+        # A path without a route has neither label: unknown paths must not make more time series.
         bound = _bound[key] = REQUESTS.of(key[0] or "none", key[1] or "none", str(key[2]))
     bound.observe(seconds)
     if isinstance(response, Response) and response.status >= 400:
-        count_refusal(response)
+        count_problem(response)
 
 
 @contextmanager
@@ -58,12 +58,12 @@ def streaming() -> Iterator[None]:
         STREAMS.set(len(_streams))
 
 
-def count_refusal(response: Response) -> None:
-    """Count a problem by its slug, which its body begins with."""
+def count_problem(response: Response) -> None:
+    """Count a problem by its slug, with which its body begins."""
     match = _SLUG.match(response.body)
     if match is None:
         return
     slug = match[1]
     if slug not in _slugs:
-        _slugs[slug] = REFUSALS.of(slug.decode())
+        _slugs[slug] = PROBLEMS.of(slug.decode())
     _slugs[slug].add()

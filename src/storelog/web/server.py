@@ -1,6 +1,6 @@
 """Runs an application under uvicorn until SIGTERM; beyond loopback a key is needed.
 
-What a connection may hold is limited in `web/protocol.py`, what a body may in `web/app.py`.
+`web/protocol.py` limits what a connection may hold, `web/body.py` what a body may.
 Next: web/protocol.py
 """
 
@@ -24,11 +24,11 @@ from storelog.web.protocol import LimitedProtocol
 from storelog.web.turns import Turns
 
 STOP_WITHIN_SECONDS = 10
-# libuv takes one connection from a listener in each turn of the loop, and a turn of an overloaded
-# service is long: so it has several listeners, all of the same port and its one queue.
+# libuv accepts one connection per listener in each turn of the loop, and turns of an overloaded
+# service are long: so there are several listeners on the same port and its one queue.
 LISTENERS = 16
-# Connections that wait in that queue: the system may allow fewer. Who meets a full one tries again
-# after 1, 3, 7, 15 seconds.
+# Connections that wait in that queue; the system may allow fewer. A client that meets a full queue
+# tries again after 1, 3, 7, 15 seconds.
 BACKLOG = 4_096
 
 
@@ -40,13 +40,13 @@ class _Server(uvicorn.Server):
         self._connections = connections
 
     async def on_tick(self, counter: int) -> bool:
-        """Look at every connection once a second; uvicorn ticks ten times as often."""
+        """Check every connection once a second; uvicorn ticks ten times as often."""
         if counter % 10 == 0:
             self._connections.sweep(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End in good order; until then connections keep their limits."""
+        """Shut down; connections keep their limits until the end."""
         sweeping = asyncio.create_task(self._sweep())
         try:
             await super().shutdown(sockets)
@@ -64,7 +64,7 @@ class _Server(uvicorn.Server):
 
 
 def check_host(settings: Settings, host: str) -> None:
-    """Raise BadSetting where anybody on the network, or a web page, could do everything."""
+    """Raise BadSetting where anyone on the network, or a web page, could do everything."""
     check_allowed_hosts(settings)
     if not (
         is_loopback(host) or settings.api_keys or settings.oidc_issuer or settings.allow_anonymous
@@ -87,7 +87,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         host=host,
         port=port,
         loop="auto",
-        http=type("Protocol", (LimitedProtocol,), {"door": connections, "turns": Turns()}),
+        http=type("Protocol", (LimitedProtocol,), {"connections": connections, "turns": Turns()}),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -112,7 +112,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
 
 
 def spare_the_collector() -> None:
-    """Take what is loaded by now out of Python's garbage collector, and let it look less often.
+    """Exclude what is loaded by now from garbage collection, and run the collector less often.
 
     A full collection of a process that has just loaded its code takes 70 ms, in which nothing else
     runs; a request leaves hardly any cycles behind.

@@ -1,9 +1,9 @@
 """Sessions of the console: an opaque id in a cookie stands for an API key in this process's memory.
 
 Guarantees that the key is in no cookie, page or log, that it is checked again on every request (so
-that a key that is revoked ends its sessions), and that a session ends by itself. They are this
-process's alone: behind one address, several Query Services need sticky connections (decision 56).
-Next: web/doors.py
+that revoking a key ends its sessions), and that a session ends by itself. Sessions belong to one
+process: behind one address, several Query Services need sticky connections (decision 56).
+Next: web/admission.py
 """
 
 import secrets
@@ -82,7 +82,7 @@ class Sessions:
 
 
 def _digest(session_id: str) -> bytes:
-    """Return what finds a session: its id itself is kept nowhere."""
+    """Return the digest by which a session is found; its id itself is kept nowhere."""
     return sha256(session_id.encode("utf-8", "replace")).digest()
 
 

@@ -1,8 +1,8 @@
-"""Sends an answer without an end of its own, piece by piece, until one side has enough.
+"""Sends a stream piece by piece, until one side ends it.
 
 A piece that cannot be written for `WRITE_SECONDS` ends the connection at once, so a slow or dead
-reader holds one piece and its connection's buffer, and nobody else. Ends in good order when the
-process is told to stop, and when who reads may no longer.
+reader holds one piece and its connection's buffer, and delays nobody. A stream ends properly when
+the process stops, and when its caller's key is revoked.
 Next: web/app.py
 """
 
@@ -24,14 +24,14 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 async def send_stream(
     stream: Stream,
     state: Mapping[str, Any],
-    refused: Coroutine[Any, Any, None],
+    revoked: Coroutine[Any, Any, None],
     receive: Receive,
     send: Send,
 ) -> None:
     """Send the pieces after the head that was sent already.
 
     `state` is the request's: `stopping` is set when the process is to end, `cut_off` ends the
-    connection without waiting for what is still to be written. `refused` ends when the caller's key
+    connection without waiting for what is still to be written. `revoked` ends when the caller's key
     is revoked or has expired.
     """
     pump = asyncio.create_task(_pump(stream, send))
@@ -39,7 +39,7 @@ async def send_stream(
         pump,
         asyncio.create_task(_until_gone(receive)),
         asyncio.create_task(state["stopping"].wait()),
-        asyncio.create_task(refused),
+        asyncio.create_task(revoked),
     }
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -68,7 +68,7 @@ async def _until_gone(receive: Receive) -> None:
 
 
 async def _has_ended(send: Send) -> bool:
-    """End the answer in good order; to a client that has gone nothing is sent."""
+    """End the response properly; to a client that has gone nothing is sent."""
     try:
         async with asyncio.timeout(WRITE_SECONDS):
             await send({"type": "http.response.body", "body": b""})

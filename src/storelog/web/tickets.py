@@ -1,8 +1,8 @@
-"""Tickets: what a browser's `EventSource` shows, which can send no key.
+"""Tickets: what a browser's `EventSource`, which cannot send a key, sends instead.
 
-A ticket names a key and when it ends, signed (HMAC-SHA-256) with the hash of that key: each service
-that knows the key can check it, with nothing shared beside the keys, and none accepts it once the
-key is revoked. It opens a route that takes tickets, and nothing else.
+A ticket names a key and a time of expiry, signed (HMAC-SHA-256) with the hash of that key: each
+service that knows the key can check the ticket, without any other shared secret, and none accepts
+it once the key is revoked. It opens only routes that take tickets.
 Next: web/auth.py
 """
 
@@ -19,20 +19,20 @@ GOOD_FOR_SECONDS = 60
 MAX_PARAMETERS = 50
 _TICKET = re.compile(r"([1-9][0-9]{12})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_.-]{0,64})")
 _MEANT_FOR = "storelog ticket for /live"
-# Signs where there is no key at all, and everybody may do everything without a ticket too.
+# Signs tickets while there is no key at all, when anyone may do everything without a ticket too.
 NO_KEY = ApiKey("", "admin", sha256(b"").hexdigest())
 
 
 @value
 class Ticket:
-    """A ticket that looks like one; who it names has still to be asked about it."""
+    """A ticket of the right form, whose signature is still to be checked."""
 
     key_name: str
     ends_at_ms: int
     signature: str
 
     def is_of(self, key: ApiKey) -> bool:
-        """Tell whether the key's owner was given it."""
+        """Tell whether this key signed it."""
         return compare_digest(self.signature, _signature(key, self.ends_at_ms))
 
 
@@ -43,7 +43,7 @@ def issue(key: ApiKey, now: float) -> tuple[str, float]:
 
 
 def read(text: str) -> Ticket | None:
-    """Return what a ticket says; None for a text that is no ticket."""
+    """Return the parsed ticket; None for any other text."""
     found = _TICKET.fullmatch(text)
     return None if found is None else Ticket(found[3], int(found[1]), found[2])
 

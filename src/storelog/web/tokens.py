@@ -2,9 +2,9 @@
 
 A token is accepted if a key of the provider's set signed it with an allowed asymmetric algorithm,
 for this audience, by this issuer, and it has not expired; nothing in a token chooses how it is
-checked. A provider that is slow or away makes nobody wait whose key is cached: the set is read
-again beside the requests, when it is old or a key id is unknown, and forgotten when that has failed
-for an hour. A key id that cannot be looked up is the provider's fault (503), and not the token's
+checked. A slow or unreachable provider delays nobody whose key is cached: the set is read
+again in the background, when it is old or a key id is unknown, and dropped when that has failed for
+an hour. A key id that cannot be looked up is the provider's fault (503), and not the token's
 (401). OpenID Connect Core 1.0, RFC 7517 to 7519, RFC 8725.
 Next: web/auth.py
 """
@@ -30,7 +30,7 @@ READ_SECONDS = 3.0
 MAX_DOCUMENT_BYTES = 262_144
 FRESH_SECONDS = 300.0
 STALE_SECONDS = 3_600.0
-# Tokens with made-up key ids do not make the provider's load, nor fill the service while it hangs.
+# Tokens with made-up key ids must neither load the provider nor fill the service while it hangs.
 MIN_SECONDS_BETWEEN_READS = 5.0
 MAX_WAITING = 200
 # What a key must be for an algorithm: its type, and its curve where the type has several.
@@ -43,7 +43,7 @@ _FITTING: dict[str, tuple[str, tuple[str, ...]]] = {
     "ES384": ("EC", ("P-384",)),
     "EdDSA": ("OKP", ("Ed25519", "Ed448")),
 }
-# What of a key checks signatures.
+# The members of a key that are needed to check signatures.
 _PUBLIC = ("kty", "n", "e", "crv", "x", "y")
 Jwk = Mapping[str, Any]
 _log = structlog.get_logger()
@@ -89,12 +89,12 @@ class Tokens:
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("The token has expired.") from error
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
-            # Its JSON may be nested too deep, or name a moment that is none.
+            # Its JSON may be nested too deep, or have an impossible time.
             raise Unauthenticated(_NOT_ACCEPTED) from error
         subject = claims["sub"]
         if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
             raise Unauthenticated("The token's subject is not accepted.")
-        # A key's name has no colon: nobody can be taken for a key.
+        # Names of keys have no colon, so a subject cannot pass for a key.
         return Caller(f"oidc:{subject}", self._role(claims))
 
     async def _key(self, header: Mapping[str, Any]) -> tuple[str, jwt.PyJWK]:
@@ -123,7 +123,7 @@ class Tokens:
 class ProviderKeys:
     """The cached key set of one provider, for one event loop.
 
-    One task at a time reads it; only who needs what the cache lacks waits for that task.
+    One task at a time reads it; only a request whose key the cache lacks waits for that task.
     """
 
     def __init__(self, issuer: str, url: str | None) -> None:
@@ -152,11 +152,11 @@ class ProviderKeys:
 
     @property
     def _is_away(self) -> bool:
-        """Whether the last reading has failed, or has not come to an end."""
+        """Whether the last read failed or is still running."""
         return self._has_failed or (self._reading is not None and not self._reading.done())
 
     async def _wait(self) -> None:
-        """Wait for the reading that is under way, if there is one and few wait for it."""
+        """Wait for the read that is running, if few requests wait for it."""
         if self._reading is None or self._waiting >= MAX_WAITING:
             return
         self._waiting += 1
@@ -183,7 +183,7 @@ class ProviderKeys:
             self._reading = asyncio.create_task(self._read_again())
 
     async def _read_again(self) -> None:
-        """Read the set; one that cannot be read leaves the cached one, until it is too old."""
+        """Read the set; if that fails, the cached one stays until it is too old."""
         try:
             async with asyncio.timeout(READ_SECONDS), aiohttp.ClientSession() as session:
                 url = self._url or await self._discover(session)
@@ -226,7 +226,7 @@ async def _read(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         while len(raw) <= MAX_DOCUMENT_BYTES and (more := await reply.content.read(65_536)):
             raw += more
         if reply.status != 200 or len(raw) > MAX_DOCUMENT_BYTES:
-            raise ValueError("the provider's answer is none")
+            raise ValueError("the provider's response is not 200 or is too large")
     found: dict[str, Any] = msgspec.json.decode(raw, type=dict)
     return found
 
@@ -236,7 +236,7 @@ def _by_id(document: Mapping[str, Any]) -> dict[str, list[Jwk]]:
     found: dict[str, list[Jwk]] = {}
     listed = document.get("keys")
     if not isinstance(listed, list):
-        raise ValueError("the provider's answer is no set of keys")
+        raise ValueError("the provider's response is no set of keys")
     for key in listed:
         if isinstance(key, dict) and isinstance(key.get("kid"), str):
             found.setdefault(key["kid"], []).append(key)

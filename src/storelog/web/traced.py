@@ -6,11 +6,11 @@ Next: tracing.py
 from dataclasses import replace
 
 from storelog import tracing
-from storelog.web.http import Answer, Request, Route
+from storelog.web.http import AnyResponse, Request, Route
 
 
-async def answer(route: Route, request: Request) -> Answer:
-    """Answer the request inside a span, whose traceparent goes on with the request."""
+async def respond(route: Route, request: Request) -> AnyResponse:
+    """Return the handler's response, made in a span whose traceparent the request carries."""
     attributes = {
         "http.request.method": request.method,
         "http.route": route.path,

@@ -1,7 +1,7 @@
-"""How much of what clients send is begun in one turn of the event loop.
+"""Limits how many requests are begun in one turn of the event loop.
 
-What a service awaits of the servers behind it comes in by the same loop. In a flood each turn would
-begin a request of every connection, 0.3 s of work for 3,000 of them, and whatever takes four round
+The replies of PostgreSQL and MongoDB arrive through the same loop. In a flood each turn would begin
+a request of every connection, 0.3 s of work for 3,000 of them, and a command that takes four round
 trips to PostgreSQL would take more than a second. So the rest waits for the next turns, in the
 order in which it came.
 Next: web/connections.py
@@ -23,7 +23,7 @@ class Turns:
         self._waiting: deque[Callable[[], None]] = deque()
 
     def may_begin(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Count one in, and tell whether it may begin in this turn; else it is to `wait`."""
+        """Count one in, and tell whether it may begin in this turn; if not, call `wait`."""
         self._look_again(loop)
         if self._waiting or self._begun >= MAX_BEGUN:
             return False
@@ -31,7 +31,7 @@ class Turns:
         return True
 
     def wait(self, begin: Callable[[], None]) -> None:
-        """Have `begin` called when its turn has come. One call a connection: it reads no more."""
+        """Have `begin` called in its turn; a connection calls this once and pauses reading."""
         self._waiting.append(begin)
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,7 +1,7 @@
 """Runs a worker (relay, projector) with its health and metrics, in one process.
 
-The worker's end is the process's end: when one of its loops raises, the health endpoint stops and
-the error is the process's.
+When one of the worker's loops raises, the health endpoint stops and the process ends with that
+error.
 Next: relay/relay.py
 """
 
@@ -52,7 +52,7 @@ def serve_worker(
     keyring = Keyring(settings.api_keys, key_set, now)
 
     async def ready() -> Mapping[str, Any]:
-        # Why it does not work says more than what else it does not know for that.
+        # The reason why the worker stands still tells more than that the keys are not known.
         found = facts()
         keyring.check_known()
         return found
@@ -79,7 +79,7 @@ async def _watch(work: Callable[[], Awaitable[None]], failures: list[BaseExcepti
         await work()
     except asyncio.CancelledError:
         raise
-    except BaseException as error:  # noqa: BLE001  whatever ends the worker ends the process
+    except BaseException as error:  # noqa: BLE001  any error of the worker ends the process
         failures.append(error)
         stop_serving()
 

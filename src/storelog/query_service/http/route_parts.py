@@ -36,7 +36,7 @@ def one(path: str, handler: Handler, schema: str) -> Route:
         None,
         schema,
         AS_OF,
-        refusals=(409,),
+        errors=(409,),
         headers=("ETag", *FRESH),
         request_headers=_ASKED,
     )

@@ -40,7 +40,7 @@ _LIVE = Operation(
     None,
     "Changes",
     {"topics": _TOPICS, "after": _POSITION, "events": _NAMING, "ticket": _TICKET},
-    refusals=(409,),
+    errors=(409,),
     headers=FRESH,
     request_headers=("Last-Event-ID", "Storelog-History"),
     content_type="text/event-stream",

@@ -1,4 +1,4 @@
-"""What the OpenAPI documents say of refusals: each status with its slugs and its headers.
+"""What the OpenAPI documents say about errors: each status with its slugs and its headers.
 
 Next: web/openapi.py
 """
@@ -27,9 +27,9 @@ CORRELATION: dict[str, Any] = {
 _EVERYWHERE = {400, 408, 422, 431, 503}
 
 
-def refusals(route: Route) -> dict[str, Any]:
+def problem_responses(route: Route) -> dict[str, Any]:
     """Return every response of a route that is a problem, by status."""
-    statuses = _EVERYWHERE | set(route.operation.refusals)
+    statuses = _EVERYWHERE | set(route.operation.errors)
     if not route.path.startswith("/health/"):
         statuses |= {421}
     if route.role != "public":
@@ -44,10 +44,10 @@ def refusals(route: Route) -> dict[str, Any]:
         statuses |= {500}
     if "{" in route.path:
         statuses |= {404}
-    return {str(status): _refusal(status) for status in sorted(statuses)}
+    return {str(status): _problem_response(status) for status in sorted(statuses)}
 
 
-def _refusal(status: int) -> dict[str, Any]:
+def _problem_response(status: int) -> dict[str, Any]:
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         "description": f"{HTTPStatus(status).phrase}: {', '.join(_slugs(status))}",

@@ -1,6 +1,6 @@
-"""What stands before every handler: hosts, origins, rate limits, keys, roles, in this order.
+"""The checks before every handler: hosts, origins, rate limits, keys, roles, in this order.
 
-Costs a request next to nothing where settings turn a door off.
+A check that the settings turn off costs a request next to nothing.
 Next: web/auth.py
 """
 
@@ -17,30 +17,30 @@ from storelog.web.cors import Cors
 from storelog.web.hosts import Hosts, host_of
 from storelog.web.http import Caller, Response, Route
 from storelog.web.keyring import Keyring
-from storelog.web.rate_limits import Counted, RateLimits, headers_of, refuse
+from storelog.web.rate_limits import Counted, RateLimits, check, headers_of
 from storelog.web.sessions import Sessions
 from storelog.web.tickets import of_query
 
-# Where in a request's scope the headers are that its answer carries, whatever it is.
+# Where a request's scope keeps the headers that its response gets, whatever the response is.
 EXTRA = "storelog.headers"
 _COUNTED = "storelog.counted"
 # The ticket that a request shows in place of a key.
 _TICKET = "storelog.ticket"
-# Whether it is let in by the cookie of a session.
+# Whether it is admitted by the cookie of a session.
 _SESSION = "storelog.session"
 RECHECK_SECONDS = 1.0
 Scope = MutableMapping[str, Any]
 
 
-class Doors:
-    """The doors of one service."""
+class Admission:
+    """The checks of one service."""
 
     def __init__(
         self, settings: Settings, keyring: Keyring, sessions: Sessions | None = None
     ) -> None:
         tokens = None
         if settings.oidc_issuer or settings.oidc_audience:
-            # Its HTTP client and cryptography are a third of what a service takes to start.
+            # Imported only here: its HTTP client and cryptography are a third of a service's start.
             from storelog.web.tokens import Tokens
 
             tokens = Tokens(settings)
@@ -54,27 +54,27 @@ class Doors:
     def check_host(self, path: str, headers: Mapping[str, str]) -> None:
         """Raise ProtocolRefusal 421 for a host that is not served while anyone may do everything.
 
-        Probes come by the address of a machine or container.
+        Probes are served under every host, since they use the address of a machine or container.
         """
         if self._auth.is_open and not path.startswith("/health/"):
             self._hosts.check(headers)
 
     def preflight(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
-        """Answer a browser's question whether it may ask; count the request of its address.
+        """Return the response to a browser's preflight; count the request for its address.
 
         Raises ProtocolRefusal 429.
         """
         if self._cors is not None:
             scope[EXTRA] = self._cors.headers(headers)
-            answer = self._cors.preflight(scope["method"], headers)
-            if answer is not None:
-                return answer
+            response = self._cors.preflight(scope["method"], headers)
+            if response is not None:
+                return response
         if self._rates is not None and not scope["path"].startswith("/health/"):
             self._count(scope, self._rates.of_address(client_of(scope.get("client"))))
         return None
 
     def caller(self, route: Route, headers: Mapping[str, str], scope: Scope) -> Caller | None:
-        """Return who asks, or None where `token_caller` must be asked. Raises Unauthenticated."""
+        """Return the caller, or None where only `token_caller` can tell. Raises Unauthenticated."""
         if route.role == "public":
             return PUBLIC
         if route.takes_tickets and "authorization" not in headers:
@@ -95,7 +95,7 @@ class Doors:
         return self._auth.ticket_caller(ticket, may_have_ended=may_have_ended)
 
     def _session_caller(self, headers: Mapping[str, str]) -> Caller:
-        """Return whose session it is, whose key is looked up again. Raises Unauthenticated."""
+        """Return the session's caller; its key is looked up again. Raises Unauthenticated."""
         key = None if self._sessions is None else self._sessions.key_of(headers)
         shown = {} if key is None else {"authorization": f"Bearer {key}"}
         caller = self._auth.caller(shown)
@@ -104,7 +104,7 @@ class Doors:
         return caller
 
     def _check_open_page(self, headers: Mapping[str, str], scope: Scope) -> None:
-        """Raise Forbidden for a page that anybody on a network could open, without any key."""
+        """Raise Forbidden for a page without keys, unless it is opened on this machine."""
         if not self._auth.is_open:
             return
         address = (scope.get("client") or ("",))[0]
@@ -119,8 +119,8 @@ class Doors:
         """Return who was given the request's token. Raises Unauthenticated, Unavailable."""
         return await self._auth.token_caller(headers)
 
-    async def until_refused(self, headers: Mapping[str, str], scope: Scope) -> None:
-        """Wait until who was let in would no longer be: an answer without an end asks this."""
+    async def until_revoked(self, headers: Mapping[str, str], scope: Scope) -> None:
+        """Wait until the caller of a stream would no longer be admitted."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
             try:
@@ -129,6 +129,7 @@ class Doors:
             except Unauthenticated:
                 return
             except Unavailable:
+                # Not knowing is no reason to end a stream: the key was valid when it began.
                 continue
 
     def admit(self, caller: Caller, route: Route, scope: Scope) -> None:
@@ -145,4 +146,4 @@ class Doors:
         known.append(counted)
         others = [pair for pair in scope.get(EXTRA, ()) if not pair[0].startswith(b"ratelimit")]
         scope[EXTRA] = [*others, *headers_of(known)]
-        refuse(counted)
+        check(counted)
