@@ -1,9 +1,9 @@
-"""The keys of `storelog keys`: kept hashed in PostgreSQL, copied whole to whoever checks them.
+"""The keys of `storelog keys`: hashes in PostgreSQL, copied to every process that checks keys.
 
 The Command Service reads the table. The Query Service has no account there: the relay announces
 the whole set on `storelog.keys` (compacted, one partition), the projector keeps the newest in
-MongoDB, and the Query Service reads it there. What is announced is a set, not a change, with a
-version that only grows: one that is lost, late or repeated changes nothing that a newer one said.
+MongoDB, and the Query Service reads it there. A whole set is announced, not a change, with a
+version that only grows: a lost, late or repeated one does not undo a newer one.
 Next: web/keyring.py
 """
 
@@ -20,7 +20,7 @@ from storelog.envelope import format_time
 from storelog.errors import BadUse
 from storelog.setting_types import ApiKey
 
-# What was issued can be told from other secrets, by people and by scanners of repositories.
+# The prefix tells keys from other secrets, for people and for scanners of repositories.
 KEY_PREFIX = "slk_"
 # In the database that the URI names, whichever read model is the active one.
 COLLECTION, DOCUMENT_ID = "api_keys", "keys"
@@ -30,8 +30,8 @@ COLLECTION, DOCUMENT_ID = "api_keys", "keys"
 class KeySet:
     """Every key that was not revoked; `is_used` once there has ever been one.
 
-    `version`: a later set of the same signer has a higher one; 0 where it is not asked for.
-    `signer`: who has signed it (a public key in hex), where that was checked.
+    `version`: a later set of the same signer has a higher one; 0 where it was not read.
+    `signer`: the public key, in hex, that signed the set, where that was checked.
     """
 
     keys: tuple[ApiKey, ...] = ()
@@ -96,7 +96,7 @@ async def revoke(connection: asyncpg.Connection, name: str) -> bool:
 
 
 async def issued(connection: asyncpg.Connection) -> list[Issued]:
-    """Return every key there ever was, oldest first."""
+    """Return every key that was ever created, oldest first."""
     rows = await connection.fetch(
         "SELECT name, role, created_at, expires_at, revoked_at FROM api_keys"
         " ORDER BY created_at, name"
@@ -105,13 +105,14 @@ async def issued(connection: asyncpg.Connection) -> list[Issued]:
 
 
 async def read_key_set(connection: Any) -> KeySet:
-    """Return the set that holds now; `connection` may be a pool."""
+    """Return the current set; `connection` may be a pool."""
     rows = await connection.fetch("SELECT name, role, sha256, expires_at, revoked_at FROM api_keys")
     return _key_set(rows, 0)
 
 
 async def read_announced(connection: asyncpg.Connection) -> tuple[KeySet, bytes]:
-    """Return the set that holds now with its version, and the secret that signs it."""
+    """Return the current set with its version, and the secret that signs it."""
+    # One statement, so that the keys cannot be newer than the version.
     rows = await connection.fetch(
         "SELECT version, signer, name, role, sha256, expires_at, revoked_at"
         " FROM api_key_sets LEFT JOIN api_keys ON true"
@@ -138,7 +139,7 @@ def to_facts(known: KeySet) -> dict[str, Any]:
 
 
 def from_facts(found: Mapping[str, Any]) -> KeySet:
-    """Return an announced set. Raises KeyError or TypeError for what is none."""
+    """Return an announced set. Raises KeyError or TypeError for anything else."""
     keys = [ApiKey(k["name"], k["role"], k["sha256"], k["expiresAt"]) for k in found["keys"]]
     return KeySet(tuple(keys), bool(found["isUsed"]), int(found.get("version", 0)))
 

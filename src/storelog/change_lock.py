@@ -1,7 +1,7 @@
-"""The lock of those who change the read side: one at a time, for as long as its connection lives.
+"""The lock on changes of the read side: one change at a time, for as long as its connection lives.
 
-`lanes set`, `rebuild`, a promotion, a rollback and `verify --repair` hold it in PostgreSQL. Where
-it is free, what a change has left is an interrupted one's: it is taken back or completed.
+`lanes set`, `rebuild`, a promotion, a rollback and `verify --repair` hold it in PostgreSQL. While
+it is free, any remains of a change are those of an interrupted one, and are undone or completed.
 Next: interrupted_changes.py
 """
 
@@ -19,7 +19,7 @@ _NO_LONGER_WANTED = (
 
 
 async def take(connection: asyncpg.Connection, seconds: float = WAIT_SECONDS) -> None:
-    """Hold the lock until the connection ends. Raises CannotRun where another one holds it."""
+    """Hold the lock until the connection ends. Raises CannotRun if another change holds it."""
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + seconds
     while not await is_taken(connection):
@@ -37,15 +37,15 @@ async def is_taken(connection: asyncpg.Connection) -> bool:
 
 
 async def take_back_lanes(connection: asyncpg.Connection) -> None:
-    """Let the relay send again with the lanes that there are; its changer cannot decide any more.
+    """Let the relay send again with the present lanes; the change can then no longer complete.
 
-    The caller holds the lock, or is the changer.
+    The caller must hold the lock, or be the change itself.
     """
     await connection.execute(_NO_LONGER_WANTED)
 
 
 async def wanted_lanes(connection: asyncpg.Connection) -> int | None:
-    """Return the number of lanes that a change is about to bring; take back one that has ended."""
+    """Return the number of lanes that a change is making; undo a change that was interrupted."""
     wanted: int | None = await connection.fetchval("SELECT lanes_wanted FROM relay_cursor")
     if wanted is None:
         return None

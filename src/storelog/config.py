@@ -1,7 +1,7 @@
-"""Every setting, in one typed place.
+"""Loads the settings.
 
-A value comes from a flag, else the environment, else `./storelog.toml`, else the running
-`storelog up` of the data directory, else its default. A bad one names itself on one line.
+A value comes from a flag, else the environment, else `./storelog.toml`, else the running `storelog
+up` of the data directory, else its default. A bad value is an error of one line with its name.
 Secrets are marked here, and masked wherever settings are shown.
 Next: cli/main.py
 """
@@ -71,6 +71,7 @@ def load(
         sources[entry.name] = source
         if raw is not None:
             values[entry.name] = entry.metadata["parse"](variable, str(raw))
+    # Every known setting was taken out above: what remains is misspelt.
     if file:
         raise BadSetting("storelog.toml", sorted(file)[0], "the settings of `storelog config`")
     settings = Settings(**values)
@@ -78,13 +79,13 @@ def load(
     try:
         return Loaded(settings, sources, Path(os.path.realpath(home)))
     except FileNotFoundError as error:
-        raise BadUse("the working directory is not there any more") from error
+        raise BadUse("the working directory does not exist any more") from error
 
 
 def _or_file(name: str, value: Any, path: Any) -> Any:
-    """Return a secret's value, or what the file says that is named in its stead. Raises BadSetting.
+    """Return a secret's value, or the content of the file named instead. Raises BadSetting.
 
-    What is in the file is never shown.
+    Errors never show the content of the file.
     """
     if path is None:
         return value

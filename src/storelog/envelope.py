@@ -21,7 +21,7 @@ D = TypeVar("D", bound=datetime)
 WATERMARK_TOPIC = "storelog.watermarks"
 KEYS_TOPIC = "storelog.keys"
 GENESIS_HASH = bytes(32)
-# What a proof is of.
+# The kinds of proofs.
 RECORD, MARK, LANES, HISTORY, BEHIND = "record", "watermark", "lanes", "history", "behind"
 
 
@@ -29,7 +29,7 @@ RECORD, MARK, LANES, HISTORY, BEHIND = "record", "watermark", "lanes", "history"
 class Envelope:
     """One event of the log. `position` counts from 1 without gaps; times are UTC.
 
-    `hash` is filled in by the one who chains the event on; nothing else changes afterwards.
+    `hash` is set when the event is chained to the one before; nothing else changes afterwards.
     """
 
     position: int
@@ -107,6 +107,7 @@ def cut_off(at: datetime) -> datetime:
 @cached(1_024)
 def format_time(at: datetime) -> str:
     """Return RFC 3339 in UTC with `Z` and exactly three decimals."""
+    # Cached, since the events of one batch share their times.
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
@@ -178,7 +179,7 @@ def chain_hash(previous: bytes, event: Envelope, payload_hash: bytes) -> bytes:
 
 
 def hashed_parts(event: Envelope, payload_hash: bytes) -> tuple[bytes, bytes]:
-    """Return what is hashed before and after `recorded_at`: it is known before the event is."""
+    """Return what is hashed before and after `recorded_at`, which is not known until the end."""
     numbers = _NUMBERS.pack(
         event.position,
         event.aggregate_id,
@@ -202,13 +203,13 @@ def pack_time(at: datetime) -> bytes:
 
 
 def proof_of(kind: str, previous: str, event_hash: str, *facts: int | str | None) -> str:
-    """Return in hex what shows that a place in the log was named by who knows the log.
+    """Return, in hex, the proof that a place in the log was named by a reader of the log.
 
     `previous` and `event_hash` are the hashes, in hex, of the event before the place and of the one
-    at it; `facts` are what is said about the place: numbers and times.
+    at it; `facts` are the numbers and times that are told about the place.
     """
-    said = "\n".join((kind, previous, event_hash, *map(str, facts)))
-    return hashlib.sha256(said.encode()).hexdigest()
+    text = "\n".join((kind, previous, event_hash, *map(str, facts)))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,47 +1,47 @@
 """Every error that Storelog raises on purpose, in one tree.
 
     StorelogError
-    ├── Refusal                a rule said no; `slug` and `facts` say which, nothing was changed
+    ├── Refusal                a rule rejects it; `slug` and `facts` say which; nothing changed
     │   ├── Malformed          the request could not be read (400)
     │   ├── InvalidFields      fields or parameters break their limits (422)
-    │   ├── NotFound           no such thing, or it is deleted (404)
+    │   ├── NotFound           the entity or path does not exist, or is deleted (404)
     │   ├── StaleVersion       If-Match or If-None-Match does not allow the version (412)
-    │   ├── Conflict           a business rule refuses (409)
+    │   ├── Conflict           a business rule rejects the command (409)
     │   ├── OtherHistory       the position is of another history of the log (409)
     │   ├── Unauthenticated    no key, or a wrong one (401)
     │   ├── Forbidden          the key's role is too low (403)
-    │   └── ProtocolRefusal    405, 413, 421, 429...: `status` is part of what happened
+    │   └── ProtocolRefusal    HTTP itself rejects it: 405, 413, 421, 429..., its own `status`
     ├── CommandFailed          a command failed unexpectedly and changed nothing (500)
-    ├── Unavailable            a server behind is away, or the queue is full; try again (503)
-    │   ├── NotCaughtUp        the read model does not hold the position that was waited for (503)
+    ├── Unavailable            PostgreSQL or MongoDB is away, or a queue is full; try again (503)
+    │   ├── NotCaughtUp        the read model lacks the position that a read waited for (503)
     │   └── OutcomeUnknown     a command may or may not have been done; repeat it with its key (503)
-    ├── BadUse                 what was asked for cannot be asked for like this (exit 2)
+    ├── BadUse                 a command was used in a way that is not allowed (exit 2)
     │   └── BadSetting         a setting has a value that is not allowed
-    ├── CannotRun              a server is away or nothing runs (exit 3)
+    ├── CannotRun              a server that the command needs is away (exit 3)
     │   └── ReadModelUnknown   MongoDB does not say which database is the read model
     ├── PoisonRecord           a record that cannot be projected (dead letter)
-    └── HistoryMismatch        the log and what was sent disagree; stop and say what to do
+    └── HistoryMismatch        the log and what was sent differ; stop and say what to do
 
-Domain code raises refusals that carry a slug and facts, never a status; `web/problems.py` has the
-one table from class to HTTP status.
+Domain code raises rejections that carry a slug and facts, never a status; `web/problems.py` has
+the one table from class to HTTP status.
 """
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-# Characters of a pointer that an answer repeats.
+# A pointer repeats the client's own names, so a response shows at most so many characters of it.
 MAX_POINTER = 200
-# How many fields or products a rejection names: it is remembered for as long as its key.
+# How many fields or products a rejection names: it is stored for as long as its key.
 MAX_NAMED = 100
 
 
 class StorelogError(Exception):
-    """The root: whatever is raised on purpose."""
+    """The root of all errors that are raised on purpose."""
 
 
 class Refusal(StorelogError):
-    """A rule said no. `facts` are further members of the problem, `headers` go with the answer."""
+    """A rule rejects the request. `facts` are further members of the problem document."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Refusal(StorelogError):
 
 
 def omitted(found: Sequence[Any]) -> dict[str, int]:
-    """Return the member that says how many of what was found a rejection does not name."""
+    """Return the member that counts what a rejection does not name."""
     return {"omitted": len(found) - MAX_NAMED} if len(found) > MAX_NAMED else {}
 
 
@@ -70,7 +70,7 @@ class Malformed(Refusal):
 
 
 def _shown(pointer: str) -> str:
-    """Return a pointer as it can be answered: its names are the client's, and may be anything."""
+    """Return a pointer that can be sent: its names are the client's, and may be any text."""
     shown = pointer if len(pointer) <= MAX_POINTER else pointer[: MAX_POINTER - 1] + "\u2026"
     return shown.encode("utf-8", "replace").decode()
 
@@ -85,16 +85,16 @@ class InvalidFields(Refusal):
         self,
         errors: Sequence[tuple[str, str]],
         slug: str = "invalid-fields",
-        detail: str = "The request has fields that are not allowed as they are.",
+        detail: str = "The request has fields or parameters that are not valid.",
     ) -> None:
         named = [{"pointer": _shown(at), "detail": why} for at, why in errors[:MAX_NAMED]]
         super().__init__(slug, detail, {"errors": named, **omitted(errors)})
 
 
 class NotFound(Refusal):
-    """There is no such thing, or it is deleted."""
+    """The entity or path does not exist, or the entity is deleted."""
 
-    def __init__(self, detail: str = "There is nothing here.") -> None:
+    def __init__(self, detail: str = "Nothing was found at this path.") -> None:
         super().__init__("not-found", detail)
 
 
@@ -104,7 +104,7 @@ class StaleVersion(Refusal):
     def __init__(self, current_version: int) -> None:
         super().__init__(
             "stale-version",
-            f"The thing is at version {current_version}.",
+            f"The current version is {current_version}.",
             {"currentVersion": current_version},
         )
 
@@ -114,12 +114,12 @@ class Conflict(Refusal):
 
 
 class OtherHistory(Refusal):
-    """The position that the request names is of another history of the log than what is read."""
+    """The position of the request belongs to another history of the log than the current one."""
 
     def __init__(self, asked: str, history: str) -> None:
         super().__init__(
             "other-history",
-            "The log has another history by now: positions of the one before are of other events.",
+            "The log has another history now, in which this position may be another event's.",
             {"asked": asked, "history": history},
         )
 
@@ -132,11 +132,11 @@ class Unauthenticated(Refusal):
 
 
 class Forbidden(Refusal):
-    """The key is good, its role is too low."""
+    """The key is valid, but its role is too low."""
 
 
 class ProtocolRefusal(Refusal):
-    """HTTP itself refuses: the status says what happened (405, 413, 421, 429...)."""
+    """HTTP itself rejects the request; the error has its own status (405, 413, 421, 429...)."""
 
     def __init__(
         self, status: int, slug: str, detail: str, headers: Sequence[tuple[str, str]] = ()
@@ -156,7 +156,7 @@ class CommandFailed(StorelogError):
 
 
 class Unavailable(StorelogError):
-    """A server behind is away or a queue is full; nothing was done; try again."""
+    """PostgreSQL or MongoDB is away, or a queue is full; nothing was done; try again."""
 
     slug = "unavailable"
     facts: Mapping[str, Any] = MappingProxyType({})
@@ -170,15 +170,15 @@ class Unavailable(StorelogError):
 
 
 class OutcomeUnknown(Unavailable):
-    """The command may have been done or not; repeating it with its key tells."""
+    """The command may have been executed or not; repeating it with its key tells."""
 
     slug = "outcome-unknown"
 
 
 class NotCaughtUp(Unavailable):
-    """The read model does not hold what is waited for, or a dead letter is missing from it.
+    """The read model lacks what a read waits for, or an event of a dead letter.
 
-    `waited_for` is a position, or a time: all that was recorded up to it.
+    `waited_for` is a position, or a time that stands for all events recorded up to it.
     """
 
     slug = "not-caught-up"
@@ -213,7 +213,7 @@ class BadSetting(BadUse):
 
 
 class CannotRun(StorelogError):
-    """What the command needs is away, or it failed itself."""
+    """A server that the command needs is away, or the command failed."""
 
 
 class ReadModelUnknown(CannotRun):
@@ -221,7 +221,7 @@ class ReadModelUnknown(CannotRun):
 
 
 class PoisonRecord(StorelogError):
-    """A Kafka record that cannot be projected; the message is its cause."""
+    """A Kafka record that cannot be projected; the message says why."""
 
 
 class HistoryMismatch(StorelogError):

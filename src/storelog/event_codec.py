@@ -1,7 +1,7 @@
 """Events as bytes: the payload in the log, Kafka's value around it, and back.
 
-The bytes made here are what is stored in the log, hashed, and published unparsed: an event is
-encoded once in its life. A payload of any release is read: what an older one lacks is added first.
+The bytes made here are stored in the log, hashed, and published unparsed: an event is encoded only
+once. Payloads of any release can be read: upcasters first add what an older one lacks.
 Next: command_service/store.py
 """
 
@@ -29,11 +29,12 @@ _OWNERS = {
 
 def kafka_value(event_type: str, payload: bytes) -> bytes:
     """Return `{"eventType": ..., "payload": ...}` around payload bytes that stay as written."""
+    # Spliced: encoding the payload again could change bytes that the hash covers.
     return b'{"eventType":"%b","payload":%b}' % (event_type.encode(), payload)
 
 
 def read_event(event_type: str, schema_version: int, payload: bytes) -> Event:
-    """Return the event that payload bytes of any schema version say. Raises PoisonRecord."""
+    """Return the event in payload bytes of any schema version. Raises PoisonRecord."""
     kind = KINDS.get(event_type)
     if kind is None:
         raise PoisonRecord(f"unknown event type {event_type!r}")

@@ -1,7 +1,7 @@
-"""Takes back or completes what an interrupted change of the read side has left, on all servers.
+"""Undoes or completes an interrupted change of the read side, on all servers.
 
-`storelog migrate`, so `storelog up`, does it, and each change before it begins. While they run, the
-relay does the part that is in PostgreSQL, and the projector the rest.
+`storelog migrate` does it, and with it `storelog up`, and so does each change before it begins.
+While they run, the relay does the part that is in PostgreSQL, and the projector the rest.
 Next: projector/receive/standstill.py
 """
 
@@ -35,7 +35,7 @@ async def settle_changes(settings: Settings) -> int:
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         if await change_lock.is_taken(connection):
-            # What is damaged is told by whoever needs it; nothing was interrupted there.
+            # A damaged pointer is no interrupted change; the commands that need it report it.
             with suppress(ReadModelUnknown):
                 await settle_all(connection, home)
         lanes: int = await connection.fetchval(_LANES)

@@ -1,4 +1,4 @@
-"""How every process speaks to Kafka: addresses, security, names of topics.
+"""How every process connects to Kafka: addresses, security, names of topics, reasons of failures.
 
 Next: relay/relay.py
 """
@@ -17,22 +17,23 @@ from storelog.kafka_login import login
 from storelog.shop.events import EVENT_TYPES
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
-# How the topics are fetched where partitions are paused and resumed to keep them abreast.
+# Fetching for consumers that pause and resume partitions to keep them at the same position.
 FETCHES = {
-    # Some 200 small records of each partition, about as many as may wait; a larger one comes whole.
+    # Some 200 small records of each partition, about as many as may wait; a larger record is
+    # fetched all the same.
     "fetch.message.max.bytes": 65_536,
     "fetch.max.bytes": 4 * MAX_RECORD_BYTES,
     "queued.max.messages.kbytes": 4_096,
-    # How soon a queue that was full is filled again: librdkafka would sleep a second.
+    # How soon a queue that was full is refilled; librdkafka's default is a second.
     "fetch.queue.backoff.ms": 20,
-    # How long a broker holds a fetch that finds nothing; one resumed meanwhile is not in it.
+    # How long a broker holds a fetch that finds nothing; it ignores partitions resumed meanwhile.
     "fetch.wait.max.ms": 200,
     "enable.partition.eof": False,
 }
 
 _ADVICE = "look at kafka_bootstrap_servers and kafka_security_protocol"
 _AWAY = f"no broker can be reached: {_ADVICE}"
-_LATE = "it did not answer in time"
+_LATE = "it did not respond in time"
 _NOT_LET_IN = (
     "it does not accept the login: look at kafka_sasl_username and kafka_sasl_password, or the"
     " kafka_oauth settings"
@@ -53,7 +54,7 @@ _REASONS = {
     KafkaError.GROUP_AUTHORIZATION_FAILED: _NOT_ALLOWED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED: _NOT_ALLOWED,
 }
-# What is known of a broker only where its connection is told about.
+# Errors of the connection to one broker, for which the broker's own message says more.
 _OF_A_BROKER = (
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
@@ -85,15 +86,15 @@ _WHY = (
         re.compile(r"[Uu]nsupported.*mechanism|mechanism.*not (?:supported|enabled)"),
         "it does not take kafka_sasl_mechanism",
     ),
-    (re.compile(r"timed? ?out", re.I), "it did not answer in time"),
+    (re.compile(r"timed? ?out", re.I), "it did not respond in time"),
 )
 _HEARD_SECONDS = 60.0
-# What librdkafka said last of each broker that could not be reached, and when.
+# librdkafka's last message about each broker that could not be reached, and its time.
 _heard: dict[str, tuple[float, str]] = {}
-# The connection, the state of the library, and who says it, around what is said.
+# The parts of librdkafka's messages that only its own developers understand.
 _LIBRARY_WORDS = re.compile(r"^\S+:\d+/\S+: | \(after [^)]*\)$|\b(?:Local|Broker): ")
 
-# Without logs of its own, a command of the command line shows nothing of what the library says.
+# The command line sets up no logs: without a handler, the library's lines would go to stderr.
 _LIBRARY_LOG = logging.getLogger("kafka")
 _LIBRARY_LOG.addHandler(logging.NullHandler())
 
@@ -108,19 +109,19 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         "client.id": "storelog",
         "socket.keepalive.enable": True,
         "reconnect.backoff.max.ms": 1_000,
-        # A wire that went deaf is given up after 10 s, a topic made again is seen as soon.
+        # A dead connection is given up after 10 s, and a topic that was made again is seen as soon.
         "socket.timeout.ms": 10_000,
         "topic.metadata.refresh.interval.ms": 10_000,
         "log_level": 3,
         "error_cb": hear,
-        # Its lines go the way of all others: one format, no flood while a broker is away.
+        # Its lines go through our logging: one format, and no flood while a broker is away.
         "logger": _LIBRARY_LOG,
     }
     return {name: value for name, value in wanted.items() if value is not None}
 
 
 def hear(error: KafkaError) -> None:
-    """Take note of what the library says of one broker; `kafka_reason` says it with the rest."""
+    """Keep the library's message about one broker, which `kafka_reason` then uses."""
     found = _BROKER.match(" ".join(error.str().split()))
     if found is not None and error.code() in _OF_A_BROKER:
         _heard.pop(found["broker"], None)
@@ -139,13 +140,13 @@ def _why(said: str, code: int) -> str:
 def kafka_reason(error: KafkaException | KafkaError) -> str:
     """Return one line on what Kafka or its library raised, without the library's own details.
 
-    Where no broker can be reached, it says which one was tried last, and why not that one.
+    If no broker can be reached, it names the one that was tried last, and the reason.
     """
     cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
     said = " ".join(cause.str().split())
     hear(cause)
     since = time.monotonic() - _HEARD_SECONDS
-    # A copy, since clients of other threads hear meanwhile.
+    # A copy, since clients in other threads call `hear` meanwhile.
     recent = [(broker, why) for broker, (at, why) in list(_heard.items()) if at > since]
     if cause.code() in _OF_A_BROKER and recent:
         broker, why = recent[-1]
@@ -155,16 +156,17 @@ def kafka_reason(error: KafkaException | KafkaError) -> str:
 
 
 def metadata(client: Any, seconds: float) -> Any:
-    """Return what a client is told of brokers and topics. Raises KafkaException, and hears why."""
+    """Return the metadata of brokers and topics. Raises KafkaException."""
     try:
         return client.list_topics(timeout=seconds)
     except KafkaException:
+        # The reason comes by the error callback, which only polling calls.
         client.poll(0)
         raise
 
 
 def kafka_failure(error: Exception) -> str:
-    """Return the line with Kafka's name in it; an error of our own has a line already."""
+    """Return the line, with Kafka's name, on any error; one of our own has its line already."""
     return f"Kafka: {kafka_reason(error)}" if isinstance(error, KafkaException) else str(error)
 
 
@@ -174,7 +176,7 @@ def event_topics(settings: Settings) -> list[str]:
 
 
 def watermark_topic(settings: Settings) -> str:
-    """Return the name of the topic that says how far the relay has come."""
+    """Return the name of the topic of watermarks."""
     return settings.kafka_topic_prefix + WATERMARK_TOPIC
 
 

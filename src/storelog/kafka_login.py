@@ -21,7 +21,7 @@ _NEEDED = {
 
 
 def check_login(settings: Settings) -> None:
-    """See that what belongs together is set. Raises BadSetting, which names what is missing."""
+    """Check that settings that belong together are set. Raises BadSetting with the missing one."""
     mechanism = settings.kafka_sasl_mechanism
     if settings.kafka_security_protocol.startswith("SASL_"):
         if mechanism is None:
@@ -41,7 +41,7 @@ def check_login(settings: Settings) -> None:
 
 
 def login(settings: Settings) -> dict[str, Any]:
-    """Return what librdkafka has to know; None for what is not set."""
+    """Return librdkafka's settings for the login; None for a setting that is not set."""
     mechanism = settings.kafka_sasl_mechanism
     is_aws = mechanism == AWS_MSK_IAM
     wanted: dict[str, Any] = {
@@ -70,6 +70,7 @@ def login(settings: Settings) -> dict[str, Any]:
 
 def _aws_token(region: str) -> tuple[str, float]:
     """Return a token signed with the AWS credentials that are found, and when it ends (epoch s)."""
+    # Imported only here, since the package is an optional extra.
     from aws_msk_iam_sasl_signer import MSKAuthTokenProvider
 
     token, ends_ms = MSKAuthTokenProvider.generate_auth_token(region)

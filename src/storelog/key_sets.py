@@ -1,8 +1,8 @@
-"""A set of API keys as it travels: its bytes and their signature, on Kafka and in MongoDB.
+"""A set of API keys on its way: its bytes and their signature, on Kafka and in MongoDB.
 
-Who reads a set checks the signature against this shop's signer, wherever the set lies: one that
-does not prove where it comes from counts as none. MongoDB has the set in fields too, for people and
-for the readers of earlier releases; nothing here goes by them.
+Every reader checks the signature against this shop's signer, wherever the set is stored: a set that
+does not prove its origin is ignored. MongoDB has the set in fields too, for people and for readers
+of earlier releases; this module does not read them.
 Next: projector/keys.py
 """
 
@@ -20,13 +20,13 @@ from storelog.origin import DOCUMENT_ID as ORIGIN_ID
 from storelog.origin import Origin, is_signed, origin_of, public_key, sign
 from storelog.shop.json_values import encode_json
 
-# Both documents: a set, and whose signature it must have.
+# Both documents: the set, and the signer whose signature it must have.
 BOTH = {"_id": {"$in": [DOCUMENT_ID, ORIGIN_ID]}}
 
 
 @dataclass(frozen=True, slots=True)
 class SignedSet:
-    """A set that was proven; `known` is what its content says, and who signed it."""
+    """A set whose signature is valid; `known` is its parsed content, with the signer."""
 
     content: bytes
     signature: bytes
@@ -40,7 +40,7 @@ def sign_set(known: KeySet, secret: bytes) -> SignedSet:
 
 
 def prove(content: bytes, signature: bytes, origin: Origin) -> SignedSet:
-    """Return the set that this shop's relay has signed. Raises PoisonRecord for anything else."""
+    """Return the set if this shop's relay signed it. Raises PoisonRecord otherwise."""
     if not is_signed(origin.signer, signature, content):
         raise PoisonRecord("its signature is not the content's")
     try:
@@ -57,7 +57,7 @@ def to_document(signed: SignedSet) -> dict[str, Any]:
 
 
 def of_document(found: Mapping[str, Any] | None, origin: Origin) -> SignedSet | None:
-    """Return the set that a document proves; None where it proves none, or there is none."""
+    """Return the set of a document; None if it is missing or its signature is not valid."""
     content, signature = (None if found is None else found.get(n) for n in ("content", "signature"))
     if not isinstance(content, bytes) or not isinstance(signature, bytes):
         return None
@@ -68,21 +68,21 @@ def of_document(found: Mapping[str, Any] | None, origin: Origin) -> SignedSet | 
 
 
 def of_documents(found: Iterable[Mapping[str, Any]]) -> SignedSet | None:
-    """Return the set that the two documents prove together, which `BOTH` finds; else None."""
+    """Return the set from the two documents that `BOTH` finds; None if they prove none."""
     by_id = {document["_id"]: document for document in found}
     origin = origin_of(by_id.get(ORIGIN_ID))
     return None if origin is None else of_document(by_id.get(DOCUMENT_ID), origin)
 
 
 def kept_set(home: Database[dict[str, Any]], origin: Origin) -> SignedSet | None:
-    """Return the proven set that is kept, None where there is none. Raises PyMongoError."""
+    """Return the stored set; None if its signature is missing or invalid. Raises PyMongoError."""
     return of_document(home[COLLECTION].find_one({"_id": DOCUMENT_ID}), origin)
 
 
 def keep_set(home: Database[dict[str, Any]], signed: SignedSet, origin: Origin) -> bool:
-    """Keep a set where none is proven, or an older one; tell whether it was. Raises PyMongoError.
+    """Store a set if the stored one is invalid or older; tell whether it was. Raises PyMongoError.
 
-    Of two processes that keep two sets at once, the one with the newer set wins.
+    If two processes store two sets at once, the newer set wins.
     """
     document = {"_id": DOCUMENT_ID, **to_document(signed)}
     while True:

@@ -17,8 +17,8 @@ from storelog.query_service.positions.reads import Reads
 from storelog.reasons import reason
 
 TIMEOUT_SECONDS = 5.0
-# $2 and $3: events that are projected. A standby, read in place of the primary, may lack some yet.
-_PLACES = """SELECT h.position AS written, c.position AS relayed,
+# $2 and $3: projected events. A standby, read in place of the primary, may lack some of them.
+_POSITIONS = """SELECT h.position AS written, c.position AS relayed,
     (SELECT extract(epoch FROM clock_timestamp() - occurred_at)::float8
      FROM events WHERE position = $1 + 1) AS seconds,
     coalesce(c.ahead_position, 0) AS ahead,
@@ -33,9 +33,9 @@ _PLACES = """SELECT h.position AS written, c.position AS relayed,
 class Lag:
     """Positions, and the distance between the first and the last; seconds since the oldest.
 
-    `dead_letters`: events that the read model lacks. `foreign`: records on the topics that are not
-    the relay's, and were not discarded. `is_log_behind`: the log lacks events that were relayed or
-    projected; `events_ahead`: how many of them lie beyond its end.
+    `dead_letters`: events that the read model lacks. `foreign`: records on the topics that the
+    relay did not send, and that were not discarded. `is_log_behind`: the log lacks events that were
+    relayed or projected; `events_ahead`: how many of them lie beyond its end.
     """
 
     written: int
@@ -49,7 +49,7 @@ class Lag:
     events_ahead: int = 0
 
     def facts(self) -> dict[str, Any]:
-        """Return the lag as the contract shows it: of a log that is behind, so much more."""
+        """Return the lag as the contract shows it, with two more members if the log is behind."""
         facts = asdict(self)
         if not self.is_log_behind:
             del facts["is_log_behind"], facts["events_ahead"]
@@ -61,12 +61,13 @@ async def read_lag(settings: Settings) -> Lag:
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     try:
-        # The read side first: what is written meanwhile counts as behind, never the other way.
+        # The read side first: events written meanwhile count as lag. The other order could show
+        # a read side that is ahead of the log.
         read_side = await _read_read_side(settings)
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return await _compare(settings.postgres_url, read_side)
     except postgres.FAILURES as error:
-        raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
+        raise CannotRun(f"PostgreSQL does not respond: {reason(error)}") from error
 
 
 async def read_place(settings: Settings) -> Place:
@@ -75,7 +76,7 @@ async def read_place(settings: Settings) -> Place:
     try:
         return (await reads.view()).place
     except (PyMongoError, StorelogError) as error:
-        raise CannotRun(f"MongoDB does not answer: {reason(error)}") from error
+        raise CannotRun(f"MongoDB does not respond: {reason(error)}") from error
     finally:
         await reads.close()
 
@@ -101,7 +102,7 @@ async def _read_read_side(settings: Settings) -> _ReadSide:
         ends = {int(lane["position"]): lane["hash"] for lane in lanes if lane["position"]}
         return _ReadSide(view.place, foreign, ends)
     except (PyMongoError, StorelogError) as error:
-        raise CannotRun(f"MongoDB does not answer: {reason(error)}") from error
+        raise CannotRun(f"MongoDB does not respond: {reason(error)}") from error
     finally:
         await reads.close()
 
@@ -112,7 +113,7 @@ async def active_database(settings: Settings) -> str:
     try:
         return (await reads.resolve()).name
     except (PyMongoError, StorelogError) as error:
-        raise CannotRun(f"MongoDB does not answer: {reason(error)}") from error
+        raise CannotRun(f"MongoDB does not respond: {reason(error)}") from error
     finally:
         await reads.close()
 
@@ -122,7 +123,7 @@ async def _compare(postgres_url: str, read_side: _ReadSide) -> Lag:
     connection = await postgres.connect(postgres_url, timeout=TIMEOUT_SECONDS, is_writing=False)
     try:
         row = await connection.fetchrow(
-            _PLACES, place.position, list(ends), [bytes.fromhex(each) for each in ends.values()]
+            _POSITIONS, place.position, list(ends), [bytes.fromhex(each) for each in ends.values()]
         )
     finally:
         connection.terminate()

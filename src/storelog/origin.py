@@ -1,8 +1,8 @@
-"""How what comes over Kafka proves that it is this shop's, kept in MongoDB for who reads it.
+"""How records and sets of keys prove that they are this shop's; kept in MongoDB for readers.
 
-`storelog migrate` takes the proof from PostgreSQL to MongoDB itself, so that nobody who may only
-write to Kafka can bring another. Where that copy was lost, nothing is taken on trust: a projector
-that knows it puts it back, and else the next `storelog migrate` does.
+`storelog migrate` copies the facts for that from PostgreSQL to MongoDB directly, so that a writer
+to Kafka cannot replace them. If that copy is lost, no other is trusted: a projector that still
+knows it restores it, or else the next `storelog migrate` does.
 Next: key_sets.py
 """
 
@@ -25,10 +25,10 @@ COLLECTION, DOCUMENT_ID = "api_keys", "origin"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who signs this shop's sets of keys (a public key in hex).
+    """The signer of this shop's sets of keys (a public key in hex).
 
-    `proven_from`: from which position on its records prove themselves; None: not known yet.
-    `histories`: of the log, oldest first; none where that is not known yet.
+    `proven_from`: the position from which its records prove themselves; None: not known yet.
+    `histories`: the log's, oldest first; empty where they are not known yet.
     """
 
     signer: str
@@ -36,9 +36,9 @@ class Origin:
     histories: Histories = ()
 
     def is_lost(self, history: str | None, position: int) -> bool:
-        """Tell whether what names this place is of the log no more. Raises PoisonRecord.
+        """Tell whether this place is no longer in the log. Raises PoisonRecord.
 
-        `history`: what a record or a watermark names; None of those from before there was any.
+        `history` is what a record or a watermark names; None in those of earlier releases.
         """
         if not self.histories:
             return False
@@ -49,7 +49,7 @@ class Origin:
 
 
 def public_key(secret: bytes) -> str:
-    """Return in hex what tells the signatures made with a secret of 32 bytes."""
+    """Return, in hex, the public key that checks signatures made with a secret of 32 bytes."""
     return Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw().hex()
 
 
@@ -59,7 +59,7 @@ def sign(secret: bytes, content: bytes) -> bytes:
 
 
 def is_signed(signer: str, signature: bytes, content: bytes) -> bool:
-    """Tell whether the signer made the signature of this content; False for what is neither."""
+    """Tell whether the signature of the content is the signer's; False for malformed values."""
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer)).verify(signature, content)
     except (ValueError, InvalidSignature):
@@ -68,7 +68,7 @@ def is_signed(signer: str, signature: bytes, content: bytes) -> bool:
 
 
 def origin_of(found: Mapping[str, Any] | None) -> Origin | None:
-    """Return what the document says; None where there is none, or it is damaged."""
+    """Return the origin in a document; None if it is missing or damaged."""
     if found is None or not isinstance(found.get("signer"), str):
         return None
     proven_from = found.get("provenFrom")
@@ -80,17 +80,17 @@ def origin_of(found: Mapping[str, Any] | None) -> Origin | None:
 
 
 def read_origin(home: Database[dict[str, Any]]) -> Origin | None:
-    """Return what is kept in the database that the URI names. Raises PyMongoError."""
+    """Return the origin kept in the database that the URI names. Raises PyMongoError."""
     return origin_of(home[COLLECTION].find_one({"_id": DOCUMENT_ID}))
 
 
 def keep_origin(home: Database[dict[str, Any]], origin: Origin) -> None:
-    """Keep it in the database that the URI names. Raises PyMongoError."""
+    """Store the origin in the database that the URI names. Raises PyMongoError."""
     home[COLLECTION].replace_one({"_id": DOCUMENT_ID}, _document(origin), upsert=True)
 
 
 def restore_origin(home: Database[dict[str, Any]], origin: Origin) -> None:
-    """Keep it where there is none. Raises PyMongoError."""
+    """Store the origin unless there is one. Raises PyMongoError."""
     with suppress(DuplicateKeyError):
         home[COLLECTION].insert_one(_document(origin))
 

@@ -1,7 +1,7 @@
 """How every process opens a connection to PostgreSQL: each host in time, a session of its own.
 
 Guarantees that a connection keeps its settings and locks (a pooler that shares sessions between
-clients is refused), and that one that is to write goes to a server that takes writes.
+clients is rejected), and that a connection for writing goes to a server that takes writes.
 Next: command_service/store.py
 """
 
@@ -22,23 +22,23 @@ SHARED = (
     " mode): set its pool_mode to session, or name PostgreSQL itself in STORELOG_POSTGRES_URL"
 )
 READ_ONLY = "PostgreSQL is read-only."
-# What says that a statement went to another session than the one that prepared it.
+# These mean that a statement went to another session than the one that prepared it.
 _ELSEWHERE = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
-# What a command says in one line: the server refused, is away, or went away in the middle of it.
+# Failures that a command reports in one line: the server rejects it, is away, or went away.
 FAILURES = (
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    # What the driver says when the connection ends between two of its messages.
+    # The driver raises this when the connection ends between two of its messages.
     asyncpg.InternalClientError,
 )
-# Which of several hosts was the right one the last time.
+# The host of each URL that worked the last time: it is tried first, which saves time-outs.
 _chosen: dict[str, int] = {}
 
 
 class SessionShared(asyncpg.PostgresConnectionError):  # type: ignore[misc]
-    """Between this program and PostgreSQL is something that does not keep sessions apart."""
+    """A pooler between this program and PostgreSQL does not keep sessions apart."""
 
 
 async def connect(
@@ -50,11 +50,11 @@ async def connect(
     is_writing: bool = True,
     **driver: Any,
 ) -> asyncpg.Connection:
-    """Open a connection within `timeout` seconds, of which each host has its share.
+    """Open a connection within `timeout` seconds, of which each host gets its share.
 
-    `is_writing`: only a server that takes writes will do; else such a one is preferred. Raises
-    OSError, TimeoutError, PostgresError: SessionShared, and ReadOnlySQLTransactionError where all
-    servers that respond are read-only.
+    `is_writing`: accept only a server that takes writes; otherwise such a server is preferred.
+    Raises OSError, TimeoutError, PostgresError: SessionShared, and ReadOnlySQLTransactionError
+    where all servers that respond are read-only.
     """
     if url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
@@ -94,7 +94,7 @@ async def connect(
 
 
 def _why_none(address: Address, failures: Mapping[int, Exception]) -> Exception:
-    """Return the error of one host, or one for all; that one is read-only says more."""
+    """Return the error of one host, or one for all; a read-only host explains most."""
     errors = [failures[number] for number in sorted(failures)]
     read_only = [e for e in errors if isinstance(e, asyncpg.ReadOnlySQLTransactionError)]
     if read_only or len(errors) == 1:
@@ -124,7 +124,7 @@ class _Opening:
             **place,
             "command_timeout": command_timeout,
             "target_session_attrs": "any",
-            # Others are refused by poolers, or forgotten.
+            # Poolers reject other settings at the start, or forget them.
             "server_settings": {"application_name": settings.get("application_name", "storelog")},
         }
         self._settings = settings
@@ -147,7 +147,7 @@ class _Opening:
         return await asyncpg.connect(self._dsn, timeout=None, **self._driver)
 
     async def _check_session(self, connection: asyncpg.Connection, pid: int) -> None:
-        """See that a second connection has another session while this one is idle."""
+        """Check that a second connection gets another session while this one is idle."""
         token = secrets.token_hex(8)
         await connection.execute(f"SET storelog.session = '{token}'")
         other = await self._connect()
@@ -163,7 +163,7 @@ class _Opening:
 
 
 def _begin(settings: Mapping[str, str]) -> str:
-    """Return the query that gives a session its settings, and tells what it is."""
+    """Return the query that gives a session its settings, and tells its process and state."""
     given = "".join(f", set_config('{name}', '{value}', false)" for name, value in settings.items())
     return (
         "SELECT pg_backend_pid() AS pid,"

@@ -1,7 +1,7 @@
 """The address of PostgreSQL, in every form that libpq documents for a connection URI.
 
-Guarantees that what is taken can be used: each host with its port, and the parameters. Those of
-libpq that concern only how it connects, or that Storelog decides itself, are left out.
+Guarantees that an accepted address can be used: each host with its port, and the parameters.
+Parameters of libpq that concern only how it connects, or that Storelog sets itself, are left out.
 Next: postgres.py
 """
 
@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 SCHEMES = ("postgresql", "postgres")
 DEFAULT_PORT = 5432
-# Of libpq, not of the server: a server would refuse them as settings it does not know.
+# Parameters of libpq itself: a server would reject them as unknown settings.
 _LIBPQS_OWN = re.compile(
     "application_name|channel_binding|client_encoding|fallback_application_name|gssdelegation"
     "|gssencmode|keepalives(_count|_idle|_interval)?|load_balance_hosts|(max|min)_protocol_version"
@@ -72,7 +72,7 @@ def _read_query(query: str) -> dict[str, str]:
         if not separator or not name:
             raise ValueError("a parameter without a value")
         found[_decoded(name)] = _decoded(value)
-    # As JDBC says it.
+    # JDBC's form of the parameter.
     if (is_ssl := found.pop("ssl", None)) is not None and is_ssl == "true":
         found.setdefault("sslmode", "require")
     return found

@@ -1,4 +1,4 @@
-"""Which requests go through a proxy that the environment names: none to this machine's own names.
+"""Chooses the proxy of a request, as the environment names it: none for this machine's own names.
 
 Guarantees that loopback is reached directly whatever `http_proxy` says, and that everything else
 heeds `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`.
@@ -16,6 +16,7 @@ def is_loopback(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+    # ::ffff:127.0.0.1 is loopback too, though Python does not say so.
     mapped = getattr(address, "ipv4_mapped", None)
     return bool((mapped or address).is_loopback)
 
@@ -47,7 +48,7 @@ def _named() -> dict[str, str]:
 def open_url(request: str | urllib.request.Request, seconds: float) -> Any:
     """Open a URL as `urllib.request.urlopen` does, each wait `seconds` at most.
 
-    Where it is redirected, too, a host that `no_proxy` names is reached directly.
+    After a redirect too, a host that `no_proxy` names is reached directly.
     """
     url = request if isinstance(request, str) else request.full_url
     proxies = urllib.request.ProxyHandler({} if is_own(url) else _named())

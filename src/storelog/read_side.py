@@ -1,8 +1,8 @@
-"""Where the read side's MongoDB is: shared by the projector, which writes it, and its readers.
+"""Where the read side is in MongoDB: shared by the projector, which writes it, and its readers.
 
 The URI's database holds one pointer document, which names the database that is the active read
 model; without one it is the URI's own. A promotion is one write to it. While `promoting` is set,
-nobody writes the active one, so that its position stands still until the switch.
+no projector writes the active one, so that its position stands still until the switch.
 Next: projector/databases/promotion.py
 """
 
@@ -39,8 +39,8 @@ BLOCK_POSITIONS = 256
 class LaneChange:
     """A change of lanes that is about to switch to a database of so many lanes.
 
-    `since`: PostgreSQL's time, as watermarks have it, when no relay was active. What a watermark of
-    a later time has lanes for is what became of the change.
+    `since`: PostgreSQL's time, as watermarks have it, when no relay was active. The number of lanes
+    in a watermark of a later time tells whether the change was completed.
     """
 
     database: str
@@ -56,9 +56,9 @@ class LaneChange:
 class Pointer:
     """Which database is the read model, and which one it was before the last promotion.
 
-    `promoting`: the token of who lets the active one stand still; `beats` counts the signs of life
-    that it gives, None where it gives none. `has_older`: the read models before these two are still
-    to be dropped.
+    `promoting`: the token of the process that holds the active one still; `beats` counts its signs
+    of life, None if it gives none. `has_older`: read models older than these two are still to be
+    dropped.
     """
 
     database: str
@@ -70,7 +70,7 @@ class Pointer:
 
 
 def read_pointer(found: Mapping[str, Any] | None, home: str) -> Pointer:
-    """Return what the pointer document says; `home` is the URI's database.
+    """Return the parsed pointer document; `home` is the URI's database.
 
     Raises ReadModelUnknown where it names no database.
     """
@@ -89,13 +89,13 @@ def read_pointer(found: Mapping[str, Any] | None, home: str) -> Pointer:
     )
 
 
-def is_lane_change(said: Any) -> bool:
-    """Tell whether a pointer may say this of a change of lanes."""
+def is_lane_change(value: Any) -> bool:
+    """Tell whether a value is valid as a pointer's change of lanes."""
     types = {"database": str, "lanes": int, "since": str}
-    return said is None or (
-        isinstance(said, Mapping)
-        and said.keys() == types.keys()
-        and all(isinstance(said[name], kind) for name, kind in types.items())
+    return value is None or (
+        isinstance(value, Mapping)
+        and value.keys() == types.keys()
+        and all(isinstance(value[name], kind) for name, kind in types.items())
     )
 
 
@@ -115,10 +115,10 @@ def database_name(settings: Settings) -> str:
 
 @cached(8)
 def _parse(uri: str) -> Mapping[str, Any]:
-    """Return the parts of an address; one with `+srv` asks the DNS for them. Raises CannotRun."""
+    """Return the parts of an address; `+srv` takes them from the DNS. Raises CannotRun."""
     try:
         parts: Mapping[str, Any] = parse_uri(uri)
-        # Some things only a client finds wrong, such as a user without a password.
+        # Only a client finds some errors, such as a user without a password.
         MongoClient[Any](uri, connect=False).close()
         return parts
     except (PyMongoError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""What `verify`, a rebuild and an anchor found the last times, kept in PostgreSQL.
+"""Keeps in PostgreSQL what `verify`, a rebuild and an anchor found the last times.
 
-A result is recorded after the work is done and never changes its outcome: what cannot be recorded
-(an account that only reads, a replica, a schema of an older release) is said, and nothing else.
+A result is recorded after the work is done and never changes its outcome: if it cannot be recorded
+(an account that only reads, a replica, a schema of an older release), that is only reported.
 Next: cli/verify.py
 """
 
@@ -32,7 +32,7 @@ _LAST = """SELECT last.* FROM unnest($1::text[]) WITH ORDINALITY AS named (opera
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run: up to which position, for how long (seconds), and how many differences it found."""
+    """One run: its position, how long it took (seconds), and how many differences it found."""
 
     operation: str
     position: int
@@ -42,7 +42,7 @@ class Result:
 
 
 async def record(settings: Settings, results: list[Result]) -> str | None:
-    """Record results; return why that was not possible, None where it was."""
+    """Record results; return why that was not possible, None on success."""
     try:
         connection = await postgres.connect(settings.postgres_url, timeout=5, command_timeout=10)
         try:

@@ -1,4 +1,4 @@
-"""What a running `storelog up` says of itself in its data directory, and whether one runs.
+"""What a running `storelog up` writes about itself in its data directory, and whether one runs.
 
 Next: local/run_file.py
 """
@@ -21,6 +21,7 @@ def is_running(data_dir: Path) -> bool:
         return True
     except OSError:
         return False
+    # The lock was free: a run file without it is what a killed `up` left.
     return False
 
 

@@ -1,8 +1,8 @@
-"""The sequences that give ids, and how one that is behind its table is raised.
+"""The sequences that give ids, and how a sequence that is behind its table is raised.
 
 After a restore or a logical copy a sequence can give ids that its table has already. Guarantees
-that a sequence is never lowered, also beside services that take ids from it meanwhile: whoever
-raises one holds a lock, and the last steps are ids taken like any others.
+that a sequence is never lowered, even while services take ids from it: only the holder of a lock
+raises it, and the last steps take ids like any service.
 Next: command_service/state_reader.py
 """
 
@@ -23,17 +23,17 @@ _KEYS = (
 )
 # Which sequence gives the ids of which table's key, as PostgreSQL names it.
 SEQUENCES = {f"{table}_{key}_seq": (table, key) for table, key in _KEYS}
-# The constraints that an id breaks which its table has already.
+# The constraints that an id violates if its table has it already.
 ID_KEYS = frozenset(f"{table}_pkey" for table, _ in SEQUENCES.values())
 _LOCK = 0x53657175656E6365  # "Sequence"
-# Set at once to so far below the largest id, and from there taken one by one. The step is longer
-# than this too: to be set back, a sequence would have to give this many between look and setting.
+# A sequence is set to this far below the largest id, and from there raised by taking ids. `setval`
+# could only lower it if services took this many ids between reading the sequence and setting it.
 _TAKEN_ONE_BY_ONE = 10_000
 
 
 @value
 class LaggingSequence:
-    """A sequence that has given no id above `given`, while its table has `largest`."""
+    """A sequence that has given no id above `given`, though its table has `largest`."""
 
     sequence: str
     given: int
@@ -52,7 +52,7 @@ async def raise_behind(connection: asyncpg.Connection) -> list[LaggingSequence]:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         behind = await find_behind(connection)
         for each in behind:
-            # Looked at anew: to raise those before it has taken its time.
+            # Read again, since raising those before it took time.
             await _raise(connection, await _look(connection, each.sequence))
     return behind
 

@@ -1,7 +1,7 @@
-"""Makes the three servers ready: PostgreSQL's schema, Kafka's topics, MongoDB's indexes and keys.
+"""Prepares the three servers: PostgreSQL's schema, Kafka's topics, MongoDB's indexes and keys.
 
-What an interrupted change of the read side has left is settled first. Safe to repeat, and safe to
-run twice at once.
+An interrupted change of the read side is undone or completed first. Safe to repeat, and safe to run
+twice at once.
 Next: migrations/__init__.py
 """
 
@@ -34,7 +34,7 @@ DATES = (
 class SetUp:
     """`lanes`: how many there are. `advice`: what is left to do, by the command that does it.
 
-    `warnings`: what a server lacks with which it is used all the same.
+    `warnings`: what servers lack, though they can be used.
     """
 
     lanes: int
@@ -56,7 +56,7 @@ async def set_up_servers(settings: Settings) -> SetUp:
 
 
 async def _date_advice(postgres_url: str) -> str | None:
-    """Return what is to be done about dates that the driver of an older release has written."""
+    """Return what to do about dates that the driver of an older release wrote."""
     connection = await postgres.connect(postgres_url, timeout=10, command_timeout=60)
     try:
         return DATES if await connection.fetchval(_HAS_DATES) else None
@@ -65,7 +65,7 @@ async def _date_advice(postgres_url: str) -> str | None:
 
 
 async def _read_keys(postgres_url: str) -> tuple[Origin, SignedSet]:
-    """Return by what the read side tells this shop's records and sets of keys, and the set."""
+    """Return what proves this shop's records and sets of keys, and the current set."""
     connection = await postgres.connect(postgres_url, timeout=10, command_timeout=60)
     try:
         known, secret = await read_announced(connection)

@@ -1,4 +1,4 @@
-"""How a setting's text becomes its value; what is not allowed names the setting and what is.
+"""Parses the text of settings; an error names the setting and what it allows.
 
 Next: config.py
 """
@@ -55,7 +55,7 @@ def file(name: str, raw: str) -> str:
 
 
 def secret_text(name: str, raw: str) -> str:
-    """Take what can be sent in a header; what is wrong is not shown."""
+    """Check a secret that can be sent in a header; errors do not show it."""
     if not re.fullmatch(r"[\x21-\x7e]+", raw):
         raise BadSetting(name, "(not shown)", "visible ASCII characters, without a line break")
     return raw
@@ -67,10 +67,10 @@ def url(*schemes: str) -> Callable[[str, str], str]:
     def parse(name: str, raw: str) -> str:
         try:
             parts = urlsplit(raw)
-            # What the driver of a server makes of several hosts is its own matter.
+            # The ports of several hosts are for the driver to check.
             has_port = "," in parts.netloc or parts.port != 0
             host = parts.hostname or ""
-            # A percent sign: the path of a socket. Other names must be such that can be asked for.
+            # With a percent sign it is the path of a socket; other names must be valid in the DNS.
             is_host = "%" in host or bool(host.encode("idna"))
             if parts.scheme in schemes and is_host and has_port and not _CONTROLS.search(raw):
                 return raw
@@ -133,7 +133,7 @@ def matching(pattern: str, allowed: str) -> Callable[[str, str], str]:
 
 
 def host(name: str, raw: str) -> str:
-    """Check a host without a port, or * for any: one with a port would never be what is asked."""
+    """Check a host without a port, or * for any: with a port it would match no request."""
     bare = raw[1:-1] if raw.startswith("[") and raw.endswith("]") else raw
     try:
         is_host = ":" in bare and bool(ipaddress.IPv6Address(bare))
@@ -145,7 +145,7 @@ def host(name: str, raw: str) -> str:
 
 
 def keys(name: str, raw: str) -> tuple[ApiKey, ...]:
-    """Check `name:role:sha256hex,...`; what is wrong is not shown."""
+    """Check `name:role:sha256hex,...`; errors do not show it."""
     allowed = f"name:role:sha256hex, separated by commas, with a role of {', '.join(ROLES)}"
     keys = []
     for part in _parts(raw):
@@ -183,7 +183,7 @@ def role_of_theirs(name: str, raw: str) -> tuple[str, str]:
 
 
 def provider_url(name: str, raw: str) -> str:
-    """Check an address whose answer is trusted: https, or this machine's own."""
+    """Check an address whose responses are trusted: https, or this machine's own."""
     parts = urlsplit(url("https", "http")(name, raw))
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
         raise BadSetting(name, raw, "https://HOST...")

@@ -1,6 +1,6 @@
-"""Every setting, in one typed place: what it is, how its text is read, its default, its unit.
+"""Every setting, in one typed place: its help text, its parser, its default, its unit.
 
-Secrets are marked here; each can also be in a file, which the same name with `_FILE` names.
+Secrets are marked here; each can also be read from a file that the setting with `_FILE` names.
 Next: config.py
 """
 
@@ -71,11 +71,11 @@ class Settings:
     kafka_oauth_token_url: str | None = _setting(
         "where OAUTHBEARER gets its tokens", types.provider_url
     )
-    kafka_oauth_client_id: str | None = _setting("client that asks for them", types.text)
+    kafka_oauth_client_id: str | None = _setting("client that requests them", types.text)
     kafka_oauth_client_secret: str | None = _setting(
         "secret of that client", types.text, is_secret=True
     )
-    kafka_oauth_scope: str | None = _setting("scope that it asks for", types.text)
+    kafka_oauth_scope: str | None = _setting("scope that it requests", types.text)
     kafka_oauth_extensions: str | None = _setting(
         "SASL extensions of OAUTHBEARER",
         types.matching(r"[A-Za-z]+=[^,=]+(,[A-Za-z]+=[^,=]+)*", "NAME=VALUE,..."),
@@ -107,14 +107,14 @@ class Settings:
         "the read side's MongoDB", types.url("mongodb", "mongodb+srv"), is_secret=True
     )
     command_url: str = _setting(
-        "where the Command Service answers", types.url("http", "https"), "http://127.0.0.1:8080"
+        "address of the Command Service", types.url("http", "https"), "http://127.0.0.1:8080"
     )
     query_url: str = _setting(
-        "where the Query Service answers", types.url("http", "https"), "http://127.0.0.1:8081"
+        "address of the Query Service", types.url("http", "https"), "http://127.0.0.1:8081"
     )
-    relay_url: str | None = _setting("where the relay's health answers", types.url("http", "https"))
+    relay_url: str | None = _setting("address of the relay's health", types.url("http", "https"))
     projector_url: str | None = _setting(
-        "where the projector's health answers", types.url("http", "https")
+        "address of the projector's health", types.url("http", "https")
     )
     api_keys: tuple[ApiKey, ...] = _setting(
         "keys: name:role:sha256hex, separated by commas", types.keys, (), is_secret=True
@@ -192,7 +192,7 @@ class Settings:
         types.matching(_RATE, "N/second, N/minute, N/hour or N/day, or N/M second..."),
     )
     rate_limit_per_address: str | None = _setting(
-        "requests from one address in each process, whoever sends them, as 600/minute",
+        "requests from one address in each process, with any key, as 600/minute",
         types.matching(_RATE, "N/second, N/minute, N/hour or N/day, or N/M second..."),
     )
     cors_origins: tuple[str, ...] = _setting(

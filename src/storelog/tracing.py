@@ -2,7 +2,7 @@
 
 A trace is carried by `traceparent`: in the request, in the log, in Kafka's headers. Off, it costs a
 comparison; on, at most MAX_SPANS of a batch get spans, and what the exporter cannot send in time is
-dropped there, never waited for. The SDK is the extra `storelog[tracing]`.
+dropped and delays nothing. The SDK is the extra `storelog[tracing]`.
 Next: web/app.py
 """
 
@@ -51,7 +51,7 @@ def set_up(settings: Settings, process: str) -> None:
     )
     url = settings.otlp_endpoint.rstrip("/") + "/v1/traces"
     session = requests.Session()
-    # It takes a proxy from the environment, and heeds `no_proxy`.
+    # Other hosts are reached through the proxy that the environment names, except `no_proxy`'s.
     session.trust_env = not is_own(url)
     exporter = OTLPSpanExporter(endpoint=url, timeout=EXPORT_SECONDS, session=session)
     _provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1_000))
@@ -73,7 +73,7 @@ def is_on() -> bool:
 
 
 class Span:
-    """One span that has begun. `traceparent` names it to whoever goes on with the work."""
+    """One span that has begun. `traceparent` names it to the process that continues the work."""
 
     __slots__ = ("_span",)
 
@@ -110,6 +110,7 @@ def begin(
 
     `kind` is server, client, producer or consumer; times are in ns since 1970, default now.
     """
+    # Imported where it is used: the SDK is an extra, and costs time at the start.
     from opentelemetry.trace import SpanKind
 
     assert _tracer is not None, "tracing is off"
@@ -124,7 +125,7 @@ def is_traceparent(text: str) -> bool:
 
 
 def is_sampled(traceparent: str | None) -> bool:
-    """Tell whether whoever began the trace wants it recorded."""
+    """Tell whether the trace is to be recorded, as its beginner decided."""
     return traceparent is not None and int(traceparent[-2:], 16) & 1 == 1
 
 
@@ -161,6 +162,6 @@ class BatchSpans:
         return span
 
     def end(self, attributes: Attributes = _NONE, error: str | None = None) -> None:
-        """End them all: the batch is done, for each of them at once."""
+        """End all spans, since the batch ends for all of them at once."""
         for span in self._spans:
             span.end(attributes, error=error)

@@ -1,4 +1,4 @@
-"""What a watermark says, as the relay sends it and as the relay and the projector read it.
+"""A watermark, as the relay sends it, and as the relay and the projector read it.
 
 Next: projector/receive/record.py
 """
@@ -10,8 +10,8 @@ class Watermark(msgspec.Struct):
     """Where everything up to `position` ends; `lanes`: the last position of it in each lane.
 
     `readAt`: when, by PostgreSQL's clock, the log ended there; None where that is not known.
-    `lanesSince`: up to which position was sent with fewer lanes; None where that is not known.
-    `history`: of the log; None where an earlier relay has sent it.
+    `lanesSince`: the position up to which events were sent with fewer lanes; None: not known.
+    `history`: the log's; None from relays of earlier releases.
     """
 
     position: int

@@ -20,10 +20,10 @@ from storelog.typed_cache import cached
 
 # Stored with a read model, whose names are indexed by these rules. Raise it with each change.
 RULES = 2
-# What is looked for is found by its first so many characters, and then compared whole.
+# A search looks up this many first characters in the index, then compares whole words.
 HEAD_LENGTH = 3
 MAX_WORDS = 200
-# The words of one compound that is looked for: together they begin one word, or each its own.
+# The words of one searched compound: together they begin one word, or each begins its own.
 Asked = tuple[str, ...]
 _EMOJI = "\u2600-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff"
 _IS_EMOJI = re.compile(f"[{_EMOJI}]")
@@ -49,7 +49,7 @@ _APOSTROPHES = (
 _JOINERS = str.maketrans(
     dict.fromkeys(_HYPHENS, "-")
     | dict.fromkeys(_APOSTROPHES, "'")
-    # Signs that compatibility would make letters of the word beside them.
+    # Signs that NFKD would turn into letters of the word beside them.
     | {"\u2116": "No ", "\u2122": " ", "\u2120": " "}
 )
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:[.,]\d{3})+(?!\d)")
@@ -75,7 +75,7 @@ def _with_numbers(text: str) -> str:
 
 
 def _is_left_out(character: str) -> bool:
-    """Tell whether a mark is one that readers leave out, by its combining class.
+    """Tell whether people leave out this mark when they type, by its combining class.
 
     10 to 36 are the points of Hebrew, Arabic and Syriac; from 200 the accents. Vowel signs, viramas
     and tone marks have others, and make another word.
@@ -86,7 +86,7 @@ def _is_left_out(character: str) -> bool:
 
 @cached(4_096)
 def _typed(character: str) -> str:
-    """Return a letter as people type it who do not have it on their keyboard."""
+    """Return a letter as people type it whose keyboard lacks it."""
     if character.isascii():
         return character
     digit = unicodedata.decimal(character, None)
@@ -96,15 +96,15 @@ def _typed(character: str) -> str:
     if not name.startswith(_SCRIPTS):
         return character
     with suppress(KeyError):
-        # Unicode's name says of which letter one is a form: o with stroke, ka with descender.
+        # Unicode's name tells the base letter: o with stroke, ka with descender.
         character = unicodedata.lookup(name.partition(" WITH ")[0]).casefold()
     return anyascii(character).lower() if name.startswith("LATIN") else character
 
 
 @cached(8_192)
 def words_of(text: str) -> tuple[str, ...]:
-    """Return what a word that is looked for may begin: each word of a text with all that is joined
-    to it, and in scripts without spaces what follows each character."""
+    """Return the texts that a searched word may begin: each word with all that is joined to it,
+    and in scripts without spaces the rest after each character."""
     words: list[str] = []
     for parts in _groups(text):
         joined = "".join(parts)
@@ -120,52 +120,52 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def asked_words(text: str) -> list[Asked]:
-    """Return what somebody looks for, each once; what is found by the fewest beginnings first."""
+    """Return the searched compounds, each once, those with the fewest heads first."""
     asked = {tuple(parts) for parts in _groups(text)}
     return sorted(asked, key=lambda parts: (len(_heads(parts)), -len("".join(parts)), parts))
 
 
 def heads_of(text: str) -> list[str]:
-    """Return what a name is found by: the first character of its words, the first two, three."""
+    """Return the heads by which a name is found: its words' first one, two and three characters."""
     words = words_of(text)
     return sorted({word[:end] for word in words for end in range(1, HEAD_LENGTH + 1)})
 
 
 def searched_text(values: Iterable[str | None]) -> str:
-    """Return the text of all values by whose words an entity is found."""
+    """Return the text of all values whose words find an entity."""
     return " ".join(value for value in values if value is not None)
 
 
 def exactly(name: str, value: str) -> str:
-    """Return what an entity is found by that has this value; no word begins like it."""
+    """Return the term that finds an entity by an exact value; no word begins like it."""
     return f"={name}:{value}"
 
 
 def heads_asked(asked: list[Asked]) -> list[Asked]:
-    """Return for each of what is asked for the heads of which a name must have one."""
+    """Return, for each searched compound, the heads of which a name must have one."""
     return [tuple(sorted(_heads(parts))) for parts in asked]
 
 
 def _heads(parts: Asked) -> set[str]:
-    """Return the heads of which each name that has the parts has one."""
+    """Return heads of which every name that matches the parts has at least one."""
     heads: set[str] = set()
     for end in range(1, len(parts)):
         begun = "".join(parts[:end])
         if len(begun) >= HEAD_LENGTH:
             return heads | {begun[:HEAD_LENGTH]}
-        # As a word of its own it begins too many; what follows it has to be there as well.
+        # A short word alone would find too many names, so the words after it count as well.
         heads |= _heads(parts[end:])
     return heads | {"".join(parts)[:HEAD_LENGTH]}
 
 
 def is_match(name: str, asked: list[Asked]) -> bool:
-    """Tell whether all that is asked for begins words of the name."""
+    """Tell whether every searched compound begins words of the name."""
     words = words_of(name)
     return all(_has(words, parts) for parts in asked)
 
 
 def _has(words: tuple[str, ...], parts: Asked) -> bool:
-    """Tell whether the parts begin words: each its own, or with its neighbours one together."""
+    """Tell whether the parts begin words, each its own or several together one."""
     reached = {0}
     for start in range(len(parts)):
         if start not in reached:

@@ -39,7 +39,7 @@ def test_a_page_that_is_not_there_is_said_on_a_page_of_the_console(kept: System)
     for path in ("/nowhere", "/orders/x", "/products/1/2/3/4"):
         reply = stranger.open(path)
         assert (reply.status, reply.headers["content-type"]) == (404, "text/html; charset=utf-8")
-        assert "There is nothing here." in reply.raw.decode()
+        assert "Nothing was found at this path." in reply.raw.decode()
     put = Client(kept.settings.query_url).send("PUT", "/console/orders")
     assert (put.status, put.headers["allow"]) == (405, "GET, HEAD")
     assert Client(kept.settings.query_url).get("/orders/x").slug == "not-found"

@@ -28,7 +28,7 @@ def nothing_heard(monkeypatch: pytest.MonkeyPatch) -> None:
         (KafkaError._TRANSPORT, REFUSED, "127.0.0.1:9: Connection refused: look at kafka_"),
         (KafkaError._TRANSPORT, CLOSED, "127.0.0.1:9: it hangs up: look at kafka_security_p"),
         (KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down", "no broker can be reached"),
-        (KafkaError._TIMED_OUT, "Failed while waiting: Local: Timed out", "it did not answer in"),
+        (KafkaError._TIMED_OUT, "Failed while waiting: Local: Timed out", "it did not respond in"),
         (KafkaError._AUTHENTICATION, "x:9/1: SASL failed (after 3ms in X)", "x:9: it does not"),
         (KafkaError._SSL, "ssl://x:9/1: SSL handshake failed", "x:9: no TLS connection: look at"),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, "Broker: Topic authorization failed", "it "),

@@ -20,7 +20,7 @@ def judged(changes: dict[str, str], copies: int = 3) -> tuple[list[str], list[st
     partition = SimpleNamespace(replicas=list(range(copies)))
     known = {"T": SimpleNamespace(partitions={0: partition})}
     found = judge(["T", "not asked about"], {"T": config}, known)
-    return list(found.refused), list(found.warnings)
+    return list(found.errors), list(found.warnings)
 
 
 def test_topics_as_migrate_makes_them_are_neither_refused_nor_warned_of() -> None:

@@ -113,7 +113,7 @@ def _said(request: Request, structure: type[S]) -> S:
 
 def _no_body(request: Request) -> None:
     if request.body:
-        raise Malformed("This request has no body.")
+        raise Malformed("This request must not have a body.")
 
 
 def _idempotency(request: Request) -> Idempotency | None:
@@ -138,4 +138,4 @@ def _idempotency(request: Request) -> Idempotency | None:
 
 def _require_import(request: Request) -> None:
     if not includes(request.caller, "import"):
-        raise Forbidden("import-not-allowed", "Only a key of the role import may say this.")
+        raise Forbidden("import-not-allowed", "Only a key with the role import may set this.")

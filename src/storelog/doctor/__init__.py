@@ -1,1 +1,1 @@
-"""What is wrong with this machine or these servers, and what to do: behind `storelog doctor`."""
+"""The checks of `storelog doctor`: what is wrong with this machine or its servers, what to do."""

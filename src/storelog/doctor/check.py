@@ -1,6 +1,6 @@
-"""One check's finding, and all of them in order.
+"""The finding of one check.
 
-Nothing here changes anything, and every wait has a deadline. Next: doctor/machine.py
+A check changes nothing, and every wait has a deadline. Next: doctor/machine.py
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, what was found, and what to do about it ("" when it is ok).
+    """What was checked, its state, what was found, and what to do about it ("" if it is ok).
 
-    `version`: of a server that said which one it is.
+    `version`: the server's, if it is known.
     """
 
     name: str
@@ -23,12 +23,12 @@ class Finding:
 
 
 def ok(name: str, found: str) -> Finding:
-    """Return a finding that needs nothing."""
+    """Return a finding that needs no action."""
     return Finding(name, OK, found)
 
 
 def warning(name: str, found: str, advice: str) -> Finding:
-    """Return a finding that works, but not for long or not for everything."""
+    """Return a finding of something that works, but not for long or not for everything."""
     return Finding(name, WARNING, found, advice)
 
 

@@ -1,4 +1,4 @@
-"""This machine: Python, the data directory and its disk, ports, what `storelog up` would embed.
+"""Checks this machine: Python, the data directory and its disk, ports, what `storelog up` embeds.
 
 Next: doctor/servers.py
 """
@@ -29,9 +29,10 @@ _PORTS = (
 
 
 def check_machine(loaded: Loaded) -> list[Finding]:
-    """Look at everything that needs no server."""
+    """Check everything that needs no server."""
     findings = [_python(), _data_dir(loaded.data_dir), disk(loaded.data_dir), _keys(loaded)]
     if is_running(loaded.data_dir):
+        # Its ports are in use by itself, and its servers run already.
         return [*findings, ok("storelog up", f"runs on {loaded.data_dir}")]
     return [*findings, *_ports(), *_embedded(loaded)]
 
@@ -59,7 +60,7 @@ def _data_dir(path: Path) -> Finding:
 
 
 def disk(path: Path) -> Finding:
-    """Look at how much room the data directory has."""
+    """Check how much room the data directory has."""
     free = shutil.disk_usage(_existing(path)).free
     found = f"{free / 1024**3:.1f} GiB free"
     if free < LEAST_BYTES:
@@ -79,7 +80,7 @@ def _keys(loaded: Loaded) -> Finding:
         advice = "set STORELOG_API_KEYS, or take STORELOG_ALLOW_ANONYMOUS back"
         if not settings.allowed_hosts:
             advice += "; no service starts before STORELOG_ALLOWED_HOSTS names its hosts"
-        return warning("keys", "none in the settings: anybody may do everything", advice)
+        return warning("keys", "none in the settings: anyone may do everything", advice)
     return ok("keys", " and ".join(accepted) or "none in the settings: only this machine gets in")
 
 

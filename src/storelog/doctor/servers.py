@@ -1,4 +1,4 @@
-"""The servers that settings name, and the four processes: version, reachability, what is missing.
+"""Checks the servers that settings name, and the four processes: versions, reachability, set-up.
 
 Next: cli/doctor.py
 """
@@ -40,7 +40,7 @@ from storelog.web.clock import WRONG_SECONDS
 SECONDS = 5.0
 LATE_SECONDS = 30.0
 SLOW = (
-    "MongoDB is too slow or refuses a write: look at its load and disk and at logs/projector.log;"
+    "MongoDB is too slow or rejects a write: look at its load and disk and at logs/projector.log;"
     " batches get smaller by themselves (docs/runbook.md)"
 )
 OLDEST_POSTGRES, OLDEST_MONGODB = 14, 6
@@ -56,9 +56,9 @@ def check_servers(
     versions: Mapping[str, str] | None = None,
     logs: Path | None = None,
 ) -> list[Finding]:
-    """Look at each server that is named, and at the processes where `up` runs them.
+    """Check each server that a setting names, and the processes if `up` runs them.
 
-    `versions`: what `up` knows of the servers that it has started, by their names in SERVERS.
+    `versions`: those of the servers that `up` has started, by their names in SERVERS.
     `logs`: where it keeps the logs of the processes.
     """
     findings = [
@@ -70,9 +70,9 @@ def check_servers(
 
 
 def look_at(settings: Settings, versions: Mapping[str, str]) -> dict[str, Finding | None]:
-    """Return what is found of each of SERVERS, None of one that no setting names.
+    """Return the finding of each of SERVERS, None for one that no setting names.
 
-    All at once, so that it takes no longer than the slowest one's deadline.
+    Checks them all at once, so that it takes no longer than the deadline of the slowest.
     """
     named: dict[str, tuple[str | None, Callable[[Settings, str], Finding]]] = {
         "postgresql": (settings.postgres_url, check_postgres),
@@ -92,19 +92,19 @@ def look_at(settings: Settings, versions: Mapping[str, str]) -> dict[str, Findin
 
 
 def check_postgres(settings: Settings, known_version: str = "") -> Finding:
-    """Look at PostgreSQL: reachable, new enough, a primary, in UTF8, migrated, sequences."""
+    """Check PostgreSQL: reachable, new enough, a primary, in UTF8, migrated, sequences."""
     where = mask_url(settings.postgres_url or "")
     try:
-        row = asyncio.run(_ask_postgres(settings.postgres_url or ""))
+        row = asyncio.run(_read_postgres(settings.postgres_url or ""))
     except postgres.FAILURES as error:
-        advice = "start it, or mend STORELOG_POSTGRES_URL (host, port, user, password, database)"
+        advice = "start it, or correct STORELOG_POSTGRES_URL (host, port, user, password, database)"
         return problem("PostgreSQL", f"{where}: {reason(error)}", advice)
     release = known_version or str(row["version"]).partition(" ")[0]
     found = f"{release} at {where}"
     if row["number"] // 10_000 < OLDEST_POSTGRES:
         return problem("PostgreSQL", found, f"use PostgreSQL {OLDEST_POSTGRES} or newer")
     if row["is_replica"]:
-        return problem("PostgreSQL", f"{found}: a replica", "name the primary: it is written to")
+        return problem("PostgreSQL", f"{found}: a replica", "name the primary, which takes writes")
     if row["is_read_only"]:
         advice = (
             "it takes no commands: reset default_transaction_read_only of server, role, database"
@@ -137,7 +137,7 @@ def _wrong_clocks(row: dict[str, Any]) -> list[str]:
     return wrong
 
 
-async def _ask_postgres(url: str) -> dict[str, Any]:
+async def _read_postgres(url: str) -> dict[str, Any]:
     connection = await postgres.connect(
         url, timeout=SECONDS, command_timeout=SECONDS, is_writing=False
     )
@@ -168,13 +168,15 @@ async def _ask_postgres(url: str) -> dict[str, Any]:
 
 
 def check_kafka(settings: Settings, known_version: str = "") -> Finding:
-    """Look at Kafka: reachable, enough brokers, the topics there with one partition a lane."""
+    """Check Kafka: reachable, enough brokers, the topics there with one partition a lane."""
     where = settings.kafka_bootstrap_servers or ""
     try:
         admin = AdminClient({**client_settings(settings), "log_level": 0})
         known = metadata(admin, SECONDS)
     except KafkaException as error:
-        advice = "start it, or mend STORELOG_KAFKA_BOOTSTRAP_SERVERS and the SASL and SSL settings"
+        advice = (
+            "start it, or correct STORELOG_KAFKA_BOOTSTRAP_SERVERS and the SASL and SSL settings"
+        )
         return problem("Kafka", f"{where}: {kafka_reason(error)}", advice)
     brokers, copies = len(known.brokers), settings.kafka_replication_factor
     found = f"{brokers} broker{'s' if brokers > 1 else ''} at {where}"
@@ -192,9 +194,11 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
         events = event_topics(settings)
         judged = judge(events, read_configs(admin, events), known.topics)
     except KafkaException as error:
-        return problem("Kafka", f"{found}: {kafka_reason(error)}", "look at the broker")
-    if judged.refused:
-        return problem("Kafka", found, "; ".join(judged.refused))
+        return problem(
+            "Kafka", f"{found}: {kafka_reason(error)}", "check the broker and the account's rights"
+        )
+    if judged.errors:
+        return problem("Kafka", found, "; ".join(judged.errors))
     if judged.warnings:
         return warning("Kafka", found, "; ".join(judged.warnings))
     if copies == 1 and brokers > 1:
@@ -205,7 +209,7 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
 
 
 def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
-    """Look at MongoDB: reachable, new enough, indexes there."""
+    """Check MongoDB: reachable, new enough, indexes there."""
     where = mask_url(settings.mongodb_uri or "")
     milliseconds = int(SECONDS * 1000)
     try:
@@ -225,7 +229,9 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
         finally:
             client.close()
     except (PyMongoError, CannotRun) as error:
-        advice = "start it, or mend STORELOG_MONGODB_URI (host, user, password, TLS, allowed hosts)"
+        advice = (
+            "start it, or correct STORELOG_MONGODB_URI (host, user, password, TLS, allowed hosts)"
+        )
         return problem("MongoDB", f"{where}: {reason(error)}", advice)
     release = known_version or version
     found = f"{release} at {where}"
@@ -234,7 +240,7 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
     if len(indexes) < 2:
         return problem("MongoDB", f"{found}: no indexes", "run `storelog migrate`")
     if not has_keys:
-        lacking = f"{found}: no set of API keys that proves whose it is"
+        lacking = f"{found}: no set of API keys with a valid signature"
         return problem("MongoDB", lacking, "run `storelog migrate`")
     if advice is not None:
         finding = warning("MongoDB", f"{found}, with indexes", advice)
@@ -243,17 +249,17 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
 
 
 def check_read_side(settings: Settings) -> list[Finding]:
-    """Look at how far behind the read side is, and at what it lacks."""
+    """Check how far behind the read side is, and what it lacks."""
     try:
         lag = asyncio.run(read_lag(settings))
     except CannotRun as error:
-        advice = "mend the server that is away first"
+        advice = "first start the server that is away"
         return [warning("read side", f"not known: {error}", advice)]
     return [_check_lag(settings, lag), *_as_warnings(lag)]
 
 
 def _lacking(settings: Settings) -> list[Finding]:
-    """Return what the read side lacks, where both of its ends are named and there."""
+    """Return what the read side lacks, if both PostgreSQL and MongoDB are named and reachable."""
     if settings.postgres_url is None or settings.mongodb_uri is None:
         return []
     try:

@@ -1,1 +1,1 @@
-"""The log to Kafka: every event at least once, in order, by the one active relay."""
+"""Publishes the log to Kafka: each event at least once, in order, by the one active relay."""

@@ -1,4 +1,4 @@
-"""Wiring of the relay: the loop, the announcing of keys, and a small health endpoint beside them.
+"""Puts the relay together: its loop, the announcing of keys, and the endpoint of its health.
 
 Next: relay/relay.py
 """

@@ -24,7 +24,7 @@ from storelog.event_codec import lane_of_event
 from storelog.log_history import ALL, Histories, LogHistory
 
 LEADER_LOCK = 0x53746F72656C6F67  # "Storelog"
-# Where a machine is gone, its connection's locks are free so soon.
+# These free the locks of a machine that is gone after some 11 seconds.
 KEEPALIVES = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -36,13 +36,13 @@ SESSION_SETTINGS = {
     "statement_timeout": "10000",
     **KEEPALIVES,
 }
-# What one reading of the log may have in payloads: more than its 4,000 events of small orders.
+# The payload bytes of one reading of the log: more than those of 4,000 small orders.
 READ_BYTES = 8 * 1024 * 1024
-# To learn how large a payload is would be to unpack it. So what is stored packed, as PostgreSQL
-# does with rows of 2,000 bytes, counts so many times: long orders are packed to a fifth or less.
+# A payload's true size could only be learnt by decompressing it. So one that PostgreSQL has
+# compressed (rows from 2,000 bytes) counts so many times its stored size: more than it ever has.
 PACKED_FROM = 1_000
 PACKED_TIMES = 32
-# The events above position $1, in order: at most $2, and none after $3 bytes of payload.
+# The events above position $1, in order: at most $2, and none after $3 bytes of payloads.
 READ_SOME = f"""SELECT {{columns}} FROM (
     SELECT {{columns}}, sum(pg_column_size(payload)
             * CASE WHEN pg_column_compression(payload) IS NULL THEN 1 ELSE {PACKED_TIMES} END)
@@ -53,7 +53,7 @@ _PREVIOUS = """coalesce(lag(hash) OVER (ORDER BY position),
     (SELECT hash FROM events WHERE position = $1)) AS previous_hash"""
 _READ_SOME = f"""SELECT taken.*, {_PREVIOUS}
     FROM ({READ_SOME.format(columns=EVENT_COLUMNS)}) AS taken ORDER BY position"""
-# Looked at backwards for the lanes they are of: few at once, since each may be large.
+# Read backwards to find the lanes' ends: few events at once, since each may be large.
 LOOK_EVENTS = 200
 
 
@@ -87,7 +87,7 @@ async def lead(connection: asyncpg.Connection) -> bool:
 
 
 async def stand_by(connection: asyncpg.Connection) -> None:
-    """Let another relay become the active one, and be idle for as long as it takes."""
+    """Let another relay become the active one; this connection may then be idle for any time."""
     await connection.execute(
         f"SELECT pg_advisory_unlock({LEADER_LOCK}); RESET idle_session_timeout"
     )
@@ -95,6 +95,7 @@ async def stand_by(connection: asyncpg.Connection) -> None:
 
 async def take_over(connection: asyncpg.Connection) -> Cursor:
     """Raise the epoch, so that an earlier relay stops, and return the row. Raises CannotRun."""
+    # The lock alone is not enough: a relay that was paused may not know yet that it lost it.
     row = await connection.fetchrow(
         "UPDATE relay_cursor SET epoch = epoch + 1,"
         " proven_from = coalesce(proven_from, position + 1) RETURNING position, epoch, lanes"
@@ -105,7 +106,7 @@ async def take_over(connection: asyncpg.Connection) -> Cursor:
 
 
 async def is_mine(connection: asyncpg.Connection, epoch: int) -> bool:
-    """Tell whether no other relay has taken the row, and no change of lanes waits for it."""
+    """Tell whether this relay still has the row, and no change of lanes waits for it."""
     return bool(
         await connection.fetchval(
             "SELECT epoch = $1 AND lanes_wanted IS NULL FROM relay_cursor", epoch
@@ -130,7 +131,7 @@ async def move(connection: asyncpg.Connection, old: Cursor, new: Cursor) -> None
 async def read_after(
     connection: asyncpg.Connection, position: int, limit: int
 ) -> Sequence[ChainedEvent]:
-    """Return at most `limit` events above `position`, in order; none missing between them."""
+    """Return at most `limit` events above `position`, in order and without a gap."""
     rows = await connection.fetch(
         f"SELECT {EVENT_COLUMNS}, {_PREVIOUS} FROM events WHERE position > $1"
         " ORDER BY position LIMIT $2",
@@ -150,7 +151,7 @@ async def read_end(connection: asyncpg.Connection) -> tuple[ChainedEvent | None,
 
 
 async def read_some(connection: asyncpg.Connection, position: int, limit: int) -> Reading:
-    """Return the next events like `read_after`, but none after so many bytes of payload."""
+    """Return the next events like `read_after`, but at most about READ_BYTES of payloads."""
     rows = await connection.fetch(_READ_SOME, position, limit, READ_BYTES)
     events = _without_gap(position, [chained_event_from_row(row) for row in rows])
     size = sum(len(event.payload) for event in events)
@@ -166,15 +167,15 @@ def _without_gap(position: int, events: list[ChainedEvent]) -> list[ChainedEvent
 
 
 async def is_behind(connection: asyncpg.Connection, position: int) -> bool:
-    """Tell whether the log goes on after a position."""
+    """Tell whether the log has events after a position."""
     return bool(await connection.fetchval("SELECT position > $1 FROM log_head", position))
 
 
 async def log_ended_at(connection: asyncpg.Connection, position: int) -> datetime | None:
     """Return PostgreSQL's time at which the log ended with a position and nobody was writing.
 
-    None where it goes on or is being written to. Nothing that comes later is recorded more than
-    half a second before that time.
+    None where it goes on or is being written to. No later event is recorded more than half a second
+    before that time.
     """
     at: datetime | None = await connection.fetchval("SELECT log_ended_at($1)", position)
     return at
@@ -205,7 +206,7 @@ async def lane_ends(connection: asyncpg.Connection, position: int, count: int) -
 
 
 async def lanes_since(connection: asyncpg.Connection) -> int | None:
-    """Return up to which position was sent with fewer lanes; None where that is not known."""
+    """Return the position up to which events were sent with fewer lanes; None: not known."""
     since: int | None = await connection.fetchval("SELECT lanes_since FROM relay_cursor")
     return since
 
@@ -218,9 +219,9 @@ async def histories(connection: asyncpg.Connection) -> Histories:
 async def keep_ahead(
     connection: asyncpg.Connection, position: int | None, histories: Histories
 ) -> None:
-    """Say up to which position Kafka has events that the log lacks, None where it lacks none.
+    """Store up to which position Kafka has events that the log lacks; None: it lacks none.
 
-    Not where the log has another history by now than the events were compared with.
+    Stores nothing if the log has a newer history than the one that was compared.
     """
     await connection.execute(
         "UPDATE relay_cursor SET ahead_position = $1, ahead_at = CASE WHEN $1 > 0 THEN now() END"
@@ -234,7 +235,7 @@ async def keep_ahead(
 async def set_lanes(
     connection: asyncpg.Connection, ends: Sequence[int], wanted: int, epoch: int
 ) -> bool:
-    """Decide a change of lanes, so that the relay goes on with them; False if it was taken back."""
+    """Complete a change of lanes, so that the relay goes on; False if it was taken back."""
     decided: bool | None = await connection.fetchval(
         "UPDATE relay_cursor SET lanes = $1, lanes_wanted = NULL, epoch = epoch + 1,"
         " lanes_since = position"

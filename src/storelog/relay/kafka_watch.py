@@ -1,7 +1,7 @@
-"""Notices that Kafka has lost what was sent: a topic gone, made again, shortened, expired too soon.
+"""Notices that Kafka lost what was sent: a topic deleted, made again, shortened, expired too soon.
 
-The relay's row keeps each topic's id and offsets of the last look; a present that lies before them
-means that records are gone. Then the relay stops: to send on would leave a gap for new readers.
+The relay's row keeps each topic's id and offsets of the last check; offsets that are lower now mean
+that records are gone. The relay then stops: sending more would leave a gap for new readers.
 Next: relay/relay.py
 """
 
@@ -65,7 +65,7 @@ def look(settings: Settings) -> Places:
 def ends(settings: Settings) -> dict[tuple[str, int], int]:
     """Return the offset that the next record of each partition of all ten topics will have.
 
-    Partitions that were made this moment are waited for. Raises KafkaException.
+    Waits for partitions that were only just made. Raises KafkaException.
     """
     give_up_at = time.monotonic() + NEW_PARTITION_SECONDS
     while True:
@@ -74,7 +74,7 @@ def ends(settings: Settings) -> dict[tuple[str, int], int]:
         except KafkaException as error:
             if error.args[0].code() not in _NOT_YET or time.monotonic() > give_up_at:
                 raise
-            # Kafka tells nobody when a new partition has its leader: it is asked again.
+            # Kafka does not notify anyone when a new partition has its leader, so ask again.
             threading.Event().wait(0.2)
 
 
@@ -89,31 +89,31 @@ def _ends(settings: Settings) -> dict[tuple[str, int], int]:
 def _offsets(
     admin: AdminClient, places: list[TopicPartition], spec: OffsetSpec
 ) -> dict[tuple[str, int], int]:
-    asked = admin.list_offsets(
+    found = admin.list_offsets(
         dict.fromkeys(places, spec),
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
         request_timeout=TIMEOUT_SECONDS,
     )
     return {
         (place.topic, place.partition): done.result(TIMEOUT_SECONDS).offset
-        for place, done in asked.items()
+        for place, done in found.items()
     }
 
 
 def applied(settings: Settings) -> Applied:
-    """Return what the projectors' group has committed: all before is in MongoDB.
+    """Return what the projectors' group has committed: everything before is in MongoDB.
 
-    Raises KafkaException, also where the account may not ask.
+    Raises KafkaException, also where the account lacks the right to read it.
     """
     admin = AdminClient({**client_settings(settings), "log_level": 0})
-    asked = [ConsumerGroupTopicPartitions(settings.kafka_group_id)]
-    (answer,) = admin.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_SECONDS).values()
-    places = answer.result(TIMEOUT_SECONDS).topic_partitions or []
+    groups = [ConsumerGroupTopicPartitions(settings.kafka_group_id)]
+    (result,) = admin.list_consumer_group_offsets(groups, request_timeout=TIMEOUT_SECONDS).values()
+    places = result.result(TIMEOUT_SECONDS).topic_partitions or []
     return {(place.topic, place.partition): place.offset for place in places}
 
 
 def has_begun_later(known: Places, now: Places) -> bool:
-    """Tell whether a partition begins later than at the last look: then `applied` says more."""
+    """Tell whether a partition begins later than at the last check, so that `applied` matters."""
     return any(
         present > before
         for topic in known.keys() & now.keys()
@@ -124,7 +124,7 @@ def has_begun_later(known: Places, now: Places) -> bool:
 def missing(settings: Settings, known: Places, now: Places, sent: int, done: Applied) -> str | None:
     """Return what Kafka has lost since `known`, in words, or None; `sent`: events in all.
 
-    What its retention removes is not lost where it is `done`: applied by the projectors.
+    Records that retention has removed are not lost if they are `done`: applied by the projectors.
     """
     if sent and not any(offset for present in now.values() for offset in present["last"]):
         return f"its topics are empty, {sent} events were sent"
@@ -145,17 +145,17 @@ def missing(settings: Settings, known: Places, now: Places, sent: int, done: App
 
 
 async def read_known(connection: asyncpg.Connection) -> tuple[Places, int]:
-    """Return what the relay's row says of Kafka's topics, and how many events were sent."""
+    """Return what the relay's row knows of Kafka's topics, and how many events were sent."""
     row = await connection.fetchrow("SELECT topics, position FROM relay_cursor")
     return json.loads(row["topics"]), row["position"]
 
 
 async def keep(connection: asyncpg.Connection, now: Places) -> None:
-    """Remember what Kafka's topics are like now."""
+    """Store the present ids and offsets of Kafka's topics."""
     await connection.execute("UPDATE relay_cursor SET topics = $1", json.dumps(now))
 
 
-def refuse(what: str) -> HistoryMismatch:
+def mismatch(what: str) -> HistoryMismatch:
     """Return the error that says what to do."""
     return HistoryMismatch(
         f"Kafka has lost events that were sent: {what}. `storelog resend --from 1` sends them again"

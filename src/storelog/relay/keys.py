@@ -1,9 +1,9 @@
 """Announces the API keys' newest set on `storelog.keys`, for readers without a PostgreSQL account.
 
-Every relay process does so, the standby too: a set is whole and has a version, and readers keep the
-newest. The empty set is announced as well, since readers let nobody in before they know a set. A
-change is announced within a quarter of a second, the newest set again every minute. Each is signed,
-so that nobody else who may write to the topic can make keys.
+Every relay process does this, the standby too: a set is complete and has a version, and readers
+keep the newest. The empty set is announced as well, since readers reject every key before they know
+a set. A change is announced within a quarter of a second, the newest set again every minute. Each
+set is signed, so that another writer to the topic cannot make keys.
 Next: projector/keys.py
 """
 
@@ -73,6 +73,7 @@ class KeyAnnouncer:
                     announced, again_at = self._known, time.monotonic() + AGAIN_SECONDS
                 await asyncio.sleep(POLL_SECONDS)
         finally:
+            # Not closed gracefully: a server that is away must not hold this up.
             connection.terminate()
 
     def _send(self, producer: Producer, signed: SignedSet) -> None:

@@ -1,9 +1,9 @@
 """Tells whether the log is the one that Kafka has seen, before anything is sent.
 
 After a failover that lost commits, or a restore to an earlier time, the log can be behind Kafka, or
-go on in another way from there: mixing two histories would be worse than stopping. Only what proves
-its place in a log counts: records of others, transactions' markers and gaps in the offsets are
-passed over.
+continue differently from there: mixing two histories would be worse than stopping. Only records
+that prove their place in a log count; foreign records, transaction markers and gaps in the offsets
+are skipped.
 Next: relay/relay.py
 """
 
@@ -23,11 +23,11 @@ from storelog.errors import HistoryMismatch, Unavailable
 from storelog.kafka import client_settings, event_topics, watermark_topic
 from storelog.log_history import Histories, is_lost, number_of
 from storelog.relay.cursor import hash_at, histories, keep_ahead
-from storelog.relay.kafka_watch import refuse
+from storelog.relay.kafka_watch import mismatch
 from storelog.watermark import Watermark
 
 READ_SECONDS = 10.0
-# So many records before the end of a partition are looked at; more where none of them is ours.
+# How many records before the end of a partition are read; more if none of them is this log's.
 LOOK_BACK = (16, 256, 4_096, 65_536)
 Place = tuple[str, int]
 Bounds = dict[Place, tuple[int, int]]
@@ -43,9 +43,9 @@ class SeenMark(msgspec.Struct):
 
 
 async def check_history(connection: asyncpg.Connection, settings: Settings) -> None:
-    """Compare Kafka's newest records with the log, and keep in PostgreSQL what the log lacks.
+    """Compare Kafka's newest records with the log, and store in PostgreSQL what the log lacks.
 
-    Raises HistoryMismatch, and says what to do.
+    Raises HistoryMismatch, whose message says what to do.
     """
     proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
     known = await histories(connection)
@@ -61,7 +61,7 @@ async def check_history(connection: asyncpg.Connection, settings: Settings) -> N
             wrong = mark, found
     if wrong is None:
         await keep_ahead(connection, None, known)
-        # What is of a history that was left is not among the marks.
+        # Marks of histories that were left are not read, so with several the end proves nothing.
         if marks and is_whole and len(known) == 1:
             sent = await connection.fetchval("SELECT position FROM relay_cursor")
             _check_end(marks[0].position, sent)
@@ -84,12 +84,12 @@ async def check_history(connection: asyncpg.Connection, settings: Settings) -> N
 
 
 def _check_end(end: int, sent: int) -> None:
-    """Raise HistoryMismatch where Kafka ends below what it has acknowledged.
+    """Raise HistoryMismatch if Kafka ends below what it has acknowledged.
 
     The cursor moves after the acknowledgement of its event, and of a watermark that names it.
     """
     if end < sent:
-        raise refuse(f"it ends at position {end}, events were sent up to {sent}")
+        raise mismatch(f"it ends at position {end}, events were sent up to {sent}")
 
 
 class LogIsBehind(HistoryMismatch):
@@ -105,10 +105,10 @@ def newest_marks(
 ) -> tuple[list[SeenMark], bool]:
     """Return what the newest watermark and the last record of each partition say, newest first.
 
-    Also whether no partition had so many records of others at its end that it was given up.
+    Also return whether every partition's last own record was found, among foreign ones.
 
-    From the position `proven_from` on only what has a proof counts; what is of a history of the log
-    that was left (`known`: all of them) does not. Raises KafkaException and Unavailable.
+    From the position `proven_from` on only records with a proof count; those of a history that was
+    left (`known`: all histories) do not. Raises KafkaException and Unavailable.
     """
     consumer = Consumer(
         {
@@ -163,7 +163,7 @@ def _read_back(
 ) -> bool:
     """Note the newest mark among the last records of each partition; return whether all was read.
 
-    A marker of a transaction has an offset and is never given: so the end is what Kafka calls it.
+    Markers of transactions have offsets but are never delivered, so Kafka itself tells the end.
     """
     consumer.assign(
         [TopicPartition(*place, max(low, high - back)) for place, (low, high) in bounds.items()]
@@ -188,13 +188,13 @@ def _read_back(
 
 @dataclass(frozen=True, slots=True)
 class _MessageReader:
-    """Reads what messages say of their place in the log."""
+    """Reads from messages their place in the log."""
 
     proven_from: int | None
     known: Histories
 
     def read(self, message: Message) -> SeenMark | None:
-        """Return a message's place, None for one that is not the relay's, or of a left history."""
+        """Return a message's place; None if it is not the relay's or its history was left."""
         mark = _mark_of(message, self.proven_from)
         if mark is None:
             return None

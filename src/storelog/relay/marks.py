@@ -1,4 +1,4 @@
-"""What a relay says to every lane of the whole log: a watermark, or that the log is behind Kafka.
+"""Makes what a relay tells every lane about the whole log: a watermark, or that it is behind Kafka.
 
 Each proves itself as records do: by the hash of the event before its place.
 Next: relay/publisher.py
@@ -33,8 +33,8 @@ def watermark(
 ) -> bytes:
     """Return where in each lane everything up to a position ends; `event` is the one there.
 
-    `read_at`: PostgreSQL's time at which the log ended there, if it did. `lanes_since`: up to which
-    position was sent with fewer lanes. `history`: of the log.
+    `read_at`: PostgreSQL's time at which the log ended there, if it did. `lanes_since`: the
+    position up to which fewer lanes were used. `history`: the log's.
     """
     recorded_at = format_time(event.recorded_at) if event else None
     read = None if read_at is None else format_time(read_at)
@@ -78,5 +78,5 @@ def log_is_behind(head: ChainedEvent | None, ahead: int, history: LogHistory) ->
 
 
 def previous_of(event: Envelope) -> bytes | None:
-    """Return the hash of the event before one of a log that was read in order."""
+    """Return the hash of the event before, known if the log was read in order."""
     return event.previous_hash if isinstance(event, ChainedEvent) else None

@@ -30,7 +30,7 @@ _BEHIND = """SELECT c.position AS relayed, h.position - c.position AS events,
 
 
 async def measure(postgres_url: str) -> None:
-    """Read how far behind the relay is; without PostgreSQL that is not known."""
+    """Read how far behind the relay is; without PostgreSQL the gauges show nothing."""
     try:
         connection = await postgres.connect(
             postgres_url, timeout=0.9, command_timeout=0.9, is_writing=False

@@ -1,7 +1,7 @@
 """Sends events to the nine topics, each to the partition of its lane, and waits for every copy.
 
 Guarantees that `publish` returns only when all replicas have acknowledged all of its events; each
-record names the event before it in its lane, so that a missing one is noticed.
+record names the previous event of its lane, so that a missing record is noticed.
 Next: projector/projector.py
 """
 
@@ -30,18 +30,18 @@ from storelog.relay.record_headers import Header, record_headers
 FLUSH_SECONDS = 60.0
 PRODUCER = {
     "enable.idempotence": True,
-    # Where Kafka rejects a batch, none behind it is sent: that is fatal to this producer. Else a
-    # later event would come before an earlier one, which is sent again.
+    # If Kafka rejects a batch, this producer fails for good and sends none after it. Otherwise a
+    # later event would arrive before the earlier one, which is sent again.
     "enable.gapless.guarantee": True,
-    # Only failures are told one by one; that all the others are acknowledged is what flush says.
+    # Only failures are reported one by one; `flush` tells that all others are acknowledged.
     "delivery.report.only.error": True,
     "acks": "all",
     "linger.ms": 1,
     "batch.size": 262_144,
     "compression.type": "lz4",
     "message.max.bytes": MAX_RECORD_BYTES,
-    # None times out by itself: a later one could arrive while an earlier one of its key did not.
-    # What takes too long is thrown away all at once, by `close`.
+    # No record times out by itself, since a later one of its key could then arrive without it.
+    # `close` drops what takes too long, all at once.
     "delivery.timeout.ms": 0,
     "queue.buffering.max.kbytes": 65_536,
     "queue.buffering.max.messages": 100_000,
@@ -53,8 +53,8 @@ _KAFKA = {"messaging.system": "kafka"}
 class Publisher:
     """An idempotent producer; one at a time, by the active relay.
 
-    `lanes_since`: up to which position was sent with fewer lanes; None where that is not known.
-    `history`: of which history of the log all that is sent is.
+    `lanes_since`: the position up to which events were sent with fewer lanes; None: not known.
+    `history`: the history of the log that all sent events belong to.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -72,7 +72,7 @@ class Publisher:
     ) -> tuple[int, ...]:
         """Send the events; return the last position in each lane. Raises Unavailable.
 
-        `is_announced`: with a watermark, which is acknowledged when they are.
+        `is_announced`: send a watermark with them, which is acknowledged together with them.
         """
         return await asyncio.to_thread(self._publish, events, lanes, is_announced=is_announced)
 
@@ -116,15 +116,15 @@ class Publisher:
     ) -> None:
         """Send a watermark to every lane: where in it everything up to `position` ends.
 
-        `read_at`: PostgreSQL's time at which the log ended there, if it did. Does not wait:
-        whether it has arrived is found out by the next `publish` or `settle`. Raises Unavailable.
+        `read_at`: PostgreSQL's time at which the log ended there, if it did. Does not wait: the
+        next `publish` or `settle` finds out whether it has arrived. Raises Unavailable.
         """
         value = watermark(event, position, lanes, read_at, self.lanes_since, self.history)
         for lane in range(len(lanes)):
             self._send(self._watermarks, lane, b"watermark", value, [])
 
     def announce_behind(self, head: ChainedEvent | None, ahead: int, lanes: int) -> None:
-        """Say to every lane that the log ends at `head`, while Kafka has its events up to `ahead`.
+        """Tell every lane that the log ends at `head`, while Kafka has its events up to `ahead`.
 
         Raises Unavailable.
         """
@@ -141,7 +141,7 @@ class Publisher:
         give_up_at = time.monotonic() + FLUSH_SECONDS
         while time.monotonic() < give_up_at:
             with self._lock:
-                # A batch whose beginning was thrown away or rejected must not be gone on with.
+                # If the beginning of a batch was dropped or rejected, its rest must not be sent.
                 if self._is_closed or self._failures:
                     break
                 try:
@@ -155,13 +155,13 @@ class Publisher:
                     )
                     return
                 except BufferError:
-                    pass
+                    pass  # librdkafka's queue is full: serve it below, then try again
                 except KafkaException as error:
                     if not error.args[0].fatal():
                         raise
             self._serve(self._producer.poll, 0.1)
         self._raise_failure()
-        raise Unavailable("Kafka takes no more records")
+        raise Unavailable("Kafka has taken no records for too long")
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
@@ -176,14 +176,14 @@ class Publisher:
             raise Unavailable(f"Kafka has not acknowledged {left} records")
 
     def _serve(self, call: Callable[[float], int], seconds: float) -> int:
-        """Let the producer tell what became of its records.
+        """Let the producer report the outcome of its records.
 
-        A fatal error is noted, and what waits is thrown away: it would be waited for, never sent.
+        After a fatal error the waiting records are dropped, since they would never be sent.
         """
         try:
             return call(seconds)
         except (KafkaException, SystemError) as error:
-            # SystemError: a callback of ours ran after the one that told the fatal error.
+            # SystemError: another callback ran after the one that reported the fatal error.
             fatal: BaseException | None = error
             while isinstance(fatal, SystemError):
                 fatal = fatal.__cause__
@@ -202,9 +202,9 @@ class Publisher:
             raise Unavailable(f"Kafka did not take all records: {reason}")
 
     def close(self) -> None:
-        """Throw away what was not acknowledged; it is sent again from the log.
+        """Drop what was not acknowledged; it is sent again from the log.
 
-        Whatever another thread still sends from now on is Unavailable to it.
+        Another thread that still sends gets Unavailable from now on.
         """
         with self._lock:
             self._is_closed = True

@@ -20,8 +20,8 @@ def record_headers(
 ) -> list[Header]:
     """Return the contract's headers: CloudEvents 1.0 in binary mode, and the event's place.
 
-    `span` is the sending's own, where it is traced: who reads the record goes on below it. Records
-    of a log's first history name none, as those of earlier releases.
+    `span` is that of the sending, if it is traced: readers of the record continue below it. Records
+    of a log's first history name no history, like those of earlier releases.
     """
     headers: list[Header] = [
         ("ce_specversion", b"1.0"),

@@ -1,4 +1,4 @@
-"""The relay: every event of the log to Kafka, in order, at least once.
+"""The relay: sends every event of the log to Kafka, in order, at least once.
 
 One is active at a time (an advisory lock on its connection). It reads above its cursor, sends the
 events and a watermark, waits for all acknowledgements, and moves the cursor; after a crash it
@@ -28,7 +28,7 @@ from storelog.relay.topics import even_out
 from storelog.web.clock import PostgresClock
 
 BATCH_EVENTS = 4_000
-# From how many events in one reading of the log on, the next comes so many seconds later.
+# After a reading of at least so many events, the next follows no sooner than so many seconds later.
 PACES = ((100, 0.05), (8, 0.03), (0, 0.01))
 IDLE_SECONDS = 1.0
 FIRST_BACK_OFF_SECONDS = 0.1
@@ -79,10 +79,11 @@ class Relay:
                 back_off = FIRST_BACK_OFF_SECONDS
             except (*postgres.FAILURES, *KAFKA_FAILURES) as error:
                 measures.RETRIES.add()
+                # It has worked since the last failure, so this one begins with short waits again.
                 if self._has_led:
                     back_off, self._has_led = FIRST_BACK_OFF_SECONDS, False
-                said = self._waits_for = kafka_failure(error)
-                _log.warning("relay waits for a server", error=said, seconds=back_off)
+                reason = self._waits_for = kafka_failure(error)
+                _log.warning("relay waits for a server", error=reason, seconds=back_off)
                 await asyncio.sleep(back_off)
                 back_off = min(2 * back_off, MAX_BACK_OFF_SECONDS)
 
@@ -95,6 +96,7 @@ class Relay:
             if self._wanted_lanes is not None or not await cursors.lead(connection):
                 await asyncio.sleep(IDLE_SECONDS)
                 return
+            # Before anything is sent: mixing two logs on Kafka could not be undone.
             await self._check_kafka(connection)
             await self._check_history(connection, publisher)
             await asyncio.to_thread(even_out, self._settings)
@@ -105,7 +107,7 @@ class Relay:
             publisher.close()
 
     async def _check_kafka(self, connection: asyncpg.Connection) -> None:
-        """Look whether Kafka still has what was sent. Raises HistoryMismatch, KafkaException."""
+        """Check that Kafka still has what was sent. Raises HistoryMismatch, KafkaException."""
         self._check_at = time.monotonic() + CHECK_SECONDS
         now = await asyncio.to_thread(kafka_watch.look, self._settings)
         known, sent = await kafka_watch.read_known(connection)
@@ -114,11 +116,11 @@ class Relay:
             done = await asyncio.to_thread(kafka_watch.applied, self._settings)
         lost = kafka_watch.missing(self._settings, known, now, sent, done)
         if lost is not None:
-            raise kafka_watch.refuse(lost)
+            raise kafka_watch.mismatch(lost)
         await kafka_watch.keep(connection, now)
 
     async def _check_history(self, connection: asyncpg.Connection, publisher: Publisher) -> None:
-        """See that the log has what Kafka has; else say so to the projectors, and raise."""
+        """Check that the log has what Kafka has; if not, tell the projectors and raise."""
         try:
             await check_history(connection, self._settings)
         except LogIsBehind as behind:
@@ -155,6 +157,7 @@ class Relay:
                 lanes, following = await _send(connection, publisher, reading, cursor)
                 newest = reading.events[-1]
                 moved = Cursor(newest.position, cursor.epoch, lanes)
+                # Only after Kafka has acknowledged everything: a crash repeats events, never skips.
                 await cursors.move(connection, cursor, moved)
                 cursor = self._cursor = moved
                 self._has_led = True
@@ -174,14 +177,14 @@ class Relay:
 
 
 async def _ended_at(connection: asyncpg.Connection, position: int) -> datetime | None:
-    """Return when the log ended with a position, None where it goes on: then nothing is locked."""
+    """Return when the log ended at a position, None where it goes on: that takes no lock."""
     if await cursors.is_behind(connection, position):
         return None
     return await cursors.log_ended_at(connection, position)
 
 
 def _pace(events: int) -> float:
-    """Return the least seconds from one reading of the log to the next.
+    """Return the minimum of seconds from one reading of the log to the next.
 
     Many small batches would cost Kafka and MongoDB far more than the events in them, so a busy log
     is read less often than a quiet one.
@@ -192,9 +195,10 @@ def _pace(events: int) -> float:
 async def _send(
     connection: asyncpg.Connection, publisher: Publisher, reading: Reading, cursor: Cursor
 ) -> tuple[tuple[int, ...], Reading]:
-    """Publish the events; return the lanes' last positions, and of a backlog what follows.
+    """Publish the events; return the lanes' last positions, and the next events of a backlog.
 
-    The next events of a backlog are read while Kafka acknowledges these.
+    The next events of a backlog are read while Kafka acknowledges these: that saves the time of a
+    query in each batch.
     """
     events, following = reading.events, Reading((), is_full=False)
     with measures.PUBLISH.timing():

@@ -1,7 +1,7 @@
-"""Judges how topics are set that somebody else has made, and says what each setting means.
+"""Checks the settings of topics that Storelog did not make, and tells what each setting means.
 
-What keeps events from being applied is refused; what only costs something is a warning. An account
-that may not ask is told nothing.
+A setting that keeps events from being applied is an error; one that only costs something is a
+warning. Topics whose settings the account may not read are not checked.
 Next: relay/topics.py
 """
 
@@ -26,22 +26,22 @@ Configs = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is refused, and what is only said; each a sentence with what to set."""
+    """Errors and warnings; each is a sentence with what to set."""
 
-    refused: Sequence[str]
+    errors: Sequence[str]
     warnings: Sequence[str]
 
 
 def read_configs(admin: AdminClient, topics: Sequence[str]) -> Configs:
     """Return the settings of the topics by their names. Raises KafkaException.
 
-    Left out are topics that the account may not ask about, and those that are only being made.
+    Leaves out topics whose settings the account may not read, and those still being made.
     """
-    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     found = {}
-    for resource, answer in admin.describe_configs(asked).items() if asked else ():
+    for resource, result in admin.describe_configs(resources).items() if resources else ():
         try:
-            entries = answer.result(timeout=TIMEOUT_SECONDS)
+            entries = result.result(timeout=TIMEOUT_SECONDS)
         except KafkaException as error:
             if error.args[0].code() in _UNSAID:
                 continue
@@ -51,24 +51,24 @@ def read_configs(admin: AdminClient, topics: Sequence[str]) -> Configs:
 
 
 def judge(topics: Sequence[str], configs: Configs, known: Mapping[str, Any]) -> Judgement:
-    """Judge the topics of events. `known`: what a broker's metadata say of all topics."""
+    """Judge the topics of events. `known`: a broker's metadata of all topics."""
     there = [(topic, configs[topic]) for topic in topics if topic in configs]
     small = [t for t, c in there if int(c.get("max.message.bytes") or 0) < MAX_RECORD_BYTES]
     compacted = [t for t, c in there if "compact" in c.get("cleanup.policy", "")]
-    refused = []
+    errors = []
     if small:
-        refused.append(
-            f"topic {small[0]} takes small records only; a large order would never leave the log:"
+        errors.append(
+            f"topic {small[0]} takes only small records; a large order would never leave the log:"
             f" set max.message.bytes={MAX_RECORD_BYTES} on {', '.join(small)}"
         )
     if compacted:
-        refused.append(
-            f"topic {compacted[0]} is compacted: of each customer, product or order Kafka removes"
-            " all events but the last, also those that no projector has applied: set"
+        errors.append(
+            f"topic {compacted[0]} is compacted: Kafka removes all events but the last of each"
+            " customer, product or order, even those that no projector has applied: set"
             f" cleanup.policy=delete on {', '.join(compacted)}"
         )
     warnings = [said for said in (_short_lived(there), _copies(there, known)) if said]
-    return Judgement(refused, warnings)
+    return Judgement(errors, warnings)
 
 
 def _short_lived(there: Sequence[tuple[str, Mapping[str, str]]]) -> str | None:
@@ -79,10 +79,10 @@ def _short_lived(there: Sequence[tuple[str, Mapping[str, str]]]) -> str | None:
         kept = [f"{ms / _HOUR_MS:g} hours"] if ms >= 0 else []
         kept += [f"{size:,} bytes of each partition"] if size >= 0 else []
         return (
-            f"topic {topic} keeps only {' and '.join(kept)}: what is removed before a projector has"
-            " applied it stops the relay until `storelog resend`; an older copy of MongoDB needs"
-            " `storelog rebuild --promote`, which reads the log; `storelog rebuild --from kafka`"
-            " does not work (retention.ms=-1 and retention.bytes=-1 keep all)"
+            f"topic {topic} keeps only {' and '.join(kept)}: the relay stops when an event is"
+            " removed before a projector has applied it, until `storelog resend`; an older MongoDB"
+            " needs `storelog rebuild --promote`, which reads the log; `storelog rebuild --from"
+            " kafka` does not work (retention.ms=-1 and retention.bytes=-1 keep everything)"
         )
     return None
 

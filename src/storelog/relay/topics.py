@@ -1,8 +1,8 @@
 """Makes the topics: the nine of the contract and the watermarks, all with one partition a lane.
 
-Safe to repeat and to run twice at once. Changes nothing of a topic that is there, but that all have
-as many partitions as the one with most: a reader owns the same ones of each. A change of lanes that
-was interrupted may have made more for some.
+Safe to repeat and to run twice at once. It changes nothing of an existing topic except that all get
+as many partitions as the one with most, since a reader owns the same ones of each. An interrupted
+change of lanes may have added some to a few topics only.
 Next: relay/relay.py
 """
 
@@ -52,8 +52,8 @@ _UNSAID = (
 def ensure_topics(settings: Settings, lanes: int) -> list[str]:
     """Create what is missing, with `lanes` partitions (the keys: one). Raises CannotRun.
 
-    Returns what the settings of topics that somebody else has made cost, in words.
-    More are accepted: Kafka takes none away that a change of lanes has made which was taken back.
+    Returns warnings about the settings of topics that Storelog did not make. More partitions are
+    accepted: a change of lanes that was taken back leaves some, which Kafka cannot remove.
     """
     admin = _reach(settings)
     wanted = dict.fromkeys(event_topics(settings), _FOR_EVER)
@@ -82,8 +82,8 @@ def ensure_topics(settings: Settings, lanes: int) -> list[str]:
         judged = judge(made, read_configs(admin, made), known)
     except KafkaException as error:
         raise CannotRun(kafka_failure(error)) from error
-    if judged.refused:
-        raise CannotRun("; ".join(judged.refused))
+    if judged.errors:
+        raise CannotRun("; ".join(judged.errors))
     for name, count in partitions.items():
         found = len(known[name].partitions) if name in known else count
         if found < min(count, lanes) or (name == keys_topic(settings) and found != count):
@@ -93,10 +93,10 @@ def ensure_topics(settings: Settings, lanes: int) -> list[str]:
 
 
 def _reach(settings: Settings) -> AdminClient:
-    """Return a client that a broker has answered; what cannot mend itself is said at once."""
-    said: list[KafkaError] = []
-    # What goes wrong is raised; librdkafka need not say it too.
-    quiet: dict[str, Any] = {"log_level": 0, "error_cb": said.append}
+    """Return a client that has reached a broker. Raises CannotRun, at once for a wrong login."""
+    heard: list[KafkaError] = []
+    # Failures are raised here; librdkafka need not log them too.
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": heard.append}
     admin = AdminClient({**client_settings(settings), **quiet})
     give_up_at = time.monotonic() + REACH_SECONDS
     while True:
@@ -105,9 +105,9 @@ def _reach(settings: Settings) -> AdminClient:
             return admin
         except KafkaException as error:
             admin.poll(0)
-            hopeless = [e for e in said if e.code() in _HOPELESS]
+            hopeless = [e for e in heard if e.code() in _HOPELESS]
             if hopeless or time.monotonic() > give_up_at:
-                told = hopeless or said or [error.args[0]]
+                told = hopeless or heard or [error.args[0]]
                 raise CannotRun(f"Kafka: {kafka_reason(told[-1])}") from error
 
 
@@ -138,7 +138,7 @@ def even_out(settings: Settings) -> None:
 
 
 def _partitions(admin: AdminClient, settings: Settings) -> dict[str, int]:
-    """Return how many each of the topics with lanes has. Raises KafkaException."""
+    """Return the number of partitions of each topic with lanes. Raises KafkaException."""
     known = metadata(admin, TIMEOUT_SECONDS).topics
     topics = (*event_topics(settings), watermark_topic(settings))
     return {topic: len(known[topic].partitions) for topic in topics if topic in known}
@@ -151,13 +151,13 @@ def _grow(admin: AdminClient, there: dict[str, int], wanted: int) -> None:
         try:
             result.result(timeout=TIMEOUT_SECONDS)
         except KafkaException as error:
-            # Somebody else has made them this moment.
+            # Another process has just made them.
             if error.args[0].code() != KafkaError.INVALID_PARTITIONS:
                 raise
 
 
 def _is_made(result: object) -> bool:
-    """Wait for a topic to be made; return whether it was made now, and not there before."""
+    """Wait for a topic to be made; return False if it existed before."""
     try:
         result.result(timeout=TIMEOUT_SECONDS)  # type: ignore[attr-defined]
     except TimeoutError as error:

@@ -25,7 +25,7 @@ class TicketOffice:
     async def issue(self, request: Request) -> Response:
         """POST /live/tickets"""
         if request.body:
-            raise Malformed("This request has no body.")
+            raise Malformed("This request must not have a body.")
         key = _key(request.caller, request.headers.get("authorization", ""))
         async with answering():
             view = await self._reads.view()
