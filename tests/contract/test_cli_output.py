@@ -107,6 +107,6 @@ def test_an_output_that_is_closed_from_the_start_is_none() -> None:
 def test_an_empty_list_of_keys_says_so(settings: Settings) -> None:
     done = run("keys", "list", STORELOG_POSTGRES_URL=str(settings.postgres_url))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "no key was ever made" in done.stdout
+    assert "no key was ever created" in done.stdout
     listed = run("keys", "list", "--json", STORELOG_POSTGRES_URL=str(settings.postgres_url))
     assert json.loads(listed.stdout) == {"keys": []}

@@ -92,7 +92,7 @@ class _House:
         )
         self._config.load()
         self.door = Connections(9, max_connections)
-        self._kind = type("P", (LimitedProtocol,), {"connections": self.door, "turns": Turns()})
+        self._kind = type("P", (LimitedProtocol,), {"limits": self.door, "turns": Turns()})
         self._state, self._stopping = ServerState(), {"stopping": asyncio.Event()}
         self.made: list[weakref.ref[LimitedProtocol]] = []
 

@@ -61,7 +61,7 @@ async def served(held: Held, bodies: list[bytes]) -> AsyncIterator[Streams]:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    kind = type("Protocol", (LimitedProtocol,), {"connections": Connections(9, 9), "turns": held})
+    kind = type("Protocol", (LimitedProtocol,), {"limits": Connections(9, 9), "turns": held})
     config = uvicorn.Config(application, lifespan="off", log_config=None)
     config.load()
     server = await asyncio.get_running_loop().create_server(

@@ -54,7 +54,10 @@ def test_a_log_that_is_too_long_makes_room_where_the_disk_is_full(
     log.write_bytes(b"0\n" * 100)
     assert program.rotate(log)
     assert not log.with_suffix(".old").exists()
-    assert log.read_text() == "what this log had could not be kept: No space left on device\n"
+    assert (
+        log.read_text()
+        == "the earlier content of this log could not be kept: No space left on device\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["COMMAND_PORT", "QUERY_PORT", "RELAY_PORT", "PROJECTOR_PORT"])

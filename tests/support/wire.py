@@ -106,7 +106,7 @@ def serve(
         config.load()
         loop: Any = asyncio.get_running_loop()
         loop.time = clock or loop.time
-        kind = type("P", (LimitedProtocol,), {"connections": Connections(9, 9), "turns": Turns()})
+        kind = type("P", (LimitedProtocol,), {"limits": Connections(9, 9), "turns": Turns()})
         state = {"stopping": asyncio.Event()}
         protocol = kind(config=config, server_state=ServerState(), app_state=state, _loop=loop)
         protocol.connection_made(_Transport(served))

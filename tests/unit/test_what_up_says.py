@@ -43,5 +43,7 @@ def test_why_a_process_is_not_ready_is_said_even_if_its_log_is_empty(tmp_path: P
     silent = Program("relay", [], log, lambda: False, why_not_ready=lambda: "PostgreSQL is away.")
     assert why_not(silent) == f": PostgreSQL is away.; {log} has nothing"
     log.write_text("12:00 warning relay waits\n")
-    assert why_not(silent) == ": PostgreSQL is away.; it said:\n  12:00 warning relay waits"
-    assert why_not(Program("kafka", [], log, lambda: False)).startswith("; it said:")
+    assert (
+        why_not(silent) == ": PostgreSQL is away.; its log ends with:\n  12:00 warning relay waits"
+    )
+    assert why_not(Program("kafka", [], log, lambda: False)).startswith("; its log ends with:")

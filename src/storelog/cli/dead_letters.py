@@ -1,4 +1,4 @@
-"""`storelog dead-letters`: what could not be projected, why, and what waits behind it."""
+"""`storelog dead-letters`: events that could not be projected, and what waits for them."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ import typer
 from storelog.cli.options import AsJson, DataDir, print_json, settings_of
 from storelog.errors import BadUse, NotFound
 
-app = typer.Typer(help="What could not be projected, and what waits behind it.")
+app = typer.Typer(help="Events that could not be projected, and events that wait for them.")
 SHOWN_FOREIGN = 20
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
 Ids = Annotated[
@@ -19,7 +19,7 @@ Ids = Annotated[
 
 @app.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Print what is dead, and how many events wait. Example: storelog dead-letters list"""
+    """Print the dead letters, and how many events wait. Example: storelog dead-letters list"""
     settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters
 
@@ -43,7 +43,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command("show")
 def show(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Print one dead letter whole; exit 1 for none. Example: storelog dead-letters show 1234"""
+    """Print one dead letter; exit 1 if there is none. Example: storelog dead-letters show 1234"""
     settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters
 
@@ -61,7 +61,7 @@ def show(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) -> No
 
 @app.command("retry")
 def retry(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Replay dead letters from the log, and what waits behind them, in order.
+    """Replay dead letters from the log, and the events that wait for them, in order.
 
     Exit 1 when one still cannot be projected. Example: storelog dead-letters retry 1234
     """
@@ -82,14 +82,14 @@ def discard(
         str | None, typer.Argument(metavar="[ID]", help="As `list` shows it.")
     ] = None,
     foreign: Annotated[
-        bool, typer.Option("--foreign", help="All records that are not the relay's.")
+        bool, typer.Option("--foreign", help="All records that the relay did not send.")
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Leave one out of the read model for good, and replay what waits behind it.
+    """Leave one out of the read model for good, and replay the events that wait for it.
 
-    Exit 1 for none. Example: storelog dead-letters discard 1234
+    Exit 1 if there is none. Example: storelog dead-letters discard 1234
     """
     settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters

@@ -1,4 +1,4 @@
-"""`storelog doctor`: what is wrong with this machine or these servers, and what to do."""
+"""`storelog doctor`: what is wrong with this machine or the servers, and what to do."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
 
 
 def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Look at everything and change nothing; exit 1 on a problem. Example: storelog doctor"""
+    """Check everything and change nothing; exit 1 on a problem. Example: storelog doctor"""
     loaded = settings_of(data_dir)
     from storelog.doctor.check import PROBLEM
     from storelog.doctor.machine import check_machine

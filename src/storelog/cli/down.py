@@ -16,7 +16,7 @@ STOP_SECONDS = 60.0
 
 
 def down(data_dir: DataDir = None) -> None:
-    """Stop everything in order; done too when nothing runs. Example: storelog down"""
+    """Stop everything in order; exit 0 also if nothing runs. Example: storelog down"""
     home = settings_of(data_dir).data_dir
     from storelog.local import run_file
 
@@ -29,8 +29,10 @@ def down(data_dir: DataDir = None) -> None:
     give_up_at = time.monotonic() + STOP_SECONDS
     while is_running(home) or _lives(facts["pid"]):
         if time.monotonic() > give_up_at:
-            raise CannotRun(f"`storelog up` (pid {facts['pid']}) did not stop in {STOP_SECONDS} s")
-        # The end of a process that is not a child is told to nobody: it is looked for.
+            raise CannotRun(
+                f"`storelog up` (pid {facts['pid']}) did not stop in {STOP_SECONDS:.0f} s"
+            )
+        # Nothing reports the end of a process that is no child of this one, so look for it.
         threading.Event().wait(0.1)
     print("Stopped.")
 

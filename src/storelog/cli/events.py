@@ -1,4 +1,4 @@
-"""`storelog events`: the log, one JSON event a line."""
+"""`storelog events`: the log, one event per line as JSON."""
 
 import threading
 from datetime import datetime
@@ -18,13 +18,14 @@ FOLLOW_SECONDS = 0.5
 def events(
     data_dir: DataDir = None,
     aggregate: Annotated[
-        str | None, typer.Option(help="Only this thing's: product-5.", show_default=False)
+        str | None,
+        typer.Option(help="Only events of this aggregate: product-5.", show_default=False),
     ] = None,
     after: Annotated[int, typer.Option(min=0, help="Only above this position.")] = 0,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many.", show_default=False)
+        int | None, typer.Option(min=1, help="The most events to print.", show_default=False)
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new events.")] = False,
 ) -> None:
     """Print events in order. Example: storelog events --aggregate product-5 --limit 10"""
     settings = settings_of(data_dir, "command_url").settings
@@ -40,7 +41,7 @@ def events(
             if not found:
                 if not follow:
                     return
-                # The log has no stream, only pages: it is asked again until Ctrl-C.
+                # The log has pages but no stream, so ask for the next page until Ctrl-C.
                 threading.Event().wait(FOLLOW_SECONDS)
 
 

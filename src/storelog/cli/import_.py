@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storelog.traffic.retail_import import RetailImport
 
 STALL_SECONDS = 120.0
-app = typer.Typer(help="Bring sales from elsewhere in.", no_args_is_help=True)
+app = typer.Typer(help="Import sales from elsewhere.", no_args_is_help=True)
 
 
 @app.callback()
@@ -28,7 +28,7 @@ def retail(
     data_dir: DataDir = None,
     limit_invoices: Annotated[
         int | None,
-        typer.Option(min=1, help="Only the first so many invoices.", show_default=False),
+        typer.Option(min=1, help="The most invoices to import.", show_default=False),
     ] = None,
     spare_stock: Annotated[
         int, typer.Option(min=0, max=1_000_000_000, help="Units each product has left over.")
@@ -39,7 +39,7 @@ def retail(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import a file with the UCI Online Retail columns; start it again and it goes on.
+    """Import a file with the UCI Online Retail columns; run it again to continue.
 
     Example: storelog import retail online-retail.csv.xz --limit-invoices 1000
     """

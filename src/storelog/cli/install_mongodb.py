@@ -10,7 +10,9 @@ from storelog.errors import BadUse
 
 
 def install_mongodb(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Accept the licence without a question.")
+    ] = False,
     version: Annotated[
         str | None, typer.Option(help="Another version than the tested one.", show_default=False)
     ] = None,
@@ -19,7 +21,7 @@ def install_mongodb(
     ] = None,
     sha256: Annotated[
         str | None,
-        typer.Option(help="What the archive must have; else as published.", show_default=False),
+        typer.Option(help="The archive's SHA-256; else the published one.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +51,6 @@ def install_mongodb(
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        raise BadUse("nobody is there to agree to the licence: say --yes")
+        raise BadUse("there is no terminal to ask on: accept the licence with --yes")
     if not typer.confirm("Do you accept this licence and want to download it?", err=True):
         raise typer.Exit(1)

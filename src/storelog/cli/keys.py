@@ -1,4 +1,4 @@
-"""`storelog keys`: API keys beside those of the settings; create, list, revoke while all runs."""
+"""`storelog keys`: creates, lists and revokes API keys without a restart."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ _SPAN = re.compile(r"([1-9]\d{0,4})([hd])")
 _FIRST = """
 This is the first key. Within 2 s it closes both services, and the metrics of all four processes,
 for good: each request needs a key then. Set STORELOG_API_KEY for commands that call a service."""
-Name = Annotated[str, typer.Argument(help="What the log will call whoever has the key.")]
+Name = Annotated[str, typer.Argument(help="The name by which the log knows the key's owner.")]
 
 
 @app.command("create")
@@ -36,7 +36,7 @@ def create(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, once. Example: storelog keys create till-1 --role write"""
+    """Create a key and print it once. Example: storelog keys create till-1 --role write"""
     from storelog import api_keys
 
     if not _NAME.fullmatch(name) or role not in ROLES:
@@ -48,6 +48,7 @@ def create(
         raise BadUse(f"STORELOG_API_KEYS has a key of the name {name}")
 
     async def make(connection: Any) -> tuple[str, bool, datetime | None]:
+        # By PostgreSQL's clock, since this machine's may be wrong and PostgreSQL's decides.
         now = await _now(connection)
         ends = None if expires is None else parse_expiry(expires, now)
         return *await api_keys.create(connection, name, role, ends), ends
@@ -59,16 +60,14 @@ def create(
         print_json({**facts, "is_first": is_first})
         return
     until = "until it is revoked" if ends is None else f"until {format_time(ends)}"
-    print(
-        f"{name} ({role}), valid {until}. The key is kept nowhere and not shown again:\n\n  {key}"
-    )
+    print(f"{name} ({role}), valid {until}. The key is not stored and not shown again:\n\n  {key}")
     if is_first and not (settings.api_keys or settings.oidc_issuer):
         print(_FIRST)
 
 
 @app.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Print every key there ever was, never its text. Example: storelog keys list"""
+    """Print all keys ever created, without their text. Example: storelog keys list"""
     from storelog import api_keys
 
     async def read(connection: Any) -> list[dict[str, Any]]:
@@ -80,7 +79,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print_json({"keys": rows})
         return
     if not rows:
-        print("no key was ever made: see `storelog keys create --help`")
+        print("no key was ever created: see `storelog keys create --help`")
     for row in rows:
         ends = row["revoked_at"] or row["expires_at"] or "-"
         print(f"{row['name']:<24} {row['role']:<7} {row['state']:<8} {row['created_at']}  {ends}")
@@ -88,7 +87,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command("revoke")
 def revoke(name: Name, data_dir: DataDir = None) -> None:
-    """Revoke a key: refused within 2 s by both services. Example: storelog keys revoke till-1"""
+    """Revoke a key: both services reject it within 2 s. Example: storelog keys revoke till-1"""
     from storelog import api_keys
 
     if not _NAME.fullmatch(name):
@@ -98,7 +97,7 @@ def revoke(name: Name, data_dir: DataDir = None) -> None:
     if not revoked:
         print(f"{name} was revoked before")
         return
-    print(f"{name} is revoked: both services refuse it within 2 s,")
+    print(f"{name} is revoked: both services reject it within 2 s,")
     print("the Query Service only while the relay and the projector run")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def lag(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Print how far behind the read side is; exit 1 where the log lacks what was projected.
+    """Print how far behind the read side is; exit 1 if the log lacks projected events.
 
     Example: storelog lag --json
     """

@@ -1,4 +1,4 @@
-"""`storelog lanes`: how many lanes there are, and making them more."""
+"""`storelog lanes`: shows how many lanes there are, and adds more."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -21,11 +21,11 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command("set")
 def set_(
-    number: Annotated[int, typer.Argument(metavar="N", min=1, help="How many there shall be.")],
+    number: Annotated[int, typer.Argument(metavar="N", min=1, help="The new number of lanes.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Drain to one position, switch to N lanes and go on. Example: storelog lanes set 6"""
+    """Drain to one position, switch to N lanes and continue. Example: storelog lanes set 6"""
     settings = settings_of(
         data_dir, "postgres_url", "kafka_bootstrap_servers", "mongodb_uri"
     ).settings

@@ -1,8 +1,8 @@
 """The command line: one command a file, and one table of exit codes.
 
-0: done. 1: ran, and the answer is no. 2: bad use. 3: could not run. An error is one line on
-stderr, never a traceback of ours for something a user did: a file that cannot be used, an output
-that lacks a character or is closed by whoever reads it.
+0: done. 1: it ran and found a problem. 2: bad use. 3: it could not run. An error is one line on
+stderr, never a traceback for something that a user did: a file that cannot be used, an output that
+lacks a character, or one that its reader has closed.
 """
 
 import errno
@@ -39,7 +39,7 @@ from storelog.cli import (
 )
 from storelog.errors import BadUse, CannotRun, HistoryMismatch, StorelogError
 
-# Where a full disk, or a quota, takes no more of the output.
+# Errors of a full disk or a quota, which take no more of the output.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
@@ -92,7 +92,7 @@ def _root(
 def main() -> None:
     """Run the command line and exit with its code."""
     _heed_sigterm()
-    # A stream that was closed before the start is none: what goes there goes nowhere.
+    # Python has no object for a stream that was closed before the start: discard its output.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -102,11 +102,11 @@ def main() -> None:
     try:
         code = _run()
         stdout.flush()
-        # Typer takes a closed pipe for a failure, and puts another stream in the place of this one.
+        # Typer takes a closed pipe for a failure, and replaces this stream.
         if sys.stdout is not stdout:
             code = _give_up(stdout, 0)
     except BrokenPipeError:
-        # Whoever read the output has had enough.
+        # The reader of the output, such as `head`, has had enough: that is no error.
         code = _give_up(stdout, 0)
     except OSError as error:
         if error.errno not in _NO_ROOM:
@@ -118,21 +118,21 @@ def main() -> None:
 def _heed_sigterm() -> None:
     """Let SIGTERM end the first process of a container as it ends any other.
 
-    The kernel keeps from that process what it has no handler for: while it starts, or in a command
-    that is no service, it would go on until the container's time to stop is over.
+    The kernel delivers to process 1 only signals that it handles. Without this, a process that is
+    starting, or a command that is no service, would run until the container is killed.
     """
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
 def _give_up(stdout: TextIO, code: int) -> int:
-    """Let what is left of the output go nowhere; return the exit code."""
+    """Discard the rest of the output; return the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
     return code
 
 
 def _run() -> int | str | None:
-    """Return the exit code of what the arguments ask for."""
+    """Run the command that the arguments name; return its exit code."""
     try:
         app()
     except SystemExit as ended:
@@ -148,7 +148,7 @@ def _run() -> int | str | None:
             raise
         return _fail(f"{error.filename}: {error.strerror}", 3)
     except UnicodeEncodeError as error:
-        # What Python stands for bytes of an argument that are no text, and no server takes.
+        # Python represents bytes of an argument that are not text by lone surrogates.
         if not any("\ud800" <= character <= "\udfff" for character in error.object):
             raise
         return _fail(f"{error.object!a} is not UTF-8", 2)
@@ -156,7 +156,7 @@ def _run() -> int | str | None:
 
 
 def _fail_with(error: StorelogError) -> int:
-    """Say what a service answered, and return the exit code that it means."""
+    """Print the problem that a service responded with; return its exit code."""
     from storelog.cli.options import explained
     from storelog.client import Problem
 

@@ -4,7 +4,7 @@ from storelog.cli.options import DataDir, run_async, settings_of
 
 
 def migrate(data_dir: DataDir = None) -> None:
-    """Make the servers ready; safe to repeat and to run twice. Example: storelog migrate"""
+    """Set up the servers; safe to repeat and to run twice at once. Example: storelog migrate"""
     settings = settings_of(
         data_dir, "postgres_url", "kafka_bootstrap_servers", "mongodb_uri"
     ).settings

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def _directory(text: str) -> Path:
-    """Return the path of an option; an empty one is an unset variable, and not this directory."""
+    """Return the path of an option; an empty one comes from an unset variable, and is an error."""
     if not text:
         raise typer.BadParameter("it is empty")
     return Path(text)
@@ -46,8 +46,8 @@ Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to
 def settings_of(data_dir: Path | None, *addresses: str) -> Loaded:
     """Return the settings of this command, which uses these addresses.
 
-    Raises BadSetting, and CannotRun where nothing names one of them: a default is good for a
-    process of ours to listen on, but who listens there otherwise may be a stranger's shop.
+    Raises BadSetting, and CannotRun if nothing names one of them: the default addresses are for
+    our processes to listen on; another process that listens there may be a stranger's shop.
     """
     loaded = load(data_dir=data_dir)
     missing = [f"STORELOG_{n.upper()}" for n in addresses if loaded.named(n) is None]
@@ -60,7 +60,7 @@ def settings_of(data_dir: Path | None, *addresses: str) -> Loaded:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end; of errors that came at once, raise the first."""
+    """Run a coroutine to its end; of several simultaneous errors, raise the first."""
     try:
         return asyncio.run(work)
     except BaseExceptionGroup as group:
@@ -71,7 +71,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 
 def keep(settings: Settings, results: "list[Result]") -> None:
-    """Record results for the console; that it was not possible is said, and changes nothing."""
+    """Record results for the console; a failure to record them is printed and changes nothing."""
     from storelog.results import record
 
     why_not = run_async(record(settings, results))
@@ -81,7 +81,7 @@ def keep(settings: Settings, results: "list[Result]") -> None:
 
 @contextmanager
 def client_of(settings: Settings) -> "Iterator[Storelog]":
-    """Give a client of the services that the settings name; what is refused was bad use."""
+    """Yield a client of the services that the settings name; a rejected request is BadUse."""
     from storelog.client import Problem, Storelog
 
     with Storelog(settings.command_url, settings.query_url, settings.api_key) as shop:

@@ -1,4 +1,4 @@
-"""How long work shows where it is: a bar on a terminal, else a line every 10 s, on stderr."""
+"""Shows the progress of long work on stderr: a bar on a terminal, else a line every 10 s."""
 
 import sys
 import time

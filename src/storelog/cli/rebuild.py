@@ -1,4 +1,4 @@
-"""`storelog rebuild`: a whole new read model beside the live one, or new state tables."""
+"""`storelog rebuild`: builds a new read model beside the live one, or new state tables."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -27,21 +27,21 @@ def rebuild(
         bool, typer.Option("--promote", help="Make it the active read model at the end.")
     ] = False,
     rollback: Annotated[
-        bool, typer.Option("--rollback", help="Make the one before it the active one again.")
+        bool, typer.Option("--rollback", help="Make the previous read model the active one again.")
     ] = False,
     state_tables: Annotated[
-        bool, typer.Option("--state-tables", help="PostgreSQL's state tables instead.")
+        bool, typer.Option("--state-tables", help="Rebuild PostgreSQL's state tables instead.")
     ] = False,
     restore_discarded: Annotated[
         bool,
-        typer.Option("--restore-discarded", help="Bring back what dead letters were discarded."),
+        typer.Option("--restore-discarded", help="Apply events of discarded dead letters too."),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build a new read model and name what differs in the live one; reads go on throughout.
+    """Build a new read model and list what differs in the live one; reads go on meanwhile.
 
-    Interrupted, it goes on where it was. Example: storelog rebuild --from log --promote
+    After an interruption it continues where it was. Example: storelog rebuild --from log --promote
     """
     if promote + rollback + state_tables > 1:
         raise BadUse("choose one of --promote, --rollback and --state-tables")

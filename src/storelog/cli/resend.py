@@ -1,4 +1,4 @@
-"""`storelog resend`: events of the log to Kafka once more."""
+"""`storelog resend`: sends events of the log to Kafka again."""
 
 from dataclasses import asdict
 from typing import Annotated

@@ -13,7 +13,7 @@ _STOPPED = {"pid": None, "state": "stopped", "restarts": 0}
 
 
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Print what runs and how it is; exit 1 unless all is ready. Example: storelog status --json"""
+    """Print what runs and its state; exit 1 unless all is ready. Example: storelog status --json"""
     loaded = settings_of(data_dir)
     facts = _facts(loaded)
     if as_json:
@@ -72,7 +72,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
 
 
 def _look_at_processes(processes: list[dict[str, Any]], settings: Settings) -> None:
-    """Say of each process that should be ready whether it is, and else why not."""
+    """Set the state of each process that should be ready, with the reason if it is not."""
     from storelog.local.servers import PROCESSES, why_not_ready
 
     addresses = (
@@ -91,7 +91,7 @@ def _look_at_processes(processes: list[dict[str, Any]], settings: Settings) -> N
 
 
 def _look_at_servers(servers: list[dict[str, Any]], settings: Settings) -> None:
-    """Say of each server whether it works, as `storelog doctor` finds it, and else why not."""
+    """Set the state of each server, as `storelog doctor` finds it, with the reason if it failed."""
     from storelog.doctor.check import PROBLEM
     from storelog.doctor.servers import look_at
 
@@ -134,7 +134,7 @@ def _show(facts: dict[str, Any]) -> None:
         print(f"; {lag['dead_letters']} dead letters" if lag["dead_letters"] else "", end="")
         print(f"; {lag['foreign']:,} foreign records" if lag["foreign"] else "")
         if "is_log_behind" in lag:
-            print("THE LOG IS BEHIND: `storelog lag` says what to do")
+            print("THE LOG IS BEHIND: run `storelog lag` to learn what to do")
     elif any(entry["pid"] for entry in facts["servers"]):
         print("\nlag: not known while a server is away")
 

@@ -1,4 +1,4 @@
-"""`storelog torture`: does every promise hold while processes die and servers vanish?"""
+"""`storelog torture`: checks every promise while processes die and servers vanish."""
 
 import secrets
 import shlex
@@ -13,7 +13,7 @@ import typer
 from storelog.cli.options import AsJson, print_json
 from storelog.errors import BadUse, CannotRun
 
-# What the command that repeats the run says.
+# Shown only in the command that repeats the run.
 _ASKED = ("kinds", "minutes", "once")
 
 
@@ -36,7 +36,7 @@ def torture(
         typer.Option(help="Kinds, separated by commas (default: all).", show_default=False),
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Each short kind once, whatever --minutes says.")
+        bool, typer.Option("--once", help="Each short kind once; --minutes has no effect.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -89,8 +89,8 @@ def _kinds(faults: str | None, *, once: bool) -> list[str]:
 def repeating(facts: dict[str, Any]) -> str:
     """Return the command that draws the same faults again, from the facts of a run.
 
-    The deck and how far faults stretch depend on kinds, minutes and `--once` too. Kinds that were
-    left out were not in the deck, and are in none that repeats it.
+    The order of the faults and their lengths depend on kinds, minutes and `--once` too. Kinds that
+    were left out must not be drawn in the repetition either.
     """
     once = facts["once"]
     length = ["--once"] if once else ["--minutes", str(facts["minutes"]).removesuffix(".0")]

@@ -1,4 +1,4 @@
-"""`storelog up`: everything with one command."""
+"""`storelog up`: starts everything with one command."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def up(
     relay_port: Annotated[int, _port("The relay's port: health and metrics.")] = 8090,
     projector_port: Annotated[int, _port("The projector's port: health and metrics.")] = 8091,
     pgadmin: Annotated[
-        bool, typer.Option("--pgadmin", help="pgAdmin 4 too, connected to the write database.")
+        bool, typer.Option("--pgadmin", help="Start pgAdmin 4 on the write database too.")
     ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once everything is ready.")
@@ -58,7 +58,7 @@ def up(
     loaded = load(data_dir=data_dir, use_running=False)
     settings = loaded.settings
     check_allowed_hosts(settings)
-    # Where clients reach the services, which may be another address than they listen on.
+    # The addresses for clients, which may differ from those that the services listen on.
     public = {
         f"STORELOG_{name.upper()}": url
         for name in ("command_url", "query_url")
@@ -101,9 +101,9 @@ def _addresses(settings: Settings) -> str:
 
 
 def _detach(home: Path, ports: tuple[int, ...], more: list[str]) -> None:
-    """Start `up` in a session of its own and wait until it is ready, or has said why not.
+    """Start `up` in a session of its own, and wait until it is ready or has failed.
 
-    What it says is printed once it is ready; with `more` to be fetched, as it comes.
+    Its output is printed once it is ready, or as it comes if `more` has to be downloaded.
     """
     from storelog.local import run_file
     from storelog.local.supervisor import PORT_FLAGS
@@ -111,7 +111,7 @@ def _detach(home: Path, ports: tuple[int, ...], more: list[str]) -> None:
     run_file.make(home)
     logs = home / "logs"
     try:
-        # pgAdmin's address, which is shown here, lets in whoever has it.
+        # The log shows pgAdmin's address, which admits anyone who has it: keep it from others.
         (logs / "up.log").touch(mode=0o600)
     except OSError as error:
         raise BadUse(f"--data-dir {home} cannot be used: {error.strerror}") from error
@@ -134,7 +134,7 @@ def _detach(home: Path, ports: tuple[int, ...], more: list[str]) -> None:
             if process.poll() is not None:
                 _fail(process.returncode, (logs / "up.log").read_text("utf-8"))
             shown += _show(logs / "up.log", shown) if more else 0
-            # It says that it is ready in its file, or ends: both are looked for, within a deadline.
+            # It writes to its file that it is ready, or it ends: poll for both until the deadline.
             threading.Event().wait(0.1)
         else:
             process.terminate()
@@ -152,7 +152,7 @@ def _show(log: Path, shown: int) -> int:
 
 
 def _fail(code: int, said: str) -> None:
-    lines = said.strip().splitlines() or ["storelog: it ended without a word"]
+    lines = said.strip().splitlines() or ["storelog: it ended without a message"]
     message = next((line for line in lines if line.startswith("storelog: ")), lines[-1])
     rest = lines[lines.index(message) + 1 :]
     text = "\n".join([message.removeprefix("storelog: "), *rest])

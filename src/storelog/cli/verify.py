@@ -1,4 +1,4 @@
-"""`storelog verify`: do the log, PostgreSQL and MongoDB agree?"""
+"""`storelog verify`: checks that the log, PostgreSQL and MongoDB agree."""
 
 import time
 from pathlib import Path
@@ -15,14 +15,14 @@ def verify(
     data_dir: DataDir = None,
     as_json: AsJson = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Rewrite documents that differ, from the log.")
+        bool, typer.Option("--repair", help="Rewrite documents that differ from the log.")
     ] = False,
     anchor: Annotated[
         Path | None,
-        typer.Option("--anchor", help="A file of signed heads of the log: checked, and added to."),
+        typer.Option("--anchor", help="A file of signed heads of the log, to check and add to."),
     ] = None,
 ) -> None:
-    """Prove that everything agrees; exit 1 and name what differs. Example: storelog verify"""
+    """Prove that everything agrees; exit 1 and list what differs. Example: storelog verify"""
     loaded = settings_of(data_dir, "postgres_url", "mongodb_uri")
     from storelog.cli.progress import Shown
     from storelog.results import ANCHOR, VERIFY, Result

@@ -91,8 +91,8 @@ async def load(
     for entity in _LINES_FIRST:
         known, before = state.known[entity.collection], state.before[entity.collection]
         unknown = [number for number in ids[entity.collection] if number not in known]
-        # What the previous batch has touched may not be in the tables yet. Either may keep 50,000, so
-        # only the wanted ids are looked up.
+        # What the previous batch has touched may not be in the tables yet. Either may keep 50,000,
+        # so only the wanted ids are looked up.
         known |= {number: before[number] for number in unknown if number in before}
         missing = [number for number in unknown if number not in before]
         if not missing:

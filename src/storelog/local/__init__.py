@@ -1,1 +1,1 @@
-"""Embedded servers and the supervisor behind `storelog up`."""
+"""The embedded servers and the supervisor of `storelog up`."""

@@ -1,9 +1,9 @@
-"""Files that an embedded server cannot use are put out of its way; it starts on an empty folder.
+"""Moves files that an embedded server cannot open out of its way, so that it starts empty.
 
-Only for what can be made anew from the log: SecantusDB, killed with -9 while it makes a table,
-leaves a half of it, and cannot use the table, or does not even start. What may hold documents is
-kept under another name; what else keeps a server from starting (a full disk, a lock, rights)
-changes nothing.
+Only for data that can be rebuilt from the log: SecantusDB, killed with -9 while it creates a table,
+leaves half a table, which it cannot use, or it does not even start. Files that may hold documents
+are kept under another name; any other reason why a server does not start (a full disk, a lock,
+missing rights) changes nothing.
 Next: local/supervisor.py
 """
 
@@ -18,7 +18,7 @@ TRIES = 2
 
 @dataclass(slots=True)
 class Files:
-    """A server's folder; how its files of documents are named; its words when it cannot open it."""
+    """A server's folder, how its document files are named, its message if it cannot open them."""
 
     folder: Path
     documents: str
@@ -31,23 +31,23 @@ class Files:
         return self.folder.with_name(f"{self.folder.name}.started")
 
     def has_started(self) -> None:
-        """Note that the server runs on these files: from now on they are not cleared."""
+        """Record that the server has started on these files, so that they are never cleared."""
         self._mark.touch()
 
     def clear_unfinished(self) -> None:
-        """Remove what a very first start left that was cut off: nobody has written to it."""
+        """Remove what an interrupted first start left: no document was written to it."""
         if not self._mark.exists() and not any(self.folder.glob(self.documents)):
             shutil.rmtree(self.folder)
             self.folder.mkdir()
 
-    def set_aside_after(self, said: str) -> Path | None:
-        """Take in what a run said until it ended; return where the files were moved, if they were.
+    def set_aside_after(self, output: str) -> Path | None:
+        """Read the output of a run that ended; return where the files were moved, if they were.
 
-        They are moved when TRIES runs one after the other could not open them; not again before one
-        could, since then they are not the cause.
+        They are moved after TRIES runs in a row could not open them. If the server then fails on
+        an empty folder, the files were not the cause, so they are not moved again.
         """
         self.clear_unfinished()
-        if not self.unreadable.search(said):
+        if not self.unreadable.search(output):
             self._tries, self._was_set_aside = 0, False
             return None
         self._tries += 1

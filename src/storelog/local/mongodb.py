@@ -1,4 +1,4 @@
-"""The embedded MongoDB-wire server: MongoDB's own where there is one, else SecantusDB.
+"""The embedded server with MongoDB's protocol: MongoDB itself if it is installed, else SecantusDB.
 
 In this order: what `storelog install-mongodb` fetched, `mongod` on PATH, `secantusd-rs` on PATH,
 SecantusDB from the extra `local`.
@@ -25,11 +25,12 @@ from storelog.local.ports import HOST
 from storelog.local.program import Program
 
 DATABASE = "storelog"
-# WiredTiger's words after a full disk, for one: from then on it refuses everything. MongoDB's own
-# server ends by itself then, SecantusDB does not.
+# WiredTiger's message after a full disk, for one, after which it rejects everything. MongoDB's own
+# server then ends by itself; SecantusDB does not, so the supervisor ends it.
 BROKEN = re.compile(rb"the process must exit and restart: WT_PANIC")
-# How SecantusDB ends on files that it cannot open. EINVAL: a table without its columns, the first
-# step of making one; else WiredTiger's words for damage. Not a full disk, a lock, missing rights.
+# SecantusDB's message for files that it cannot open. `Invalid argument`: a table without columns,
+# half created; the others are WiredTiger's words for damage. A full disk, a lock and missing rights
+# have other messages.
 UNREADABLE = re.compile(
     r"storage\.py.*^_wiredtiger\.WiredTigerError: "
     r"(Invalid argument|No such file or directory|WT_TRY_SALVAGE\b|WT_ERROR\b)",
@@ -80,7 +81,7 @@ def _choose(home: Path | None, port: int) -> tuple[str, list[str], str]:
         argv = [mongod, "--dbpath", folder, "--port", str(port), "--bind_ip", HOST]
         return "mongod", argv, _release(mongod)
     shared = ["--host", HOST, "--port", str(port), "--sync-on-commit", "--cache-size", "256M"]
-    # Without a replica set's oplog, which nobody here follows, an update costs a third less.
+    # Nothing here reads a replica set's oplog, and without it an update costs a third less.
     shared += ["--standalone", "--log-level", "WARNING", "--storage-path"]
     if rust is not None:
         return "secantusd-rs", [rust, *shared, _folder(home, "secantusd-rs")], _release(rust)
@@ -94,7 +95,7 @@ def _choose(home: Path | None, port: int) -> tuple[str, list[str], str]:
 
 
 def _folder(home: Path | None, name: str) -> str:
-    """Each server keeps its own files: they do not read one another's."""
+    """Return a server's own folder, since the servers cannot read one another's files."""
     if home is None:
         return ""
     folder = home / name

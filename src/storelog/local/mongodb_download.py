@@ -1,7 +1,7 @@
 """Fetches the official MongoDB Community server once; `storelog up` uses it from then on.
 
-Guarantees that what is installed is whole: the archive is compared with its SHA-256, unpacked
-beside its place and moved there in one step; a download that broke off goes on where it was.
+Guarantees that an installed server is complete: the archive is compared with its SHA-256, unpacked
+beside its place and moved there in one step; an interrupted download continues where it was.
 Next: local/mongodb.py
 """
 
@@ -67,7 +67,7 @@ def archive_path(version: str, system: str, machine: str, os_release: Mapping[st
     if name is None or target is None:
         raise CannotRun(
             f"MongoDB has no build for {system} {machine} {os_release.get('PRETTY_NAME', '')};"
-            " a `mongod` on PATH is used by `storelog up`, whoever made it"
+            " `storelog up` also uses any `mongod` on PATH"
         )
     return f"linux/mongodb-linux-{name}-{target}-{version}.tgz"
 
@@ -127,14 +127,14 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadUse("another `storelog install-mongodb` is at work") from None
+            raise BadUse("another `storelog install-mongodb` is running") from None
         yield
 
 
 def _published_sum(url: str) -> str:
     try:
-        with open_url(f"{url}.sha256", TIMEOUT_SECONDS) as answer:
-            said = answer.read(1_000).decode("ascii", "replace")
+        with open_url(f"{url}.sha256", TIMEOUT_SECONDS) as response:
+            said = response.read(1_000).decode("ascii", "replace")
     except (OSError, HTTPException, ValueError) as error:
         raise CannotRun(f"{url}.sha256 cannot be fetched: {_why(error)}") from error
     found = re.match(r"[0-9a-fA-F]{64}\b", said)
@@ -144,24 +144,25 @@ def _published_sum(url: str) -> str:
 
 
 def _download(url: str, partial: Path, show: Show) -> None:
-    """Fetch into `partial`, going on after what is already there."""
+    """Download into `partial`, continuing after what is already there."""
     have = partial.stat().st_size if partial.is_file() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     request = urllib.request.Request(url, headers=headers)
     give_up_at = time.monotonic() + GIVE_UP_SECONDS
     try:
-        with open_url(request, TIMEOUT_SECONDS) as answer:
-            have = have if answer.status == 206 else 0
-            total = have + int(answer.headers.get("Content-Length") or 0)
+        with open_url(request, TIMEOUT_SECONDS) as response:
+            # A server that ignores the range sends the whole file: begin anew.
+            have = have if response.status == 206 else 0
+            total = have + int(response.headers.get("Content-Length") or 0)
             with partial.open("ab" if have else "wb") as file:
-                while chunk := answer.read(_CHUNK):
+                while chunk := response.read(_CHUNK):
                     have += file.write(chunk)
                     if have > MAX_BYTES or time.monotonic() > give_up_at:
                         raise CannotRun(f"{url} is too large or too slow: {have} bytes so far")
                     show("downloaded", have, max(total, have))
     except urllib.error.HTTPError as error:
         if error.code == 416:
-            # All of it is there already; the SHA-256 says whether it is right.
+            # The file is complete already; the SHA-256 then tells whether it is right.
             return
         raise CannotRun(f"{url}: {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
@@ -172,7 +173,7 @@ def _download(url: str, partial: Path, show: Show) -> None:
 
 
 def _why(error: Exception) -> str:
-    """Return why nothing came, in words that are no library's."""
+    """Return why a download failed, without the library's internals."""
     if isinstance(error, urllib.error.HTTPError):
         return f"{error.code} {error.reason}"
     cause = getattr(error, "reason", error)
@@ -185,7 +186,7 @@ def _sum_of(path: Path) -> str:
 
 
 def _unpack(archive: Path, version: str) -> Path:
-    """Unpack beside the place, see that it runs, and move it there in one step."""
+    """Unpack beside the place, check that it runs, and move it there in one step."""
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=home()))
     try:
         _extract(archive, unfinished)

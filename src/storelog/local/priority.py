@@ -1,7 +1,7 @@
-"""Lets the write side go first where everything runs on one machine.
+"""Gives the write side priority where everything runs on one machine.
 
-What builds the read model may take a little longer under a load that the machine cannot carry; an
-order that waits for it would be worse. Costs nothing while there is CPU to spare.
+Under a load that is too high for the machine, the read model may lag a little, but orders must not
+wait for it. This costs nothing while there is CPU to spare.
 """
 
 import os
@@ -14,7 +14,7 @@ NICENESS = 10
 def lower(pid: int) -> None:
     """Make the process, and what it starts, give way to others.
 
-    Linux weighs sessions against each other before processes, so the session is told too.
+    Linux divides the CPU between sessions first, so the session's priority is lowered too.
     """
     with suppress(ProcessLookupError, PermissionError):
         os.setpriority(os.PRIO_PROCESS, pid, NICENESS)

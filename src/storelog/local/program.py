@@ -22,7 +22,7 @@ from storelog.local.files import Files
 STOP_SECONDS = 15.0
 MAX_RESTART_WAIT_SECONDS = 5.0
 MAX_LOG_BYTES = 20 * 1024 * 1024
-# How the command line begins the one line that says why it ends.
+# The command line begins its one line of error with this.
 ERROR_PREFIX = "storelog: "
 MAX_SAID_BYTES = 64 * 1024
 MAX_WORDS_BYTES = 200
@@ -30,17 +30,17 @@ MAX_WORDS_BYTES = 200
 
 @dataclass(slots=True)
 class Program:
-    """What to run, how to see that it is ready, how to ask it to stop; and how it is now."""
+    """A program: what to run, how to check that it is ready, how to stop it; and its state."""
 
     name: str
     argv: list[str]
     log_path: Path
     is_ready: Callable[[], bool]
     version: str = ""
-    # Why it is not ready, where it can be asked.
+    # Returns the reason why it is not ready, if it can tell.
     why_not_ready: Callable[[], str | None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
-    # Where it runs; else where `up` does.
+    # Its working directory; None: that of `up`.
     folder: Path | None = None
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
@@ -51,7 +51,7 @@ class Program:
     process: "subprocess.Popen[bytes] | None" = None
     start_at: float = 0.0
     log_from: int = 0
-    # What it says when it has to end, where it may not do so by itself.
+    # Its message when it must end but may not end by itself.
     broken: re.Pattern[bytes] | None = None
     _read_to: int = 0
 
@@ -61,7 +61,7 @@ class Program:
         return None if self.process is None else self.process.pid
 
     def start(self) -> None:
-        """Start the program; what it says goes to its log."""
+        """Start the program; its output goes to its log."""
         rotate(self.log_path)
         with self.log_path.open("ab") as log:
             self.log_from = self._read_to = log.tell()
@@ -82,7 +82,7 @@ class Program:
         self.state = "starting"
 
     def look(self) -> bool:
-        """Bring `state` up to date; return whether the program has ended just now."""
+        """Update `state`; return whether the program has just ended."""
         if self.process is None:
             return False
         self.end_if_broken()
@@ -96,13 +96,13 @@ class Program:
         return True
 
     def end_if_broken(self) -> bool:
-        """Kill it where it says that it has to end; return whether it did. Call it now and then."""
+        """Kill it if its log says that it must end; return whether it did. Call it regularly."""
         if self.broken is None or self.process is None:
             return False
         with self.log_path.open("rb") as log:
             log.seek(self._read_to)
             said = log.read(MAX_SAID_BYTES)
-        # The words may come in two pieces.
+        # Read the end again next time, since the message may arrive in two pieces.
         self._read_to += max(0, len(said) - MAX_WORDS_BYTES)
         if not self.broken.search(said):
             return False
@@ -118,10 +118,10 @@ class Program:
         self.restarts += 1
         return code
 
-    def mend_files(self) -> str | None:
-        """After an ending: set aside files that the program cannot open; say so where it was done.
+    def set_bad_files_aside(self) -> str | None:
+        """Move away files that the program could not open; return a message if that was done.
 
-        Call it once for each ending, before the next start.
+        Call it once after each end of the program, before the next start.
         """
         if self.files is None:
             return None
@@ -133,7 +133,7 @@ class Program:
             return None
         return (
             f"{self.name} cannot open its files: they are kept in {kept}; it starts empty, and the"
-            " projector fills it again from Kafka (where the number of lanes was ever raised:"
+            " projector fills it again from Kafka (if the number of lanes was ever raised:"
             " `storelog rebuild --promote`)"
         )
 
@@ -162,7 +162,7 @@ class Program:
         return "\n".join(f"  {line}" for line in lines[-5:])
 
     def error(self) -> str | None:
-        """Return the error with which the last run of a process of ours ended, if it said one."""
+        """Return the error with which the last run ended, if it was a process of Storelog's."""
         return last_error(self.log_path, self.log_from)
 
     def facts(self) -> dict[str, Any]:
@@ -177,10 +177,10 @@ class Program:
 
 
 def rotate(log_path: Path) -> bool:
-    """Begin a log anew that has grown too long, and keep what it had as `.old`; tell whether.
+    """Empty a log that has grown too long, and keep its content as `.old`; tell whether.
 
-    Who writes to it appends, and goes on at its new beginning; what is written during the copy may
-    be lost. Where the disk has no room for the copy, the log says that it lost what it had.
+    Its writer appends, and so continues at the new beginning; lines written during the copy may be
+    lost. If the disk has no room for the copy, the log says that its content was lost.
     """
     if not log_path.is_file() or log_path.stat().st_size <= MAX_LOG_BYTES:
         return False
@@ -194,12 +194,12 @@ def rotate(log_path: Path) -> bool:
     os.truncate(log_path, 0)
     if lost is not None:
         with log_path.open("a") as log:
-            log.write(f"what this log had could not be kept: {lost}\n")
+            log.write(f"the earlier content of this log could not be kept: {lost}\n")
     return True
 
 
 def last_error(log_path: Path, log_from: int = 0) -> str | None:
-    """Return the last error that a process of ours ended with, from so many bytes of its log on."""
+    """Return the last error in a Storelog process's log, from byte `log_from` on."""
     try:
         with log_path.open("rb") as log:
             size = log.seek(0, os.SEEK_END)

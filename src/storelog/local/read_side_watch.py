@@ -1,6 +1,6 @@
-"""Says in the terminal of `storelog up` what the read side lacks, and the command that fixes it.
+"""Prints in the terminal of `storelog up` what the read side lacks, and the command that fixes it.
 
-It looks now and then, in a thread of its own, and says each trouble once, until it is over.
+It checks regularly, in a thread of its own, and prints each trouble once until it is over.
 Next: lag.py
 """
 
@@ -21,12 +21,12 @@ RECOVER = (
 )
 FOREIGN = (
     "`storelog dead-letters list` shows them, `storelog dead-letters discard --foreign` discards"
-    " them; stop who writes to these topics, or use another STORELOG_KAFKA_TOPIC_PREFIX"
+    " them; stop their writer, or use another STORELOG_KAFKA_TOPIC_PREFIX"
 )
 
 
 def troubles(lag: Lag) -> dict[str, str]:
-    """Return what the read side lacks, by kind: what it is, and what to do."""
+    """Return the read side's troubles by kind: what it lacks, and what to do."""
     found = {}
     if lag.is_log_behind:
         found[LOG_BEHIND] = (
@@ -45,7 +45,7 @@ def troubles(lag: Lag) -> dict[str, str]:
 
 
 class ReadSideWatch:
-    """Looks until `stop` is set."""
+    """Checks until `stop` is set."""
 
     def __init__(
         self, settings: Settings, say: Callable[[str], None], stop: threading.Event
@@ -56,7 +56,7 @@ class ReadSideWatch:
         self._said: set[str] = set()
 
     def start(self) -> None:
-        """Look in the background; it does not hold up the end of the process."""
+        """Check in the background; the thread does not delay the end of the process."""
         threading.Thread(target=self._run, name="read side watch", daemon=True).start()
 
     def _run(self) -> None:
@@ -64,12 +64,12 @@ class ReadSideWatch:
             try:
                 lag = asyncio.run(read_lag(self._settings))
             except CannotRun:
-                # A server that is away is said by whoever looks after it.
+                # The supervisor, or the server's own log, tells that a server is away.
                 continue
             self.look(lag)
 
     def look(self, lag: Lag) -> None:
-        """Say what is new."""
+        """Print the troubles that are new."""
         found = troubles(lag)
         for kind in sorted(found.keys() - self._said):
             self._say(found[kind])

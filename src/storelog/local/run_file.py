@@ -1,7 +1,7 @@
-"""What a running `storelog up` says of itself: `run.json` in the data directory, and its lock.
+"""What a running `storelog up` writes about itself: `run.json` in the data directory, and its lock.
 
-The lock (on `up.lock`) is held as long as `up` lives, however it ends; so a `run.json` left behind
-by kill -9 misleads nobody.
+The lock (on `up.lock`) is held as long as `up` lives, however it ends; so a `run.json` that kill -9
+leaves behind is ignored.
 Next: local/supervisor.py
 """
 
@@ -20,12 +20,12 @@ from storelog.errors import BadUse
 from storelog.running import LOCK_FILE, RUN_FILE, is_running
 
 LOCK_SECONDS = 1.0
-# PostgreSQL takes 1,023 with its own files' names, the system 4,095 with Kafka's.
+# PostgreSQL allows 1,023 bytes with its own files' names, the system 4,095 with Kafka's.
 MAX_NAME_BYTES = 800
 
 
 def check_name(data_dir: Path) -> str | None:
-    """Return why no server could keep its data there, None where all could."""
+    """Return why a server could not keep its data there; None if all can."""
     try:
         name = str(data_dir).encode()
     except UnicodeEncodeError:
@@ -36,7 +36,7 @@ def check_name(data_dir: Path) -> str | None:
 
 
 def make(data_dir: Path) -> None:
-    """Make the data directory with its folder of logs. Raises BadUse."""
+    """Create the data directory with its folder of logs. Raises BadUse."""
     why = check_name(data_dir)
     if why is None:
         try:
@@ -49,7 +49,7 @@ def make(data_dir: Path) -> None:
 
 
 def lock(data_dir: Path) -> IO[str]:
-    """Make the data directory, and take it for this process until it ends. Raises BadUse."""
+    """Create the data directory, and lock it until this process ends. Raises BadUse."""
     make(data_dir)
     try:
         held = (data_dir / LOCK_FILE).open("w")
@@ -66,7 +66,7 @@ def lock(data_dir: Path) -> IO[str]:
                 raise BadUse(
                     f"a `storelog up` already runs on {data_dir}: see `storelog status`"
                 ) from None
-            # A lock of a file has no time-out of its own: it is tried again until the deadline.
+            # A file lock has no time-out of its own, so try again until the deadline.
             threading.Event().wait(0.05)
 
 
@@ -80,7 +80,7 @@ def write(data_dir: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read(data_dir: Path) -> dict[str, Any] | None:
-    """Return what the running `up` says, or None when none runs."""
+    """Return what the running `up` wrote; None if none runs."""
     if not is_running(data_dir):
         return None
     try:
@@ -91,7 +91,7 @@ def read(data_dir: Path) -> dict[str, Any] | None:
 
 
 def versions(data_dir: Path) -> dict[str, str]:
-    """Return which version of each server the running `up` has started, by the server's name."""
+    """Return the versions of the servers that the running `up` has started, by name."""
     servers = (read(data_dir) or {}).get("servers", [])
     return {server["name"]: server["version"] for server in servers if server["version"]}
 
@@ -105,6 +105,6 @@ def as_environment(settings: Settings) -> dict[str, str]:
         if entry.name.endswith(named) and value is not None:
             found[f"STORELOG_{entry.name.upper()}"] = str(value)
             if entry.metadata["is_secret"]:
-                # What was read from a file is not to be read once more.
+                # The child has the value, so it must not read the file as well.
                 found[f"STORELOG_{entry.name.upper()}_FILE"] = ""
     return found

@@ -1,4 +1,4 @@
-"""Which servers `storelog up` brings itself, and the four processes it runs over them.
+"""Chooses the servers that `storelog up` starts itself, and the four processes that it runs.
 
 A server that a setting names is used as it is (`external`); each of the others is embedded.
 Next: local/supervisor.py
@@ -22,9 +22,9 @@ from storelog.proxies import open_url
 from storelog.reasons import reason
 
 PROCESSES = ("command-service", "relay", "projector", "query-service")
-ASK_SECONDS, MAX_PROBLEM_BYTES = 2.0, 65_536
+PROBE_SECONDS, MAX_PROBLEM_BYTES = 2.0, 65_536
 _PORTS = ("postgresql", "kafka", "kafka_controller", "mongodb")
-# Where the relay and the projector have health and metrics unless told otherwise.
+# The default ports for the health and metrics of the relay and the projector.
 RELAY_PORT, PROJECTOR_PORT = 8090, 8091
 
 
@@ -107,23 +107,23 @@ def _process(name: str, url: str, data_dir: Path, environment: dict[str, str]) -
 
 
 def is_ready(url: str) -> bool:
-    """Tell whether a process says that it is ready."""
+    """Tell whether a process is ready."""
     return why_not_ready(url) is None
 
 
 def why_not_ready(url: str) -> str | None:
-    """Return None if a process says that it is ready, else what it says or why it says nothing."""
-    return _ask(f"{url}/health/ready")
+    """Return None if a process is ready, else its reason, or why it does not respond."""
+    return _probe(f"{url}/health/ready")
 
 
 def is_live(url: str) -> bool:
-    """Tell whether a process responds at all; one that stands by is alive and not ready."""
-    return _ask(f"{url}/health/live") is None
+    """Tell whether a process is alive; one that stands by is alive but not ready."""
+    return _probe(f"{url}/health/live") is None
 
 
-def _ask(address: str) -> str | None:
+def _probe(address: str) -> str | None:
     try:
-        with open_url(address, ASK_SECONDS) as response:
+        with open_url(address, PROBE_SECONDS) as response:
             return None if response.status == 200 else f"it responds with {response.status}"
     except urllib.error.HTTPError as error:
         with error:

@@ -1,7 +1,7 @@
 """The supervisor behind `storelog up`: starts everything in order, restarts what dies, stops it.
 
-Whatever it starts ends with it: in order when it is asked to stop, by the watchdog within 10 s when
-it is killed. Every wait has a deadline.
+Everything that it starts ends with it: in order when it is asked to stop, by the watchdog within
+10 s when it is killed. Every wait has a deadline.
 Next: local/servers.py
 """
 
@@ -44,7 +44,7 @@ Say = Callable[[str], None]
 class Supervisor:
     """One `storelog up` on one data directory.
 
-    `public`: environment variables that name where clients reach the services, where any do.
+    `public`: environment variables with the addresses of the services for clients, if they are set.
     """
 
     def __init__(self, data_dir: Path, say: Say, public: Mapping[str, str] | None = None) -> None:
@@ -125,7 +125,7 @@ class Supervisor:
         self._say(f"pgAdmin 4: {address}")
 
     async def _migrate(self) -> None:
-        """Migrate, again for a while where a server is still recovering."""
+        """Migrate; repeat it for a while if a server is still recovering."""
         give_up_at = time.monotonic() + READY_SECONDS
         while True:
             try:
@@ -134,13 +134,14 @@ class Supervisor:
                     self._say(line)
                 return
             except (CannotRun, *FAILURES) as error:
+                # An external server that is away may stay away: tell at once.
                 is_told = bool(self._external) and not self._is_migrated
                 if time.monotonic() > give_up_at or is_told:
                     raise CannotRun(f"the servers cannot be set up: {error}") from error
                 await asyncio.sleep(0.5)
 
     def _migrate_again(self) -> None:
-        """Give a server that starts empty what no process can bring it, such as the keys."""
+        """Give a server that starts empty what no process can restore, such as the keys."""
         try:
             asyncio.run(self._migrate())
         except (CannotRun, *FAILURES) as error:
@@ -178,8 +179,8 @@ class Supervisor:
                 code = program.schedule_restart()
                 self._say(f"{program.name} ended ({_ending(code)}); restart {program.restarts}")
                 self._say_error(program)
-                if mended := program.mend_files():
-                    self._say(mended)
+                if told := program.set_bad_files_aside():
+                    self._say(told)
                     if self._is_migrated:
                         threading.Thread(target=self._migrate_again, daemon=True).start()
             if program.process is None and time.monotonic() >= program.start_at:
@@ -192,7 +193,7 @@ class Supervisor:
                     self._say(f"{program.name} is ready again")
 
     def _say_error(self, program: Program) -> None:
-        """Say why it ended, which says what to do; the same once until it is ready again."""
+        """Print why it ended and what to do; the same error once until it is ready again."""
         error = program.error()
         if error is not None and self._said.get(program.name) != error:
             self._said[program.name] = error
@@ -208,7 +209,8 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         workers = [program for program in self._programs if program not in self._servers]
-        # The door first, then what empties the log into the read model, then the servers.
+        # First the Command Service, so that no event is added; then the workers, which pass on the
+        # last events; then the servers.
         for group in (workers[:1], workers[1:], self._servers):
             for program in group:
                 program.ask_to_stop()
@@ -243,9 +245,9 @@ def _is_address(name: str) -> bool:
 
 
 def why_not(program: Program) -> str:
-    """Return why it is not ready: what it responds, and the end of its log."""
+    """Return why it is not ready: its response, and the end of its log."""
     why, words = program.why_not_ready(), program.last_words()
-    said = f"; it said:\n{words}" if words else f"; {program.log_path} has nothing"
+    said = f"; its log ends with:\n{words}" if words else f"; {program.log_path} has nothing"
     return f": {why}{said}" if why else said
 
 

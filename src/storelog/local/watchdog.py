@@ -1,7 +1,7 @@
-"""Ends everything that `storelog up` started, within 10 s, should `up` itself be killed.
+"""Ends everything that `storelog up` started, within 10 s, if `up` itself is killed.
 
-A process of its own at the other end of a pipe: `up` writes `+PID SIGNAL` and `-PID` lines; when
-the pipe closes, whatever is left is asked to stop, and killed 5 s later.
+It is a process of its own at the other end of a pipe, to which `up` writes `+PID SIGNAL` and `-PID`
+lines; when the pipe closes, the remaining processes get their signal, and are killed 5 s later.
 """
 
 import os
@@ -30,7 +30,7 @@ class Watchdog:
         self._write(f"+{pid} {int(stop_signal)}\n")
 
     def forget(self, pid: int) -> None:
-        """The process has ended."""
+        """Stop guarding a process that has ended."""
         self._write(f"-{pid}\n")
 
     def _write(self, line: str) -> None:
@@ -39,24 +39,25 @@ class Watchdog:
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
         except BrokenPipeError:
-            # Somebody killed the watchdog; `up` still stops everything itself.
+            # The watchdog was killed; `up` still stops everything itself.
             return
 
     def close(self) -> None:
-        """Let the watchdog go; it ends what was not forgotten."""
+        """Let the watchdog end, after it has ended what it still guards."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
             self._process.wait(2 * GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            # Somebody has stopped it.
+            # It is paused (SIGSTOP), or a process does not end.
             self._process.kill()
             self._process.wait(GRACE_SECONDS)
 
 
 def main() -> None:
-    """Watch standard input until it ends, then end what is left."""
+    """Read standard input until it ends, then end the remaining processes."""
+    # Ctrl-C is for `up`, which then ends everything in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     guarded: dict[int, int] = {}
     for line in sys.stdin:

@@ -192,7 +192,7 @@ class Rig:
                 if name in PROCESSES:
                     said = program.error() or program.last_words()
                     self.own_endings.append(Ending(name, code, said))
-            if program.mend_files():
+            if program.set_bad_files_aside():
                 self.endings[f"{name} with files that it cannot open, set aside"] += 1
                 threading.Thread(target=self._set_up_again, daemon=True).start()
         down = program.process is None and not self._held[name] and not self._closing.is_set()

@@ -42,7 +42,7 @@ LINGER_SECONDS = 2.0
 class LimitedProtocol(FramedProtocol):
     """A connection that is rejected, or closed, once it holds more than its share."""
 
-    connections: Connections
+    limits: Connections
     turns: Turns
     transport: EndingTransport  # type: ignore[assignment]
 
@@ -67,7 +67,7 @@ class LimitedProtocol(FramedProtocol):
         ending: Any = EndingTransport(transport)
         super().connection_made(ending)
         self._head_since = self._unread_since = self.loop.time()
-        rejection = self.connections.enter(self, self.client)
+        rejection = self.limits.enter(self, self.client)
         if rejection is not None:
             self._respond(rejection)
 
@@ -76,7 +76,7 @@ class LimitedProtocol(FramedProtocol):
 
         A cycle of references would wait for a full collection, and a timer for its time.
         """
-        self.connections.leave(self, self.client)
+        self.limits.leave(self, self.client)
         # A connection that was reset is treated like one that was closed.
         super().connection_lost(None)
         self._disconnect(self._running)
@@ -229,7 +229,7 @@ class LimitedProtocol(FramedProtocol):
         self.flow.resume_reading()
         if self._lingers_since is None and not self.transport.get_write_buffer_size():
             self._lingers_since = self._heard_at = self.loop.time()
-            self.connections.linger(self, self.client)
+            self.limits.linger(self, self.client)
 
     def _has_lingered(self, now: float) -> bool:
         since = self._lingers_since

@@ -87,7 +87,7 @@ def serve(app: Any, settings: Settings, host: str, port: int) -> None:
         host=host,
         port=port,
         loop="auto",
-        http=type("Protocol", (LimitedProtocol,), {"connections": connections, "turns": Turns()}),
+        http=type("Protocol", (LimitedProtocol,), {"limits": connections, "turns": Turns()}),
         ws="none",
         lifespan="on",
         log_config=None,
