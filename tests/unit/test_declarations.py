@@ -283,11 +283,11 @@ class UniqueNumber(Struct, frozen=True):
 @pytest.mark.parametrize(
     ("structure", "words"),
     [
-        (NeverNull, "NeverNull.sku was before what it cannot be"),
-        (NotANumber, "NotANumber.stock was before what it cannot be"),
+        (NeverNull, "NeverNull.sku had a value that it cannot have"),
+        (NotANumber, "NotANumber.stock had a value that it cannot have"),
         (WithGap, "WithGap has newer fields of other versions than 2, 3"),
-        (FoundByNumber, "FoundByNumber.stock is found by its words and is no text"),
-        (UniqueNumber, "UniqueNumber.stock is unique and is no text"),
+        (FoundByNumber, "FoundByNumber.stock is searched by its words and is not a text"),
+        (UniqueNumber, "UniqueNumber.stock is unique and is not a text"),
     ],
 )
 def test_a_mark_that_does_not_fit_its_field_is_an_error(

@@ -49,5 +49,6 @@ def existing(aggregate: Aggregate[E] | None, what: str, expected_versions: Versi
 
 
 def recorded(event: type[P], entity: Struct, **more: object) -> P:
-    """Return an event that says every field of an entity, and what else it has."""
+    """Return an event that carries every field of an entity, and `more` members of its own."""
+    # By position: the event's structure extends the entity's, so the entity's fields come first.
     return event(*structs.astuple(entity), **more)

@@ -1,6 +1,6 @@
-"""Classes of characters that are told apart in texts of people, as regular expressions have them.
+"""Classes of characters that people's texts are checked for, as parts of regular expressions.
 
-A request is checked by them, and the JSON Schema of what it may say is made of them.
+Both the check of a request and the JSON Schema that describes the request are built from them.
 Next: shop/json_schema.py
 """
 

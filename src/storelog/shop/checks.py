@@ -1,7 +1,8 @@
-"""What must hold of the declared entities and events: a contradiction is an error at import.
+"""Rules that the declared entities and events must satisfy: a contradiction is an error at import.
 
-Whatever the rooms derive without asking is checked here, so that no request, event or document
-meets it first. Next: shop/events.py
+The other rooms derive code from the declarations and rely on these rules without checking them, so
+a wrong declaration stops the process before it handles a request, an event or a document.
+Next: shop/events.py
 """
 
 from collections import Counter
@@ -24,11 +25,13 @@ def check_declared(entities: Iterable[EntityKind], kinds: Iterable[EventKind]) -
     _check_once("events have the name", (kind.name for kind in kinds))
     unique = (field.unique for entity in entities for field in unique_fields_of(entity.structure))
     _check_once("unique fields have the slug", (mark.slug for mark in unique if mark is not None))
+    # The lines' table has a column named after the entity's id, so two entities cannot share it.
     with_lines = [entity.name for entity in entities if _lines_of(entity)]
     if len(with_lines) > 1:
         raise TypeError(f"{', '.join(with_lines)} have lines, for which there is one table")
     for entity in entities:
         check_entity(entity, entities)
+        # The first event of a stream must set every field; see _fold_of in shop/evolve.py.
         if sum(kind.begins for kind in kinds if kind.entity is entity) != 1:
             raise TypeError(f"{entity.name} does not begin with one kind of event")
     sales = [kind.name for kind in kinds if kind.sales == "made"]
@@ -52,7 +55,7 @@ def _raise_first(name: str, wrong: Mapping[str, bool]) -> None:
 
 
 def check_entity(entity: EntityKind, entities: Iterable[EntityKind]) -> None:
-    """Raise TypeError where an entity is not what tables and documents take it for."""
+    """Raise TypeError where an entity breaks what tables and documents assume of it."""
     fields = fields_of(entity.structure)
     lines = _lines_of(entity)
     owner, part = entity.owner or (entity, entity.structure)
@@ -104,6 +107,7 @@ def check_event(kind: EventKind) -> None:
         "is carried by no live topic": not kind.live,
         "is carried twice by a live topic": len(set(kind.live)) < len(kind.live),
         "has an upcaster of no version": max(kind.upcasters, default=0) > len(kind.steps),
+        # Otherwise an older payload, which lacks the member, would be read without it.
         "has an upcast member without its upcaster": any(
             upcast.before - 1 not in kind.upcasters
             for field in fields_of(kind.payload)
@@ -121,10 +125,12 @@ def check_event(kind: EventKind) -> None:
 
 
 def _check_what_is_set(kind: EventKind) -> None:
-    """Raise TypeError where a member cannot be the field that is set from it."""
+    """Raise TypeError where the type of a member does not fit the field that is set from it."""
     fields = {field.name: field for field in fields_of(kind.entity.structure)}
     members = {field.name: field for field in fields_of(kind.payload)}
     pairs = [(fields[name], members[source]) for name, source in kind.members.items()]
+    # The document of an entity's words is written whole, from one event, so an event that sets one
+    # of the searched fields must carry them all.
     found_by = {
         *searched_fields_of(kind.entity.structure),
         *unique_fields_of(kind.entity.structure),

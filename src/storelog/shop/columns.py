@@ -1,7 +1,7 @@
-"""The state tables' columns: each of an entity's fields is one, but for what is computed.
+"""The state tables' columns: one for each field of an entity, but none for a computed field.
 
-A table also has the aggregate's version and whether it is deleted. Lines stand in a table of their
-own, with the id of the entity that they are of.
+A table also has the aggregate's version and whether it is deleted. Lines have a table of their own,
+in which each row carries the id of the entity that the line belongs to.
 Next: command_service/store.py
 """
 
@@ -32,11 +32,12 @@ def columns_of(structure: type[Struct]) -> tuple[str, ...]:
 
 @cached()
 def read_columns_of(structure: type[Struct]) -> tuple[str, ...]:
-    """Return the columns that a structure is read from: what is computed as well."""
+    """Return the columns that a structure is read from, the computed ones included."""
     return tuple(f.name for f in fields_of(structure) if not isinstance(f.kind, Lines))
 
 
 def _stored(structure: type[Struct]) -> list[Field]:
+    # PostgreSQL generates the computed columns itself and rejects a statement that writes one.
     return [
         field
         for field in fields_of(structure)
@@ -57,7 +58,7 @@ def rows_of(structure: type[Struct], aggregates: Iterable[Aggregate[Any]]) -> li
 
 
 def read_row(structure: type[S], row: Sequence[Any], lines: tuple[Struct, ...] = ()) -> S:
-    """Return the structure that a row of its `read_columns_of` is, with its lines."""
+    """Return the structure that a row of its `read_columns_of` holds, with its lines."""
     values = (_value(each) for each in row)
     members = dict(zip(read_columns_of(structure), values, strict=True))
     if has_lines(structure):
@@ -66,10 +67,10 @@ def read_row(structure: type[S], row: Sequence[Any], lines: tuple[Struct, ...] =
 
 
 def _value(found: Any) -> Any:
-    """Return a value of the driver's as the shop has it."""
+    """Return a value from the driver as the shop's type."""
     if isinstance(found, Decimal):
         return Money(found)
-    # Also -infinity, as which the driver wrote the first moment of all.
+    # Includes -infinity: the driver writes the earliest datetime of Python as that.
     return Time.of(found) if isinstance(found, datetime) else found
 
 

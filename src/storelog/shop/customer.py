@@ -23,7 +23,7 @@ class Customer(Struct, frozen=True, rename="camel"):
 
 
 class NewCustomer(Struct, frozen=True, rename="camel"):
-    """What a client says of a customer, a new one or one that is replaced."""
+    """What a client sends to create or replace a customer."""
 
     name: CustomerName
     email: CustomerEmail
@@ -40,7 +40,7 @@ class CreateCustomer:
 
 @value
 class UpdateCustomer:
-    """Replace what is known of a customer."""
+    """Replace a customer's fields."""
 
     customer_id: int
     said: NewCustomer
@@ -56,15 +56,15 @@ class DeleteCustomer:
 
 
 class CustomerCreated(Customer, frozen=True, rename="camel"):
-    """There is a customer from now on."""
+    """A customer was created."""
 
 
 class CustomerUpdated(Customer, frozen=True, rename="camel"):
-    """A customer's fields were replaced (by equal ones, perhaps)."""
+    """A customer's fields were replaced, perhaps by equal ones."""
 
 
 class CustomerDeleted(Customer, frozen=True, rename="camel"):
-    """A customer was deleted; the fields are the last ones."""
+    """A customer was deleted; the fields have their last values."""
 
     deleted_at: When
 
@@ -75,6 +75,7 @@ CustomerEvent = CustomerCreated | CustomerUpdated | CustomerDeleted
 
 def decide(command: CustomerCommand, state: Aggregate[Customer] | None, now: Time) -> CustomerEvent:
     """Return the event that the command causes. Raises NotFound and StaleVersion."""
+    # Apart from the match below: only a new customer has no state that could be missing or stale.
     if isinstance(command, CreateCustomer):
         return recorded(CustomerCreated, _customer(command.customer_id, command.said))
     what = f"customer {command.customer_id}"

@@ -1,6 +1,6 @@
-"""How a kind of event is declared: what it says, and what it does to its entity.
+"""How a kind of event is declared: what it carries, and what it does to its entity.
 
-Guarantees that a declaration is whole: every effect is said, since nothing here has a default.
+Guarantees that a declaration is complete: nothing has a default, so each effect must be stated.
 Next: shop/checks.py
 """
 
@@ -20,13 +20,15 @@ Upcaster = Callable[[Json], Json]
 Bound = Literal["customers", "products", "orders"]
 
 
+# eq=False: kinds are compared and hashed by identity, since caches have them as keys and a
+# declaration holds mappings, which cannot be hashed.
 @dataclass(frozen=True, eq=False)
 class EntityKind:
     """A kind of entity: its name in the log, its structure, its table and collection.
 
     `owner`: the entity in whose lane its events travel, and the part of their payloads that names
-    it; None: itself. `bound`: the bound of a lane within which its documents are: the highest id of
-    customers or of products, or the oldest and the newest date of orders; None: within none.
+    it; None: itself. `bound`: which bounds of a lane limit its documents: the highest id of
+    customers or of products, or the oldest and the newest date of orders; None: no bounds do.
     """
 
     name: str
@@ -59,12 +61,13 @@ class EventKind:
     """One kind of event. Its name is that of its payload's structure, and of its Kafka topic.
 
     `begins`, `ends`: whether the entity begins or ends with it. `sets`: the entity's fields that it
-    sets, each from which member. `renames`: whether it may change the words by which the entity is
-    found. `about`: what a history tells of it beside the fields, by the name there. `ledger`: what
-    it adds to the totals, 1 or -1 times its lines, None for nothing. `sales`: whether it is a sale,
-    or cancels those of its lines; None: neither. `shown`: the structure whose fields a live change
-    shows. `live`: the topics of GET /live that carry it. `upcasters`: what lifts a payload of a
-    schema version to the next, but for the steps that only add a new field.
+    sets, each with the member that has the value. `renames`: whether it may change the words by
+    which the entity is found. `about`: members that a history shows beside the fields, by their
+    names there. `ledger`: 1 or -1 where it adds or subtracts its lines in the totals, None where it
+    does neither. `sales`: whether it is a sale, or cancels the sales of its lines. `shown`: the
+    structure whose fields a live change shows. `live`: the topics of GET /live that carry it.
+    `upcasters`: by schema version, what lifts a payload to the next version; a step that only adds
+    new fields needs none.
     """
 
     payload: type[Any]
@@ -92,7 +95,7 @@ class EventKind:
 
     @cached_property
     def members(self) -> Mapping[str, str]:
-        """The entity's fields that the event sets, each from which member of the payload."""
+        """The entity's fields that the event sets, each with the member that has the value."""
         if isinstance(self.sets, str):
             return {field.name: field.name for field in fields_of(self.entity.structure)}
         return self.sets
@@ -133,7 +136,7 @@ class EventKind:
 
 @cached()
 def _past(kind: EventKind) -> tuple[tuple[Upcaster, ...], Mapping[str, int]]:
-    """Return a kind's steps, and with which schema version the newer members came."""
+    """Return a kind's steps, and the schema version that added each newer member."""
     new: dict[int, list[Field]] = {}
     came: dict[str, int] = {}
     for field in fields_of(kind.payload):
@@ -145,6 +148,8 @@ def _past(kind: EventKind) -> tuple[tuple[Upcaster, ...], Mapping[str, int]]:
     added = [new[version] for version in sorted(new)]
     steps: list[Upcaster] = []
     while len(steps) < len(kind.upcasters) + len(new):
+        # Each version is either lifted by a declared upcaster or adds the next group of new fields.
+        # A payload's version counts both, so it can be higher than that of the structure.
         own = kind.upcasters.get(len(steps) + 1)
         if own is None:
             if not added:
@@ -157,4 +162,5 @@ def _past(kind: EventKind) -> tuple[tuple[Upcaster, ...], Mapping[str, int]]:
 
 
 def _add(missing: Json, payload: Json) -> Json:
+    # The payload's own members win.
     return {**missing, **payload}

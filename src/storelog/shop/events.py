@@ -1,7 +1,7 @@
-"""Every kind of event, declared in one table: what it says, and what it does.
+"""Every kind of event, declared in one table: what it carries, and what it does.
 
-Nothing else decides by an event's type or name. A declaration that contradicts itself, or the
-structures, is an error when this module is imported.
+No other code branches on an event's type or name. A declaration that contradicts itself or the
+structures is an error when this module is imported.
 Next: shop/evolve.py
 """
 
@@ -33,6 +33,7 @@ Event = CustomerEvent | ProductEvent | OrderEvent
 
 CUSTOMER = EntityKind("customer", Customer, "customers", owner=None, bound="customers")
 PRODUCT = EntityKind("product", Product, "products", owner=None, bound="products")
+# An order travels in its customer's lane, so a read model never has it before its customer.
 ORDER = EntityKind("order", Order, "orders", owner=(CUSTOMER, OrderOwner), bound="orders")
 ENTITIES = (CUSTOMER, PRODUCT, ORDER)
 # The name of an aggregate, as a regular expression: `product-5`.
@@ -48,11 +49,12 @@ def _never(_event: Event) -> bool:
 
 
 def _is_about_more_than_stock(event: ProductUpdated) -> bool:
+    # Stock changes far more often than a name, and each write of names costs index entries.
     return event.reason == "Changed"
 
 
 def _with_note(payload: Json) -> Json:
-    """ProductUpdated 2: an adjustment of stock carries `note`, the words of the request."""
+    """ProductUpdated 2: an adjustment of stock carries `note`, the reason that the request gave."""
     return {"note": None, **payload} if payload.get("reason") == "StockAdjusted" else payload
 
 
@@ -197,18 +199,18 @@ _KIND_OF: Mapping[type[Any], EventKind] = {kind.payload: kind for kind in EVENTS
 
 
 def kind_of(event: Event) -> EventKind:
-    """Return what is declared of an event."""
+    """Return the declaration of an event."""
     return _KIND_OF[type(event)]
 
 
 def id_of(event: Event) -> int:
-    """Return the id of the entity that an event is of."""
+    """Return the id of the entity that an event belongs to."""
     number: int = getattr(event, _KIND_OF[type(event)].entity.id_field)
     return number
 
 
 def order_date_of(event: Event) -> Time | None:
-    """Return the date of an order as an event says it, None where it says none."""
+    """Return the order date that an event carries, None for an event that carries none."""
     at: Time | None = getattr(event, _ORDER_DATE, None)
     return at
 

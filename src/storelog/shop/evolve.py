@@ -1,6 +1,6 @@
-"""The one fold of an event into the entity that it is of: for commands, and for rebuilt tables.
+"""The one fold of an event into its entity: for commands, and for rebuilt tables.
 
-`verify` has a fold of its own, so that a fault here is found.
+`verify` has a fold of its own: it would not find a fault in this one if it shared the code.
 Next: event_codec.py
 """
 
@@ -18,9 +18,9 @@ Fold = Callable[[Aggregate[Any] | None, Any], Struct]
 
 
 def evolve(before: Aggregate[Any] | None, event: Event) -> Aggregate[Any]:
-    """Return the aggregate after an event; `before` is None where the event is the first.
+    """Return the aggregate after an event; `before` is None for the first event.
 
-    Raises LookupError for a change of an entity that there is not.
+    Raises LookupError where an entity that does not exist is changed.
     """
     fold, ends = _FOLDS[type(event)]
     version = 1 if before is None else before.version + 1
@@ -28,7 +28,8 @@ def evolve(before: Aggregate[Any] | None, event: Event) -> Aggregate[Any]:
 
 
 def _fold_of(kind: EventKind) -> Fold:
-    """Return the fold that a kind's declaration says."""
+    """Return the fold that a kind's declaration describes."""
+    # Such an event needs no state before it: a stream can be folded from its newest one on.
     if kind.sets == ALL:
         values, structure = attrgetter(*kind.members.values()), kind.entity.structure
         return lambda _before, event: structure(*values(event))

@@ -1,7 +1,7 @@
 """Reads a declared structure: its fields with their kinds and marks, in the order of declaration.
 
-Guarantees that whatever a room derives follows the declaration: a field without a kind, or with a
-mark that does not fit, is an error when the declaration is read.
+Guarantees that a room can rely on what it derives from a declaration: a field without a kind, or
+with a mark that does not fit, is an error when the declaration is read.
 Next: shop/event_kinds.py
 """
 
@@ -52,9 +52,9 @@ M = TypeVar("M", bound=Mark)
 class Field:
     """One field: `name` in Python and SQL, `json` in JSON and documents.
 
-    `line` is the structure of an array's objects. `is_optional`: it has a default, so that what is
-    read may lack it; `is_unset`: the default is to have no value, so that what is written may lack
-    it. `is_nullable`: it may be null.
+    `line` is the structure of an array's objects. `is_optional`: it has a default, so input may
+    lack it. `is_unset`: that default is UNSET, so output may lack it too. `is_nullable`: it may be
+    null.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Field:
 
     def mark(self, kind: type[M]) -> M | None:
         """Return the outermost mark of a kind, if the field has it."""
+        # Marks are listed from the inside out, so a field can override the mark of its type.
         return next((mark for mark in reversed(self.marks) if isinstance(mark, kind)), None)
 
     @property
@@ -92,7 +93,7 @@ class Field:
 
     @property
     def since(self) -> Since | None:
-        """Since which version of the structure there is the field, if not from the first."""
+        """The version of the structure that added the field, None for the first version."""
         return self.mark(Since)
 
     @property
@@ -108,7 +109,7 @@ class Field:
 
     @property
     def only_with(self) -> str | None:
-        """The text of the structure's choice with which alone the field is there."""
+        """The text of the structure's choice that the field is limited to."""
         mark = self.mark(OnlyWith)
         return None if mark is None else mark.text
 
@@ -130,14 +131,14 @@ def fields_of(structure: type[Struct]) -> tuple[Field, ...]:
 
 
 def field_at(member: object) -> Field:
-    """Return the field that an attribute of a declared class is: `field_at(Product.stock)`."""
+    """Return the field of an attribute of a declared class, as in `field_at(Product.stock)`."""
     attribute: Any = member
     fields = fields_of(attribute.__objclass__)
     return next(field for field in fields if field.name == attribute.__name__)
 
 
 def request_fields_of(structure: type[Struct]) -> tuple[Field, ...]:
-    """Return the fields of what a client says. Raises TypeError where one is computed."""
+    """Return the fields of a request. Raises TypeError where one is computed."""
     fields = fields_of(structure)
     for field in fields:
         if field.is_computed:
@@ -159,16 +160,17 @@ def _check_choice(structure: type[Struct], fields: tuple[Field, ...]) -> None:
 
 
 def _check_marks(structure: type[Struct], fields: tuple[Field, ...]) -> None:
+    # Without holes: each version is one step of upcasting (EventKind.steps).
     versions = {field.since.version for field in fields if field.since is not None}
     if versions != set(range(2, len(versions) + 2)):
         raise TypeError(f"{structure.__name__} has newer fields of other versions than 2, 3, ...")
     for field in fields:
         wrong = {
-            "was before what it cannot be": field.since is not None
+            "had a value that it cannot have": field.since is not None
             and not _could_be(field, field.since.before),
-            "is found by its words and is no text": field.mark(Searched) is not None
+            "is searched by its words and is not a text": field.mark(Searched) is not None
             and not isinstance(field.kind, Text | EmailAddress | PhoneNumber | Choice),
-            "is unique and is no text": field.unique is not None
+            "is unique and is not a text": field.unique is not None
             and not isinstance(field.kind, Text),
         }
         for what in (text for text, is_wrong in wrong.items() if is_wrong):
@@ -176,7 +178,7 @@ def _check_marks(structure: type[Struct], fields: tuple[Field, ...]) -> None:
 
 
 def _could_be(field: Field, value: Any) -> bool:
-    """Tell whether JSON may show such a value of a field."""
+    """Tell whether a value may be the field's value in JSON."""
     if value is None:
         return field.is_nullable
     match field.kind:
@@ -194,7 +196,7 @@ def _could_be(field: Field, value: Any) -> bool:
 
 @cached()
 def values_before(structure: type[Struct]) -> Mapping[str, Any]:
-    """Return the fields that came later, by their names in JSON, with their values until then."""
+    """Return the fields added later, by their names in JSON, each with its value before that."""
     return {field.json: field.since.before for field in fields_of(structure) if field.since}
 
 
@@ -205,7 +207,7 @@ def searched_fields_of(structure: type[Struct]) -> list[Field]:
 
 @cached()
 def unique_fields_of(structure: type[Struct]) -> tuple[Field, ...]:
-    """Return the fields whose values no two entities have."""
+    """Return the fields whose values no two entities may share."""
     return tuple(field for field in fields_of(structure) if field.unique is not None)
 
 
@@ -232,7 +234,8 @@ def _field(structure: type[Struct], found: msgspec.structs.FieldInfo, hint: Any)
 
 
 def _unfold(hint: Any, types: list[Any], said: list[Any]) -> None:
-    """Collect the plain types of an annotation, and what is said of them."""
+    """Collect the plain types of an annotation, and the kinds and marks on them."""
+    # get_type_hints leaves nested Annotated inside unions, as in `Personal[Name] | None`.
     origin = get_origin(hint)
     if origin is Annotated:
         inner, *marks = get_args(hint)

@@ -1,8 +1,8 @@
-"""The JSON Schemas of declared structures: what a request may say, and what is written.
+"""The JSON Schemas of declared structures: what a request may contain, and what is written.
 
-Responses and payloads of events are written alike, so their schemas are the same, but for the
-members that a payload of an older schema version lacks. No schema has members beside the declared
-ones, and each has an example: a field without one is an error.
+Responses and payloads of events are written alike, so their schemas are the same except for members
+that a payload of an older schema version lacks. A schema allows the declared members only. Each
+field has an example: one without is an error.
 Next: shop/value_schemas.py
 """
 
@@ -18,7 +18,7 @@ from storelog.shop.value_schemas import Json, asked, written
 
 
 def request_schema(structure: type[Struct]) -> Json:
-    """Return the schema of a request. What only an import may say is not in its example."""
+    """Return the schema of a request. Its example leaves out fields that only an import may set."""
     fields = request_fields_of(structure)
     members = {field.json: _member(field, asked, request_schema) for field in fields}
     shown = [field.json for field in fields if not field.is_import_only]
@@ -36,7 +36,7 @@ def payload_schema(kind: EventKind, version: int) -> Json:
 
 
 def _written_object(fields: Iterable[Field]) -> Json:
-    """Return the schema of fields; where some are only there with a text, one for each text."""
+    """Return the schema of fields; where some need a text of the choice, one for each text."""
     choice = next((field for field in fields if isinstance(field.kind, Choice)), None)
     if choice is None or all(field.only_with is None for field in fields):
         return _object_of(fields)
@@ -50,6 +50,7 @@ def _object_of(fields: Iterable[Field], choice: Field | None = None, text: str =
     for field in fields:
         if field.only_with in (None, text):
             members[field.json] = _member(field, written, response_schema)
+            # UNSET by default because other texts lack it; with its own text it is always there.
             if field.only_with or not field.is_unset:
                 required.append(field.json)
     if choice is not None:
@@ -74,6 +75,7 @@ def _member(
         schema = _array(field.kind, of_lines(field.line))
     else:
         schema = of_kind(field.kind)
+    # A member that an upcaster adds is null only in memory, when an older payload is read.
     if field.is_nullable and field.mark(Upcast) is None:
         if "type" in schema:
             schema["type"] = [schema["type"], "null"]

@@ -13,8 +13,8 @@ from storelog.shop.kinds import Money, Time
 from storelog.shop.money import format_money
 from storelog.typed_cache import cached
 
-# MongoDB's decimals hold so many digits exactly; no amount that any release took has a first digit
-# that is farther from the point.
+# MongoDB's decimals hold this many digits exactly. No release accepted an amount whose first digit
+# is farther from the point than _FARTHEST.
 _DIGITS, _FARTHEST = 34, 20
 
 
@@ -25,7 +25,7 @@ def shown(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """Return money or a time in its form in JSON: a hook of msgspec. Raises TypeError."""
+    """Return the JSON form of money or a time: a hook of msgspec. Raises TypeError."""
     form = _FORMS.get(type(value))
     if form is None:
         raise TypeError(f"{type(value).__name__} has no form in JSON")
@@ -49,16 +49,17 @@ def from_json(wanted: type[Any], value: Any) -> Any:
 
 @cached(4_096)
 def _money(value: str) -> Money:
-    """Return an amount that every room can hold, so that none fails after it was read.
+    """Return an amount that PostgreSQL and MongoDB can both hold. Raises ValueError for others.
 
-    A shop has few prices, and each takes long to read.
+    Cached, since parsing one is slow and a shop has few prices.
     """
     try:
         amount = Money(value)
     except ArithmeticError as error:
-        raise ValueError(f"{value!r} is no amount") from error
+        raise ValueError(f"{value!r} is not an amount") from error
     if not amount.is_finite():
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
+    # A few characters such as "1e999999" would expand to a million digits once they are written.
     if abs(amount.adjusted()) > _FARTHEST or (
         len(value) > _DIGITS and len(amount.as_tuple().digits) > _DIGITS
     ):

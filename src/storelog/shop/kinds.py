@@ -1,8 +1,8 @@
 """The kinds of values that a field may have, each with its limits, and the marks of a field.
 
 A field is declared once, as in `price: Price` (shop/product.py). Each room reads the declaration
-(shop/fields.py) and derives from it what the room needs: what a request may say, a body, a column,
-a document. No kind knows how any room writes it.
+(shop/fields.py) and derives what it needs: the check of a request, a body, a column, a document. A
+kind does not know how it is written anywhere.
 Next: shop/customer.py
 """
 
@@ -15,7 +15,9 @@ from msgspec import Meta
 
 T = TypeVar("T")
 
+# The largest bigint of PostgreSQL and long of BSON.
 MAX_ID = 2**63 - 1
+# The largest integer of PostgreSQL: a higher limit needs a migration of the column.
 MAX_STOCK = 2_147_483_647
 MAX_QUANTITY = 1_000_000
 MAX_PRICE = Decimal(9_999_999_999)
@@ -33,6 +35,7 @@ class Money(Decimal):
 class Time(datetime):
     """A point in time in UTC, cut off to milliseconds."""
 
+    # BSON's dates have milliseconds, so PostgreSQL, Kafka and MongoDB all return the same time.
     __slots__ = ()
 
     @classmethod
@@ -46,7 +49,7 @@ class Time(datetime):
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number from `lowest` to `highest`; `is_id`: one that names something."""
+    """A whole number from `lowest` to `highest`; `is_id`: it identifies an entity or a line."""
 
     lowest: int
     highest: int
@@ -71,9 +74,9 @@ class EmailAddress:
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:
-    """A phone number: digits after one + or none, once it is cleaned of what is between them.
+    """A phone number: digits, perhaps after a +, without the separators that people type.
 
-    It has at most `longest` characters, and `typed` ones before it is cleaned.
+    It has at most `longest` characters, and at most `typed` ones as the client sends it.
     """
 
     longest: int = 15
@@ -82,9 +85,9 @@ class PhoneNumber:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Money from 0 to `highest`, given with at most `places`; stored with at most `stored`.
+    """Money from 0 to `highest` with at most `places` decimals, `stored` ones in what is stored.
 
-    As a text it is given with at most `written` characters.
+    A client that sends it as a text uses at most `written` characters.
     """
 
     highest: Decimal = MAX_PRICE
@@ -95,7 +98,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """A point in time; a client's is from `earliest` to `latest`."""
+    """A point in time; one from a client lies between `earliest` and `latest`."""
 
     earliest: datetime = EARLIEST_ORDER_DATE
     latest: datetime = LATEST_ORDER_DATE
@@ -116,7 +119,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some texts; with each there may be fields that are there only with it."""
+    """One of some texts. Fields marked OnlyWith are present with one of the texts only."""
 
     texts: tuple[str, ...]
 
@@ -126,7 +129,7 @@ Kind = Whole | Text | EmailAddress | PhoneNumber | Amount | Instant | Flag | Lin
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that is said of a field beside its kind; see the subclasses."""
+    """A property of a field beside its kind; see the subclasses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,26 +151,26 @@ class ImportOnly(Mark):
 
 @dataclass(frozen=True, slots=True)
 class Reference(Mark):
-    """The id is that of a document in another collection; documents hold a DBRef as well."""
+    """The id names a document of another collection; documents hold a DBRef as well."""
 
     collection: str
 
 
 @dataclass(frozen=True, slots=True)
 class Searched(Mark):
-    """An entity is found by the words of the value."""
+    """A search finds the entity by the words of the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unique(Mark):
-    """No two entities that are not deleted have the same value; else a 409 of this slug."""
+    """No two entities that exist have the same value; a second one is a 409 with this slug."""
 
     slug: str
 
 
 @dataclass(frozen=True, slots=True)
 class Since(Mark):
-    """The field came with this schema version; `before`: its value until then, as JSON has it."""
+    """This schema version added the field; `before`: its value in older data, in its JSON form."""
 
     version: int
     before: Any
@@ -175,9 +178,9 @@ class Since(Mark):
 
 @dataclass(frozen=True, slots=True)
 class Upcast(Mark):
-    """Payloads of schema versions `before` this one get the member by the event's upcaster.
+    """The event's upcaster adds the member to payloads of schema versions before `before`.
 
-    Only there it may be null: none is written.
+    It may be null there only: a null is never written.
     """
 
     before: int
@@ -185,14 +188,14 @@ class Upcast(Mark):
 
 @dataclass(frozen=True, slots=True)
 class OnlyWith(Mark):
-    """The field is there with this text of the structure's choice, and only then."""
+    """The field is present with this text of the structure's choice, and with no other."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Example(Mark):
-    """What schemas show as an example; the outermost one counts."""
+    """The value that schemas show as an example; the outermost one counts."""
 
     value: Any
 
@@ -200,8 +203,8 @@ class Example(Mark):
 Computed = Annotated[T, IsComputed()]
 Personal = Annotated[T, IsPersonal()]
 
-# What MongoDB can hold, and sums of it. Payloads are checked against this much only, since logs of
-# any release are read; the limits of a kind are what a request is checked against.
+# Values that MongoDB can hold, and whose sums it can hold. Payloads are checked against these only,
+# since a log of any release must be readable; requests are checked against the limits of a kind.
 _STORED = Meta(ge=0, le=MAX_ID)
 _SUMMED = Meta(ge=0, le=MAX_QUANTITY)
 Id = Annotated[int, _STORED, Whole(1, MAX_ID, is_id=True), Example(5)]

@@ -1,4 +1,4 @@
-"""Money: exact decimals of at most four places; out as a string, never through a float."""
+"""Money: exact decimals of at most four places, written as a string and never through a float."""
 
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -6,14 +6,14 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from storelog.shop.kinds import Money
 from storelog.typed_cache import cached
 
-# 38 digits hold the largest sum the limits allow; the default context's 28 need not.
+# The largest sum that the limits allow has 38 digits, but Python's default context rounds to 28.
 _EXACT = Context(prec=60)
 _CENT = Decimal("0.01")
 
 
 @cached(4_096)
 def format_money(amount: Decimal) -> str:
-    """Return "4.25", "8.50", "0.425": two places at least, more only where they are not zero."""
+    """Return "4.25", "8.50", "0.425": at least two places, more only where they are not zero."""
     exact = amount.normalize(_EXACT)
     if int(exact.as_tuple().exponent) > -2:
         exact = exact.quantize(_CENT, context=_EXACT)

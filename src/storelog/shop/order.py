@@ -1,7 +1,7 @@
-"""The order: all or nothing, stock checked for the sum of each product's lines.
+"""The order: it is placed as a whole or not at all, if the stock covers all lines of each product.
 
-`decide` gives every event that an order causes, the products' own included, so that one transaction
-can write them together.
+`decide` returns every event that an order causes, the products' own included, so that one
+transaction can write them together.
 Next: command_service/landing.py
 """
 
@@ -53,7 +53,7 @@ class OrderItem(Struct, frozen=True, rename="camel"):
 
 
 class Order(Struct, frozen=True, rename="camel"):
-    """An order; it never changes, it can only be deleted."""
+    """An order; it never changes, but it can be deleted."""
 
     order_id: Id
     order_date: When
@@ -63,7 +63,7 @@ class Order(Struct, frozen=True, rename="camel"):
 
 
 class OrderOwner(Struct, frozen=True, rename="camel"):
-    """The part of an order that says with whose events its own travel: its customer's."""
+    """The part of an order that names its owner, the customer in whose lane its events travel."""
 
     customer_id: Id
 
@@ -77,7 +77,7 @@ class OrderLine(Struct, frozen=True, rename="camel"):
 
 
 class NewOrder(Struct, frozen=True, rename="camel"):
-    """What a client says of a new order."""
+    """What a client sends to place an order."""
 
     customer_id: Annotated[Id, Reference("customers"), Example(1)]
     order_items: Annotated[tuple[OrderLine, ...], Lines(1, MAX_LINES)]
@@ -89,7 +89,7 @@ class NewOrder(Struct, frozen=True, rename="camel"):
 
 @value
 class PlaceOrder:
-    """Place an order; ids were given by the database, one item id a line."""
+    """Place an order; the database gave the ids, one item id for each line."""
 
     order_id: int
     said: NewOrder
@@ -109,7 +109,7 @@ class OrderCreated(Order, frozen=True, rename="camel"):
 
 
 class OrderDeleted(Order, frozen=True, rename="camel"):
-    """An order was undone; the fields are the last ones."""
+    """An order was undone; the fields have their last values."""
 
     deleted_at: When
 
@@ -123,7 +123,7 @@ REJECTIONS = (
     Rejection(
         Conflict,
         "stock-limit",
-        "The stock would pass its limit",
+        "The stock would exceed its limit",
         f"A stock is at most {MAX_STOCK}; nothing was changed.",
     ),
     Rejection(
@@ -148,7 +148,10 @@ def decide(
     products: Products,
     now: Time,
 ) -> Sequence[OrderEvent | ProductSold | ProductUpdated]:
-    """Return every event that the command causes, the order's own first. Raises what they do."""
+    """Return every event that the command causes, the order's own first.
+
+    Raises what `place` and `delete` raise.
+    """
     match command:
         case PlaceOrder():
             return place(command, customers.get(command.said.customer_id), products, now)
@@ -185,7 +188,9 @@ def _known(order: NewOrder, products: Products) -> dict[int, Product]:
             unknown.append((f"/orderItems/{index}/productId", f"there is no product {number}"))
             continue
         known[number] = product.entity
+        # Lines of the same product add up: each alone may fit the stock when together they do not.
         asked[number] = asked.get(number, 0) + line.quantity
+    # All unknown products in one error, so that a client can correct its request in one go.
     if unknown:
         raise InvalidFields(unknown, "unknown-product")
     short = [(n, units, known[n].stock) for n, units in asked.items() if units > known[n].stock]
@@ -199,14 +204,17 @@ def _order(command: PlaceOrder, products: Mapping[int, Product], now: Time) -> O
     items = []
     for item_id, line in zip(command.item_ids, order.order_items, strict=True):
         product = products[line.product_id]
+        # Name and price are copied: a later change of the product does not change what was bought.
         price = product.price if line.price is UNSET else line.price
         items.append(OrderItem(item_id, line.product_id, product.name, line.quantity, price))
+    # Rounded once: rounding each line would let the total drift from the sum that was charged.
     total = round_to_cents(exact_sum(line_amount(i.quantity, i.price) for i in items))
     order_date = now if order.order_date is UNSET else order.order_date
     return OrderCreated(command.order_id, order_date, order.customer_id, tuple(items), total)
 
 
 def _sales(order: Order, products: Mapping[int, Product]) -> list[ProductSold]:
+    # Each sale carries the stock after it, so several lines of one product count down one by one.
     left = {number: product.stock for number, product in products.items()}
     sales = []
     for item in order.order_items:
@@ -234,8 +242,8 @@ def delete(
 ) -> list[OrderDeleted | ProductUpdated]:
     """Return OrderDeleted and one ProductUpdated for each product that still exists.
 
-    Raises NotFound, StaleVersion, and Conflict `stock-limit` where a product could not take its
-    units back.
+    Raises NotFound, StaleVersion, and Conflict `stock-limit` where a product cannot take its units
+    back.
     """
     order = existing(state, f"order {command.order_id}", command.expected_versions)
     events: list[OrderDeleted | ProductUpdated] = [recorded(OrderDeleted, order, deleted_at=now)]
@@ -246,6 +254,7 @@ def delete(
         returned.setdefault(item.product_id, []).append(line)
     for product_id, lines in sorted(returned.items()):
         product = products.get(product_id)
+        # A deleted product takes nothing back: no event follows the one that ended it.
         if product is not None and not product.is_deleted:
             events.append(_give_back(product.entity, order.order_id, lines))
     return events

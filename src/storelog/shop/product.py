@@ -1,4 +1,4 @@
-"""The product: what is sold, and how much of it is left. Next: shop/order.py"""
+"""The product: its price, and how many units of it are in stock. Next: shop/order.py"""
 
 from typing import Annotated, assert_never
 
@@ -32,7 +32,7 @@ from storelog.shop.rejections import Rejection
 from storelog.shop.value import value
 
 ProductName = Annotated[Name, Example("Cake stand")]
-# The shop's own number of a product, as it stands on the shelf.
+# The shop's own number of a product (stock keeping unit).
 Sku = Annotated[str, Text(1, 64), Example("CS-1275"), Unique("sku-taken")]
 Delta = Annotated[int, Whole(-MAX_STOCK, MAX_STOCK), Example(-2)]
 Note = Annotated[Name, Example("broken in the store")]
@@ -55,7 +55,7 @@ class Product(Struct, frozen=True, rename="camel"):
 
 
 class NewProduct(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What a client says of a new product."""
+    """What a client sends to create a product."""
 
     name: ProductName
     price: Price
@@ -64,7 +64,7 @@ class NewProduct(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class ChangedProduct(Struct, frozen=True, rename="camel"):
-    """What a client says of a product that is replaced; without `stock` and `sku` they stay."""
+    """What a client sends to replace a product; it keeps the `stock` and `sku` that are absent."""
 
     name: ProductName
     price: Price
@@ -73,7 +73,7 @@ class ChangedProduct(Struct, frozen=True, rename="camel"):
 
 
 class StockAdjustment(Struct, frozen=True, rename="camel"):
-    """`delta` units come in (negative: go out), for a reason in words."""
+    """`delta` units are added (negative: removed), with a reason in words."""
 
     delta: Delta
     reason: Note
@@ -81,7 +81,7 @@ class StockAdjustment(Struct, frozen=True, rename="camel"):
 
 @value
 class CreateProduct:
-    """Create a product; the id was given by the database."""
+    """Create a product; the database gave the id."""
 
     product_id: int
     said: NewProduct
@@ -114,7 +114,7 @@ class DeleteProduct:
 
 
 class ProductCreated(Product, frozen=True, rename="camel"):
-    """There is a product from now on."""
+    """A product was created."""
 
 
 class ReturnedLine(Struct, frozen=True, rename="camel"):
@@ -127,7 +127,7 @@ class ReturnedLine(Struct, frozen=True, rename="camel"):
 
 
 class ProductUpdated(Product, frozen=True, rename="camel"):
-    """A product changed, for a reason; the reason says what else there is."""
+    """A product changed; the reason determines which of the last four members are present."""
 
     reason: Annotated[str, Choice(("Changed", "StockAdjusted", "OrderDeleted"))]
     delta: Annotated[Delta, _ADJUSTED] | UnsetType = UNSET
@@ -153,7 +153,7 @@ class ProductSold(Struct, frozen=True, rename="camel"):
 
 
 class ProductDeleted(Product, frozen=True, rename="camel"):
-    """A product was deleted; the fields are the last ones."""
+    """A product was deleted; the fields have their last values."""
 
     deleted_at: When
 
@@ -166,7 +166,8 @@ REJECTIONS = (
         Conflict,
         "insufficient-stock",
         "Not enough stock",
-        "Nothing was sold. `products` says what was asked of each product and what there is.",
+        "Nothing was sold. `products` says how many units of each product were asked for and how"
+        " many are available.",
     ),
 )
 
@@ -194,6 +195,7 @@ def decide(command: ProductCommand, state: Aggregate[Product] | None, now: Time)
 
 
 def _update(before: Product, said: ChangedProduct) -> ProductUpdated:
+    # A client that changes a name need not know the stock, which sales change at any time.
     stock = before.stock if said.stock is UNSET else said.stock
     sku = before.sku if said.sku is UNSET else said.sku
     changed = Product(before.product_id, said.name, said.price, stock, stock > 0, sku)
@@ -204,6 +206,7 @@ def _adjust(before: Product, said: StockAdjustment) -> ProductUpdated:
     stock = before.stock + said.delta
     if stock < 0:
         raise insufficient_stock([(before.product_id, -said.delta, before.stock)])
+    # The field's own limits allow a delta up to MAX_STOCK; only the sum can be too large.
     if stock > MAX_STOCK:
         raise InvalidFields([("/delta", f"would lift the stock above {MAX_STOCK}")])
     changed = before.with_stock(stock)

@@ -1,4 +1,4 @@
-"""How a rejection by a rule of the shop is declared: which error, and what a client is told of it.
+"""How a rejection by a rule of the shop is declared: its error, and what a client reads about it.
 
 Next: shop/product.py
 """
@@ -9,7 +9,7 @@ from storelog.shop.value import value
 
 @value
 class Rejection:
-    """A rejection: its error, its slug, its title, and what its page says to do."""
+    """A rejection: its error, slug and title, and the advice on its problem page."""
 
     error: type[Refusal]
     slug: str

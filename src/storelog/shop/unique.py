@@ -1,8 +1,8 @@
-"""Values that no two entities may share: which entity has which, as commands are decided on it.
+"""Values that no two entities may share: which entity holds which, as commands are decided on it.
 
-It follows every event, so that of two commands in one batch the second meets what the first has
-done. PostgreSQL holds the same rule by a deferred constraint of the column, which compares at the
-commit only: in one batch a value may go from one entity to another.
+It follows every event, so the second of two commands in one batch sees what the first has done.
+PostgreSQL enforces the same rule by a deferred constraint on the column, which compares values at
+the commit only: within one batch a value may move from one entity to another.
 Next: command_service/decisions.py
 """
 
@@ -27,7 +27,7 @@ def _values(said: Struct) -> Iterator[tuple[Field, Any]]:
 
 
 def unique_values() -> Iterator[tuple[EntityKind, str, Unique]]:
-    """Yield each kind of entity with a field whose values are unique: its name, and the mark."""
+    """Yield each unique field: the kind of entity that has it, its name in JSON, and its mark."""
     for kind in ENTITIES:
         for field in unique_fields_of(kind.structure):
             if field.unique is not None:
@@ -35,9 +35,9 @@ def unique_values() -> Iterator[tuple[EntityKind, str, Unique]]:
 
 
 class Holders:
-    """Which entity has a value, and None where none has it; of other values nothing is known.
+    """Which entity holds each value that was looked up, None where no entity holds it.
 
-    An entity that is deleted has no value any more.
+    A deleted entity holds no values.
     """
 
     def __init__(self) -> None:
@@ -47,13 +47,13 @@ class Holders:
         return sum(map(len, self._known.values()))
 
     def unknown(self, entity: EntityKind, said: Struct) -> Iterator[tuple[str, Any]]:
-        """Yield the values that a client asks for and of which nothing is known, by their field."""
+        """Yield the field and value of each value in a request that was not looked up yet."""
         for field, value in _values(said):
             if value not in self.of(entity, field.name):
                 yield field.name, value
 
     def check(self, entity: EntityKind, number: int, event: Struct) -> None:
-        """Raise Conflict, with the field's slug, where another entity has a value of the event."""
+        """Raise Conflict, with the field's slug, if another entity holds a value of the event."""
         for field, value in _values(event):
             holder = self.of(entity, field.name).get(value)
             if holder is not None and holder != number and field.unique is not None:
@@ -67,6 +67,7 @@ class Holders:
         after: Aggregate[Any],
     ) -> None:
         """Follow an event of an entity."""
+        # Release before taking: an entity that keeps its value must end up as its holder.
         if before is not None:
             for field, value in _values(before.entity):
                 self.of(entity, field.name)[value] = None
@@ -75,5 +76,5 @@ class Holders:
                 self.of(entity, field.name)[value] = number
 
     def of(self, entity: EntityKind, name: str) -> dict[Any, int | None]:
-        """Return who has the known values of a field."""
+        """Return the holders of a field's values that were looked up."""
         return self._known.setdefault((entity.name, name), {})

@@ -1,6 +1,7 @@
 """The JSON Schema of a value of each kind: as a client sends it, and as it is written.
 
-What is written has also been written by older releases, so its schema is no narrower than theirs.
+Older releases wrote such values as well, so the schema of what is written is no narrower than
+theirs.
 Next: command_service/schemas.py
 """
 
@@ -62,7 +63,7 @@ def asked(kind: Kind) -> Json:
                 " are left out.",
             }
         case Instant():
-            # The years of its limits.
+            # A pattern can hold a time to whole years only; the Command Service checks the rest.
             return {**TIME, "pattern": "^(19|2[0-9])[0-9]{2}-"}
         case Whole() | Text() | Flag() | Choice() | Lines():
             return written(kind)
@@ -76,9 +77,11 @@ def _number(kind: Amount) -> Json:
 
 
 def _digits(kind: Amount) -> Json:
+    # JSON Schema cannot compare a number inside a text, so its digits are counted; `not` excludes
+    # fractions above the highest amount.
     highest = str(kind.highest)
     if set(highest) != {"9"}:
-        raise TypeError(f"no pattern says that an amount is at most {highest}: it is not all nines")
+        raise TypeError(f"no pattern can limit an amount to {highest}: it is not all nines")
     some = rf"0*[0-9]{{1,{len(highest)}}}(\.[0-9]{{1,{kind.places}}}0*)?"
     return {
         "type": "string",
