@@ -1,1 +1,1 @@
-"""What MongoDB keeps: how the shop's values stand in documents, for writers and readers alike."""
+"""MongoDB's documents: how the shop's values are stored in them, for writers and readers alike."""

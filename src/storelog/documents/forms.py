@@ -1,8 +1,8 @@
 """The forms of declared structures in documents: written from a structure, read to a body.
 
-An entity's own id stands under its Python name, every other field under its name in JSON; a field
-that refers to another collection stands as a DBRef as well. Guarantees that a value is written and
-read exactly: money as a decimal, times as dates, ids as 64-bit numbers.
+An entity's own id is stored under its Python name, all other fields under their names in JSON. A
+field that refers to another collection is stored as a DBRef as well. Guarantees that a value is
+written and read exactly: money as a decimal, times as dates, ids as 64-bit numbers.
 Next: read_models/orders/model.py
 """
 
@@ -38,26 +38,27 @@ Form = Callable[[Any], Any]
 
 @cached(4_096)
 def decimal128(digits: str) -> Decimal128:
-    """Return it by its digits: 1.0 equals 1.00. Making one is slow, and a shop has few prices."""
+    """Return a number from its digits. Cached: making one is slow, and a shop has few prices."""
+    # By digits, not by the number: 1.0 equals 1.00, and the cache would mix up their places.
     return Decimal128(digits)
 
 
 def document_of(structure: Struct, kind: type[Struct] | None = None) -> Document:
-    """Return a structure's fields as a document has them; `kind`: only those of that structure."""
+    """Return a structure's fields as a document has them; `kind`: only the fields of that one."""
     document: Document = {}
     for name, get, form, reference, collection in _writers(kind or type(structure)):
         value = get(structure)
         if form is not None:
             value = form(value)
         if collection is not None:
-            # The bytes of a DBRef, which takes the driver many times as long.
+            # The same bytes as a DBRef object, which takes the driver many times as long to encode.
             document[reference] = {"$ref": collection, "$id": value}
         document[name] = value
     return document
 
 
 def members_of(event: Struct, kind: EventKind) -> Document:
-    """Return the fields of its entity that an event sets, each from the member that it names."""
+    """Return the fields of its entity that an event sets, each with its member's value."""
     return {
         name: get(event) if form is None else form(get(event))
         for name, get, form in _member_writers(kind)
@@ -66,8 +67,8 @@ def members_of(event: Struct, kind: EventKind) -> Document:
 
 @cached()
 def _writers(kind: type[Struct]) -> tuple[tuple[str, Form, Form | None, str, str | None], ...]:
-    """Return how each field is written: its name, how it is read, its form if it has another one,
-    and the name and the collection of its reference, if it is one.
+    """Return how each field is written: its name, what reads it, what converts it (None: nothing),
+    and the name and the collection of its reference, if it refers to one.
     """
     return tuple(
         (name, attrgetter(field.name), _writer(field), _name_of_reference(name), field.reference)
@@ -104,7 +105,7 @@ def _writer(field: Field) -> Form | None:
 
 
 def _form_of(field: Field) -> Form | None:
-    """Return what makes a value its form in documents, None where it is that already."""
+    """Return what converts a value to its form in documents, None where nothing has to."""
     match field.kind:
         case Whole(is_id=True):
             return Int64
@@ -123,9 +124,9 @@ def _as_it_is(value: Any) -> Any:
 
 
 def fields_of_facts(kind: type[Struct], facts: Mapping[str, Any]) -> Document:
-    """Return what facts, as JSON has them, say of a structure as its documents have it.
+    """Return the fields of a structure's documents from facts in their JSON form.
 
-    A field that is newer than the facts has the value that was declared for before it came.
+    A field that is newer than the facts gets the value declared for older data.
     """
     document: Document = {}
     for field in fields_of(kind)[1:]:
@@ -165,9 +166,9 @@ def _line_of_facts(line: type[Struct], facts: Mapping[str, Any]) -> Document:
 
 
 def body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
-    """Return the body, as JSON shows it, of a document of a structure.
+    """Return the JSON body of a document of a structure.
 
-    A field that is newer than the document has the value that was declared for before it came.
+    A field that is newer than the document gets the value declared for older data.
     """
     plain, newer = _readers(kind)
     body = {name: form(found[of]) for name, of, form in plain}
@@ -183,7 +184,7 @@ Reader = tuple[str, str, Form]
 def _readers(
     kind: type[Struct],
 ) -> tuple[tuple[Reader, ...], tuple[tuple[str, str, Form, Any], ...]]:
-    """Return how each field is read: the oldest ones, and those that came later."""
+    """Return how each field is read: those of the first version, and those added later."""
     first = fields_of(kind)[0].name
     plain, newer = [], []
     for field in fields_of(kind):
@@ -235,12 +236,12 @@ def money_of(amount: Decimal128) -> str:
 
 @cached(4_096)
 def _written(amount: bytes) -> str:
-    """Return an amount's words. Prices repeat, and each takes 5 us to turn into a decimal."""
+    """Return an amount as text. Cached: prices repeat, and converting one takes 5 us."""
     return format_money(Decimal128.from_bid(amount).to_decimal())
 
 
 def oldest_fields(kind: type[Struct]) -> list[str]:
-    """Return the fields that every document has, by their names there: none that came later."""
+    """Return the names in documents of the fields that every document has: none added later."""
     return [document_name(kind, field) for field in fields_of(kind) if field.since is None]
 
 

@@ -1,11 +1,11 @@
-"""A thing's history as MongoDB keeps it: buckets of 16 versions, and how they are read.
+"""An entity's history as MongoDB keeps it: buckets of 16 versions, and how they are read.
 
-The newest events stand in the thing's own document, as `history`, so that an event costs no second
-write. Once an event begins a new bucket, those before it move into the collection `history`, where
-a bucket is `product-5/3`. Each holds the JSON of its events and of what the thing was before them,
-so that it can be read alone, whatever the history's length, and never changes. A repeated event is
-kept twice and read once. The open bucket also says where closed ones begin (`starts`), so that the
-one which holds a position is found at once.
+The newest events are in the entity's own document, as `history`, so an event needs no second write.
+When an event begins a new bucket, the events before it move into the collection `history`, where a
+bucket is `product-5/3`. Each holds the JSON of its events and of the entity's state before them, so
+it can be read alone, however long the history is, and never changes. A repeated event is kept twice
+and read once. The open bucket also lists where closed ones begin (`starts`), so that the bucket of
+a position is found without a search.
 The projector writes buckets, the Query Service and verify read them.
 Next: read_models/history_entry.py
 """
@@ -25,7 +25,8 @@ COLLECTION = "history"
 # The name of a document's own bucket, of its newest events.
 OPEN = "history"
 BUCKET_VERSIONS = 16
-# So many closed buckets the open one names at most: all, then every second, then every fourth.
+# At most this many closed buckets are listed in the open one: all at first, then every second, then
+# every fourth, so that a document stays small however long its history grows.
 MAX_STARTS = 128
 _START = struct.Struct("<Iq")
 MAX_POSITION = 2**63 - 1
@@ -36,10 +37,10 @@ Start = tuple[int, int]
 # Entities that have buckets: those with an event between the first and the last.
 _CHANGING = frozenset(kind.entity for kind in EVENTS if not kind.begins and not kind.ends)
 KEPT = tuple(entity for entity in ENTITIES if entity in _CHANGING)
-# Not the value of any field: the first value that is said of it is a change.
+# Equal to no field's value, so that the first value of a field counts as a change.
 _NOTHING = object()
-# What a document of each kind shows, each field with its value before it was first said; every
-# other fact of an event is about the event itself.
+# The fields that a document of each kind shows, each with its value before an event sets it. All
+# other facts of an event are about the event itself.
 FIELDS: Mapping[str, Mapping[str, Any]] = {
     kind.name: {
         field.json: field.since.before if field.since else _NOTHING
@@ -52,7 +53,7 @@ KEPT_IN = {kind.collection: kind for kind in KEPT}
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
-    """One event: its place, when it was recorded, who called by what call, and its facts."""
+    """One event: its position and version, its time, the call that caused it, and its facts."""
 
     position: int
     version: int
@@ -64,7 +65,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
 
 
 class EntityState(msgspec.Struct, array_like=True):
-    """What a thing is after an event, and which event set each of its fields last."""
+    """An entity's fields after an event, and the position that set each of them last."""
 
     fields: Facts
     set_by: dict[str, int]
@@ -86,14 +87,15 @@ def begins_new_bucket(version: int) -> bool:
 
 
 def name_of(collection: str, number: int) -> str:
-    """Return the name of the thing that a document of a collection is of."""
+    """Return the name of the entity whose document has this id in a collection."""
     return KEPT_IN[collection].name_of(number)
 
 
 def shown_fields(name: str) -> Mapping[str, Any]:
-    """Return which fields the document of a thing such as `product-5` shows.
+    """Return the fields that the document of an entity such as `product-5` shows.
 
-    Each with its value before any event says one: that of a field which came later, else nothing's.
+    Each has its value before an event sets it: the declared one of a field that was added later,
+    else one that equals nothing.
     """
     return FIELDS[name.partition("-")[0]]
 
@@ -101,7 +103,7 @@ def shown_fields(name: str) -> Mapping[str, Any]:
 def apply(
     state: EntityState, entry: Entry, fields: Mapping[str, Any]
 ) -> list[tuple[str, Any, Any]]:
-    """Move the state on by an event; return what it changed: (field, from, to)."""
+    """Apply an event to the state; return what it changed: (field, from, to)."""
     changed = []
     for name, at_first in fields.items():
         if name not in entry.facts:
@@ -119,9 +121,9 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def make_bucket(before: bytes | None, entries: Iterable[Entry], starts: bytes = b"") -> Bucket:
-    """Return a bucket; `before` is the encoded state, None for a thing's first bucket.
+    """Return a bucket; `before` is the encoded state, None for an entity's first bucket.
 
-    `starts`: for an open bucket, where closed ones begin.
+    `starts`: where the closed buckets begin, for an open one.
     """
     bucket: Bucket = {} if before is None else {"before": before}
     bucket["entries"] = [_encode(entry) for entry in entries]
@@ -139,7 +141,7 @@ def read_entries(bucket: Bucket, up_to: int = MAX_POSITION) -> list[Entry]:
     entries: dict[int, Entry] = {}
     for raw in bucket["entries"]:
         entry = _read_entry(raw)
-        # A repeated one stands behind the first of its kind, and those are in order.
+        # A repeated entry comes after its first copy, and first copies are in order.
         if entry.position > up_to:
             break
         entries[entry.version] = entry
@@ -149,7 +151,8 @@ def read_entries(bucket: Bucket, up_to: int = MAX_POSITION) -> list[Entry]:
 def start_of(bucket: Bucket) -> Start | None:
     """Return a bucket's number and the position of its first event, None when it is empty.
 
-    Where the event that would have begun the next one was discarded, it holds those events as well.
+    A bucket can hold more than its versions: where the event that should have begun the next bucket
+    was discarded as a dead letter, the events after it stay in this one.
     """
     if not bucket["entries"]:
         return None
@@ -199,13 +202,13 @@ def encode_state(state: EntityState) -> bytes:
 
 
 def read_before(bucket: Bucket) -> EntityState:
-    """Return what the thing was before the bucket's events."""
+    """Return the entity's state before the bucket's events."""
     raw = bucket.get("before")
     return EntityState({}, {}) if raw is None else _read_state(raw)
 
 
 def split(bucket: Bucket, newer: Iterable[Entry], fields: Mapping[str, Any]) -> list[Bucket]:
-    """Return the closed buckets of an open one and newer entries, and the open one at the end."""
+    """Return the closed buckets of an open one with newer entries, and the new open one last."""
     known = {entry.version: entry for entry in read_entries(bucket)}
     known |= {entry.version: entry for entry in newer}
     state, before = read_before(bucket), bucket.get("before")

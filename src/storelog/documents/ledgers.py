@@ -1,10 +1,10 @@
-"""The ledger: what every order event added to the figures, in log order, and sums over stretches.
+"""The ledger: what each order event added to the totals, in log order, and sums over stretches.
 
 A lane's ledger is a chain of leaves, each with the packed facts of some hundred orders, and a tree
-of nodes over the full leaves: a node sums four nodes below it by product, by customer and by day,
-and says between which positions and times they lie. So the figures of any range of time, as of any
+of nodes over the full leaves. A node sums the four nodes below it by product, customer and day, and
+names the positions and times between which they lie. So the totals of any range of time, as of any
 position, are the sums of a few nodes that lie wholly inside, and of single facts at the edges.
-Leaves that are full and nodes never change. Amounts are whole ten-thousandths, so they are exact.
+Full leaves and nodes never change. Amounts are whole ten-thousandths, so they are exact.
 Next: projector/write/ledger_writer.py
 """
 
@@ -15,10 +15,10 @@ from decimal import Context, Decimal
 from typing import Any
 
 LEDGER, NODES = "ledger", "figures"
-# A leaf is full when it has so many; the one event that fills it may go over by 2,000 lines.
+# A leaf is full at either number. The event that fills it may exceed it by 2,000 lines.
 LEAF_LINES, LEAF_FACTS = 1_024, 256
 FAN_OUT = 4
-# Nodes of a million lines and more would near the size that a document may have.
+# Nodes above this level, of a million lines and more, would approach the largest document size.
 MAX_LEVEL = 5
 PLACES = 4
 DAY_MS = 86_400_000
@@ -26,10 +26,10 @@ KINDS = ("day", "product", "customer")
 _IS_RETURN, _IS_WIDE = 1, 2
 _HEAD = struct.Struct("<qBqqH")
 _NARROW, _WIDE = struct.Struct("<qqq"), struct.Struct("<qqqq")
-# A wide amount is stored as two halves of this many.
+# Amounts beyond 64 bits are stored in two parts, the quotient and the remainder by this.
 _HALF = 10**15
 _FITS = 2**63
-# The default context's 28 digits need not hold a sum of many years.
+# A sum of many years can exceed the 28 digits of Python's default context.
 _EXACT = Context(prec=60)
 Document = dict[str, Any]
 Sums = dict[int, list[int]]
@@ -166,14 +166,15 @@ def is_full(facts: Iterable[Fact]) -> bool:
 
 
 def leaf_node(lane: int, index: int, facts: Iterable[Fact]) -> Document:
-    """Return the node that stands over one full leaf."""
+    """Return the node over one full leaf."""
     facts = list(facts)
     node: Document = {
         "_id": f"{lane}/0/{index}",
         "minPosition": min(fact.position for fact in facts),
         "maxPosition": max(fact.position for fact in facts),
     }
-    # Deletions lie apart: their orders may be old, and would stretch the sales' range of time.
+    # Deletions are summed apart: their orders may be old, and one would stretch the node's range of
+    # time so far that few queries could use the node as a whole.
     for name, sign in (("sales", 1), ("returns", -1)):
         some = [fact for fact in facts if fact.sign == sign]
         if some:
@@ -220,7 +221,7 @@ def _face_of_faces(faces: list[Document]) -> Document:
 
 
 def roots(leaves: int) -> list[tuple[int, int]]:
-    """Return the largest nodes (level, index) that cover the first so many full leaves."""
+    """Return the largest nodes (level, index) that cover the first `leaves` full leaves."""
     found, start = [], 0
     for level in range(MAX_LEVEL, -1, -1):
         size = FAN_OUT**level

@@ -1,8 +1,8 @@
-"""When each position of a lane was recorded, and where its documents ended then.
+"""When each position of a lane was recorded, and the bounds of the lane's documents then.
 
 A row stands for all events of a lane that were recorded in one millisecond: the last one's position
-and the bounds after it. The newest rows are in the lane's checkpoint; 128 at a time they go into a
-block of their own, `lane/number`, which never changes.
+and the bounds after it. The newest rows are in the lane's checkpoint. They move 128 at a time into
+a block of their own, `lane/number`, which never changes.
 Next: projector/write/moments_writer.py
 """
 
@@ -18,7 +18,9 @@ _NONE = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Times are milliseconds since 1970; oldest and newest are of orders, None without any."""
+    """One row. Times are milliseconds since 1970; `oldest_ms` and `newest_ms` are the dates of the
+    oldest and the newest order, None without orders.
+    """
 
     position: int
     recorded_ms: int

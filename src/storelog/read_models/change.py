@@ -1,6 +1,6 @@
-"""An event as the read models see it: its place in the log, and what it says, checked and typed.
+"""An event as the read models see it: its place in the log, and its payload, checked and typed.
 
-Whatever does not hold to the schema raises PoisonRecord, before anything is folded.
+A payload that does not match its schema raises PoisonRecord before anything is folded.
 Next: read_models/read_model.py
 """
 
@@ -16,7 +16,7 @@ from storelog.shop.events import Event, kind_of
 
 @dataclass(frozen=True, slots=True)
 class EventOrigin:
-    """When an event was recorded, which key asked for it (None without keys), by what call."""
+    """When an event was recorded, and which call of which API key caused it (None without keys)."""
 
     recorded_at: datetime
     caller: str | None
@@ -47,6 +47,7 @@ def read_change(
     """Return the change that an event's payload bytes describe. Raises PoisonRecord."""
     event = read_event(event_type, schema_version, payload)
     name = name_of(event)
+    # The key chose the lane. Under another key, two lanes could write to one document.
     if name != aggregate:
         raise PoisonRecord(f"{event_type} of {name} came under the key {aggregate!r}")
     return Change(position, kind_of(event), aggregate, version, event, origin)

@@ -1,4 +1,4 @@
-"""The documents of entities, as all read models of one are: what an event sets, and how they were.
+"""The documents of entities: what an event sets in them, and how they were at earlier positions.
 
 Next: projector/write/batch_writer.py
 """
@@ -35,7 +35,9 @@ def entity_model(entity: EntityKind, *, shape: int, indexes: tuple[Index, ...]) 
 
 
 def _schema_of(entity: EntityKind) -> Mapping[str, Any]:
-    """Return the types of an entity's own fields; a DBRef has none, since servers differ there."""
+    """Return the types of an entity's own fields; none for a DBRef, which not every server takes
+    for an object.
+    """
     types = {"_id": "long", **types_of(entity.structure), "position": "long"}
     required = ["_id", *oldest_fields(entity.structure), "position"]
     properties = {name: {"bsonType": kind} for name, kind in types.items()}
@@ -43,13 +45,14 @@ def _schema_of(entity: EntityKind) -> Mapping[str, Any]:
 
 
 def as_was(found: Fields, position: int) -> Fields | None:
-    """Return a document as far as it says itself what it was, None when there was none.
+    """Return a document as it was, as far as it tells by itself; None before it was created.
 
-    What only begins and ends has no other event; what else changes has a history.
+    That is all of it for an entity that is created and deleted only. Others have a history.
     """
     if "created" not in found or found["created"]["position"] > position:
         return None
     is_deleted = found["deleted"] and found["position"] <= position
+    # The deletion was the newest event, so without it the version is one less.
     version = found["version"] - (found["deleted"] and not is_deleted)
     return {**found, "deleted": is_deleted, "version": version}
 
@@ -61,6 +64,7 @@ def owned(change: Change) -> Write:
     number = Int64(id_of(change.event))
     if not kind.sets_all:
         fields = members_of(change.event, kind)
+        # `bodyPosition` tells when the words of a name could change last; sales leave it alone.
         if kind.renames(change.event):
             fields["bodyPosition"] = Int64(change.position)
         return Write(
@@ -94,7 +98,7 @@ def _placed(change: Change) -> Fields:
 
 
 def came_from(change: Change) -> Fields:
-    """Return which event made or deleted a document, and who asked for it."""
+    """Return which event created or deleted a document, and which call caused it."""
     return {
         "position": Int64(change.position),
         "recordedAt": change.origin.recorded_at,

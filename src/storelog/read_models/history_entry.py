@@ -1,6 +1,6 @@
 """What an event adds to the history of its entity.
 
-Of an entity that only begins and ends, all that is to know stands in its own document.
+An entity that is created and deleted only has no history: its own document tells both.
 Next: projector/write/history_writer.py
 """
 
@@ -41,7 +41,7 @@ def entry_of(change: Change) -> Entry:
 
 @cached()
 def _fields(kind: EventKind) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
-    """Return the entity's fields that an event sets, each with what reads it."""
+    """Return the entity's fields that an event sets, each with the function that reads it."""
     return tuple(
         (field.json, attrgetter(kind.members[field.name]))
         for field in fields_of(kind.entity.structure)[1:]

@@ -1,6 +1,6 @@
-"""The read models of the list, read from their folders.
+"""The read models of the list, imported from their folders.
 
-Guarantees that a collection has one model, and that a folder has what the list promises.
+Guarantees that a collection has one model, and that each folder of the list has what it must.
 Next: projector/databases/connection.py
 """
 
@@ -17,13 +17,13 @@ ReadModel = DocumentModel | TotalsModel
 
 
 class Query(Protocol):
-    """What a folder's `query.py` has."""
+    """The members of a folder's `query.py`."""
 
     SCHEMAS: Mapping[str, Any]
 
     @property
     def routes(self) -> Callable[[Any], list[Any]]:
-        """Return what makes the routes, around a reader of MongoDB."""
+        """Return the function that makes the routes around a reader of MongoDB."""
 
 
 def _models() -> tuple[ReadModel, ...]:
@@ -44,5 +44,6 @@ BY_COLLECTION: Mapping[str, ReadModel] = {model.collection: model for model in M
 
 
 def queries() -> list[Query]:
-    """Return the queries of the read models; they are imported where they are asked for only."""
+    """Return the queries of the read models."""
+    # Imported here only: the projector needs the models without the Query Service's modules.
     return [import_module(f"storelog.read_models.{name}.query") for name in READ_MODELS]

@@ -1,8 +1,8 @@
-"""By what words an entity is found: a collection of the words of its names.
+"""The words that an entity is found by: a collection of the words of its names.
 
-They stand apart from the entities, so that a sale, which changes a product's stock, costs no entry
-of their index: only an event that may change the words is written here. Of a unique value all is an
-entry as well, so that it is found at once.
+They are kept apart from the entities so that a sale, which changes a product's stock, writes no
+index entries of words: only an event that may change the words is written here. A unique value is
+an entry as a whole as well, so that a search for it finds it at once.
 Next: words.py
 """
 
@@ -15,8 +15,8 @@ from storelog.shop.events import Event, id_of
 from storelog.shop.fields import searched_fields_of, unique_fields_of
 from storelog.words import RULES, exactly, heads_of, searched_text
 
-# A word's head, and ids on from the last page's. Each head of a name is an entry: three a word.
-# And whose names may have been others at an earlier position.
+# The first index finds the head of a word in the order of ids, so a page continues after the last
+# id; a name has about three entries a word. The second finds names that changed after a position.
 INDEXES = ([("words", 1), ("_id", 1)], [("position", 1)])
 
 
@@ -26,7 +26,7 @@ def names_collection(entity: EntityKind) -> str:
 
 
 def names_model(entity: EntityKind) -> DocumentModel:
-    """Return the read model of the words of an entity's names; its shape is that of the rules."""
+    """Return the read model of the words of an entity's names; its shape is the rules' version."""
     collection = names_collection(entity)
 
     def fold(change: Change) -> list[Write]:
@@ -34,6 +34,8 @@ def names_model(entity: EntityKind) -> DocumentModel:
         if kind.entity is not entity or not kind.renames(change.event):
             return []
         fields = {
+            # A deleted entity keeps its document, without words: its position still tells a search
+            # of the past to look at it.
             "words": [] if kind.ends else _words(change.event, entity),
             "position": Int64(change.position),
         }
@@ -47,7 +49,8 @@ def names_model(entity: EntityKind) -> DocumentModel:
         schema=None,
         newer={},
         fold=fold,
-        # Whose names were others then is looked at one by one: see query_service/paging/by_id.py.
+        # The past is not kept here: entities whose names changed since then are checked one by one
+        # (query_service/paging/by_id.py).
         as_was=None,
     )
 

@@ -1,9 +1,9 @@
-"""What a read model declares of a collection; nothing has a default.
+"""The declaration of a read model's collection; nothing has a default.
 
-A fold takes one change and returns what it writes; it does no I/O. Several processes write one
-collection, each the events of some lanes; one may fold an event again. So a document of a
-`DocumentModel` is written by the events of one lane only.
-What is added up is a `TotalsModel`. Next: read_models/totals.py
+A fold takes one change and returns the writes that it causes; it does no I/O. Several processes
+write to one collection, each the events of some lanes, and may fold an event more than once. So a
+document of a `DocumentModel` is written by the events of one lane only. A collection of sums is a
+`TotalsModel`. Next: read_models/totals.py
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from storelog.read_models.change import Change
 
 Fields = dict[str, Any]
 Index = list[tuple[str, int]]
-# A document, and a position: the document as it was then, None when there was none.
+# Takes a document and a position; returns the document as it was then, None before it existed.
 AsWas = Callable[[Fields, int], Fields | None]
 
 
@@ -23,9 +23,9 @@ AsWas = Callable[[Fields, int], Fields | None]
 class Write:
     """Fields to set on one document, up to and including the event at `position`.
 
-    `is_new`: the document begins here. `is_whole`: the fields are all of it, so that it may be made
-    if it is missing. `is_mark`: set beside the owner's fields by another lane, in any order.
-    `entries`: what the entity's history gets.
+    `is_new`: the event creates the document. `is_whole`: the fields are the complete document, so a
+    missing one may be created from them. `is_mark`: another lane sets them beside the owner's
+    fields, before or after those. `entries`: what the event adds to the entity's history.
     """
 
     collection: str
@@ -40,13 +40,13 @@ class Write:
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class DocumentModel:
-    """A collection of documents whose fields events set.
+    """A collection of documents whose fields are set by events.
 
-    `shape`: raised with every change of what a fold writes; a read model that was filled with
-    another one is to be rebuilt. `schema`: the `$jsonSchema` that the server holds documents to,
-    None for none. `newer`: the fields that documents of an earlier shape lack, each with the value
-    that is shown for it; those of entities are declared with their structure. `as_was`: how a
-    document is shown as of an earlier position; None: it cannot be, and `asOf` is rejected.
+    `shape`: a number that is raised with every change of what a fold writes; a read model that was
+    filled with another shape must be rebuilt. `schema`: the `$jsonSchema` that MongoDB enforces,
+    or None. `newer`: the fields that documents of an earlier shape lack, each with the value that
+    is shown for it; newer fields of entities are declared with their structure. `as_was`: returns
+    a document as of an earlier position; None where that is unknown, and `asOf` is rejected.
     """
 
     collection: str

@@ -1,7 +1,7 @@
-"""With which shape of each read model a database was filled: a document of `shapes` for each.
+"""The shape with which each read model was filled: a document of the collection `shapes` for each.
 
 A release that stored no shapes filled six collections, all with shape 1, and stored the version of
-the word rules. These six are in every read model; any other that is not named is not filled.
+its word rules. Every database has these six; any other read model without a stored shape is empty.
 Next: projector/databases/shapes.py
 """
 
@@ -12,7 +12,7 @@ from storelog.read_models.listed import BY_COLLECTION
 
 SHAPES = "shapes"
 COMMAND = "`storelog rebuild --promote`"
-# What a release that stored the version of its word rules alone named it.
+# The name under which such a release stored the version of its word rules.
 _WORDS = "words"
 _ALWAYS = ("customers", "products", "orders", "product_sold")
 _NAMES = ("customer_names", "product_names")
@@ -20,9 +20,8 @@ Shapes = Mapping[str, int]
 
 
 def shapes_of(found: Iterable[Mapping[str, Any]]) -> Shapes:
-    """Return the shape of each read model that is filled, by its collection.
-
-    One that is always filled, and of which nothing is known, has shape 0.
+    """Return the shape of each filled read model by its collection: 0 for one of the six whose
+    shape is unknown.
     """
     stored = {each["_id"]: each.get("shape", each.get("version")) for each in found}
     known = {name: int(shape) for name, shape in stored.items() if isinstance(shape, int)}
@@ -44,7 +43,7 @@ def differing(shapes: Shapes) -> dict[str, int | None]:
 
 
 def to_do(shapes: Shapes) -> str | None:
-    """Return what is to be done about shapes, and the command that does it; None: nothing."""
+    """Return what differs and the command that fixes it, None where nothing differs."""
     others = differing(shapes)
     if not others:
         return None

@@ -1,9 +1,9 @@
-"""Read models that add up: sums and counts of each key, exact however often an event comes.
+"""Read models that add up: sums and counts of each key, exact however often an event is delivered.
 
 Events of many lanes add to one key. So each lane has a document of its own for each key, which only
-the owner of the lane writes, and which names the last position that it holds: an event at or below
-it is in it already. What comes late, a dead letter that is retried, lies below; those positions are
-named in `late` for as long as the letter may come again. Pure.
+the owner of the lane writes. It names the last position that it holds, and already includes every
+event at or below that. A dead letter that is retried lies below, so its position is kept in `late`
+for as long as the letter may come again. Pure.
 Next: projector/write/totals_writer.py
 """
 
@@ -21,7 +21,7 @@ from storelog.read_models.change import Change
 from storelog.read_models.read_model import Fields, Index
 
 Key = int | str
-# What one event adds to one key is far below what a document can hold: 34 digits.
+# Far below the 34 digits that a document holds, so that sums of many additions stay exact.
 MAX_KEY_LENGTH, MAX_ADDED = 200, 10**22
 _EXACT = Context(prec=34)
 
@@ -30,7 +30,7 @@ _EXACT = Context(prec=34)
 class Sum:
     """One sum of a read model: a count, which is a whole number, or an amount, which is a decimal.
 
-    `since`: the first shape that has it. `before`: what is shown where an earlier shape is stored.
+    `since`: the first shape that has it. `before`: the value shown where an earlier one is stored.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What one event adds to the sums of one key, below 0 for what it takes away.
+    """What one event adds to the sums of one key; a negative number subtracts.
 
-    A sum that is not named stays.
+    Sums that are not named keep their values.
     """
 
     key: Key
@@ -58,8 +58,8 @@ Addition = tuple[int, Mapping[str, int | Decimal]]
 class TotalsModel:
     """A collection of sums by key.
 
-    `shape`: raised with every change of what a fold adds. `keys`: ids are int, texts are str; a
-    fold that means other keys is another read model. `fold`: what an event adds, to which keys.
+    `shape`: a number that is raised with every change of what a fold adds. `keys`: int for ids, str
+    for texts; sums by another key are another read model. `fold`: returns what an event adds.
     """
 
     collection: str
@@ -70,7 +70,7 @@ class TotalsModel:
 
     @property
     def indexes(self) -> tuple[Index, ...]:
-        """The indexes: a page of keys is a range."""
+        """The indexes: one, in which a page of keys is a range."""
         return ([("key", 1)],)
 
     @property
@@ -84,7 +84,7 @@ class TotalsModel:
 
     @property
     def as_was(self) -> None:
-        """None: what sums were is not kept."""
+        """None, since earlier values of the sums are not kept."""
         return
 
     def sums_of(self, shape: int) -> tuple[Sum, ...]:
@@ -102,6 +102,7 @@ class TotalsModel:
 def _check(collection: str, added: Added) -> None:
     if isinstance(added.key, str) and len(added.key) > MAX_KEY_LENGTH:
         raise PoisonRecord(f"{collection}: a key of more than {MAX_KEY_LENGTH} characters")
+    # As a dead letter the event stops itself alone; a sum that MongoDB rejects would stop its lane.
     if any(not -MAX_ADDED <= number <= MAX_ADDED for number in added.sums.values()):
         raise PoisonRecord(f"{collection}: more than a sum can hold")
 
@@ -131,7 +132,7 @@ def number_of(value: Any) -> int | Decimal:
 def missing(
     found: Fields | None, additions: Sequence[Addition], *, are_late: bool
 ) -> list[Addition]:
-    """Return those that a document does not hold; `are_late`: they waited as dead letters."""
+    """Return the additions that a document lacks; `are_late`: they come from dead letters."""
     if found is None:
         return list(additions)
     if are_late:
@@ -146,6 +147,7 @@ def total_with(
     """Return the document of a place, a lane and a key, with what is added to it."""
     lane, key = place
     before = found or {}
+    # A late addition is below the position that the document holds, which must not go back.
     at = max(int(before.get("position", 0)), *(position for position, _ in additions))
     document: Fields = {
         "lane": lane,
@@ -161,6 +163,6 @@ def total_with(
 
 
 def with_late(document: Fields, kept: Collection[int]) -> Fields:
-    """Return the document with the late positions that it holds and that may come again."""
+    """Return the document with the late positions that it includes and that may come again."""
     late = {"late": [Int64(position) for position in sorted(kept)]} if kept else {}
     return {**document, **late}

@@ -1,1 +1,1 @@
-"""Who buys: GET /customers. Next: read_models/customers/model.py"""
+"""The customers: GET /customers. Next: read_models/customers/model.py"""

@@ -1,4 +1,4 @@
-"""The collections `customers` and `customer_names`: who buys, and by what words they are found.
+"""The collections `customers` and `customer_names`: customers, and the words that find them.
 
 Next: read_models/products/model.py
 """
@@ -8,8 +8,8 @@ from storelog.read_models.names import names_model
 from storelog.shop.events import CUSTOMER
 
 MODELS = (
-    # A page of them is a range. Customers change seldom, unlike products, whose every sale would
-    # pay for an index.
+    # In this index a page is a range. Products have none: each sale would pay for its upkeep, while
+    # customers change seldom.
     entity_model(CUSTOMER, shape=1, indexes=([(CUSTOMER.id_field, 1)],)),
     names_model(CUSTOMER),
 )

@@ -1,1 +1,1 @@
-"""What was ordered: GET /orders. Next: read_models/orders/model.py"""
+"""The orders: GET /orders. Next: read_models/orders/model.py"""

@@ -1,9 +1,10 @@
-"""Milestones of a walk through time: when the 4th, 32nd, 128th... order ahead was placed.
+"""Milestones of a walk through time: the times at which the 4th, 32nd, 128th... order was placed.
 
-A filter's documents may end long before the shop's do: a product that was sold ten times a second
-until an hour ago. A window that grows by time alone would hold all of them, which the embedded
-server reads whole; up to a milestone there are only so many orders. Milestones say nothing but how
-far a window goes: where ids do not follow the dates, as after some imports, there are none.
+The documents of a filter may end long before those of the shop, such as the sales of a product that
+sold ten times a second until an hour ago. A window that grows by time alone would then contain all
+of them, and the embedded server reads a window whole. The number of orders up to a milestone is
+known. Milestones only limit windows: where ids do not follow dates, as after some imports, there
+are none.
 Next: read_models/product_sold/query.py
 """
 
@@ -14,7 +15,8 @@ from storelog.query_service.paging.keyset import Bounds, Walk
 from storelog.query_service.positions.view import View
 from storelog.shop.events import ORDER
 
-# Few, so that what is nowhere takes few windows; near at first, as all that a window has is read.
+# Few steps, so a walk that finds nothing ends after few windows. The first are near, since
+# everything in a window is read.
 STEPS = (4, 32, 128, 1_024, 8_192, 65_536, 1_048_576)
 CHUNK = 32
 
@@ -40,7 +42,7 @@ async def milestones(
 
 
 async def _nearest(view: View, bounds: Bounds, *, is_up: bool) -> int | None:
-    """Return the first order of all."""
+    """Return the id of the order at which the walk starts, None where there is none."""
     walk = Walk(
         view.collection(ORDER.collection), {}, "orderDate", ("_id",), *bounds, 1, CHUNK,
         "deleted", (False, True), fields={"orderDate": 1},

@@ -1,1 +1,1 @@
-"""What was sold, a line each: GET /product-sold. Next: read_models/product_sold/model.py"""
+"""The sales, one for each order line: GET /product-sold. Next: read_models/product_sold/model.py"""

@@ -1,7 +1,7 @@
 """The collection `product_sold`: one document for each order line, `_id` the itemId.
 
-The sale itself is written by the product's lane. `cancelled` is set by the customer's lane, when
-the order is deleted, in any order with the sale; a document that has only that mark is no sale yet.
+The product's lane writes the sale itself. The customer's lane sets `cancelled` when the order is
+deleted, and may do so before the sale is written: a document with only that mark is not a sale yet.
 Next: projector/fold/order_facts.py
 """
 
@@ -15,12 +15,13 @@ from storelog.read_models.read_model import DocumentModel, Fields, Write
 from storelog.shop.product import ProductSold
 
 COLLECTION = "product_sold"
-# Sales of one product by time, cancelled ones apart; those of an order are found by its items' ids.
+# Finds the sales of one product by time, cancelled ones apart. The sales of an order need no index:
+# the ids of its items are their `_id`.
 INDEXES = ([("productId", 1), ("cancelled", 1), ("soldAt", 1), ("orderId", 1), ("_id", 1)],)
 
 
 def fold(change: Change) -> list[Write]:
-    """Return what the change writes here."""
+    """Return the writes that a change causes in this collection."""
     match change.kind.sales:
         case None:
             return []
@@ -49,14 +50,14 @@ def _sale(change: Change) -> Write:
 
 
 def as_was(found: Fields, position: int) -> Fields | None:
-    """Return a sale as it was at a position, None when it was not made yet."""
+    """Return a sale as it was at a position, None before it was made."""
     if found.get("position", position + 1) > position:
         return None
     return {**found, "cancelled": found.get("cancelPosition", position + 1) <= position}
 
 
 def schema() -> Fields:
-    """Return the types of a sale. Its `_id` is all that a document of a mark alone has."""
+    """Return the types of a sale. `_id` alone is required: a mark may be written first."""
     types = {"_id": "long", **types_of(ProductSold), "position": "long"}
     del types["itemId"]
     properties = {name: {"bsonType": kind} for name, kind in types.items()}

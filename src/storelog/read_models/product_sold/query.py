@@ -1,4 +1,4 @@
-"""GET /product-sold: sales, newest first; of a product by its index, of others by their orders.
+"""GET /product-sold: sales, newest first. An index finds those of a product, orders all others.
 
 Next: query_service/http/entity_history.py
 """
@@ -39,9 +39,9 @@ from storelog.shop.product import ProductSold
 from storelog.shop.value_schemas import strict_object
 from storelog.web.http import Request, Response, Route
 
-# Sales that are found through their orders are looked for in so many orders at first.
+# How many lines an order is assumed to have when a page decides how many orders to read first.
 LINES_GUESSED = 8
-# Of an order with thousands of lines no more are read than a page needs.
+# How many sales of an order are read at a time, since a page may need few of thousands of lines.
 AT_ONCE = 3 * IDS_AT_ONCE
 SALES = ByTime(
     COLLECTION, "soldAt", ("orderId", "_id"), "cancelled", None, MAX_LIMIT + 1, milestones
@@ -63,7 +63,7 @@ def _key(sale: Document) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which sales are looked for; `match` is on a product, a customer, both, or none."""
+    """Which sales are wanted; `match` names a product, a customer, both, or neither."""
 
     view: View
     match: Mapping[str, Any]
@@ -72,14 +72,14 @@ class Search:
 
 
 async def find_sales(search: Search, after: Key | None, limit: int) -> Page:
-    """Return sales, newest first; through their orders, but for those of one product."""
+    """Return sales, newest first: those of one product by index, all others through orders."""
     product = search.match.get(events.PRODUCT.id_name)
     if product is not None and len(search.match) == 1:
         found = _walk(search, SALES, limit + 1)
         if found is None:
             return Page([], None)
         return await first_page(found.documents(after), limit, _key)
-    # The order that the last page ended in may have more lines: begin with it again.
+    # The order in which the last page ended may have more lines, so the walk begins with it again.
     start = [after[0], after[1] + 1] if after else None
     orders_of = _orders if product is None else _orders_of_both
     async with aclosing(orders_of(search, start, limit)) as orders:
@@ -91,7 +91,7 @@ def _walk(search: Search, by: ByTime, wanted: int) -> Walk | None:
 
 
 async def _orders(search: Search, start: Key | None, limit: int) -> AsyncGenerator[Document]:
-    """Yield a customer's orders, or all."""
+    """Yield the orders of a customer, or all orders."""
     found = _walk(search, ORDERS, limit // LINES_GUESSED + 1)
     if found is None:
         return
@@ -103,9 +103,9 @@ async def _orders(search: Search, start: Key | None, limit: int) -> AsyncGenerat
 async def _orders_of_both(
     search: Search, start: Key | None, limit: int
 ) -> AsyncGenerator[Document]:
-    """Yield a customer's orders that have the product.
+    """Yield the orders of a customer that contain the product.
 
-    The embedded server reads the whole collection for two equalities that no index has together.
+    `find_orders` picks the narrower index: no index has both a customer and a product.
     """
     match = search.match
     both = {"customerId": match["customerId"], ITS_PRODUCT: match["productId"]}
@@ -159,7 +159,8 @@ async def _sales_in(
             some = items[first : first + AT_ONCE]
             sales = await view.many(COLLECTION, some)
             for item in some:
-                # A sale that its product's lane has not written yet is above the answer's position.
+                # Without productId there is only the mark: the product's lane has not written the
+                # sale yet, so it is above the position of this response.
                 if item in sales and "productId" in sales[item]:
                     yield sales[item]
 

@@ -1,1 +1,1 @@
-"""What is sold: GET /products. Next: read_models/products/model.py"""
+"""The products: GET /products. Next: read_models/products/model.py"""

@@ -1,6 +1,6 @@
-"""The collections `products` and `product_names`: what is sold, its stock after the newest event.
+"""The collections `products` and `product_names`: products with their stock after the last event.
 
-A sale sets the stock only, other events all fields. Next: read_models/orders/model.py
+A sale sets the stock only; other events set all fields. Next: read_models/orders/model.py
 """
 
 from storelog.read_models.entities import entity_model

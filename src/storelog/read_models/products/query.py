@@ -27,14 +27,14 @@ SCHEMAS: dict[str, Any] = {
     ),
 }
 
-# So few units are low stock, unless a request says how many.
+# Stock is low at this number of units and below, unless a request names another.
 LOW_STOCK = 10
 _STOCK = field_at(Product.stock).json
 _LOW_STOCK = {"atMost": {**ID, "default": LOW_STOCK}, "limit": LIMIT}
 
 
 def low_stock(reads: Reads) -> Handler:
-    """Return the handler of the products of which the fewest units are left."""
+    """Return the handler that lists the products with the fewest units left."""
 
     async def handle(request: Request) -> Response:
         parameters = Parameters(request.query)
@@ -43,7 +43,7 @@ def low_stock(reads: Reads) -> Handler:
         wanted = {"deleted": False, _STOCK: {"$lte": at_most}}
         async with answering(patience(request)):
             view = await open_view(reads, request)
-            # No index is for it, since each sale would change that: see decision 8.
+            # No index serves this, since each sale would have to update it (decision 8).
             found = view.collection(PRODUCT.collection).find(wanted)
             few = await found.sort([(_STOCK, 1), ("_id", 1)]).limit(limit).to_list()
         return answer(view, {"items": [body_of(Product, each) for each in few]})
