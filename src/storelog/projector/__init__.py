@@ -1,1 +1,1 @@
-"""Kafka to MongoDB: each lane merged back into log order and applied once."""
+"""Kafka to MongoDB: each lane is merged back into log order, and each event is applied once."""

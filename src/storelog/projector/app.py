@@ -23,7 +23,7 @@ def run(
 ) -> None:
     """Project until SIGTERM or SIGINT. Raises HistoryMismatch.
 
-    `routes`: what is served beside its health, with the schemas that they name.
+    `routes` are served beside its health; `schemas` are those that they name.
     """
     projector = Projector(settings)
     keys = KeyKeeper(settings)

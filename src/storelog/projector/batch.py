@@ -1,8 +1,8 @@
-"""One batch: what some lanes write together, from the first event that is collected on.
+"""One batch: everything that some lanes write together.
 
-Plain data. The folds add to it, the lanes say where they are once it is written, and `write/` puts
-it into MongoDB. All lanes share one, since a write costs the server the same again for each lane
-that has its own.
+Plain data. The folds add to it, the lanes add their checkpoints, and `write/` puts it into MongoDB.
+All lanes of a process share one batch, since a batch for each lane would cost the server as many
+writes.
 Next: projector/fold/lane_fold.py
 """
 
@@ -18,13 +18,13 @@ from storelog.projector.receive.record import Record
 from storelog.read_models.read_model import Write
 from storelog.read_models.totals import Added, Addition, Key
 
-# A transaction is kept in the server's cache until it ends. The embedded server, which has 256 MiB
-# of it, stood still for good in one of 10,000 events; some 1,000 are written about fastest.
+# MongoDB keeps a transaction in its cache until it ends. The embedded server, which has 256 MiB of
+# cache, stopped for good in a transaction of 10,000 events; about 1,000 are written fastest.
 MAX_EVENTS = 1_000
 MAX_BYTES = 4 * 1024 * 1024
-# An event's position, when it was recorded, and where the lane's documents ended with it.
+# An event's position, when it was recorded (ms since 1970), and the lane's bounds after it.
 Note = tuple[int, int, Bounds]
-# An event's position, its type, and what followers are told of it.
+# An event's position, its type, and the change that GET /live shows of it.
 LiveChange = tuple[int, str, dict[str, Any]]
 
 
@@ -34,7 +34,7 @@ def _lists() -> defaultdict[Any, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """Watermarks that a lane has not reached: when the oldest was recorded, the newest position."""
+    """Watermarks that a lane has not reached: the oldest one's time, the newest one's position."""
 
     oldest_recorded_at: str | None
     newest: int
@@ -42,12 +42,12 @@ class Announced:
 
 @dataclass(slots=True)
 class Batch:
-    """What is written together. Where a key is a number alone, it is the lane's.
+    """Everything that is written together. A key that is a single number is the lane's.
 
-    `is_late`: the events waited as dead letters, so later ones may be in the sums already.
+    `is_late`: the events waited as dead letters, so the sums may include later events already.
     `documents`, `marks`: by collection and id; `sums`: by collection, then lane and key; `changes`:
-    by block and lane. `bounds`: of lanes whose documents have moved theirs. `checkpoints`: where
-    each lane is once this is written. `traced`: the records, where traces are kept.
+    by block and lane. `bounds`: the new bounds of lanes whose bounds changed. `checkpoints`: each
+    lane's place once the batch is written. `traced`: the records, if traces are kept.
     """
 
     is_late: bool = False
@@ -66,7 +66,7 @@ class Batch:
     traced: list[Record] = field(default_factory=list)
 
     def add_writes(self, writes: Iterable[Write]) -> None:
-        """Fold writes into what is already collected for their documents: one write for each."""
+        """Merge writes into those already collected, so that each document is written once."""
         for write in writes:
             kind = self.marks if write.is_mark else self.documents
             documents = kind.setdefault(write.collection, {})

@@ -1,8 +1,8 @@
-"""Where each lane is, kept in MongoDB beside what was written, moved by compare-and-set.
+"""The place of each lane, kept in MongoDB beside its documents and moved by compare-and-set.
 
-`position` is the last event of the lane that is in the documents; `safe` is the position up to
-which the whole log's share of this lane is in them, so the least `safe` over all lanes is P.
-MongoDB's checkpoint always wins over Kafka's committed offsets.
+`position` is the lane's last event in the documents. `safe` is the position of the log up to which
+the documents hold all of this lane's events, so the lowest `safe` of all lanes is the position of
+the read model. MongoDB's checkpoint always wins over Kafka's committed offsets.
 Next: projector/lanes.py
 """
 
@@ -26,11 +26,11 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where the lane's documents end, so that a list need not look beyond.
+    """The limits of the lane's documents, so that a list need not look beyond them.
 
-    `leaf`: the number of the ledger's leaf that is being filled; `blocks`: how many blocks of
-    moments there are, `rows` the moments after them. `is_late`: a dead letter was replayed, so that
-    documents may lie beyond the bounds that the moments name.
+    `leaf`: the number of the ledger's leaf that is being filled; `blocks`: the number of blocks of
+    moments, `rows`: the moments after them. `is_late`: a dead letter was replayed, so documents may
+    lie beyond the bounds that the moments name.
     """
 
     customers: int = 0
@@ -43,7 +43,7 @@ class Bounds:
     is_late: bool = False
 
     def including(self, change: Change) -> "Bounds":
-        """Return the bounds with one more event's document inside."""
+        """Return the bounds extended to include one more event's document."""
         bound = change.kind.entity.bound
         match bound:
             case None:
@@ -64,6 +64,7 @@ class Bounds:
         return self._with(oldest_order=min(oldest, at), newest_order=max(newest, at))
 
     def _with(self, **changed: Any) -> "Bounds":
+        # Unchanged bounds stay the same object, which is how a batch tells that none moved.
         if all(getattr(self, name) == value for name, value in changed.items()):
             return self
         return replace(self, **changed)
@@ -73,12 +74,10 @@ class Bounds:
 class Checkpoint:
     """One lane's place. `offsets`: for each topic, the first offset to read again.
 
-    `topic_ids`: which topics these are; one that was made again has another id.
-
-    `history`: of the log, as a watermark has named it.
-
-    `read_at`: when the relay last looked and found nothing beyond `safe`. `session`: whose
-    transactions write this lane. `repaired`: how often `storelog verify` has repaired it.
+    `topic_ids`: the topics' ids; a topic that was deleted and created again has another.
+    `history`: the log's history that the last watermark named. `read_at`: when the relay last
+    looked and found nothing beyond `safe`. `session`: the projector whose transactions write this
+    lane. `repaired`: how often `storelog verify` has repaired it.
     """
 
     lane: int
@@ -98,18 +97,18 @@ class Checkpoint:
 
 
 class Fenced(Exception):
-    """Somebody else has written this lane: what is in memory is to be dropped and read again."""
+    """Another process has written this lane: its state in memory must be dropped and read again."""
 
 
 def load(database: Database[dict[str, Any]], lanes: Sequence[int]) -> list[Checkpoint]:
-    """Return the checkpoint of each lane, in their order; a new lane begins before everything."""
+    """Return the checkpoint of each lane, in their order; a new lane's is before all events."""
     some = {"_id": {"$in": list(lanes)}}
     found = {each["_id"]: _read(each) for each in database[CHECKPOINTS].find(some)}
     return [found.get(lane, Checkpoint(lane)) for lane in lanes]
 
 
 def number_of_lanes(database: Database[dict[str, Any]]) -> int:
-    """Return how many lanes the read model has, 0 where that is not known yet."""
+    """Return how many lanes the read model has, 0 while that is unknown."""
     found = database[CHECKPOINTS].find({}, {"lanes": 1})
     return max((int(place["lanes"]) for place in found), default=0)
 
@@ -119,8 +118,8 @@ def update_each(
 ) -> None:
     """Update some checkpoints, one by one.
 
-    All at once, the embedded server would hold the collection for as long as a transaction has one
-    of them, which could not end then.
+    An update of all at once would wait for a transaction that has written one of them, and the
+    embedded server would block the collection meanwhile, so the transaction could never end.
     """
     found = database[CHECKPOINTS].find(some, {"_id": 1})
     updates = [UpdateOne({"_id": place["_id"], **some}, change) for place in found]
@@ -130,7 +129,7 @@ def update_each(
 
 def _read(found: dict[str, Any]) -> Checkpoint:
     offsets = {entry["topic"]: int(entry["offset"]) for entry in found["offsets"]}
-    # Of checkpoints that earlier versions wrote it is not known.
+    # Checkpoints of earlier releases have no ids.
     topic_ids = {entry["topic"]: entry["id"] for entry in found["offsets"] if entry.get("id")}
     return Checkpoint(
         found["_id"],
@@ -166,7 +165,7 @@ def save(
 ) -> None:
     """Move each checkpoint from the first of its pair to the second. Raises Fenced.
 
-    Outside a transaction some may have moved then: all are to be loaded again.
+    Outside a transaction, some may have moved even so: the caller must load all of them again.
     """
     operations = [_move(old, new) for old, new in moves]
     try:
@@ -204,8 +203,9 @@ def _move(old: Checkpoint, new: Checkpoint) -> ReplaceOne[dict[str, Any]]:
             for topic, offset in sorted(new.offsets.items())
         ],
     }
-    # `frozen` is set while a promotion waits: then nobody moves the lane.
+    # A checkpoint that another process has moved does not match, nor one that a waiting promotion
+    # has marked as `frozen`. So of two projectors that both own a lane only one can write it.
     place = {"position": Int64(old.position), "safe": Int64(old.safe), "frozen": None}
     is_first = old == Checkpoint(old.lane)
-    # The embedded server replaces a document of so many fields faster than it sets them.
+    # The embedded server replaces a document faster than it sets this many fields.
     return ReplaceOne({"_id": old.lane, **place}, fields, upsert=is_first)

@@ -1,9 +1,9 @@
-"""What cannot be projected is kept here with its bytes, cause and place; nothing is dropped.
+"""Dead letters: events that cannot be projected, kept with their bytes, cause and place.
 
 A parked event holds up the later events of its own aggregate only: they wait here behind it, in
-order. Records that are not the relay's are kept by `projector/receive/foreign.py`. Commands only
-ask, by the field `asked`; the projector that owns the lane does it, since it alone writes the
-lane's documents.
+order. Records that are not the relay's are kept by `projector/receive/foreign.py`. A command such
+as `storelog dead-letters` only sets the field `asked`; the projector that owns the lane acts on it,
+since no other process may write the lane's documents.
 Next: projector/retries.py
 """
 
@@ -17,18 +17,18 @@ from storelog.projector.databases.connection import DEAD_LETTERS
 from storelog.projector.fold.left_out import LeftOut
 from storelog.projector.receive.record import Record
 
-# `discarded` is no longer held up, and never applied; it is kept as a record of that.
+# A discarded letter holds up nothing and is never applied; it is kept as a record of the decision.
 PARKED, WAITING, DISCARDED = "parked", "waiting", "discarded"
 RETRY, DISCARD = "retry", "discard"
-# A MongoDB document holds 16 MiB; of a value that is larger than any event, the beginning is kept.
+# A MongoDB document holds 16 MiB. A larger value is no event, and only its beginning is kept.
 MAX_KEPT_BYTES = 12 * 1024 * 1024
 Document = dict[str, Any]
 
 
 def of_record(record: Record, cause: str | None, lane: int) -> Document:
-    """Return the dead letter of a record; no cause: it only waits behind an earlier one.
+    """Return the dead letter of a record; without a cause it only waits behind an earlier one.
 
-    `lane`: the one that its aggregate has in this read model, whose owner settles it.
+    `lane`: the aggregate's lane in this read model, whose owner settles the letter.
     """
     return {
         "_id": str(record.position),
@@ -52,7 +52,7 @@ def _kept(value: bytes | str | None) -> bytes | str | None:
 
 
 def parked_aggregates(database: Database[Document], lane: int) -> dict[str, int]:
-    """Return the lane's aggregates whose events wait, and from which position on."""
+    """Return the lane's aggregates whose events wait, each with the first position that does."""
     wanted = {"aggregate": 1, "position": 1}
     found = database[DEAD_LETTERS].find({"lane": lane, "state": PARKED}, wanted)
     parked: dict[str, int] = {}
@@ -63,12 +63,12 @@ def parked_aggregates(database: Database[Document], lane: int) -> dict[str, int]
 
 
 def version_of(letter: Document) -> int:
-    """Return which version of its aggregate a dead letter's event made."""
+    """Return the version of its aggregate that a dead letter's event made."""
     return int(dict(letter["headers"])["aggregate_version"])
 
 
 def left_out(database: Database[Document], lane: int) -> LeftOut:
-    """Return which of the lane's events are never to be applied."""
+    """Return the lane's events that must never be applied."""
     wanted = {"lane": lane, "state": DISCARDED, "position": {"$ne": None}}
     out = LeftOut()
     for letter in database[DEAD_LETTERS].find(wanted, {"value": 0}):

@@ -1,10 +1,10 @@
 """Keeps the newest set of API keys in MongoDB, from `storelog.keys`, for the Query Service.
 
-Every projector process does so, in the database that the URI names, whichever read model is the
-active one. Taken is only a set that this shop's relay has signed and that is newer than the one
-there: what comes late, twice or from somebody else changes nothing. Whose signature counts is what
-`storelog migrate` has brought; as long as that is not known, nothing is taken. The newest records
-are read again every ANEW_SECONDS, which restores what became of the topic or of MongoDB.
+Every projector process does so, in the database that the URI names, whichever read model is active.
+It takes only a set that this shop's relay has signed and that is newer than the kept one: a set
+that comes late, twice or from elsewhere changes nothing. `storelog migrate` brings the signer's
+name; until then no set is taken. The newest records are read again every ANEW_SECONDS, which
+recovers from a topic that was created again and from a MongoDB that lost its data.
 Next: query_service/http/keys.py
 """
 
@@ -26,10 +26,10 @@ from storelog.origin import Origin, read_origin, restore_origin
 from storelog.projector.databases.connection import connect
 
 POLL_SECONDS = 0.5
-# So soon MongoDB has again what it has lost, before this process may end too.
+# How soon a set that MongoDB lost is written again. Short, since only this process's memory has it.
 LOOK_SECONDS = 1.0
 ANEW_SECONDS = 10.0
-# Behind the newest set there may be records of others.
+# More than one, since records that are not this shop's may follow the newest set.
 ANEW_RECORDS = 200
 OFFSETS_SECONDS = 5.0
 MAX_BACK_OFF_SECONDS = 5.0
@@ -37,7 +37,7 @@ _log = structlog.get_logger()
 
 
 class KeyKeeper:
-    """Runs in a thread of its own until it is cancelled; errors of the servers are retried."""
+    """Runs in a thread of its own until cancelled; errors of Kafka and MongoDB are retried."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -50,13 +50,13 @@ class KeyKeeper:
         self._stop = threading.Event()
 
     async def key_set(self) -> KeySet:
-        """Return the set that is kept. Raises Unavailable before one was proven."""
+        """Return the set that is kept. Raises Unavailable until one was proven."""
         if self._kept is None:
             raise Unavailable("The keys are not known yet.")
         return self._kept.known
 
     async def run(self) -> None:
-        """Keep the newest set for ever."""
+        """Keep the newest set until cancelled."""
         work = asyncio.create_task(asyncio.to_thread(self._work))
         try:
             await asyncio.shield(work)
@@ -80,9 +80,9 @@ class KeyKeeper:
         self._home.client.close()
 
     def _look(self) -> bool:
-        """Read whose sets are taken, and the one that is kept; bring back what MongoDB has lost.
+        """Read the signer and the kept set; write again what MongoDB has lost.
 
-        Tell whether it is known whose sets are taken.
+        Return whether the signer is known.
         """
         there = read_origin(self._home)
         if there is None and self._origin is not None:
@@ -100,7 +100,7 @@ class KeyKeeper:
         return True
 
     def _say_lost(self) -> None:
-        """Say once that no set is taken, until it is known again whose are."""
+        """Log once that no set is taken, until the signer is known again."""
         if not self._is_lost:
             _log.error(
                 "MongoDB does not say whose sets of keys to take, so none is taken:"
@@ -109,11 +109,11 @@ class KeyKeeper:
         self._is_lost = True
 
     def _follow(self) -> None:
-        """Keep the newest set, and what comes after it, for ANEW_SECONDS; with a new consumer.
+        """Keep the newest set, and those after it, for ANEW_SECONDS, with a new consumer.
 
-        One that knew the topic from before a restart of its broker never reads a topic that was
-        made again under its name (librdkafka, issue 4898), and is told by no error. It joins no
-        group: every projector reads the one partition for itself.
+        A consumer that knew the topic before its broker restarted never reads one that was created
+        again under its name (librdkafka, issue 4898), and gets no error. It joins no group: every
+        projector reads the one partition for itself.
         """
         own = {"group.id": self._settings.kafka_group_id, "enable.auto.commit": False}
         consumer = Consumer({**client_settings(self._settings), **own, **_FROM_START})
@@ -150,7 +150,7 @@ class KeyKeeper:
             self._kept = kept_set(self._home, self._origin) or newest
 
     def _complain(self, message: Message, cause: str) -> None:
-        """Say of a record once that the set which holds stays, however often it is read again."""
+        """Log a record that is not taken, once, however often it is read again."""
         offset = message.offset() or 0
         if offset > self._complained_of:
             self._complained_of = offset
@@ -175,6 +175,6 @@ def read_set(message: Message, origin: Origin) -> SignedSet:
 _FROM_START = {
     "auto.offset.reset": "earliest",
     "fetch.wait.max.ms": 500,
-    # Somebody else's unfinished transaction would hold up what is ours.
+    # The unfinished transaction of another producer would hold up this shop's records.
     "isolation.level": "read_uncommitted",
 }

@@ -1,9 +1,9 @@
-"""The lanes that one process owns: received each by itself, folded and written together.
+"""The lanes that one process owns: each is received by itself, and all are written together.
 
-This is the way of an event: `receive/` puts a lane's records into log order, `fold/` adds what they
-do to the open batch, `write/` brings the batch before it into MongoDB meanwhile, in a thread that
-mostly waits for the server. The checkpoints move last, so a crash repeats writes that repeat
-nothing.
+This is the way of an event: `receive/` puts a lane's records into log order, and `fold/` adds their
+effects to the open batch. Meanwhile `write/` puts the batch before it into MongoDB, in a thread
+that mostly waits for the server. The checkpoints move last, and a repeated write changes nothing,
+so a crash loses nothing and applies nothing twice.
 Next: projector/receive/lane.py
 """
 
@@ -30,8 +30,8 @@ from storelog.projector.write.writer_thread import WriterThread
 class OwnedLanes:
     """Some lanes of one read model; loaded from MongoDB, dropped after any error there.
 
-    `is_full`: of one lane as much is collected as its share of a batch may be. `has_written`: the
-    last batch that was written had events.
+    `is_full`: one lane has filled its share of the open batch. `has_written`: the last batch that
+    was written had events.
     """
 
     def __init__(
@@ -69,22 +69,23 @@ class OwnedLanes:
         return self._lanes.get(number)
 
     def lack(self, origin: Origin | None) -> bool:
-        """Tell whether MongoDB has learnt of another history of the log since they were loaded."""
+        """Tell whether MongoDB knows of a history of the log that was unknown at loading."""
         known = None if self._origin is None else self._origin.histories
         return origin is not None and origin.histories != known
 
     def trouble(self) -> str | None:
-        """Return why they may not be what Kafka has, None where nothing is known against them."""
+        """Return why the lanes may differ from the log, None where nothing suggests it."""
         return next((each for each in (lane.standing.trouble for lane in self) if each), None)
 
     def applied(self) -> dict[int, Mapping[str, int]]:
-        """Return up to which offset of each topic each lane is applied, as MongoDB has it."""
+        """Return for each lane and topic the offset up to which MongoDB holds its records."""
         return {lane.number: lane.checkpoint.offsets for lane in self}
 
     def collect(self, limit: int = MAX_EVENTS) -> None:
         """Fold the next records into the open batch, which gets at most about `limit` events."""
         if not self._lanes:
             return
+        # Equal shares: a lane with a backlog must not take the whole batch from the others.
         share, share_bytes = -(-limit // len(self)), MAX_BYTES // len(self)
         for lane in self:
             fold = self._folds[lane.number].fold
@@ -97,7 +98,7 @@ class OwnedLanes:
         self.is_full = any(lane.is_full(share, share_bytes) for lane in self)
 
     def has_next(self) -> bool:
-        """Tell whether a record waits here whose turn it is."""
+        """Tell whether the next record of a lane is in memory."""
         return any(lane.merge.has_next() for lane in self)
 
     def has_news(self) -> bool:
@@ -105,30 +106,31 @@ class OwnedLanes:
         return any(lane.has_news() for lane in self)
 
     def has_work(self) -> bool:
-        """Tell whether something is being written, is to be written, or is waited for."""
+        """Tell whether anything is being or must be written, or a lane waits for a record."""
         return self.is_writing or any(lane.has_news() or lane.is_waiting() for lane in self)
 
     def places(self) -> tuple[tuple[int, int], ...]:
-        """Return how far each lane is, as MongoDB has it."""
+        """Return each lane's `position` and `safe`, as MongoDB has them."""
         return tuple((lane.checkpoint.position, lane.checkpoint.safe) for lane in self)
 
     @property
     def is_writing(self) -> bool:
-        """Whether a batch was begun that was not waited for."""
+        """Whether a batch was begun whose end nobody has waited for."""
         return self._thread.is_busy
 
     def is_written(self, within: float | None = None) -> bool:
-        """Wait so many seconds for the batch that is being written; return whether it is.
+        """Wait `within` seconds for the batch that is being written; return whether it is written.
 
         Raises PyMongoError and Fenced, after which the lanes must be loaded again.
         """
         return self._thread.is_done(within)
 
     def begin(self) -> None:
-        """Begin to write what was collected, and to say how far the lanes are.
+        """Begin to write the open batch, with the checkpoints of the lanes.
 
         Raises PyMongoError, Fenced and HistoryMismatch, after which they must be loaded again.
         """
+        # One batch at a time: the checkpoints of the next one follow from those of this one.
         self.is_written()
         batch, self._batch = self._batch, Batch()
         for lane in self:
@@ -154,10 +156,10 @@ class OwnedLanes:
         self.has_written = batch.events > 0
 
     def retry_asked(self) -> None:
-        """Do with dead letters what was asked for. Raises PyMongoError, Fenced, HistoryMismatch."""
+        """Replay or discard dead letters as asked. Raises PyMongoError, Fenced, HistoryMismatch."""
         if not any(lane.checkpoint.dead_letters for lane in self):
             return
-        # Nothing that was collected may be in between.
+        # A replay is written at once, so everything folded before it must be written first.
         self.begin()
         self.is_written()
         self._writer.check(within=0)
@@ -166,5 +168,5 @@ class OwnedLanes:
                 lane.checkpoint = self._writer.checkpoints[lane.number]
 
     def drop(self) -> BaseException | None:
-        """End the writing; return why it failed, if it did. Nothing may be asked of them after."""
+        """End the writing; return why it failed, if it did. The lanes must not be used after."""
         return self._thread.end()

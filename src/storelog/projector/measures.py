@@ -1,4 +1,4 @@
-"""What the projector counts, and how far behind its lanes are: known in memory, read on a scrape.
+"""The projector's metrics: what it counts and how far its lanes lag, read from memory on a scrape.
 
 Next: projector/projector.py
 """
@@ -28,7 +28,7 @@ WRITE = histogram(
 RETRIES = counter(
     "storelog_projector_retries_total", "Times the projector began again: a server was away."
 ).of()
-READY = gauge("storelog_projector_ready", "1 while the lanes are loaded and MongoDB answers.").of()
+READY = gauge("storelog_projector_ready", "1 while the lanes are loaded and MongoDB works.").of()
 POSITION = gauge(
     "storelog_projector_position", "The lane's last event that MongoDB holds.", ("lane",)
 )
@@ -57,14 +57,14 @@ LAG_SECONDS = gauge(
     "Age of the oldest announced position that the lane has not reached; 0: none.",
     ("lane",),
 )
-# The log's times may be ahead of the clock; how long ago one was, they tell all the same.
+# Times in the log are PostgreSQL's, which may be ahead of this machine's; these two allow for that.
 TIMES, CLOCK = LogTimes(), LogClock()
 _MONGODB = {"db.system.name": "mongodb"}
 _BY_LANE = (POSITION, SAFE_POSITION, DEAD_LETTERS, WAITING, LAG_EVENTS, LAG_SECONDS)
 
 
 def trace_records(records: Sequence[Record], began_ns: int, written_ns: int) -> None:
-    """Show in each traced event's trace its projection, and the write in MongoDB below it."""
+    """Add to each traced event's trace its projection, with the write to MongoDB below it."""
     spans = tracing.BatchSpans("consumer", began_ns)
     attributes = {"storelog.batch.events": len(records)}
     for record in records:
@@ -78,15 +78,15 @@ def trace_records(records: Sequence[Record], began_ns: int, written_ns: int) -> 
 
 
 def traceparent_of(record: Record) -> str | None:
-    """Return the trace that the record belongs to; a header that is none counts as none."""
+    """Return the trace that the record belongs to, None where its header is missing or invalid."""
     text = header_of(record, "traceparent") or ""
     return text if tracing.is_traceparent(text) else None
 
 
 def saw(mark: Watermark, *, is_new: bool) -> None:
-    """Take in the times of a watermark: the log's, and of PostgreSQL's clock if it is a new one.
+    """Take in the times of a watermark: the log's, and that of PostgreSQL's clock if it is new.
 
-    What an old one says of that clock is as late as it is old, however slowly old ones are read.
+    An old watermark says nothing of the clock: it was sent at an unknown time before it was read.
     """
     if mark.recordedAt is not None:
         TIMES.saw(parse_time(mark.recordedAt))
@@ -97,7 +97,7 @@ def saw(mark: Watermark, *, is_new: bool) -> None:
 
 
 def measure(lanes: "Iterable[Lane]", *, is_ready: bool) -> None:
-    """Show the lanes that this process owns now, and no others."""
+    """Set the metrics of the lanes that this process owns now, and drop those of all others."""
     READY.set(is_ready)
     for family in _BY_LANE:
         family.forget()

@@ -1,7 +1,7 @@
-"""How fast the projector may go at its MongoDB server, and whether it gets anywhere.
+"""How large a batch MongoDB can take at present, and whether the lanes move at all.
 
-A batch that took too long is tried in smaller parts, whichever of its operations was late; a server
-that cannot be found is only waited for. Guarantees that a read side which does not move says so.
+A batch that timed out is tried in smaller parts, whichever of its operations was late; a server
+that cannot be found is only waited for. Guarantees that health reports a read side that stands.
 Next: projector/databases/failures.py
 """
 
@@ -12,7 +12,7 @@ from storelog.projector.batch import MAX_EVENTS
 from storelog.projector.databases.failures import explain, is_timeout
 
 FIRST_BACK_OFF_SECONDS, MAX_BACK_OFF_SECONDS = 0.1, 5.0
-# What is collected is written within a second; a loaded lane has read its next records within five.
+# Normally a batch is written within a second, and a lane reads its next records within five.
 STALLED_SECONDS, QUIET_SECONDS = 30.0, 5.0
 
 
@@ -28,7 +28,7 @@ class Pace:
         self._stands_since: float | None = None
 
     def wrote(self) -> None:
-        """Take note of a batch that was written: the next may be larger."""
+        """Take note of a batch that was written: the next one may be larger."""
         self._back_off = FIRST_BACK_OFF_SECONDS
         self.batch_events = min(2 * self.batch_events, MAX_EVENTS)
         self._failed_at, self._cause = 0.0, ""
@@ -38,6 +38,7 @@ class Pace:
         self._failed_at, self._cause = time.monotonic(), explain(error)
         if self._stands_since is None:
             self._stands_since = self._failed_at
+        # By a large step, since each try that is still too large costs a whole time-out.
         if is_timeout(error):
             self.batch_events = max(self.batch_events // 8, 1)
 
@@ -47,7 +48,7 @@ class Pace:
         return seconds
 
     def look(self, places: Hashable, *, has_work: bool) -> None:
-        """Compare where the lanes are with where they were; called at every step."""
+        """Compare the lanes' places with those of the last call; called at every step."""
         now = time.monotonic()
         is_quiet = not has_work and now - self._failed_at > QUIET_SECONDS
         if places != self._places or is_quiet:
@@ -56,7 +57,7 @@ class Pace:
             self._stands_since = now
 
     def stalled(self) -> str | None:
-        """Return for how long nothing has moved although there is work, and why, if it is long."""
+        """Return a message if nothing has moved for STALLED_SECONDS although there is work."""
         since = self._stands_since
         seconds = 0.0 if since is None else time.monotonic() - since
         if seconds < STALLED_SECONDS:

@@ -1,8 +1,8 @@
 """The projector: Kafka to MongoDB, each lane in log order, each event applied once.
 
-One consumer of all ten topics; the range assignor gives it the same partition of each, so it owns
-whole lanes. It reads on from where MongoDB's checkpoints say. Errors of MongoDB are retried for
-ever, with back-off, after reading the checkpoints again; nothing is ever logged and dropped.
+One consumer reads all ten topics. The range assignor gives it the same partition of each, so it
+owns whole lanes. It continues where MongoDB's checkpoints say. Errors of MongoDB are retried for
+ever, with back-off, from the checkpoints; no event is ever dropped after an error.
 Next: projector/lanes.py
 """
 
@@ -43,19 +43,19 @@ from storelog.projector.write.transaction import Repeated
 from storelog.read_side import Pointer
 
 POLL_SECONDS = 0.5
-# What the relay sent together comes within that, a watermark too: it is written in one batch.
+# Records that the relay sent together, with their watermark, arrive within this: one batch.
 GATHER_SECONDS = 0.004
-# While a batch is written, new records are collected so often, unless the next is full.
+# How often new records are collected while a batch is written, unless the next one is full.
 GLANCE_SECONDS = 0.003
-# A wire that went deaf is given up after so long. What takes longer by itself is tried in smaller
-# batches, so that a slow server is not asked for the same again and again.
+# The limit for a response of MongoDB, in case the connection is dead. A batch that takes longer is
+# tried in smaller parts, so a slow server is not sent the same batch again and again.
 ANSWER_SECONDS = 15.0
 LOOK_SECONDS = 1.0
 _log = structlog.get_logger()
 
 
 class _Stale(Exception):
-    """What the consumer knows of its topics may be out of date: a new one has to read."""
+    """The consumer's view of its topics may be out of date: a new consumer must take over."""
 
 
 class Projector:
@@ -82,7 +82,7 @@ class Projector:
         self._standstill = Standstill(self._home, self._watermarks)
 
     def facts(self) -> dict[str, Any]:
-        """Return what health shows. Raises Unavailable where the read model does not move."""
+        """Return the facts for health. Raises Unavailable where the read model does not move."""
         trouble = (
             self._kafka.trouble
             or self._trouble
@@ -96,7 +96,7 @@ class Projector:
         return {"lanes": lanes, **measures.CLOCK.facts()}
 
     async def measure(self) -> None:
-        """Show how far the lanes are, for a scrape."""
+        """Set the metrics of the lanes, for a scrape."""
         measures.measure(self._lanes or (), is_ready=self._trouble is None)
 
     async def run(self) -> None:
@@ -116,7 +116,7 @@ class Projector:
             self._home.client.close()
 
     def _consume(self) -> None:
-        """Project with one consumer, until it is not to be trusted any more, or all is stopped."""
+        """Project with one consumer until its view of the topics is stale, or until stopped."""
         consumer = new_consumer(self._settings)
         consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke)
         try:
@@ -126,7 +126,7 @@ class Projector:
                     continue
                 except (PyMongoError, Fenced, KafkaException, ReadModelUnknown) as error:
                     self._recover(consumer, error)
-                # Dropped lanes hang on the error's frames until the next ones are as large.
+                # The error's frames still hold the dropped lanes: free them before loading others.
                 gc.collect()
         except _Stale:
             return
@@ -159,7 +159,7 @@ class Projector:
         self._pace.look(self._lanes.places(), has_work=self._lanes.has_work())
 
     def _write(self, lanes: OwnedLanes) -> None:
-        """Begin to write what was collected, once the batch before it is written."""
+        """Begin to write the open batch once the batch before it is written."""
         if lanes.is_writing:
             if not lanes.is_written(None if lanes.is_full else GLANCE_SECONDS):
                 return
@@ -171,7 +171,7 @@ class Projector:
             lanes.begin()
 
     def _look(self, consumer: Consumer) -> None:
-        """Once a second, follow a promotion and do what is asked for about dead letters."""
+        """Once a second, follow a promotion and act on requests about dead letters."""
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_SECONDS
@@ -204,7 +204,7 @@ class Projector:
         try:
             self._load(consumer)
         except (PyMongoError, Fenced, KafkaException, ReadModelUnknown) as error:
-            # Nothing is read until it is known where from.
+            # Without checkpoints it is unknown where to read, so no partition is read yet.
             consumer.assign([])
             _log.warning("projector waits", error=_why(error))
 
@@ -213,10 +213,10 @@ class Projector:
         self._drop_lanes()
 
     def _drop_lanes(self) -> None:
-        """Forget the lanes, once nothing more is written for them."""
+        """Forget the lanes once the batch that is being written has ended."""
         lanes, self._lanes = self._lanes, None
         if lanes is not None and (error := lanes.drop()) is not None:
-            # What was not written is read again, by the projector that owns the lanes then.
+            # The lanes' next owner reads again what was not written.
             self._pace.failed(error)
             is_bug = not isinstance(error, PyMongoError | Fenced)
             _log.warning(
@@ -226,19 +226,19 @@ class Projector:
             )
 
     def _load(self, consumer: Consumer) -> None:
-        """Load the lanes' checkpoints and read on from there. Raises PyMongoError."""
+        """Load the lanes' checkpoints and continue from there. Raises PyMongoError."""
         self._drop_lanes()
         self._pointer = pointer_of(self._home)
         self._standstill.look(self._pointer)
         if self._standstill.is_one:
-            # The read model is about to be another one: nothing is written until it is.
+            # Another read model is about to become active: nothing is written until it is.
             self._alarm.begin_anew()
             consumer.assign(self._standstill.places(self._owned))
             _log.info("lanes wait for a promotion", promoting=self._pointer.promoting)
             return
         let_go(self._home)
         database = sibling(self._home, self._pointer.database)
-        # Partitions beyond the lanes are left by a change of lanes that was taken back.
+        # A change of lanes that was taken back leaves partitions beyond the lanes.
         lanes_there = number_of_lanes(database)
         owned = {p.partition for p in self._owned}
         numbers = sorted(n for n in owned if n < lanes_there or not lanes_there)
@@ -249,7 +249,7 @@ class Projector:
         lanes = OwnedLanes(database, numbers, prefix, origin, self._kafka.ids)
         offsets = {n.number: {} if n.number in self._read_again else n.offsets for n in lanes}
         if any(lane.checkpoint == Checkpoint(lane.number) for lane in lanes):
-            # A new read model, or one that was emptied.
+            # The read model is new, or was emptied.
             make_indexes(database)
         places = places_of(self._owned, offsets)
         self._read_again = set()
@@ -260,7 +260,7 @@ class Projector:
         _log.info("lanes", positions={lane.number: lane.checkpoint.position for lane in lanes})
 
     def _recover(self, consumer: Consumer, error: Exception) -> None:
-        """Drop what is in memory, wait, and load the checkpoints again."""
+        """Drop the lanes in memory, wait, and load the checkpoints again."""
         measures.RETRIES.add()
         self._pace.failed(error)
         if not isinstance(error, Repeated):
@@ -276,12 +276,12 @@ class Projector:
                 _log.warning("projector still waits", error=_why(again))
 
     def _sound_alarm(self, lanes: OwnedLanes) -> None:
-        """Say so when a lane waits for a record that does not come, and look for it again.
+        """Log a lane that waits for a record that does not come, and look for the record again.
 
-        Lanes are read from the beginning, once for each place where they are stuck, by a new
-        consumer: a client that knew a topic before it was made again does not hear of the new one
-        where its leader has a lower epoch (librdkafka, issue 4898). Where that did not help, the
-        record may have been sent again behind more than may wait: all that comes is looked at.
+        Such a lane is read from its beginning, once for each position at which it stops, by a new
+        consumer: a client that knew a topic before it was created again does not notice the new one
+        if its leader has a lower epoch (librdkafka, issue 4898). If that does not help, the record
+        may have been sent again after more records than may wait, so the lane searches all of them.
         """
         waiting = {lane.number: lane.merge.last for lane in lanes if lane.is_waiting()}
         stuck = self._alarm.stuck(waiting, time.monotonic())

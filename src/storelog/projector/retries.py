@@ -1,8 +1,8 @@
-"""Does with dead letters what was asked for: replays an aggregate's events in order, or discards.
+"""Replays the dead letters of an aggregate in order, or discards one, as an operator asked.
 
-The owner of the lane does it between two batches, so it stays the only writer of its documents. At
-every step the first event that still waits is marked as parked, and a letter goes after its event
-is written: a crash repeats events that repeat nothing.
+The owner of the lane does so between two batches, so it stays the only writer of its documents. At
+every step the first event that still waits is marked as parked, and a letter is deleted after its
+event is written. So a crash can repeat events, but a repeated event changes nothing.
 Next: projector/fold/lane_fold.py
 """
 
@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class Retries:
-    """What is asked for in some lanes. Every method raises PyMongoError and Fenced."""
+    """The requests about dead letters in some lanes. All methods raise PyMongoError and Fenced."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Retries:
         self._writer = writer
 
     def do_asked(self, lane: int) -> bool:
-        """Do what is asked for in a lane, and save its checkpoint; return whether it was anything.
+        """Act on the requests in a lane, and save its checkpoint; return whether there were any.
 
-        All that was folded of the lane is written before.
+        The caller has written everything that was folded of the lane.
         """
         asked = {"asked": {"$in": [RETRY, DISCARD]}, "lane": lane}
         found = self._letters.find(asked, {"aggregate": 1}).limit(MAX_AGGREGATES)
@@ -70,7 +70,7 @@ class Retries:
         for letter in list(asked.sort("position", 1)):
             position, version = int(letter["position"]), dead_letters.version_of(letter)
             if version == FIRST_VERSION:
-                # What waits behind an aggregate's first event is left out with it.
+                # Without its first event no later one can be applied: they are left out with it.
                 self._letters.delete_many({"aggregate": aggregate, "state": WAITING})
             chain = self._chain(aggregate, 2)
             is_first = bool(chain) and chain[0]["_id"] == letter["_id"]
@@ -87,7 +87,7 @@ class Retries:
         return list(self._letters.find(held_up).sort("position", 1).limit(limit))
 
     def _replay(self, fold: LaneFold, aggregate: str) -> bool:
-        """Replay the next events of the chain, if that is asked; return whether more wait."""
+        """Replay the next events of the chain, if asked to; return whether more wait."""
         if self._letters.find_one({"aggregate": aggregate, "asked": RETRY}) is None:
             return False
         chain = self._chain(aggregate, MAX_EVENTS + 1)
@@ -102,7 +102,7 @@ class Retries:
             self._park(fold, chain[done], cause or "the events before it are replayed", asked=RETRY)
         self._forget(chain[:done])
         if cause is not None:
-            # What cannot be projected yet is not tried again before it is asked for again.
+            # An event that still cannot be projected waits for the next request.
             asked = {"aggregate": aggregate, "asked": RETRY}
             self._letters.update_many(asked, {"$unset": {"asked": ""}})
         elif done == len(chain):
@@ -111,7 +111,7 @@ class Retries:
         return cause is None and done < len(chain)
 
     def _fold(self, fold: LaneFold, batch: Batch, letter: Document) -> str | None:
-        """Fold a letter's event; return why not, when it still cannot be."""
+        """Fold a letter's event; return the cause if it still cannot be folded."""
         pairs = [(name, value) for name, value in letter["headers"]]
         place = letter["topic"], int(letter["lane"]), int(letter["offset"])
         try:
@@ -131,7 +131,7 @@ class Retries:
         fold.parked[letter["aggregate"]] = int(letter["position"])
 
     def _forget(self, letters: list[Document]) -> None:
-        """Delete letters; the first goes last, since it is what holds up the others."""
+        """Delete letters, the first one last: it is the one that holds up new events."""
         ids = [letter["_id"] for letter in letters]
         for start in range(1, len(ids), IDS_AT_ONCE):
             self._letters.delete_many({"_id": {"$in": ids[start : start + IDS_AT_ONCE]}})

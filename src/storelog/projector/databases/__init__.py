@@ -1,1 +1,1 @@
-"""The databases that hold read models: how they are reached, set up, switched and dropped."""
+"""The databases that hold read models: connecting to them, setting up, switching and dropping."""

@@ -1,4 +1,4 @@
-"""What a bulk write's error says. Next: projector/write/document_writer.py"""
+"""Reads the error of a bulk write. Next: projector/write/document_writer.py"""
 
 from pymongo.errors import BulkWriteError
 
@@ -6,7 +6,7 @@ _DUPLICATE_KEY = 11000
 
 
 def existing(error: BulkWriteError) -> list[int]:
-    """Return the indexes of the writes that met an existing document; raise what else it is."""
+    """Return the indexes of the writes that met an existing document; re-raise any other error."""
     details = error.details or {}
     failures = details.get("writeErrors", [])
     others = [failure for failure in failures if failure["code"] != _DUPLICATE_KEY]

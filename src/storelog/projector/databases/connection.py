@@ -1,4 +1,4 @@
-"""The read side's MongoDB: how it is reached, its collections' indexes, and who reads P from it.
+"""The connection to the read side's MongoDB, the active read model, and the indexes.
 
 Every write waits for a majority and the journal. Next: projector/write/document_writer.py
 """
@@ -33,7 +33,7 @@ from storelog.reasons import reason
 
 DEAD_LETTERS = "dead_letters"
 ANSWER_SECONDS = 60.0
-# How long the server may take to say that it is there: a busy one is late. Commands have patience.
+# How long to look for a server. A busy one is late, and an operator's command can wait for it.
 LOOK_SECONDS, PATIENT_SECONDS = 2.0, 20.0
 Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
@@ -46,8 +46,8 @@ def connect(
 ) -> Database[Document]:
     """Return the URI's database for writing; nothing is sent yet. Raises CannotRun.
 
-    An operation that takes longer than `answer_seconds` is a NetworkTimeout, a server that does not
-    say in `look_seconds` that it is there is away.
+    An operation that takes longer than `answer_seconds` raises NetworkTimeout; a server that does
+    not respond within `look_seconds` counts as away.
     """
     uri = mongodb_uri(settings)
     client: MongoClient[Document] = MongoClient(
@@ -57,6 +57,7 @@ def connect(
         connectTimeoutMS=round(1000 * look_seconds),
         socketTimeoutMS=round(1000 * answer_seconds),
         maxPoolSize=4,
+        # The projector itself repeats a failed batch, from its checkpoints.
         retryWrites=False,
     )
     return client.get_database(
@@ -81,8 +82,8 @@ def sibling(home: Database[Document], name: str) -> Database[Document]:
 def ensure_indexes(settings: Settings) -> tuple[list[str], list[str]]:
     """Make the read model's indexes that are missing.
 
-    Returns what is left to do, with the command that does it, and which safeguards the server
-    lacks. Raises CannotRun, also for a server that lacks what is needed.
+    Returns what remains to be done, each with its command, and the safeguards that the server
+    lacks. Raises CannotRun, also for a server that lacks something essential.
     """
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
@@ -93,7 +94,7 @@ def ensure_indexes(settings: Settings) -> tuple[list[str], list[str]]:
         advice = to_do(read_shapes(active))
         return [] if advice is None else [advice], warnings
     except ReadModelUnknown as error:
-        # All processes start, or the command that finds it again could not run.
+        # Not an error here: `up` must start all processes before the command that fixes this.
         return [str(error)], []
     except PyMongoError as error:
         raise CannotRun(f"MongoDB: {reason(error)}") from error
@@ -102,7 +103,7 @@ def ensure_indexes(settings: Settings) -> tuple[list[str], list[str]]:
 
 
 def make_indexes(database: Database[Document]) -> bool:
-    """Make the collections and indexes that are missing, and drop those of earlier versions.
+    """Make missing collections and indexes, and drop indexes of earlier releases.
 
     An empty read model gets the shapes of this release. Returns whether the server has validators.
     Raises PyMongoError.
@@ -120,9 +121,9 @@ def make_indexes(database: Database[Document]) -> bool:
 
 
 def _drop_others(collection: Collection[Document], wanted: Sequence[Index]) -> None:
-    """Drop the indexes that no list goes by any more: each costs every insert.
+    """Drop the indexes that no list uses any more, since each one slows down every insert.
 
-    One of hashes is none of ours: a collection that is sharded by `_id` may have it.
+    A hashed index is kept: a collection that is sharded by `_id` may have one.
     """
     kept = [list(keys) for keys in wanted]
     for name, index in collection.index_information().items():

@@ -1,7 +1,7 @@
-"""What an error of MongoDB says: whether it was too late, and why it was, without anybody's data.
+"""Explains errors of MongoDB: whether one was a time-out, and its cause without any data.
 
-A server quotes documents in its messages (the value of a duplicate key, the one that failed a
-validator): those parts are left out, and ids, codes and names of fields are kept.
+A server quotes documents in its messages (the value of a duplicate key, a value that failed its
+validator). Those parts are left out; ids, codes and names of fields are kept.
 Next: projector/write/document_writer.py
 """
 
@@ -20,10 +20,10 @@ from pymongo.errors import (
 # NoSuchTransaction (ended by the server's own limit), ExceededTimeLimit,
 # TransactionExceededLifetimeLimitSeconds, TransactionTooLargeForCache.
 _TOO_LATE = frozenset({50, 24, 89, 202, 251, 262, 290, 313})
-# The driver gives up what is under way when its own look at the server takes too long.
+# The driver cancels running operations when its own check of the server takes too long.
 _CANCELLED = "operation cancelled"
 _SHOWN_ERRORS, _SHOWN_CHARACTERS = 3, 200
-# Quoted data, and what the driver adds of its own settings.
+# Before these, a message has no data: after them come quoted values or the driver's settings.
 _QUOTING = (" dup key", " {", "(value", ': "', " (configured timeouts", ", Timeout: ")
 _TELLING = ("operatorName", "propertyName", "missingProperties", "reason", "specifiedAs")
 
@@ -31,7 +31,7 @@ _TELLING = ("operatorName", "propertyName", "missingProperties", "reason", "spec
 def is_timeout(error: BaseException) -> bool:
     """Tell whether an operation took too long, so that a smaller one may succeed.
 
-    False where no server was found: its size is not why.
+    False where no server was found: a smaller operation would not help.
     """
     return any(_is_late(each) for each in _chain(error))
 
@@ -86,7 +86,7 @@ def _failure(failure: Mapping[str, Any]) -> str:
 
 
 def _rules(info: Any) -> Iterator[str]:
-    """Yield what a validator names of its own rules; never the value that it looked at."""
+    """Yield the rules that a validator reports as broken, but never the value."""
     if isinstance(info, Mapping):
         for name, value in info.items():
             if name in _TELLING and isinstance(value, str | list):
@@ -104,7 +104,7 @@ def _without_data(message: str) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error, and what it was raised from."""
+    """Yield the error and its causes."""
     each: BaseException | None = error
     for _ in range(5):
         if each is None:

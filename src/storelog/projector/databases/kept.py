@@ -1,6 +1,7 @@
-"""The databases that hold read models: which are kept, and how the others go.
+"""The databases that hold read models: which ones are kept, and how the others are dropped.
 
-The URI's own database also holds the pointer and the API keys: of it only the read model goes.
+The URI's own database also holds the pointer and the API keys, so only its collections of the read
+model are dropped.
 Next: read_side.py
 """
 
@@ -19,7 +20,7 @@ from storelog.read_side import POINTER_ID, POINTERS
 
 BUILDING_ID = "building"
 Document = dict[str, Any]
-# Checkpoints first: who comes back to half of a read model finds that it holds nothing.
+# Checkpoints first: without them a half-dropped read model counts as empty and is filled anew.
 COLLECTIONS = (
     CHECKPOINTS,
     *BY_COLLECTION,
@@ -41,7 +42,7 @@ def in_use(home: Database[Document]) -> set[str]:
 
 
 def all_of(home: Database[Document]) -> list[str]:
-    """Return every database that holds a read model, or part of one, or may come to hold one."""
+    """Return every database that holds a read model or a part of one, or is meant for one."""
     prefix = f"{home.name}_r"
     names = home.client.list_database_names()
     numbered = [n for n in names if n.startswith(prefix) and n[len(prefix) :].isdigit()]
@@ -49,10 +50,10 @@ def all_of(home: Database[Document]) -> list[str]:
 
 
 def drop_older(home: Database[Document]) -> None:
-    """After a promotion, drop every read model but the active one, the one before, a begun one.
+    """After a promotion, drop all read models except the active, the previous and a begun one.
 
-    Safe to repeat and to run twice at once, also beside a rebuild: it has its database named before
-    it makes it. Raises PyMongoError.
+    Safe to repeat, to run twice at once, and to run beside a rebuild, which names its database
+    before creating it. Raises PyMongoError.
     """
     there, pointers, kept = all_of(home), home[POINTERS], in_use(home)
     begun = pointers.find_one({"_id": BUILDING_ID}) or {}
@@ -74,7 +75,7 @@ def _drop(home: Database[Document], name: str) -> None:
             home.client.drop_database(name)
             return
         except OperationFailure as error:
-            # The projector's account may have no right to drop a database, but its collections.
+            # The projector's account may be allowed to drop collections, but not a database.
             if error.code != _UNAUTHORIZED:
                 raise
     for collection in COLLECTIONS:

@@ -1,7 +1,8 @@
-"""What a MongoDB server must be able to do for the read model, tried on a collection of its own.
+"""What a MongoDB server must be able to do for the read model, tried on a scratch collection.
 
-Many servers speak MongoDB's protocol. One that lacks something needed is refused by its name before
-anything is written to the read model; one that lacks a safeguard only is used, and that is said.
+Many servers speak MongoDB's protocol. If one lacks something essential, an error names the server
+and what is missing, before anything is written to the read model. If it lacks only a safeguard, a
+warning says so.
 Next: projector/databases/connection.py
 """
 
@@ -24,10 +25,10 @@ from storelog.errors import CannotRun
 from storelog.projector.databases.failures import explain
 
 COLLECTION = "server_check"
-# Servers that this process has seen do all of it.
+# Servers that have passed the check in this process.
 _able: set[object] = set()
 NO_VALIDATORS = (
-    "has no validators: a value of a wrong type, written by somebody else, is not refused;"
+    "has no validators, so it accepts a value of the wrong type from another program;"
     " `storelog verify` finds it"
 )
 _LARGE, _AMOUNT = Int64(2**53 + 1), Decimal128("1.50")
@@ -37,7 +38,7 @@ Need = Callable[[Collection[Document]], bool]
 
 
 def name_of(database: Database[Document]) -> str:
-    """Return which server it is, with its version. Raises PyMongoError."""
+    """Return the server's product name and version. Raises PyMongoError."""
     about = database.client.admin.command("buildInfo")
     own = next((key for key in ("ferretdb", "ferretdbVersion") if key in about), None)
     if own is None:
@@ -48,12 +49,12 @@ def name_of(database: Database[Document]) -> str:
 
 
 def check_needs(database: Database[Document]) -> None:
-    """See that the server can do all of it, once. Raises CannotRun, which names what it lacks."""
+    """Check once that the server can do it all. Raises CannotRun, which names what it lacks."""
     database.client.admin.command("ping")
     server = database.client.nodes
     if server in _able:
         return
-    # Somebody else may be at it at the same time.
+    # A name of its own, since another process may check the same server at the same time.
     collection = database[f"{COLLECTION}_{uuid4().hex}"]
     lacks = []
     try:
@@ -75,9 +76,10 @@ def _why_not(need: Need, collection: Collection[Document]) -> str | None:
     for is_last in (False, True):
         try:
             collection.delete_many({})
-            return None if need(collection) else "it gives something else back"
+            return None if need(collection) else "it returns something else"
         except AutoReconnect:
-            # Away, or a message that the server cannot read: then it is there for others, again.
+            # A server that is away fails the ping as well. One that responds has closed the
+            # connection over this message, which it cannot read.
             collection.database.client.admin.command("ping")
             if is_last:
                 break

@@ -1,12 +1,12 @@
-"""Makes another database the active read model, in one step that no answer can go back from.
+"""Makes another database the active read model in one step, so positions of reads never go back.
 
-First the pointer says that a promotion waits and the lanes' checkpoints are frozen, so the active
-model's position stands still; when the other one has reached it, one write to the pointer switches.
-A promotion that was abandoned is ended by the projector, and its late switch is refused: soon where
-it had given signs of life, and gives none any more.
+First the pointer announces a promotion and the lanes' checkpoints are frozen, so the position of
+the active read model stands still. When the other one has reached it, one write to the pointer
+switches. The projector ends a promotion that was abandoned, and its late switch then fails. It does
+so sooner if the promotion gave signs of life before and has stopped.
 
-A change of lanes is decided in PostgreSQL first, by the relay's row: whether it was, the relay's
-next watermark tells.
+A change of lanes is decided in PostgreSQL first, in the relay's row. The relay's next watermark
+tells whether it was decided.
 Next: projector/receive/standstill.py
 """
 
@@ -21,7 +21,7 @@ from storelog.projector.databases.connection import pointer_of, sibling
 from storelog.read_side import POINTER_ID, POINTERS, LaneChange
 
 ABANDONED_SECONDS = 15.0
-# How often there is a sign of life, and how long there is none before it counts as dead.
+# The interval of signs of life, and how long without one until a promotion counts as dead.
 BEAT_SECONDS, SILENT_SECONDS = 0.5, 6.0
 Document = dict[str, Any]
 
@@ -29,10 +29,10 @@ Document = dict[str, Any]
 def freeze(
     home: Database[Document], change: LaneChange | None = None, *, has_beats: bool = False
 ) -> str:
-    """Let nobody write the active read model; return the token that the switch needs.
+    """Stop all writes to the active read model; return the token that the switch needs.
 
-    `has_beats`: the caller is to `beat` until the switch. Raises Fenced while another promotion is
-    under way, and PyMongoError.
+    `has_beats`: the caller must call `beat` until the switch. Raises Fenced while another promotion
+    is under way, and PyMongoError.
     """
     active, token = pointer_of(home).database, uuid4().hex
     free = {"_id": POINTER_ID, "database": active, "promoting": None}
@@ -73,24 +73,24 @@ def switch(home: Database[Document], token: str, target: str) -> None:
 
 
 def thaw(home: Database[Document], token: str) -> None:
-    """End a promotion that did not come to its switch: the lanes go on as they were."""
+    """End a promotion that has not switched: the lanes continue as before."""
     waiting = {"_id": POINTER_ID, "promoting": token}
     home[POINTERS].update_one(waiting, {"$set": {"promoting": None, "laneChange": None}})
     let_go(home)
 
 
 def let_go(home: Database[Document]) -> None:
-    """Let the lanes go on that a promotion has frozen which has ended, at whatever step."""
+    """Unfreeze the lanes that were frozen by a promotion that has ended, at any step."""
     active = sibling(home, pointer_of(home).database)
     frozen = active[CHECKPOINTS].find({"frozen": {"$ne": None}}, {"frozen": 1})
     tokens = {found["frozen"] for found in frozen}
-    # The pointer has a token before the checkpoints do: one that it has no more has ended.
+    # A promotion writes its token to the pointer first, so one that is not there has ended.
     for token in tokens - {pointer_of(home).promoting}:
         update_each(active, {"frozen": token}, {"$unset": {"frozen": ""}})
 
 
 def settle(home: Database[Document], token: str, lanes: int) -> None:
-    """End a change of lanes whose changer is gone: `lanes` are what the relay sends with now."""
+    """End a change of lanes whose command has died; `lanes`: the number that the relay uses now."""
     change = pointer_of(home).lane_change
     if change is None or change.lanes != lanes:
         thaw(home, token)
@@ -98,5 +98,5 @@ def settle(home: Database[Document], token: str, lanes: int) -> None:
     try:
         switch(home, token, change.database)
     except Fenced:
-        # Somebody else has completed it meanwhile.
+        # Another process has completed it meanwhile.
         return

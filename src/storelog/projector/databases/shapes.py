@@ -1,8 +1,8 @@
-"""Stores with which shapes of the read models a database was filled, and says which are written.
+"""Stores the shapes with which a database was filled, and tells which read models are written.
 
-An empty database gets the shapes of this release, and is filled with all its read models. One that
-has documents keeps its own until it is filled anew: a read model that is not among them is not
-written, since it would be half of one.
+An empty database gets the shapes of this release and all its read models. A database with documents
+keeps its shapes until it is filled anew. A read model without a stored shape is not written, since
+it would lack all earlier events.
 Next: read_models/shapes.py
 """
 
@@ -31,10 +31,7 @@ class FilledModels:
 
 
 def filled_models(database: Database[Document]) -> FilledModels:
-    """Return the read models that are to be written: others would be half of one.
-
-    Raises PyMongoError.
-    """
+    """Return the read models that the projector writes. Raises PyMongoError."""
     shapes = stamp(database)
     return FilledModels(
         tuple(each for each in DOCUMENT_MODELS if each.collection in shapes),
@@ -48,9 +45,9 @@ def read_shapes(database: Database[Document]) -> Shapes:
 
 
 def stamp(database: Database[Document]) -> Shapes:
-    """Store the shapes where none are stored, or nothing is, and return them. Raises PyMongoError.
+    """Return the stored shapes; store them first in an empty database or one without shapes.
 
-    What this release does not know it does not write: such a read model is no longer whole.
+    Raises PyMongoError.
     """
     found = list(database[SHAPES].find({}))
     shapes = shapes_of(found)
@@ -61,6 +58,8 @@ def stamp(database: Database[Document]) -> Shapes:
         for name, shape in shapes.items():
             stored = {"$set": {"shape": Int64(shape)}}
             database[SHAPES].update_one({"_id": name}, stored, upsert=True)
+    # This release does not write read models that it does not know, so those are incomplete from
+    # now on: without a shape a later release fills them anew.
     for each in found:
         if each["_id"] not in BY_COLLECTION:
             database[SHAPES].delete_one({"_id": each["_id"]})

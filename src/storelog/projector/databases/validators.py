@@ -1,8 +1,8 @@
-"""JSON schemas that the server holds collections to: a value of a wrong type is refused.
+"""The JSON schemas by which MongoDB rejects values of a wrong type.
 
-Each read model declares its own. They say the types only, of the contract's own fields: measured on
-the embedded Python server, a schema that also looks into an order's items makes inserts slower,
-these do not. Further fields are allowed.
+Each read model declares its own. They contain the types of the contract's own fields only and allow
+further fields. On the embedded Python server a schema that also describes an order's items made
+inserts slower; these do not.
 Next: projector/databases/connection.py
 """
 
@@ -15,8 +15,8 @@ from pymongo.errors import OperationFailure
 from storelog.read_models.listed import MODELS
 
 _EXISTS = 48
-# CommandNotFound, CommandNotSupported, NotImplemented (FerretDB), and DocumentDB's own: a server
-# without validators does as well without them.
+# CommandNotFound, CommandNotSupported, NotImplemented (FerretDB), and DocumentDB's own. Validators
+# are a safeguard only, so a server without them can be used.
 _UNKNOWN = (59, 115, 238, 303)
 SCHEMAS: Mapping[str, Any] = {
     model.collection: model.schema for model in MODELS if model.schema is not None
@@ -50,6 +50,7 @@ def _set(database: Database[dict[str, Any]], collection: str, wanted: Any, *, is
             database.command("create", collection, validator=wanted)
             return
         except OperationFailure as error:
+            # Another process has created it since the collections were listed.
             if error.code != _EXISTS:
                 raise
     database.command("collMod", collection, validator=wanted)

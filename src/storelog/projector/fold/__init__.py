@@ -1,1 +1,1 @@
-"""What each event does to the read model, in memory."""
+"""The folds: they compute in memory what each event changes in the read model."""

@@ -1,7 +1,7 @@
-"""Folds one lane's events into a batch: the one way in, for Kafka, dead letters and rebuilds.
+"""Folds one lane's events into a batch: used for Kafka's records, dead letters and rebuilds alike.
 
 An event that cannot be folded becomes a dead letter and holds up its own aggregate only. Nothing
-is in MongoDB before the batch is written.
+reaches MongoDB before the batch is written.
 Next: read_models/entities.py
 """
 
@@ -27,10 +27,10 @@ _log = structlog.get_logger()
 
 
 class LaneFold:
-    """What is folded of one lane, and which of its aggregates are held up.
+    """The fold of one lane, and which of its aggregates are held up.
 
-    `bounds`: where the lane's documents end once all that was folded is written. `parked`: the
-    aggregates with a dead letter, each with its position.
+    `bounds`: the lane's bounds once everything folded is written. `parked`: the aggregates with a
+    dead letter, each with its position.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class LaneFold:
         self.left_out = dead_letters.left_out(database, lane)
 
     def fold(self, batch: Batch, record: Record) -> None:
-        """Add to the batch what the lane's next record writes; or make it a dead letter."""
+        """Add the writes of the lane's next record to the batch, or make it a dead letter."""
         self._fold(batch, record)
         self._note(batch, record.position, record.recorded_at)
 
     def fold_next(self, batch: Batch, change: Change) -> None:
-        """Add to the batch what the lane's next event writes, when it is a change already."""
+        """Add the writes of the lane's next event, which a rebuild has read from the log."""
         self.fold_change(batch, change)
         self._note(batch, change.position, change.origin.recorded_at)
 
@@ -66,6 +66,7 @@ class LaneFold:
         if self.left_out.has(record.aggregate, record.position):
             return
         parked_at = self.parked.get(record.aggregate)
+        # An aggregate's events are applied in order or not at all: this one waits for the parked.
         if parked_at is not None and record.position > parked_at:
             self._keep(batch, record, None)
             return
@@ -82,11 +83,12 @@ class LaneFold:
         return change_of(record, record.topic.removeprefix(self._prefix))
 
     def fold_change(self, batch: Batch, change: Change) -> None:
-        """Add to the batch what the change writes. All of it or, when a fold fails, nothing.
+        """Add the writes of a change to the batch: all of them or, if a fold fails, none.
 
-        For an event that comes late; the lane's next one is noted with its time as well.
+        Called directly for an event that comes late. The lane's next event goes through `fold`,
+        which notes its time as well.
         """
-        # Whatever may fail comes before the first line that adds to the batch.
+        # Everything that can fail comes before the first line that adds to the batch.
         fact = fact_of(change)
         bounds = self.bounds.including(change)
         writes = [write for model in self._models.documents for write in model.fold(change)]

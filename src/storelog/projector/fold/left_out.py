@@ -1,7 +1,7 @@
-"""Which events are left out of the read model, pure: the one statement for projector and rebuilds.
+"""Which events are left out of the read model: the one rule for the projector and rebuilds. Pure.
 
-A discarded event is left out. Where it was its aggregate's first, every later event of the
-aggregate is left out too: there is nothing that they could change. Events of other aggregates that
+A discarded event is left out. If it was its aggregate's first, every later event of the aggregate
+is left out too, since there is no document that they could change. Events of other aggregates that
 name it (a customer's orders, an order's lines) stay.
 Next: projector/fold/lane_fold.py
 """
@@ -10,7 +10,7 @@ FIRST_VERSION = 1
 
 
 class LeftOut:
-    """What was discarded: single positions, and aggregates that have no beginning."""
+    """What was discarded: single positions, and aggregates without their first event."""
 
     def __init__(self) -> None:
         self._positions: set[int] = set()

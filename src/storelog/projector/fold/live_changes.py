@@ -1,8 +1,8 @@
-"""The collection `changes`: what changed at each position, for those who follow the log live.
+"""The collection `changes`: what changed at each position, for the streams of GET /live.
 
 Append-only: a document holds what one batch of one lane changed within one block of positions, as
-the bytes that followers are sent. So "what changed after P" is found by equality on `block`, and
-only what is new is read. A repeated event may stand in two documents, the same in both.
+the bytes that streams send. So the changes after a position are found by equality on `block`, and
+only new ones are read. A repeated event may be in two documents, with the same content in both.
 Next: projector/write/changes_writer.py
 """
 
@@ -34,9 +34,9 @@ def block_of(position: int) -> int:
 
 
 def entry_of(change: Change) -> tuple[int, str, dict[str, Any]]:
-    """Return what followers are told: the position, the event's type, and its facts.
+    """Return a change as streams send it: the position, the event's type, and its facts.
 
-    An order's lines are counted, not listed: a change stays within a few KiB.
+    An order's lines are counted, not listed, so that a change stays within a few KiB.
     """
     facts = {
         "position": change.position,
@@ -57,14 +57,14 @@ def _facts(change: Change) -> dict[str, Any]:
 
 @cached()
 def _told(kind: EventKind) -> tuple[tuple[str, Form, Form], ...]:
-    """Return what is told of an event of a kind: by which name, how it is read, and its form."""
+    """Return the facts of a kind of event: each one's name, what reads it, and what converts it."""
     names = {field.name for field in fields_of(kind.shown)}
     return tuple(
         ("lines", attrgetter(field.name), len)
         if isinstance(field.kind, Lines)
         else (field.json, attrgetter(field.name), shown)
         for field in fields_of(kind.payload)
-        # What an entity ends with says when, too.
+        # An event that ends its entity also tells when, in `deletedAt`.
         if kind.ends or field.name in names
     )
 

@@ -1,6 +1,6 @@
 """What an order event adds to the totals. All totals come from the order events alone.
 
-They lie in the customer's lane, so a deleted order leaves all totals at once.
+These are in the customer's lane, so a deleted order leaves all totals at the same position.
 Next: projector/write/ledger_writer.py
 """
 
@@ -14,7 +14,7 @@ from storelog.read_models.change import Change
 from storelog.shop.money import line_amount
 from storelog.shop.order import Order
 
-# Some thousand times what an order can come to by the limits, in ten-thousandths.
+# In ten-thousandths: some thousand times the largest amount that the limits allow for an order.
 _MOST = 10**27
 
 

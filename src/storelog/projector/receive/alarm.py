@@ -1,6 +1,6 @@
-"""Notices lanes that wait for a record that does not come, each lane by itself.
+"""Notices lanes that wait for a record that does not come.
 
-A lane that moves must not hide another one that stands.
+Each lane is watched by itself, so that a moving lane cannot hide one that stands.
 Next: projector/receive/lane.py
 """
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 
 ALARM_SECONDS = 10.0
 ADVICE = (
-    "`storelog resend --from POSITION` sends it again; where Kafka has removed it and MongoDB came"
-    " back from an older copy, `storelog rebuild --promote` fills the read model from the log"
+    "`storelog resend --from POSITION` sends it again; if Kafka has removed it and MongoDB was"
+    " restored from an older copy, `storelog rebuild --promote` fills the read model from the log"
 )
 
 
 @dataclass(slots=True)
 class Alarm:
-    """What is known of the lanes that wait; from one thread."""
+    """The lanes that wait, and since when; used from one thread."""
 
     _since: dict[int, tuple[int, float]] = field(default_factory=dict)
     _read_again_at: dict[int, int] = field(default_factory=dict)
 
     def stuck(self, places: Mapping[int, int], now: float) -> dict[int, int]:
-        """Return the lanes that have stood for ALARM_SECONDS, each once in so long.
+        """Return the lanes that have stood for ALARM_SECONDS, each once in that time.
 
-        `places`: the lanes that wait now, and the last position that each has taken. `now`: seconds
-        of a clock that only goes forward.
+        `places`: the lanes that wait now, each with the last position that it has taken. `now`:
+        seconds of a monotonic clock.
         """
         for lane in [lane for lane in self._since if lane not in places]:
             del self._since[lane]
@@ -40,11 +40,13 @@ class Alarm:
         return stuck
 
     def begin_anew(self) -> None:
-        """Let no time count before now: the lanes stood still for a change, and waited for none."""
+        """Forget the time before now: the lanes stood still for a change, not for a record."""
         self._since.clear()
 
     def to_read_again(self, stuck: Mapping[int, int]) -> list[int]:
-        """Return those of the lanes that were not read again yet where they stand; once each."""
+        """Return the lanes that were not read again yet at the position where they stand."""
+        # Once for each position: a record that Kafka does not have any more would otherwise make
+        # the lane read its whole topic again every ALARM_SECONDS.
         lanes = [n for n, place in stuck.items() if self._read_again_at.get(n) != place]
         self._read_again_at |= stuck
         return lanes

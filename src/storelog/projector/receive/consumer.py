@@ -1,4 +1,4 @@
-"""The projector's Kafka consumer: of all topics, in a group whose members own whole lanes.
+"""The projector's Kafka consumer: it reads all topics, in a group whose members own whole lanes.
 
 Next: projector/lanes.py
 """
@@ -19,13 +19,13 @@ _log = structlog.get_logger()
 _CONSUMER = {
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
-    # The relay has no transactions: somebody else's, not yet ended, would hold up its records.
+    # The relay uses no transactions, but another producer's open one would hold up its records.
     "isolation.level": "read_uncommitted",
     "partition.assignment.strategy": "range",
-    # The shortest that a broker takes: so long a killed projector, or two, hold up the others.
+    # The shortest that a broker accepts: for so long a killed projector holds up the others.
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 2_000,
-    # How soon new partitions are noticed, after the lanes were made more.
+    # How soon new partitions are noticed after the number of lanes was raised.
     "topic.metadata.refresh.interval.ms": 5_000,
     **FETCHES,
 }
@@ -40,7 +40,10 @@ def new_consumer(settings: Settings) -> Consumer:
 def places_of(
     owned: Iterable[TopicPartition], offsets: Mapping[int, Mapping[str, int]]
 ) -> list[TopicPartition]:
-    """Return where to read on in each partition whose lane is named; a topic that is not: anew."""
+    """Return where to continue in each partition whose lane is named in `offsets`.
+
+    A topic that is not named there is read from its beginning.
+    """
     return [
         TopicPartition(
             place.topic,
@@ -53,9 +56,9 @@ def places_of(
 
 
 class Commits:
-    """Tells Kafka up to where the lanes are applied, for the relay and whoever watches the group.
+    """Commits to Kafka how far the lanes are applied, for the relay and for monitoring tools.
 
-    Nothing is read by it: where to read on is in MongoDB.
+    The projector itself never reads these offsets: it continues from MongoDB's checkpoints.
     """
 
     def __init__(self) -> None:
@@ -75,9 +78,9 @@ class Commits:
 
 
 def poll(consumer: Consumer, seconds: float, gather: float = 0.0) -> list[Message]:
-    """Wait for the first message, then take what else is there: a backlog in large batches.
+    """Wait for the first message, then take all others that are there, up to a limit.
 
-    `gather`: for so many seconds, what comes with the first one is waited for.
+    `gather`: how many seconds to wait for messages that arrive together with the first.
     """
     first = consumer.poll(seconds)
     messages = [] if first is None else [first]
@@ -99,13 +102,13 @@ def is_record(message: Message) -> bool:
         return True
     if error.fatal():
         raise CannotRun(f"Kafka: {kafka_reason(error)}")
-    # librdkafka goes on by itself; what it could not read, it reads again.
+    # librdkafka continues by itself and reads again what it could not read.
     _log.warning("kafka", error=kafka_reason(error))
     return False
 
 
 def end_of(consumer: Consumer, message: Message) -> int:
-    """Return where the message's partition ended when it was fetched; asks no broker."""
+    """Return the end of the message's partition when it was fetched, without asking a broker."""
     place = TopicPartition(message.topic() or "", message.partition() or 0)
     _, end = consumer.get_watermark_offsets(place, cached=True)
     return max(end, (message.offset() or 0) + 1)

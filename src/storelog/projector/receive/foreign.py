@@ -1,7 +1,7 @@
-"""Records on the topics that are not the relay's: kept up to a bound, counted, and in nobody's way.
+"""Records on the topics that are not the relay's: kept up to a limit and counted.
 
-Each lane keeps so many, and so many bytes of them, as dead letters of the state `foreign`; what
-comes beyond that is counted only. They are written together, and no event waits for them.
+Each lane keeps up to MAX_KEPT of them, and MAX_KEPT_BYTES, as dead letters of the state `foreign`.
+Those beyond the limit are only counted. They are written together, and no event waits for them.
 Next: projector/write/dead_letter_writer.py
 """
 
@@ -18,20 +18,20 @@ from storelog.envelope import utc_now
 from storelog.projector.databases.connection import DEAD_LETTERS
 
 FOREIGN = "foreign"
-# `not-kept`: one document a lane, with how many there were beyond the bound.
+# The state of the one document of a lane that counts the records beyond the limit.
 NOT_KEPT = "not-kept"
 MAX_KEPT = 1_000
 MAX_KEPT_BYTES = 8 * 1024 * 1024
 MAX_VALUE_BYTES, MAX_HEADERS, MAX_HEADER_BYTES = 64 * 1024, 100, 1_024
 MAX_CAUSE = 300
-# How soon it is noticed that those which are kept were discarded.
+# How soon room is noticed that an operator made by discarding kept records.
 COUNT_SECONDS = 5.0
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignLetters:
-    """What is to be written: dead letters, and how many more there were."""
+    """The dead letters to write, and how many more records are only counted."""
 
     letters: list[Document]
     not_kept: int
@@ -43,7 +43,7 @@ class ForeignLetters:
 
 
 class ForeignRecords:
-    """What came to one lane and was not the relay's, since the last `take`."""
+    """The records of one lane since the last `take` that are not the relay's."""
 
     def __init__(self, database: Database[Document], lane: int) -> None:
         self._letters = database[DEAD_LETTERS]
@@ -51,7 +51,7 @@ class ForeignRecords:
         self._kept = self._kept_bytes = 0
         self._counted_at = float("-inf")
         self._collected: list[Document] = []
-        # Those that are being written may not be found yet.
+        # Letters that are being written may not be in MongoDB yet, so they are counted from here.
         self._taken: list[Document] = []
         self._not_kept = 0
 
@@ -60,7 +60,7 @@ class ForeignRecords:
 
     @property
     def number_to_keep(self) -> int:
-        """How many dead letters were collected; what is only counted costs a batch nothing."""
+        """How many dead letters were collected; records that are only counted cost nothing."""
         return len(self._collected)
 
     def add(self, message: Message, cause: str) -> None:
@@ -90,14 +90,14 @@ class ForeignRecords:
         self._kept, self._kept_bytes = len(sizes), sum(sizes)
 
     def take(self) -> ForeignLetters:
-        """Return what was collected, which is to be written next."""
+        """Return what was collected, for the batch that is written next."""
         taken = ForeignLetters(self._collected, self._not_kept)
         self._taken, self._collected, self._not_kept = self._collected, [], 0
         return taken
 
 
 def _digest(message: Message, key: bytes, headers: list[list[Any]]) -> str:
-    """Return what tells a record from another one at its place, in a topic that was made again."""
+    """Return a digest that tells a record from one at the same place of a re-created topic."""
     parts = [
         repr(message.timestamp()).encode(),
         key,
@@ -111,7 +111,7 @@ def _digest(message: Message, key: bytes, headers: list[list[Any]]) -> str:
 
 
 def letter_of(message: Message, cause: str) -> Document:
-    """Return the dead letter of a record that has no place in the log, its beginning at least."""
+    """Return the dead letter of a record that has no place in the log, cut to the limits."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     raw_key, raw_value = message.key(), message.value()
     key = raw_key if isinstance(raw_key, bytes) else (raw_key or "").encode()

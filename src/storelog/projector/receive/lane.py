@@ -1,7 +1,7 @@
-"""One lane: takes its records from Kafka into log order, and says where they end.
+"""One lane: puts its records from Kafka into log order, and tracks how far the lane is.
 
-`safe` follows the watermarks: each says which position of this lane stands for which position of
-the log.
+`safe` follows the watermarks. A watermark names a position of the log, and for each lane the
+position of its last event at or below that. A lane that has reached its own holds its whole share.
 Next: projector/receive/merge.py
 """
 
@@ -35,11 +35,11 @@ from storelog.watermark import Watermark
 
 
 class Lane:
-    """What this process has received of one lane; dropped after any error of MongoDB.
+    """The records that this process has received of one lane; dropped after any MongoDB error.
 
-    `take` goes ahead of what is in MongoDB: by the batch that is being written, and the next.
-    `checkpoint`, `announced`: where the lane is, and what it has yet to reach, as of the last batch
-    that was written.
+    `take` runs ahead of MongoDB by the batch that is being written and the next one.
+    `checkpoint`, `announced`: the lane's place and the watermarks that it has yet to reach, as of
+    the last batch that was written.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Lane:
         self.announced: Announced | None = None
         self._origin = origin
         self._ahead = _in_topics(checkpoint, topic_ids)
-        # A place in a topic that was deleted is not to be found again.
+        # Offsets of a deleted topic mean nothing in the new one, so they are replaced at once.
         self._is_replaced = self._ahead.offsets != checkpoint.offsets
         self.merge = LaneMerge(self._ahead.position, self._ahead.safe)
         self._next_offsets = dict(self._ahead.offsets)
@@ -63,16 +63,17 @@ class Lane:
         self.log = LogIdentity(self._ahead.position)
         self._read_at: str | None = None
         self._foreign = ForeignRecords(database, self.number)
-        # Up to here what is foreign was kept or discarded before: some is read again.
+        # Foreign records before these offsets were handled already: a part of the topic is read
+        # again after each start, and they must not be counted twice.
         self._foreign_from = dict(self._ahead.offsets)
-        # The records of a whole batch would be a third of the memory.
+        # Only the last: keeping the records of a whole batch would take a third of the memory.
         self._last: Record | None = None
         self._events = self._bytes = 0
         self.standing = Standing(origin)
 
     @property
     def offsets(self) -> Mapping[str, int]:
-        """Where in each topic to read on; one that is not named is read from its beginning."""
+        """The offset from which to read each topic; one not named is read from its beginning."""
         return self._foreign_from
 
     def receive(self, message: Message, *, is_watermark: bool) -> None:
@@ -112,13 +113,13 @@ class Lane:
                 "the read model holds events of a history that the log has left: run `storelog"
                 " rebuild --promote`"
             )
-        # A relay sends one only where the log has all that Kafka has.
+        # A relay sends a watermark only while its log has everything that Kafka has.
         self.standing.trouble = None
         offset = message.offset() or 0
         measures.saw(mark, is_new=self.log.is_new(offset))
         self.log.check(mark.position, mark.hash, self._ahead)
         self.log.check_mark(offset, mark.position, self._ahead)
-        # Lanes only grow: one that names fewer is of a relay before.
+        # The number of lanes only grows, so a watermark with fewer is from before the change.
         has_lane = len(mark.lanes) >= max(self.number + 1, self._ahead.lanes)
         if mark.position > self._ahead.safe and has_lane:
             self._marks.append(mark)
@@ -127,10 +128,11 @@ class Lane:
             self._read_at = mark.readAt
 
     def is_waiting(self) -> bool:
-        """Tell whether the lane waits for a record that others follow, or that Kafka has had.
+        """Tell whether the lane waits for a record that Kafka must have.
 
-        A relay goes on, or says that it found nothing more, once all is acknowledged: so that is
-        sure of all watermarks but the newest.
+        Such a record precedes one that waits here, or lies below an announced position. A relay
+        sends a further watermark, or one with `readAt`, only once all its records are acknowledged.
+        So the records of the newest watermark may still be on their way, but no others.
         """
         newest = len(self._marks) - 1
         if newest >= 0 and self._marks[newest].readAt is None:
@@ -149,7 +151,7 @@ class Lane:
     def take(self, limit: int, max_bytes: int) -> list[Record]:
         """Return the next records in log order, as many as the open batch has room for.
 
-        `limit`, `max_bytes`: the lane's share of a batch, of which some may be taken already.
+        `limit`, `max_bytes`: the lane's whole share of a batch, including what was taken before.
         """
         records = self.merge.take(limit - self._events, max_bytes - self._bytes)
         self._bytes += sum(len(record.value or b"") for record in records)
@@ -158,19 +160,19 @@ class Lane:
         return records
 
     def is_full(self, limit: int, max_bytes: int) -> bool:
-        """Tell whether the batch has as many records of this lane, or as large ones, as it may."""
+        """Tell whether the lane's share of the batch is used up."""
         has_most = self._events >= limit or self._bytes >= max_bytes
         return has_most or self._foreign.number_to_keep >= limit
 
     def has_news(self) -> bool:
-        """Tell whether something was taken since the last `close`, or a watermark reached."""
+        """Tell whether the next checkpoint differs: by records, or by a watermark reached."""
         at = self._last.position if self._last else self._ahead.position
         is_reached = bool(self._marks) and self._marks[0].lanes[self.number] <= at
         has_records = self._events > 0 or len(self._foreign) > 0
         return has_records or is_reached or self._read_at is not None or self._is_replaced
 
     def close(self, batch: Batch) -> None:
-        """Say in the batch where the lane is once it is written. Raises HistoryMismatch."""
+        """Add the lane's next checkpoint to the batch. Raises HistoryMismatch."""
         new = self._ahead
         batch.foreign[self.number] = foreign = self._foreign.take()
         has_changed = self._events > 0 or foreign.number > 0
@@ -189,7 +191,7 @@ class Lane:
         )
 
     def written(self, checkpoint: Checkpoint, announced: Announced | None) -> None:
-        """Take note that MongoDB has a batch that was closed."""
+        """Take note that a closed batch was written to MongoDB."""
         self.checkpoint, self.announced = checkpoint, announced
 
     def _marked(self, new: Checkpoint) -> Checkpoint:
@@ -217,7 +219,7 @@ class Lane:
         return new
 
     def _resume_offsets(self) -> dict[str, int]:
-        """Return where to read on after a crash: what waits in memory is to be read again."""
+        """Return where to continue after a crash, so that records waiting in memory come again."""
         offsets = dict(self._next_offsets)
         for topic in offsets:
             waiting = self.merge.first_offset(topic)
@@ -230,6 +232,6 @@ class Lane:
 
 
 def _in_topics(place: Checkpoint, ids: Mapping[str, str]) -> Checkpoint:
-    """Return the place in the topics as they are now."""
+    """Return the checkpoint without the offsets of topics that were created again."""
     offsets = same_topics(place.offsets, place.topic_ids, ids)
     return replace(place, offsets=offsets, topic_ids={**place.topic_ids, **ids})

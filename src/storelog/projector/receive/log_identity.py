@@ -1,8 +1,8 @@
-"""Tells whether Kafka's events are of the log that was projected, before anything is mixed.
+"""Checks that Kafka's events belong to the log that was projected, before anything is mixed.
 
-After PostgreSQL was restored to an earlier time, the relay's log may lack what is in MongoDB, or go
-on in another way from there. What is at or below a lane's position is a repeat and is dropped, so a
-second history would vanish silently: its hashes and its watermarks are looked at first.
+After PostgreSQL was restored to an earlier time, the relay's log may lack events that MongoDB has,
+or continue differently from there. An event at or below a lane's position counts as a repeat and is
+dropped, so a second history would vanish silently. That is why hashes and watermarks are compared.
 Next: projector/receive/lane.py
 """
 
@@ -14,8 +14,8 @@ from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.receive.proof import check_behind
 from storelog.projector.receive.record import read_behind
 
-# A relay that died between sending and its row announces less than was sent, until it has sent that
-# again; one that goes on announcing less has another log.
+# A relay that died after sending, before it saved its place, announces less than was sent until it
+# has sent those events again. One that announces less for longer than this has another log.
 BEHIND_SECONDS = 30.0
 WHAT_TO_DO = (
     "PostgreSQL has failed over to a server that lacked commits, or was restored to an earlier"
@@ -24,10 +24,11 @@ WHAT_TO_DO = (
 
 
 class LogIdentity:
-    """Compares what one lane receives with the log that was projected up to `position`.
+    """Compares the records of one lane with the log that was projected up to `position`.
 
-    `end`: the offset at which its watermarks ended then, None while that is not known. Those before
-    it are read again, and may announce less; no clock tells, since Kafka's is another machine's.
+    `end`: the offset at which the lane's watermarks ended when it was loaded, None while unknown.
+    Watermarks before it are read again and may announce less. No clock can tell them apart, since
+    Kafka's times come from another machine.
     """
 
     def __init__(self, position: int) -> None:
@@ -36,7 +37,7 @@ class LogIdentity:
         self._behind_since: float | None = None
 
     def check(self, position: int, event_hash: str, checkpoint: Checkpoint) -> None:
-        """Compare an event's hash with the lane's, where they are at one position.
+        """Compare an event's hash with the checkpoint's, if both are at the same position.
 
         Raises HistoryMismatch.
         """
@@ -50,13 +51,14 @@ class LogIdentity:
         return self.end is not None and offset >= self.end
 
     def check_mark(self, offset: int, position: int, checkpoint: Checkpoint) -> None:
-        """Look whether the relay's log goes on being shorter than what was projected.
+        """Check that the relay's log does not stay shorter than what was projected.
 
         Raises HistoryMismatch.
         """
         if not self.is_new(offset):
             return
-        # A busy projector reads watermarks later than the events before them; those go on growing.
+        # A busy projector reads watermarks long after the events that they announce. Those of the
+        # same log keep growing meanwhile.
         if position >= checkpoint.position or position > self._newest:
             self._newest = max(position, self._newest)
             self._behind_since = None
@@ -70,9 +72,9 @@ class LogIdentity:
 
 
 class Standing:
-    """What one lane was told of its log: which histories were left, and whether it lacks events.
+    """What one lane knows of its log: which histories were left, and whether it lacks events.
 
-    `trouble`: why the lane may not be what the log says, in words.
+    `trouble`: a message on why the lane may differ from the log, or None.
     """
 
     def __init__(self, origin: Origin | None) -> None:
@@ -80,9 +82,9 @@ class Standing:
         self.trouble: str | None = None
 
     def has_left(self, history: str | None, position: int) -> bool:
-        """Tell whether a place is of a history that was left: Kafka keeps it, it counts no more.
+        """Tell whether a place belongs to a history that the log has left, which Kafka still has.
 
-        Raises PoisonRecord where the history is none that is known here.
+        Raises PoisonRecord where the history is unknown here.
         """
         if self._origin is None:
             return False
@@ -95,9 +97,9 @@ class Standing:
             raise
 
     def hear(self, value: bytes) -> None:
-        """Take note of a relay whose log lacks what Kafka has.
+        """Take note of a relay whose log lacks events that Kafka has.
 
-        Raises what a bad watermark does.
+        Raises the errors of a bad watermark.
         """
         said = read_behind(value)
         check_behind(said)

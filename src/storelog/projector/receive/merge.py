@@ -1,9 +1,9 @@
 """Merges the nine partitions of one lane back into log order.
 
-The next record is the one whose `lane_previous` is the last that was taken. At or below it is a
-repeat and is dropped; anything else waits, in buffers with a limit. A missing link is waited for,
-never skipped. Should it lie behind more of its own topic than may wait, they are let go, and read
-again once it has come.
+The next record is the one whose `lane_previous` is the position that was taken last. A record at or
+below that position is a repeat and is dropped; any other waits, in buffers with a limit. The merge
+waits for a missing record and never skips it. If more records of its own topic come before it than
+may wait, they are let go and read again once it has come.
 Next: projector/batch.py
 """
 
@@ -13,7 +13,7 @@ from storelog.projector.receive.record import Record
 
 PAUSE_ABOVE = 200
 RESUME_BELOW = 100
-# Of the values of one topic and lane: more than 200 small ones, and some seven of the largest.
+# The values of one topic and lane: more than 200 small ones, or about seven of the largest.
 PAUSE_ABOVE_BYTES = 4 * 1024 * 1024
 RESUME_BELOW_BYTES = 2 * 1024 * 1024
 
@@ -21,8 +21,8 @@ RESUME_BELOW_BYTES = 2 * 1024 * 1024
 class LaneMerge:
     """The records of one lane that wait for their turn.
 
-    `safe`: up to there the lane has all that is its own. What was sent with fewer lanes lies below,
-    and may name the lane's last position all the same: it is another lane's now.
+    `safe`: the lane has all its events up to here. Records that were sent with fewer lanes lie
+    below it. They may follow the lane's last position, but belong to another lane now.
     """
 
     def __init__(self, last: int, safe: int = 0) -> None:
@@ -58,25 +58,26 @@ class LaneMerge:
 
     @property
     def is_searching(self) -> bool:
-        """Whether all that comes is looked through for the next record."""
+        """Whether the lane looks for its next record in everything that comes."""
         return self._searched_at is not None
 
     def search(self) -> None:
-        """Look for the next record in all that comes; what is too many to wait is let go."""
+        """Look for the next record in everything that comes; let go what may not wait."""
         self._searched_at = self.last
 
     def has_found(self) -> bool:
-        """Tell whether what was searched for has come, so that what was let go is to be read."""
+        """Tell whether the record was found, so that those let go must be read again."""
         return self._searched_at not in (None, self.last) and bool(self._let_go)
 
     def take(self, limit: int, max_bytes: int) -> list[Record]:
-        """Return the next records in log order, at most `limit`; none after so many bytes."""
+        """Return the next records in log order: at most `limit`, ending after `max_bytes`."""
         taken: list[Record] = []
         size = 0
         while len(taken) < limit and size < max_bytes:
             record = self._by_previous.pop(self.last, None)
             if record is None:
                 break
+            # A topic's records mostly leave in the order in which they came.
             offsets = self._offsets[record.topic]
             if offsets[0] == record.offset:
                 offsets.popleft()
@@ -100,7 +101,7 @@ class LaneMerge:
         return len(self._offsets.get(topic, ()))
 
     def waiting_bytes(self, topic: str) -> int:
-        """Return how many bytes the values of the topic's records that wait have."""
+        """Return the size in bytes of the topic's values that wait."""
         return self._bytes[topic]
 
     def number_waiting(self) -> int:
@@ -112,7 +113,7 @@ class LaneMerge:
         return bool(self._by_previous)
 
     def first_offset(self, topic: str) -> int | None:
-        """Return the lowest offset of the topic that is to be read again after a crash, if any."""
+        """Return the lowest offset of the topic that must be read again after a crash, if any."""
         offsets = [*self._offsets.get(topic, ())]
         if topic in self._let_go:
             offsets.append(self._let_go[topic])

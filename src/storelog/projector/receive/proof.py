@@ -1,9 +1,9 @@
-"""Whether a record or watermark is this log's: what it says of its place has to follow from hashes.
+"""Checks that a record or watermark belongs to this log: hashes must prove its place.
 
-Each names the hash of the event before its place and a proof made of it (`envelope.proof_of`). So
-one that was made up, or put together from others, is foreign: it moves nothing and parks nothing.
-Records that earlier relays sent have no proof; they count below the position from which on this
-shop's records have one, as `storelog migrate` has brought it to MongoDB.
+Each names the hash of the event before its place, and a proof made from it (`envelope.proof_of`). A
+record that was made up, or put together from others, is foreign: it moves no lane and parks no
+aggregate. Records of earlier relays have no proof. They are accepted below the position from which
+this shop's records have one, which `storelog migrate` has written to MongoDB.
 Next: projector/receive/merge.py
 """
 
@@ -32,7 +32,7 @@ def check_record(record: Record, origin: Origin | None) -> None:
 
 
 def check_behind(said: Behind) -> None:
-    """Raise PoisonRecord for what does not prove that a relay has said it."""
+    """Raise PoisonRecord for a message that does not prove that a relay sent it."""
     facts = (said.position, said.ahead, said.history)
     if said.proof != proof_of(BEHIND, said.previousHash, said.hash, *facts):
         raise PoisonRecord("not a watermark of the relay: it does not prove where the log ends")

@@ -1,7 +1,7 @@
 """A Kafka record on its way into a lane: its place in Kafka, its place in the log, its bytes.
 
-Only the headers are read here; the payload is read when it is the record's turn. What the record
-proves is looked at in `projector/receive/proof.py`.
+Only the headers are read here; the payload is read when it is the record's turn. Its proof is
+checked in `projector/receive/proof.py`.
 Next: projector/receive/proof.py
 """
 
@@ -27,8 +27,8 @@ from storelog.watermark import Watermark
 class Record:
     """One record; `lane_previous` is the position of the event before it in its lane.
 
-    `aggregate` is what the headers name, which a good record's key is too. `named`: the headers by
-    their names.
+    `aggregate` is the one that the headers name; the key of a good record is the same. `named`: the
+    headers by their names.
     """
 
     topic: str
@@ -50,7 +50,7 @@ class Record:
 
 
 class Behind(msgspec.Struct):
-    """A relay has found the log to end at `position`, and its events in Kafka up to `ahead`."""
+    """A relay's report that the log ends at `position` while Kafka has its events up to `ahead`."""
 
     position: int
     hash: str
@@ -65,7 +65,7 @@ class _Value(msgspec.Struct):
     payload: msgspec.Raw
 
 
-# The largest that MongoDB and PostgreSQL hold has so many.
+# The digits of the largest number that MongoDB and PostgreSQL hold.
 MAX_DIGITS = 19
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -102,13 +102,13 @@ def make_record(
     try:
         recorded_at = parse_time(_text(headers, "recorded_at"))
     except (ValueError, OverflowError) as error:
-        raise PoisonRecord("not a record of the relay: `recorded_at` is no time") from error
+        raise PoisonRecord("not a record of the relay: `recorded_at` is not a time") from error
     if previous >= position:
         raise PoisonRecord(
             f"not a record of the relay: position {position} cannot follow {previous}"
         )
     if not _HASH.fullmatch(event_hash):
-        raise PoisonRecord("not a record of the relay: the header `hash` is no SHA-256 in hex")
+        raise PoisonRecord("not a record of the relay: the header `hash` is not a SHA-256 in hex")
     subject = headers.get("ce_subject")
     aggregate = subject.decode("utf-8", "replace") if isinstance(subject, bytes) else key
     return Record(
@@ -139,19 +139,19 @@ def _text(headers: dict[str, Any], name: str) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise PoisonRecord(f"not a record of the relay: `{name}` is no text") from error
+        raise PoisonRecord(f"not a record of the relay: `{name}` is not text") from error
 
 
 def _number(headers: dict[str, Any], name: str) -> int:
     """Return one header's number, which fits MongoDB's and PostgreSQL's. Raises PoisonRecord."""
     value = headers.get(name)
-    # Every record has four, so the usual case comes first; `isdigit` knows no others than 0 to 9.
+    # Every record has four, so the usual case comes first. On bytes, `isdigit` accepts 0 to 9 only.
     if isinstance(value, bytes) and value.isdigit() and len(value) < MAX_DIGITS:
         return int(value)
     text = _text(headers, name)
     if not _NUMBER.fullmatch(text) or int(text) >= 2**63:
         raise PoisonRecord(
-            f"not a record of the relay: the header `{name}` is no number: {text[:40]!r}"
+            f"not a record of the relay: the header `{name}` is not a number: {text[:40]!r}"
         )
     return int(text)
 
@@ -197,9 +197,9 @@ def change_of(record: Record, event_type: str) -> Change:
 
 
 def is_as_in_the_log(record: Record, event_type: str, payload: bytes) -> bool:
-    """Tell whether the record's headers and payload make its hash, on the hash of the one before.
+    """Tell whether the headers and payload, with the previous event's hash, give the record's hash.
 
-    Of a record that does not name that hash, as earlier relays sent them, this is not known.
+    True also for a record of an earlier relay, which does not name the previous hash.
     """
     headers = record.named
     previous = headers.get("previous_hash")

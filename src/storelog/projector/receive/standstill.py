@@ -1,8 +1,8 @@
-"""What a change of the read side has left whose changer is gone: taken back, or completed.
+"""Takes back or completes a change of the read side whose command has died.
 
-A promotion that does not switch in time is ended. A change of lanes was decided in PostgreSQL or
-was not; the relay's next watermark tells, which is read while the lanes stand still. After a switch
-the older read models are dropped, where the changer has not done it.
+A promotion that does not switch in time is ended. A change of lanes may have been decided in
+PostgreSQL already: the relay's next watermark, which is read while the lanes stand still, tells.
+After a switch the older read models are dropped if the command has not done so.
 Next: projector/databases/promotion.py
 """
 
@@ -30,7 +30,7 @@ _log = structlog.get_logger()
 
 
 class Standstill:
-    """What this process knows of a change; `look` is called about once a second."""
+    """A change of the read side as this process sees it; `look` is called about once a second."""
 
     def __init__(self, home: Database[dict[str, Any]], watermarks: str) -> None:
         self._home = home
@@ -41,11 +41,11 @@ class Standstill:
 
     @property
     def is_one(self) -> bool:
-        """Whether the lanes stand still."""
+        """Whether the lanes stand still for a change."""
         return self._pointer is not None and self._pointer.promoting is not None
 
     def trouble(self) -> str | None:
-        """Return why nothing new can be read, None where no change is under way."""
+        """Return a message while a change is under way, None otherwise."""
         if self._pointer is None or self._pointer.promoting is None:
             return None
         what = "change of lanes" if self._pointer.lane_change else "promotion or repair"
@@ -53,7 +53,7 @@ class Standstill:
         return f"The read model has stood still for {seconds:.0f} s: a {what} is under way"
 
     def look(self, pointer: Pointer) -> None:
-        """Take note of the pointer, and end what was abandoned. Raises PyMongoError."""
+        """Take note of the pointer, and end an abandoned change. Raises PyMongoError."""
         now, before = time.monotonic(), self._pointer
         if before is None or before.promoting != pointer.promoting:
             self._since = now
@@ -72,7 +72,10 @@ class Standstill:
             drop_older(self._home)
 
     def places(self, owned: Iterable[TopicPartition]) -> list[TopicPartition]:
-        """Return what is to be read meanwhile: watermarks, if they decide. Raises PyMongoError."""
+        """Return the partitions to read meanwhile: watermarks, during a change of lanes.
+
+        Raises PyMongoError.
+        """
         if self._pointer is None or self._pointer.lane_change is None:
             return []
         lanes = [place.partition for place in owned if place.topic == self._watermarks]
@@ -87,7 +90,7 @@ class Standstill:
         ]
 
     def receive(self, message: Message) -> None:
-        """Settle a change of lanes if a watermark says what became of it. Raises PyMongoError."""
+        """Settle a change of lanes if the watermark tells how it ended. Raises PyMongoError."""
         pointer = self._pointer
         if pointer is None or pointer.lane_change is None or pointer.promoting is None:
             return
@@ -97,8 +100,9 @@ class Standstill:
             mark = read_watermark(message.value() or b"")
             check_mark(mark, read_origin(self._home))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, PoisonRecord):
-            # Not the relay's: the lane keeps it as foreign when it is read again.
+            # Not the relay's: the lane will keep it as foreign when it reads it again.
             return
+        # An older watermark was sent before the change began and cannot tell how it ended.
         times = [at for at in (mark.readAt, mark.recordedAt) if at is not None]
         if max(times, default="") <= pointer.lane_change.since:
             return

@@ -1,6 +1,7 @@
-"""Keeps what waits in memory within limits: it pauses partitions that run ahead of their lane.
+"""Limits the records that wait in memory: it pauses partitions that run ahead of their lane.
 
-Each by itself: one that is paused for another's sake may be what the lane waits for.
+Each partition is paused for its own records only: another one may hold the record that the lane
+waits for.
 Next: projector/receive/merge.py
 """
 
@@ -26,12 +27,12 @@ class Throttle:
         self._paused: set[tuple[str, int]] = set()
 
     def begin(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        """Let all partitions go on: one that was paused stays so over an assignment."""
+        """Resume all partitions: a paused one stays paused across an assignment."""
         consumer.resume(places)
         self._paused.clear()
 
     def hold(self, consumer: Consumer, lanes: Iterable[Lane]) -> None:
-        """Pause what runs ahead of its lane; let go on what its lane has caught up with."""
+        """Pause partitions that run ahead of their lane; resume those that it caught up with."""
         for lane in lanes:
             for topic in self._topics:
                 place, is_watermark = (topic, lane.number), topic == self._watermarks

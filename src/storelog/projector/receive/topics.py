@@ -1,8 +1,8 @@
-"""What Kafka's topics are: which ones, by their ids, and with how many lanes they were sent.
+"""Kafka's topics: their ids, and the number of lanes with which their records were sent.
 
-A topic that was deleted and made again has other records at the offsets where reading went on: its
-id tells. Guarantees that no read model is filled from records of different numbers of lanes: each
-number has its own order in a partition, so that one may leave out what the other has.
+A topic that was deleted and created again has other records at the stored offsets; its id tells.
+Guarantees that no read model is filled from records of different numbers of lanes: with each number
+an aggregate's events are in other partitions, so events could be missed.
 Next: projector/lanes.py
 """
 
@@ -32,11 +32,11 @@ from storelog.projector.receive.proof import check_mark
 from storelog.projector.receive.record import read_watermark
 from storelog.watermark import Watermark
 
-# So soon it is noticed that a topic was made again while it is read.
+# How soon a topic that was created again is noticed while it is read, and at loading.
 LOOK_SECONDS, SURE_SECONDS = 10.0, 1.0
 ANSWER_SECONDS = 2.0
 READ_SECONDS = 10.0
-# So many records before the end of a partition are looked at; more where none of them is ours.
+# How many records before the end of a partition are searched; more if none of them is the relay's.
 LOOK_BACK = (16, 256, 4_096, 65_536)
 LOOK_AHEAD = 256
 _CONSUMER = {
@@ -45,17 +45,17 @@ _CONSUMER = {
     "enable.partition.eof": True,
     "isolation.level": "read_uncommitted",
 }
-# Of a broker that knows none: it may get one later, and is the same topic then.
+# The id that a broker without ids reports. The same topic may get a real one later.
 _NO_ID = str(Uuid(0, 0))
 _log = structlog.get_logger()
 
 
 class LanesDiffer(Fenced):
-    """What Kafka has was not all sent with the lanes that the read model is to have."""
+    """Kafka's records were not all sent with the read model's number of lanes."""
 
 
 class Topics:
-    """`ids`: each topic's, as far as they are known; from one thread.
+    """`ids`: each topic's id, as far as known; used from one thread.
 
     `trouble`: why Kafka's records cannot fill the read model, None where they can.
     """
@@ -72,13 +72,13 @@ class Topics:
         self.trouble: str | None = None
 
     def have_changed(self) -> bool:
-        """Tell now and then whether a topic is another one than it was at the last look."""
+        """Tell whether a topic was created again since the last look, every LOOK_SECONDS."""
         before = dict(self.ids)
         self.look(LOOK_SECONDS)
         return any(self.ids.get(topic) != known for topic, known in before.items())
 
     def look(self, within: float = SURE_SECONDS) -> None:
-        """Ask for the ids, unless `within` seconds ago; what does not answer stays as it was."""
+        """Read the ids, unless that was `within` seconds ago; on an error the known ones stay."""
         if time.monotonic() - self._looked_at < within:
             return
         try:
@@ -95,7 +95,7 @@ class Topics:
             try:
                 topic_id = str(answer.result(2 * ANSWER_SECONDS).topic_id)
             except KafkaException as error:
-                # Deleted, for one: it is not made again yet.
+                # The topic may be deleted and not created again yet.
                 failures.append(error)
                 continue
             if topic_id != _NO_ID:
@@ -105,7 +105,7 @@ class Topics:
         self._looked_at = time.monotonic()
 
     def check_lanes(self, lanes: int, origin: Origin | None) -> None:
-        """Look whether Kafka's records can fill a read model of so many lanes; 0: a new one.
+        """Check that Kafka's records can fill a read model with `lanes` lanes; 0: a new one.
 
         Raises LanesDiffer, and KafkaException.
         """
@@ -114,18 +114,17 @@ class Topics:
         self.trouble = None
         if sent is None:
             return
-        # A relay may not have sent anything yet since lanes were raised.
+        # The relay may not have sent anything since the number of lanes was raised.
         self._lanes = max(self._lanes, sent.lanes, lanes)
         if sent.lanes > lanes if lanes else sent.is_mixed:
             self.trouble = (
                 f"Kafka alone cannot fill this read model: there are {sent.lanes} lanes now, and"
-                " what was sent before lies in the lanes of its time. Run `storelog rebuild"
-                " --promote`"
+                " earlier records are in the lanes of their time. Run `storelog rebuild --promote`"
             )
             raise LanesDiffer(self.trouble)
 
     def _sent(self, lanes: int, origin: Origin | None) -> "_SentLanes | None":
-        """Return what was found the last time, unless it is too long ago, or of fewer lanes."""
+        """Return the last result, unless it is too old or has fewer lanes than are known now."""
         found = 0 if self._last_sent is None else self._last_sent.lanes
         if found < max(lanes, self._lanes) or time.monotonic() - self._sent_at > LOOK_SECONDS:
             self._last_sent = self._look_at_marks(origin)
@@ -133,8 +132,8 @@ class Topics:
         return self._last_sent
 
     def _look_at_marks(self, origin: Origin | None) -> "_SentLanes | None":
-        """Return with how many lanes is sent, None where the relay has sent nothing yet."""
-        # It joins no group; an account may be allowed to name this one only.
+        """Return the number of lanes of the relay's watermarks, None before it has sent any."""
+        # It joins no group, but an account may be allowed to use no other name.
         group = {"group.id": self._settings.kafka_group_id}
         consumer = Consumer({**client_settings(self._settings), **_CONSUMER, **group})
         place = TopicPartition(watermark_topic(self._settings), 0)
@@ -167,7 +166,7 @@ class _SentLanes:
         lanes = len(newest.lanes)
         if newest.lanesSince is not None:
             return cls(lanes, newest.lanesSince > 0)
-        # Of a relay that does not know. Older watermarks may be compacted: then nothing tells.
+        # An earlier relay's watermark. The oldest ones may be compacted away, which hides a change.
         return cls(lanes, len(oldest.lanes) < lanes)
 
 
@@ -184,7 +183,7 @@ def _read(
         for message in consumer.consume(1_000, 0.1):
             error = message.error()
             if error is not None:
-                # A marker of a transaction has an offset and is never given.
+                # The last offsets may be transaction markers, which are never delivered.
                 if error.code() == KafkaError._PARTITION_EOF:
                     return marks
                 raise KafkaException(error)
@@ -208,9 +207,9 @@ def _mark_of(value: bytes, origin: Origin | None) -> Watermark | None:
 def same_topics(
     offsets: Mapping[str, int], known: Mapping[str, Any], now: Mapping[str, str]
 ) -> dict[str, int]:
-    """Return the offsets that are of the topics as they are now: of one made again there is none.
+    """Return the offsets that still apply: none of a topic that was created again.
 
-    Of a topic whose id is not known, at a time or now, they are taken as they are.
+    Offsets of a topic whose id is unknown, then or now, are kept.
     """
     return {
         topic: offset

@@ -1,1 +1,1 @@
-"""One batch into MongoDB: documents, sums, histories, and the checkpoints that say so."""
+"""Writes one batch to MongoDB: documents, sums and histories, then the checkpoints."""

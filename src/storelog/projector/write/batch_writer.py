@@ -1,7 +1,7 @@
 """Writes one batch after the other: documents, sums and histories first, the checkpoints last.
 
-So a crash repeats writes, and each of them is guarded to change nothing twice. Where the server has
-transactions, a batch is one.
+After a crash, writes are therefore repeated, and each is guarded so that a repeat changes nothing.
+Where the server has transactions, each batch is one.
 Next: projector/write/document_writer.py
 """
 
@@ -27,8 +27,8 @@ from storelog.projector.write.transaction import BatchTransaction
 class BatchWriter:
     """The one writer of some lanes; its methods raise PyMongoError and Fenced.
 
-    After an error it is to be made again, from what MongoDB has then. `bounds`: each lane's, as
-    MongoDB has them; a checkpoint that says so may still be to come.
+    After an error a new one must be made from MongoDB's checkpoints. `bounds`: each lane's bounds
+    for the documents in MongoDB; the checkpoint with them may not be written yet.
     """
 
     def __init__(
@@ -58,11 +58,12 @@ class BatchWriter:
         return self._transaction.checkpoints
 
     def check(self, within: float) -> None:
-        """Compare MongoDB's checkpoints with these, unless that was done `within` seconds ago."""
+        """Compare MongoDB's checkpoints with these, unless that was `within` seconds ago."""
         self._transaction.check(within)
 
     def write(self, batch: Batch) -> None:
-        """Write all of it, and move the checkpoints."""
+        """Write the batch and move the checkpoints."""
+        # Checkpoints alone need no transaction: they are moved by one bulk write.
         if not batch.events:
             self._write(batch)
             return
@@ -84,7 +85,7 @@ class BatchWriter:
         )
 
     def write_events(self, batch: Batch) -> None:
-        """Write what the events do; what was written is written again safely."""
+        """Write the effects of the events; safe to repeat."""
         self._documents.write(batch.documents, batch.marks)
         self._totals.write(batch.sums, are_late=batch.is_late)
         self._changes.write(batch.changes)

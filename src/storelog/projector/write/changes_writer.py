@@ -1,4 +1,4 @@
-"""Writes what changed: one document for each block that a batch of a lane touches.
+"""Writes the changes for GET /live: one document for each block that a lane's batch touches.
 
 Next: query_service/live/changes.py
 """
@@ -26,7 +26,7 @@ class ChangesWriter:
     def write(self, changes: Mapping[tuple[int, int], Sequence[LiveChange]]) -> None:
         """Write changes, given by block and lane.
 
-        Raises PyMongoError; what was written then is written again safely.
+        Raises PyMongoError, after which it is safe to repeat.
         """
         if not changes:
             return
@@ -43,5 +43,6 @@ class ChangesWriter:
             with self._transaction.step() as session:
                 self._collection.insert_many(documents, ordered=False, session=session)
         except BulkWriteError as error:
-            # A crash came after this was written: what stands there begins no later than this.
+            # A crash came after the document was written. It ends at the same position and begins
+            # no later, so it already has all of these changes.
             existing(error)

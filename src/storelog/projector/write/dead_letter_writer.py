@@ -1,4 +1,4 @@
-"""Keeps a batch's dead letters, and records that are not the relay's; what is there stays.
+"""Writes a batch's dead letters, and records that are not the relay's; existing letters stay.
 
 Next: projector/dead_letters.py
 """
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 class DeadLetterWriter:
-    """Writes outside of the batch's transaction: a letter is kept even where that is taken back."""
+    """Writes outside the transaction, so that a letter stays if the batch is rolled back."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
@@ -28,9 +28,9 @@ class DeadLetterWriter:
     def write(
         self, letters: Mapping[int, list[Document]], foreign: Mapping[int, ForeignLetters]
     ) -> dict[int, int]:
-        """Write both, which are given by lane. Raises PyMongoError.
+        """Write both, given by lane. Raises PyMongoError.
 
-        Returns how many events of the log are held up in each lane that has new letters.
+        Returns the number of held-up events of the log in each lane that has new letters.
         """
         for lane, records in foreign.items():
             self._insert(records.letters)
@@ -48,7 +48,7 @@ class DeadLetterWriter:
                 existing(error)
 
     def _count(self, lane: int, not_kept: int) -> None:
-        """Count records beyond the bound; written again after a crash, they count again."""
+        """Count records beyond the limit; after a crash they may count twice."""
         place = {"_id": f"{NOT_KEPT}/{lane}"}
         fields = {"state": NOT_KEPT, "lane": lane}
         more = {"$inc": {"records": Int64(not_kept)}, "$setOnInsert": fields}

@@ -1,9 +1,9 @@
 """Writes a batch of folded changes in bulk: at most one write for each document.
 
-A write applies only above the position that the document holds, so a repeat, a crash or a paused
-twin changes nothing twice. New documents are plain inserts, which cost a fraction of an upsert;
-one that exists already becomes a guarded update. An event's place in its entity's history rides on
-the same write. Next: query_service/positions/freshness.py
+A write applies only if its position is above the document's, so nothing changes twice after a
+repeat, a crash, or a paused projector that wakes up. New documents are plain inserts, which cost a
+fraction of an upsert; if the document exists already, a guarded update follows. An event's entry in
+its entity's history is part of the same write. Next: query_service/positions/freshness.py
 """
 
 from collections.abc import Mapping
@@ -39,11 +39,12 @@ class DocumentWriter:
     ) -> None:
         """Write both, given by collection and id.
 
-        Raises PyMongoError; what was written then is written again safely. Raises Fenced where this
-        is another read model than the lanes were loaded from.
+        Raises PyMongoError, after which it is safe to repeat, and Fenced where this is another read
+        model than the one from which the lanes were loaded.
         """
         for collection, writes in documents.items():
             self._write(self._database[collection], list(writes.values()))
+        # A mark needs no guard: it always sets the same values, however often and whenever.
         for collection, writes in marks.items():
             operations = [
                 UpdateOne({"_id": i}, {"$set": write.fields}, upsert=True)
@@ -55,7 +56,7 @@ class DocumentWriter:
     def _write(self, collection: Collection[dict[str, Any]], writes: list[Write]) -> None:
         opened = self._histories.close(collection, writes)
         new = [write for write in writes if write.is_new]
-        # Whose first event is here, of those all events are.
+        # A new entity's history is complete here, so its bucket is made without reading one.
         begun = {
             write.document_id: histories.make_bucket(None, write.entries)
             for write in new
@@ -96,7 +97,7 @@ def _bulk_again(
     operations: list[UpdateOne],
     session: ClientSession | None,
 ) -> None:
-    """Write; an upsert that found its document made meanwhile is repeated as a plain update."""
+    """Write; repeat as a plain update an upsert whose document was created meanwhile."""
     try:
         collection.bulk_write(operations, ordered=False, session=session)
     except BulkWriteError as error:

@@ -1,7 +1,7 @@
 """Moves the events of full buckets from their documents into the collection `history`.
 
-That is one read and one insert for each sixteen events of an entity; all others cost no write of
-their own. A closed bucket never changes, so one that is there already is the same.
+That takes one read and one insert for every sixteen events of an entity; the others need no write
+of their own. A closed bucket never changes, so one that exists already is the same.
 Next: documents/histories.py
 """
 
@@ -33,7 +33,7 @@ class HistoryWriter:
     def close(self, collection: Collection[Document], writes: Iterable[Write]) -> dict[int, Bucket]:
         """Write the buckets that end with these writes; return the new open ones by document.
 
-        Raises Fenced and PyMongoError; what was written then is written again safely.
+        Raises Fenced and PyMongoError, after which it is safe to repeat.
         """
         ending = [
             write
@@ -46,6 +46,7 @@ class HistoryWriter:
         for write in ending:
             name = histories.name_of(collection.name, write.document_id)
             document = known.get(write.document_id, {})
+            # Events at or below the document's position are in its bucket already.
             at = document.get("position", 0)
             newer = [entry for entry in write.entries if entry.position > at]
             fields = histories.shown_fields(name)

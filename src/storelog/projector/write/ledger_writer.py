@@ -1,7 +1,7 @@
 """Writes one lane's ledger: one push for each batch, and a node or two when a leaf is full.
 
-Each write compares the number of facts that the leaf holds, so nothing is added twice and a paused
-twin adds nothing. Full leaves and their nodes never change.
+Each write compares the number of facts in the leaf, so nothing is added twice, not even by a paused
+projector that wakes up. Full leaves and their nodes never change.
 Next: projector/checkpoints.py
 """
 
@@ -54,7 +54,7 @@ class LedgerWriter:
             self._before = self._read(self.leaf - 1)
         while facts := self._read(self.leaf):
             self._facts = facts
-            # A repaired leaf may hold less than others: it is full when another follows.
+            # A repaired leaf may hold fewer facts than others; it is full if another one follows.
             if not is_full(facts) and not self._read(self.leaf + 1):
                 return
             self._close()
@@ -67,8 +67,8 @@ class LedgerWriter:
     def write(self, facts: Iterable[Fact], *, are_late: bool = False) -> None:
         """Add facts, each once. Raises Fenced and PyMongoError.
 
-        `are_late`: they waited as dead letters, so a position below the last one is no repeat,
-        unless it is in the newest leaves already.
+        `are_late`: they waited as dead letters, so one below the last position is not a repeat,
+        unless the newest leaves have it already.
         """
         known = {fact.position for fact in self._before + self._facts} if are_late else set()
         left = [
@@ -84,7 +84,7 @@ class LedgerWriter:
                 self._close()
 
     def _room(self, facts: list[Fact]) -> int:
-        """Return how many of the facts go into this leaf; the last one may fill it over."""
+        """Return how many of the facts go into this leaf; the last one may exceed its size."""
         lines = sum(len(fact.lines) for fact in self._facts)
         for count, fact in enumerate(facts, 1):
             lines += len(fact.lines)
@@ -115,7 +115,7 @@ class LedgerWriter:
         self._position = position
 
     def _close(self) -> None:
-        """Sum the full leaf, and every four nodes that are now whole; go on with the next leaf."""
+        """Write the node of the full leaf, and those above that are complete; begin a new leaf."""
         self._insert(leaf_node(self._lane, self.leaf, self._facts))
         done = self.leaf + 1
         for level in range(1, MAX_LEVEL + 1):
@@ -131,7 +131,7 @@ class LedgerWriter:
         return parent_node(self._lane, level, index, children)
 
     def _node(self, level: int, index: int) -> Document:
-        """Return a node, made again from what is below it should somebody have removed it."""
+        """Return a node; make it again from those below if it is missing."""
         name = {"_id": f"{self._lane}/{level}/{index}"}
         found = self._nodes.find_one(name, session=self._transaction.session)
         if found is not None:
@@ -143,13 +143,13 @@ class LedgerWriter:
         return made
 
     def _insert(self, node: Document) -> None:
-        # One that was written before a crash is the same: a full leaf has one node only.
+        # A node that was written before a crash is the same, since full leaves never change.
         with suppress(DuplicateKeyError), self._transaction.step() as session:
             self._nodes.insert_one(stored(node), session=session)
 
 
 def stored(node: Document) -> Document:
-    """Return a node with its numbers as MongoDB is to keep them."""
+    """Return a node with its numbers as 64-bit integers."""
     kept: Document = {}
     for name, value in node.items():
         if isinstance(value, dict):

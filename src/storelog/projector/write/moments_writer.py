@@ -1,4 +1,5 @@
-"""Notes when each position of a lane was recorded; nearly free: the rows go with the checkpoint.
+"""Notes when each position of a lane was recorded. The rows are written with the checkpoint, so
+they cost almost nothing.
 
 Next: projector/checkpoints.py
 """
@@ -19,7 +20,7 @@ from storelog.projector.write.transaction import BatchTransaction
 
 
 class MomentsWriter:
-    """One lane's moments, beginning with what its checkpoint keeps."""
+    """One lane's moments, beginning with those in its checkpoint."""
 
     def __init__(
         self,
@@ -51,10 +52,11 @@ class MomentsWriter:
         self._rows.append(row)
 
     def write(self, notes: Iterable[Note], bounds: Bounds) -> Bounds:
-        """Note events, in log order, and write the blocks that are full; those of one millisecond
-        share a row. Return the bounds with what the checkpoint is to keep.
+        """Note events in log order and write the full blocks; return the bounds with the other
+        rows, for the checkpoint.
 
-        The newest row stays with the checkpoint, since it may still grow.
+        Events of one millisecond share a row. The newest row stays in the checkpoint, since it may
+        still change.
         """
         for note in notes:
             self._note(*note)
@@ -68,6 +70,6 @@ class MomentsWriter:
                 with self._transaction.step() as session:
                     self._collection.insert_many(full, ordered=False, session=session)
             except BulkWriteError as error:
-                # One that was written before a crash is of the same events, with the same rows.
+                # A block that was written before a crash has the same events and the same rows.
                 existing(error)
         return replace(bounds, blocks=self._blocks, rows=pack_moments(self._rows))

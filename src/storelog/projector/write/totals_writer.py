@@ -1,6 +1,6 @@
-"""Writes what a batch adds to sums: each document is read, added to, and replaced as it was read.
+"""Writes the sums that a batch changes: each document is read, and replaced if it is unchanged.
 
-Guarantees that an event is in a sum once, whatever is repeated. Next: projector/batch.py
+Guarantees that a sum includes an event once, even after repeats. Next: projector/batch.py
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from storelog.read_models.totals import (
 from storelog.read_side import IDS_AT_ONCE
 
 Document = dict[str, Any]
-# A lane and a key, which have one document.
+# A lane and a key, which together have one document.
 Place = tuple[int, Key]
 
 
@@ -40,7 +40,7 @@ class TotalsWriter:
         models: Mapping[TotalsModel, int],
         letters: str,
     ) -> None:
-        """`models`: each with the shape that is stored. `letters`: the dead letters' collection."""
+        """`models`: each with its stored shape. `letters`: the collection of dead letters."""
         self._database = database
         self._transaction = transaction
         self._sums = {model.collection: model.sums_of(shape) for model, shape in models.items()}
@@ -49,7 +49,7 @@ class TotalsWriter:
     def write(
         self, sums: Mapping[str, Mapping[Place, Sequence[Addition]]], *, are_late: bool
     ) -> None:
-        """Write what is added, given by collection; what was written is not written again.
+        """Write additions, given by collection; those that a sum includes already are left out.
 
         `are_late`: the events waited as dead letters. Raises PyMongoError and Fenced.
         """
@@ -76,6 +76,7 @@ class TotalsWriter:
             if are_late:
                 late = self._may_come_again(late) | {position for position, _ in left}
             document = with_late(total_with(found, place, left, sums), late)
+            # Another writer moves the position, so its document does not match: nothing is lost.
             same = {"_id": name, "position": Int64(0 if found is None else found["position"])}
             moves.append(ReplaceOne(same, document, upsert=found is None))
         if not moves:
@@ -94,7 +95,7 @@ class TotalsWriter:
         return found
 
     def _may_come_again(self, late: set[int]) -> set[int]:
-        """Return the late positions whose letters are still there."""
+        """Return the late positions whose dead letters still exist."""
         names = [str(position) for position in sorted(late)]
         there: set[int] = set()
         for start in range(0, len(names), IDS_AT_ONCE):

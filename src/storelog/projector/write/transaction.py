@@ -1,16 +1,15 @@
-"""The transaction of a batch, where the server has them; and the checkpoints that it follows.
+"""The transaction of a batch, where the server has them, and the checkpoints that it follows.
 
-A server can come back empty or from an older copy without an error: the driver opens a new
-connection by itself. What is folded onto documents of another time would be wrong for ever, so the
-lanes' checkpoints are compared before a batch, and within one whenever the last response is older
-than a server could be exchanged in; and now and then while nothing is to be written, so that quiet
-lanes recover too.
+A server can come back empty or from an older copy without an error, since the driver reconnects by
+itself. Folding onto documents of another time would be wrong for ever. So the lanes' checkpoints
+are compared before a batch, within one whenever the last response is so old that the server could
+have been replaced, and from time to time without a batch, so that quiet lanes recover too.
 
-Nothing needs a transaction: each write is guarded by itself. But a server may commit, and so wait
-for its disk, for each updated document by itself; in a transaction it does so once a batch. What
-follows other checkpoints is taken back with it, so nothing is compared before it. One that a
-killed or paused projector left open would hold its documents for a minute: so the checkpoints name
-the session, and a projector that takes a lane over ends it first.
+No write needs a transaction: each is guarded by itself. But a server may wait for its disk once for
+each updated document; in a transaction it does so once for each batch. If the checkpoints differ,
+the transaction is rolled back, so nothing is compared before it. A transaction that a killed or
+paused projector left open would lock its documents for a minute. So the checkpoints name the
+session, and a projector that takes over a lane ends it first.
 Next: projector/checkpoints.py
 """
 
@@ -35,11 +34,11 @@ _log = structlog.get_logger()
 
 
 class Repeated(Fenced):
-    """Something is there already: the lanes are loaded again, and begin without a transaction."""
+    """A document exists already: the lanes are loaded again and begin without a transaction."""
 
 
 class BatchTransaction:
-    """Surrounds the writes of some lanes; `checkpoints`: theirs, as loaded or saved last."""
+    """Surrounds the writes of some lanes; `checkpoints`: theirs, as last loaded or saved."""
 
     def __init__(
         self, database: Database[dict[str, Any]], checkpoints: Sequence[Checkpoint]
@@ -48,7 +47,8 @@ class BatchTransaction:
         self.checkpoints = {each.lane: each for each in checkpoints}
         self._sure_at = time.monotonic()
         self._lanes_session: ClientSession | None = None
-        # The first batches may be there in part, which would end a transaction: they go without.
+        # The first batch may repeat one that a crash left half written. A document that exists
+        # already aborts a transaction, so that batch is written without one.
         self._may_repeat = True
         self.session: ClientSession | None = None
 
@@ -68,7 +68,7 @@ class BatchTransaction:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Surround the writes of a batch and of its checkpoints: all or none, where that can be."""
+        """Surround the writes of a batch and its checkpoints; in a transaction, if there is one."""
         if self._may_repeat or self._lanes_session is None:
             self.check(within=0)
         if self._may_repeat:
@@ -104,7 +104,7 @@ class BatchTransaction:
 
     @contextmanager
     def step(self) -> Iterator[ClientSession | None]:
-        """Surround one write: a quick response comes from the server that was compared with."""
+        """Surround one write; a quick response shows that the server has not been replaced."""
         self.check()
         began = time.monotonic()
         try:
@@ -124,7 +124,7 @@ def _place_of(place: Checkpoint) -> tuple[int, int, str, int]:
 
 
 def take_over(database: Database[dict[str, Any]], lanes: Sequence[int]) -> list[Checkpoint]:
-    """Return the checkpoints once no other's transaction can move them. Raises PyMongoError."""
+    """Return the checkpoints once no other transaction can move them. Raises PyMongoError."""
     known = load(database, lanes)
     sessions = {place.session for place in known if place.session is not None}
     for session in sessions:
@@ -133,13 +133,16 @@ def take_over(database: Database[dict[str, Any]], lanes: Sequence[int]) -> list[
 
 
 def end_session(database: Database[dict[str, Any]], session_id: bytes) -> None:
-    """End another's transaction, whatever it has written. Raises PyMongoError."""
+    """End another process's session, and roll back its transaction. Raises PyMongoError."""
     name = {"id": Binary(session_id, UUID_SUBTYPE)}
     database.client.admin.command("killSessions", [name])
 
 
 def _has_transactions(database: Database[dict[str, Any]]) -> bool:
-    """Tell whether the server has transactions, and lets one end them; one alone may have none."""
+    """Tell whether the server has transactions and allows ending those of others.
+
+    A standalone server has none.
+    """
     try:
         with database.client.start_session() as session, session.start_transaction():
             database[CHECKPOINTS].find_one({}, {"_id": 1}, session=session)

@@ -1,4 +1,4 @@
-"""Writes one batch at a time in a thread of its own, mostly waiting for the server.
+"""Writes one batch at a time in a thread of its own, which mostly waits for MongoDB.
 
 Next: projector/receive/lane.py
 """
@@ -18,11 +18,11 @@ class WriterThread:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something was begun that was not waited for."""
+        """Whether a write was begun whose end nobody has waited for."""
         return self._begun is not None
 
     def is_done(self, within: float | None = None) -> bool:
-        """Wait so many seconds for what was begun; return whether it is done. Raises its error."""
+        """Wait `within` seconds for the write; return whether it is done. Raises its error."""
         with self._lock:
             if self._begun is not None:
                 done, _ = wait([self._begun], within)
@@ -33,12 +33,12 @@ class WriterThread:
             return True
 
     def begin(self, write: Callable[[], None]) -> None:
-        """Begin to write, once what was begun before is done. Raises the error of that."""
+        """Begin a write once the one before is done. Raises the error of that one."""
         with self._lock:
             self.is_done()
             self._begun = self._thread.submit(write)
 
     def end(self) -> BaseException | None:
-        """Wait for what was begun, and return its error; nothing can be begun after that."""
+        """Wait for the write that was begun, and return its error; no other can be begun after."""
         self._thread.shutdown()
         return None if self._begun is None else self._begun.exception()
