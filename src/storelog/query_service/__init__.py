@@ -1,1 +1,1 @@
-"""Answers from MongoDB; stateless, as many as wanted."""
+"""The Query Service: it serves reads from MongoDB. It is stateless; any number may run."""

@@ -21,11 +21,11 @@ MakePages = Callable[[Settings, Sequence[Route], Keyring], Pages]
 
 
 def run(settings: Settings, host: str, port: int, make_pages: MakePages | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; `make_pages` makes pages that read by the table of routes."""
+    """Serve until SIGTERM or SIGINT; `make_pages` makes pages that read through the routes."""
     check_host(settings, host)
     reads = Reads(settings)
     reads.clock.compare()
-    # Readiness and metrics wait for no request's connection.
+    # A connection of their own, so that readiness and metrics do not queue behind requests.
     probes = Reads(settings, 1, reads.clock)
     keys = KeyReader(settings)
     processes = Processes(settings)

@@ -1,1 +1,1 @@
-"""The endpoints: what a client may ask, and how the response stands."""
+"""The endpoints: their parameters, handlers, responses and schemas."""

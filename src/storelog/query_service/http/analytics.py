@@ -1,4 +1,4 @@
-"""The totals as they are answered. Next: query_service/totals/ledger_sums.py"""
+"""The endpoints of the totals. Next: query_service/totals/ledger_sums.py"""
 
 from collections.abc import Callable
 from datetime import date
@@ -60,7 +60,8 @@ class AnalyticsApi:
 
     async def _top(self, request: Request, kind: EntityKind, body: Body) -> Response:
         view, sums, limit = await self._sums(request, kind.name)
-        top = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))[:limit]
+        # Equal amounts are ordered by id, so that repeated requests show the same order.
+    top = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))[:limit]
         async with answering():
             names = await view.names(kind.collection, (number for number, _ in top))
         items = [body(number, names.get(number), entry) for number, entry in top]

@@ -24,7 +24,7 @@ from storelog.shop.fields import unique_fields_of
 from storelog.shop.value_schemas import written
 from storelog.web.http import Handler, Request, Response
 
-# What a list's own parameters look for, by the names in documents.
+# Returns a list's own filters for a request, by the names in documents.
 Match = Callable[[Request], Document]
 
 
@@ -57,6 +57,7 @@ def list_all(reads: Reads, kind: EntityKind, match_of: Match = _everything) -> H
         words, sort = parameters.words(), parameters.sort("id", "-id")
         exact = parameters.unique(kind.structure)
         parameters.done()
+        # A cursor holds a hash of these: with other filters it would skip entities silently.
         filters = {"list": kind.collection, "q": " ".join(map("-".join, words)), "sort": sort}
         filters |= {**match, **exact, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
@@ -76,7 +77,7 @@ def list_all(reads: Reads, kind: EntityKind, match_of: Match = _everything) -> H
 
 
 def list_parameters(kind: EntityKind) -> dict[str, dict[str, Any]]:
-    """Return the parameters of such a list; with a unique value it asks for the one that has it."""
+    """Return the parameters of such a list; a unique value finds the one entity that has it."""
     unique = {
         field.json: {**written(field.kind), "description": f"The {kind.name} with this value."}
         for field in unique_fields_of(kind.structure)

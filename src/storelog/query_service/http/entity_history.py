@@ -1,7 +1,7 @@
-"""Who changed what, and when: every event of one entity, newest first, a page at a time.
+"""The history of one entity: who changed what and when, newest event first, in pages.
 
-Read from the entity's buckets, each of which can be read alone; an order's two events stand in its
-own document. What is deleted keeps its history.
+It is read from the entity's buckets, each readable alone. An order's two events are in its own
+document. A deleted entity keeps its history.
 Next: query_service/past/buckets.py
 """
 
@@ -66,7 +66,7 @@ async def _of_versions(
     view: View, found: Document, name: str, below: int | None, count: int
 ) -> tuple[list[EntityEvent], dict[str, int]]:
     newest = int(found["version"])
-    # A cursor is whatever a client sends: nothing later than the view's moment is shown.
+    # A client can send any cursor, so it must not reach beyond the view's moment.
     highest = newest if below is None else min(below - 1, newest)
     events = await events_down_from(view, name, found, highest, count)
     state = await state_at(view, name, found, newest)

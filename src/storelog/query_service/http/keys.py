@@ -1,7 +1,7 @@
 """Reads the API keys' newest set from MongoDB, where the projector keeps it.
 
-It is in the database that the URI names, whichever read model is the active one. A set that is
-missing, or that this shop's relay has not signed, is not known: it opens nothing.
+It is in the database that the URI names, whichever read model is active. If the set is missing, or
+this shop's relay has not signed it, no key is accepted.
 Next: web/keyring.py
 """
 
@@ -32,7 +32,7 @@ class KeyReader:
         )[COLLECTION]
 
     async def read(self) -> KeySet:
-        """Return the set that holds. Raises Unavailable, also where none is proven."""
+        """Return the current set. Raises Unavailable, also where none is proven."""
         try:
             with pymongo.timeout(READ_SECONDS):
                 found = await self._collection.find(BOTH).to_list()
@@ -40,7 +40,7 @@ class KeyReader:
             raise Unavailable("MongoDB is away or too busy.") from error
         signed = of_documents(found)
         if signed is None:
-            raise Unavailable("MongoDB has no set of keys that proves whose it is.")
+            raise Unavailable("MongoDB has no set of API keys that this shop's relay has signed.")
         return signed.known
 
     async def close(self) -> None:

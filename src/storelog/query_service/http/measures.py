@@ -1,4 +1,4 @@
-"""What the Query Service reads for a scrape: the position its answers hold.
+"""The Query Service's metrics: the position of its responses, read from MongoDB on a scrape.
 
 Next: query_service/positions/reads.py
 """
@@ -9,16 +9,16 @@ from storelog.query_service.positions.reads import Reads
 from storelog.web.metrics import gauge
 
 POSITION = gauge(
-    "storelog_read_position", "Every answer holds everything up to this position of the log."
+    "storelog_read_position", "Every response includes all events up to this position of the log."
 ).of()
 DEAD_LETTERS = gauge(
     "storelog_read_dead_letters",
-    "Events that are in no answer: in the dead letters, or behind one.",
+    "Events that no response includes: they are dead letters or wait behind one.",
 ).of()
 
 
 async def measure(reads: Reads) -> None:
-    """Read how far the read model is; without MongoDB that is not known."""
+    """Read the position of the read model; without MongoDB both metrics are absent."""
     try:
         place = (await reads.view()).place
     except PyMongoError:

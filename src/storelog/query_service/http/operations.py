@@ -85,9 +85,9 @@ def _lane(checkpoint: Document) -> Document:
 
 
 async def about_server(database: AsyncDatabase[Document]) -> tuple[str | None, int | None]:
-    """Return the server's version and the bytes on disk; None for what it does not tell.
+    """Return the server's version and its bytes on disk, None for a value it does not report.
 
-    SecantusDB is not asked for bytes: it reads every document for them, and nobody else meanwhile.
+    SecantusDB is not asked for its size: it would read every document and block others meanwhile.
     """
     try:
         with pymongo.timeout(READ_SECONDS / 2):
@@ -100,7 +100,7 @@ async def about_server(database: AsyncDatabase[Document]) -> tuple[str | None, i
 
 
 async def _size(database: AsyncDatabase[Document]) -> int | None:
-    """Return the bytes on disk; None where the server, or the account's rights, tell none."""
+    """Return the bytes on disk; None if the server or the account's rights do not allow it."""
     try:
         with pymongo.timeout(READ_SECONDS / 2):
             stats = await database.command("dbStats")

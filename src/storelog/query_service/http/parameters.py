@@ -1,4 +1,4 @@
-"""Reads the query parameters of lists and analytics; every wrong one is named.
+"""Reads the query parameters of lists and analytics; one error names all wrong ones.
 
 Next: query_service/paging/keyset.py
 """
@@ -24,8 +24,8 @@ DEFAULT_LIMIT = 50
 MAX_QUERY_LENGTH = 200
 MAX_QUERY_WORDS = 10
 _TIME: dict[str, Any] = {
-    "description": "A day (2026-01-31) or an RFC 3339 time, rounded up to a millisecond; from is in"
-    " the range, to is not.",
+    "description": "A day (2026-01-31) or an RFC 3339 time, rounded up to a millisecond. The range"
+    " includes `from` and excludes `to`.",
     "oneOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],
 }
 LIMIT: dict[str, Any] = {
@@ -33,14 +33,14 @@ LIMIT: dict[str, Any] = {
     "minimum": 1,
     "maximum": MAX_LIMIT,
     "default": DEFAULT_LIMIT,
-    "description": "At most so many; a page of large orders also ends at about 2 MiB.",
+    "description": "The largest number of items. A page of large orders also ends at about 2 MiB.",
 }
 RANGE = {"from": _TIME, "to": _TIME}
 _CURSOR = {
     "type": "string",
     "pattern": "^[A-Za-z0-9_-]+$",
     "maxLength": 1000,
-    "description": "The page before's `nextCursor`, with the same filters.",
+    "description": "The `nextCursor` of the page before, with the same filters.",
 }
 PAGE = {"limit": LIMIT, "cursor": _CURSOR}
 CUSTOMER, PRODUCT, ORDER = (
@@ -51,14 +51,15 @@ SEARCH: dict[str, Any] = {
         "type": "string",
         "maxLength": MAX_QUERY_LENGTH,
         "pattern": r"^[^\u0000]*$",
-        "description": f"1 to {MAX_QUERY_WORDS} words that begin words of the name, in any case.",
+        "description": f"1 to {MAX_QUERY_WORDS} beginnings of words of the name, in any case.",
     },
     "sort": {"enum": ["id", "-id"], "default": "id"},
 }
 COUNT: dict[str, Any] = {
     "count": {
         "type": "boolean",
-        "description": "Count the items: `count`, and whether `countIsExact`; else: at least.",
+        "description": "Also count the items of all pages: `count`. If `countIsExact` is false,"
+        " there are at least that many.",
     }
 }
 
@@ -67,7 +68,7 @@ COUNT: dict[str, Any] = {
 class Range:
     """A half-open time range; None is open.
 
-    Times of documents are whole milliseconds, so a finer bound means the next one.
+    Times in documents are whole milliseconds, so a finer bound is rounded up.
     """
 
     start: datetime | None = None
@@ -80,7 +81,7 @@ class Range:
 
     @property
     def end_ms(self) -> int | None:
-        """The first millisecond after it."""
+        """The first millisecond after the range."""
         return _ceiling(self.end)
 
 
@@ -92,7 +93,7 @@ def _ceiling(at: datetime | None) -> int | None:
 
 
 class Parameters:
-    """Takes parameters one by one; `done` raises what was wrong with them."""
+    """Reads parameters one by one; `done` raises one error with everything that was wrong."""
 
     def __init__(self, query: Mapping[str, str]) -> None:
         self._query = query
@@ -116,7 +117,7 @@ class Parameters:
         return None
 
     def words(self) -> list[Asked]:
-        """Take the words to look for; none when none are asked for."""
+        """Take the words to search for, as an empty list without `q`."""
         given = self._query.get("q")
         if given is None:
             return []

@@ -1,6 +1,6 @@
-"""Asks every process of the settings how it is, all at once, each within a second.
+"""Reads the readiness of every process in the settings, all at once, each within a second.
 
-What one look has found holds for a second, so that pages and clients cost the processes nothing.
+A result is kept for a second, so that the processes get one request however many pages ask.
 Next: query_service/http/route_parts.py
 """
 
@@ -57,7 +57,7 @@ class Processes:
         if url is None:
             setting = f"STORELOG_{name.replace('-', '_').upper()}_URL"
             return _process(name, "unknown", f"{setting} is not set")
-        # It is a sixth of what a service takes to start: loaded when somebody asks.
+        # Importing it takes a sixth of a service's start, so it is imported on first use.
         import aiohttp
 
         if self._session is None:

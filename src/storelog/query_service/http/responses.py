@@ -1,4 +1,4 @@
-"""What all endpoints share: an answer names the position it holds.
+"""Responses of all endpoints: each names the position of the log that it includes.
 
 Next: read_models/customers/query.py
 """
@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 
 def answer(view: View, body: Document, etag: str | None = None) -> Response:
-    """Return a body with the headers that say how fresh it is."""
+    """Return a response with a body and the headers that tell how fresh it is."""
     headers = view.place.headers()
     if etag is not None:
         headers = (("ETag", etag), *headers)
@@ -28,21 +28,21 @@ def answer(view: View, body: Document, etag: str | None = None) -> Response:
 def list_answer(
     view: View, filters: Document, page: Page, items: list[Document], **more: Any
 ) -> Response:
-    """Return one page, the cursor of the next one, and what else the body says."""
+    """Return a response with one page, the cursor of the next one, and `more` members."""
     cursor = None if page.next_key is None else make_cursor(filters, page.next_key)
     return answer(view, {"items": items, "nextCursor": cursor, **more})
 
 
 def span_filter(span: Range) -> Document:
-    """Return the range as a cursor is bound to it."""
+    """Return the range as part of the filters that a cursor is bound to."""
     return {"from": span.start, "to": span.end}
 
 
 def moment_filter(request: Request) -> Document:
-    """Return the moment that is asked about as a cursor is bound to it."""
+    """Return `asOf` as part of the filters that a cursor is bound to."""
     return {"asOf": request.query["asOf"]} if "asOf" in request.query else {}
 
 
 def unknown(kind: EntityKind, number: int) -> NotFound:
-    """Return the rejection for an entity that is not there, or deleted."""
+    """Return the error for an entity that does not exist or is deleted."""
     return NotFound(f"There is no {kind.name} {number}.")

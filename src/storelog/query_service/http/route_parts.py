@@ -1,4 +1,4 @@
-"""What the routes of read models have in common: parameters, headers, schemas of pages.
+"""What the routes of the read models share: parameters, headers, schemas of pages.
 
 Next: query_service/http/entities.py
 """
@@ -12,7 +12,7 @@ from storelog.shop.value_schemas import COUNT, TEXT_OR_NULL, strict_object
 from storelog.web.http import Handler, Operation, Route
 
 FRESH = ("Storelog-Position", "Storelog-History", "Storelog-Dead-Letters")
-# New ones come last: generated clients name what is optional by its place.
+# New headers come last: generated clients pass optional ones by position.
 _ASKED = ("Storelog-Wait-For", "Prefer", "Storelog-History")
 Query = dict[str, dict[str, Any]]
 MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
@@ -50,14 +50,14 @@ def many(
     query: Query,
     models: Sequence[ReadModel] = (),
 ) -> Route:
-    """Return the route of a list; `asOf` is a parameter where all `models` say how they were."""
+    """Return the route of a list; it takes `asOf` if all `models` know their past."""
     if all(model.as_was is not None for model in models):
         query = {**query, **AS_OF}
     return of_the_present(path, handler, schema, query)
 
 
 def of_the_present(path: str, handler: Handler, schema: str, query: Query) -> Route:
-    """Return the route of a list that cannot say what it was."""
+    """Return the route of a list that shows the present only."""
     words = path.rpartition("/")[2].replace("-", " ")
     if path.startswith("/history/"):
         words = f"history of one {path.split('/')[2].removesuffix('s')}"

@@ -1,6 +1,6 @@
-"""The Query Service's table: every endpoint, the least role that may call it, what it says.
+"""The Query Service's table of endpoints: each with the lowest role that may call it.
 
-The routes of a read model stand in its folder.
+The routes of a read model are in its folder.
 
 Next: read_models/customers/query.py
 """
@@ -32,7 +32,7 @@ _TOPICS = {
     "examples": ["orders,products"],
 }
 _NAMING = {"type": "string", "enum": list(NAMING), "default": NAMING[0]}
-_TICKET = {"type": "string", "description": "Of `POST /live/tickets`, in place of a key."}
+_TICKET = {"type": "string", "description": "A ticket from `POST /live/tickets`, instead of a key."}
 _TICKETS = Operation("Get a ticket for /live", 201, None, "Ticket", headers=FRESH)
 _LIVE = Operation(
     "Follow the changes",
@@ -48,7 +48,7 @@ _LIVE = Operation(
 
 
 def routes(reads: Reads, processes: Processes) -> list[Route]:
-    """Return the table, its handlers around one reader, and what asks the processes."""
+    """Return the table; its handlers share a reader of MongoDB and the processes' health."""
     totals, history = AnalyticsApi(reads), HistoryApi(reads)
     return [
         *(route for query in queries() for route in query.routes(reads)),

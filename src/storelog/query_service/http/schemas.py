@@ -1,6 +1,6 @@
 """The JSON Schemas of the Query Service's bodies, for its OpenAPI document.
 
-Those of read models stand in their folders.
+The schemas of read models are in their folders.
 Next: query_service/http/routes.py
 """
 

@@ -1,1 +1,1 @@
-"""Changes as they happen: `GET /live`, and the ticket that opens it."""
+"""Changes as they happen: `GET /live`, and the tickets that authorize it."""

@@ -1,7 +1,7 @@
-"""What changed after a position, as ready-made frames, read from MongoDB once for all readers.
+"""The changes after a position as ready-made frames, read from MongoDB once for all readers.
 
-Blocks of positions are kept while there is room, least used first out; of the newest one, only what
-is new is read. Nothing above the view's position is given away.
+Blocks of positions are cached, and the least recently used are dropped first. Only new changes of
+the newest block are read. Nothing above the view's position is sent.
 Next: query_service/live/stream.py
 """
 
@@ -38,7 +38,7 @@ class Frame:
 
 @value
 class Asked:
-    """What a reader wants: changes of which topics, and whether events have their types' names."""
+    """What a reader wants: changes of these topics, and whether events are named by their type."""
 
     topics: frozenset[str]
     is_named: bool = True
@@ -66,15 +66,15 @@ class Changes:
         self._pieces: OrderedDict[_PieceKey, tuple[_Block, bytes, int]] = OrderedDict()
 
     async def piece(self, view: View, after: int, asked: Asked) -> tuple[bytes, int]:
-        """Return frames above `after`, and the position up to which nothing is left out.
+        """Return frames above `after`, and the position up to which they are complete.
 
-        At most MAX_PIECE_BYTES and one frame more, and nothing above the view's position, which is
-        above `after`. Raises PyMongoError.
+        They have at most MAX_PIECE_BYTES and one frame more. The view's position must be above
+        `after`; no frame is above the view's. Raises PyMongoError.
         """
         number = after // BLOCK_POSITIONS
         upto = min(view.place.position, (number + 1) * BLOCK_POSITIONS)
         block = await self._block(view, number, upto)
-        # Readers who are at the same place get the same bytes.
+        # Most readers are at the same position, so the bytes are joined once for all of them.
         key = (view.database.name, after, upto, asked)
         kept = self._pieces.get(key)
         if kept is None or kept[0] is not block:
@@ -90,7 +90,7 @@ class Changes:
         )
         block = self._blocks.get(key)
         if block is None or now - block.begun_at > KEPT_SECONDS:
-            # Read again now and then: what was a dead letter may have been projected since.
+            # A dead letter may have been projected since, so a block is read again after a while.
             block = self._blocks[key] = _Block(number * BLOCK_POSITIONS, now)
         self._blocks.move_to_end(key)
         async with block.reading:

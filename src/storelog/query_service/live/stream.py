@@ -1,8 +1,8 @@
-"""GET /live: the changes as server-sent events, each once, when every read holds it.
+"""GET /live: the changes as server-sent events, each once, as soon as every read includes it.
 
-A reader is one position: what it is sent is made for all readers together, so a slow one holds
-nothing but the piece under way, and is cut off when that cannot be written (web/streaming.py).
-`id` is the position, so `Last-Event-ID` goes on where a connection broke off, whoever broke it.
+A reader is only a position: frames are made once for all readers, so a slow one holds no more than
+the piece that is being sent. It is disconnected if that cannot be written (web/streaming.py). `id`
+is the position, so a client that reconnects with `Last-Event-ID` misses nothing.
 Next: query_service/live/tail.py
 """
 
@@ -27,9 +27,9 @@ MAX_READERS = 1_500
 HEART_BEAT_SECONDS = 10.0
 RETRY_MILLISECONDS = 1_000
 AWAY_SECONDS = 1.0
-# A reader comes back after this long, so that a key that was revoked does not read for ever.
+# A reader must reconnect after this, so that a revoked key does not read for ever.
 STREAM_SECONDS = 3_600.0
-# Named by their types, or all the default event, which a page gets as `onmessage`.
+# Events are named by their types, or all have the default name, which a page gets as `onmessage`.
 NAMING = ("named", "unnamed")
 TOPICS = tuple(sorted({topic for kind in EVENTS for topic in kind.live}))
 MAX_TOPICS_LENGTH = 100
@@ -50,13 +50,13 @@ class LiveStream:
         asked, after = Asked(_topics(request), _is_named(request)), _after(request)
         history = wanted_history(request)
         if self._readers >= MAX_READERS:
-            raise Unavailable("Too many read /live here.", 10, slug="overloaded")
+            raise Unavailable("Too many clients read /live here.", 10, slug="overloaded")
         async with answering():
             view = await self._reads.view()
             check_history(view, history)
             after = view.place.position if after is None else after
             if after > view.place.position:
-                # Most likely a position that a command was given just now.
+                # Most likely the position of a command that was accepted just now.
                 view = await view_of(self._reads, after, DEFAULT_WAIT_SECONDS, history)
         headers = (("Cache-Control", "no-store"), *view.place.headers())
         return Stream(self._pieces(after, asked), headers)
@@ -76,13 +76,14 @@ class LiveStream:
                         async with answering():
                             piece, after = await self._changes.piece(view, after, asked)
                     except Unavailable:
-                        # A browser gives up on a 503 for good: the connection outlives trouble.
+                        # A browser never reconnects after a 503, so the connection stays open
+                        # while MongoDB is away.
                         await asyncio.sleep(AWAY_SECONDS)
                 if not piece and now() < beat_at:
-                    # Other readers have their turn, however much is passed over here.
+                    # Give other readers a turn, however many changes are skipped here.
                     await asyncio.sleep(0)
                     continue
-                # Changes that are passed over move the id on, too.
+                # Skipped changes move the id too, so that a reconnect does not read them again.
                 yield piece or _heart_beat(after)
                 beat_at = now() + HEART_BEAT_SECONDS
         finally:
@@ -90,7 +91,7 @@ class LiveStream:
 
 
 def _heart_beat(after: int) -> bytes:
-    """Return an event without data: none for the reader, but it moves its Last-Event-ID on."""
+    """Return an event without data: a client ignores it, but takes its Last-Event-ID from it."""
     return b": \nid: %d\n\n" % after
 
 
@@ -112,7 +113,7 @@ def _is_named(request: Request) -> bool:
 
 
 def _after(request: Request) -> int | None:
-    """Return where to go on: the header of a reader who comes back, else the parameter."""
+    """Return where to continue: from the header of a reader that reconnects, or the parameter."""
     header, given = request.headers.get("last-event-id"), request.query.get("after")
     if given is not None and (not _POSITION.fullmatch(given) or int(given) >= 2**63):
         raise InvalidFields([("?after", "must be a position, such as 42")])

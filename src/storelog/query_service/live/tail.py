@@ -1,7 +1,7 @@
-"""Tells all live readers when the read model has moved: one watch, however many they are.
+"""Wakes all live readers when the read model has moved: one watch for any number of readers.
 
-The more there are, the less often they are told, so that a thousand cost a bounded share of the
-process; nothing is lost by it, since each reads on from where it is.
+The more readers there are, the less often they are woken, so that a thousand of them take a bounded
+share of the process. They lose nothing, since each continues from its own position.
 Next: query_service/live/changes.py
 """
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 
 class Tail:
-    """The newest view there is, for a read that waits for one beyond a position."""
+    """The newest view, for a stream that waits for one beyond a position."""
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
@@ -33,11 +33,11 @@ class Tail:
         self._watching: asyncio.Task[None] | None = None
 
     async def beyond(self, position: int, seconds: float) -> View | None:
-        """Return a view that holds more than `position`, or None when the time is over."""
+        """Return a view beyond `position`, or None when the time is over."""
         now = asyncio.get_running_loop().time
         give_up_at = now() + seconds
         while True:
-            # An old view may be of a database that is not read any more.
+            # After a promotion an old view would read a database that is no longer active.
             is_fresh = now() - self._seen_at < FRESH_SECONDS
             if is_fresh and self._view is not None and self._view.place.position > position:
                 return self._view
@@ -60,7 +60,7 @@ class Tail:
         return True
 
     async def _watch(self) -> None:
-        """Follow the read model for as long as anybody waits."""
+        """Follow the read model for as long as a reader waits."""
         position = -1
         while self._waiting:
             try:
@@ -80,6 +80,6 @@ class Tail:
             for told in waiting[start : start + TOLD_AT_ONCE]:
                 if not told.done():
                     told.set_result(None)
-            # Other requests have their turn in between.
+            # Give other requests a turn in between.
             await asyncio.sleep(0)
         await asyncio.sleep(PACE_SECONDS_PER_READER * len(waiting))

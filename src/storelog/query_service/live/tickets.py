@@ -1,6 +1,6 @@
-"""POST /live/tickets: a ticket for GET /live, in the name of the key that asks.
+"""POST /live/tickets: a ticket for GET /live, issued to the API key of the request.
 
-Whoever shows it may read for as long as the key holds, so it is good for a minute only.
+A browser sends it in the URL, which logs may show, so it is valid for a minute only.
 Next: query_service/live/stream.py
 """
 
@@ -17,7 +17,7 @@ from storelog.web.tickets import NO_KEY, issue
 
 
 class TicketOffice:
-    """The handler; `reads` says where a reader who comes with the ticket begins."""
+    """The handler; `reads` gives the position from which a reader with the ticket can begin."""
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
@@ -40,7 +40,8 @@ def _key(caller: Caller, authorization: str) -> ApiKey:
     if not caller.name:
         return NO_KEY
     if ":" in caller.name:
-        # Nothing that a token says is known to this service alone, so nothing could sign.
-        raise Forbidden("forbidden", "Only an API key is given tickets, not a provider's token.")
+        # A ticket is signed with the hash of a key. A provider's token has no such secret that
+        # every Query Service knows.
+        raise Forbidden("forbidden", "Tickets are issued for API keys, not for a provider's token.")
     text = authorization.partition(" ")[2].strip()
     return ApiKey(caller.name, caller.role, sha256(text.encode()).hexdigest())

@@ -1,1 +1,1 @@
-"""Lists, a page at a time, at a cost that does not grow with the collection."""
+"""Lists in pages, at a cost that does not grow with the collection."""

@@ -1,8 +1,8 @@
-"""Customers and products: by id upward or downward, and those whose names have the words asked for.
+"""Customers and products by id, ascending or descending, and those whose names match given words.
 
-As of a past moment, entities whose names may have changed since are looked at one by one. A page
-looks at a bounded number of entities, so one for which little is found may be short; its cursor
-goes on all the same.
+As of a past moment, entities whose names may have changed since are checked one by one. A page
+reads a bounded number of entities, so it may be short where few match; its cursor continues after
+the last one that was read.
 Next: query_service/paging/keyset.py
 """
 
@@ -19,7 +19,7 @@ from storelog.read_side import IDS_AT_ONCE
 from storelog.shop.event_kinds import EntityKind
 from storelog.words import Asked, exactly, heads_asked, is_match, searched_text
 
-# Ids are dense; those of entities with a word may be far apart.
+# Ids are dense, but the entities with a word may be far apart.
 WIDEN_BY, WIDEN_WORDS_BY = 2, 8
 MAX_ID_WINDOW = 4_096
 MAX_LOOKED_AT = 5_000
@@ -27,11 +27,11 @@ MAX_LOOKED_AT = 5_000
 
 @dataclass(frozen=True, slots=True)
 class WantedEntities:
-    """Which entities of a kind, and in which direction of their ids.
+    """Which entities of a kind are wanted, and in which order of their ids.
 
-    `words` begin words of what it is searched by, as `asked_words` gives them; none is all.
-    `exact`: the values of unique fields, by their names in documents. `is_counting`: what they say
-    is not wanted.
+    `words`: beginnings of words, as `asked_words` gives them; an empty list matches all entities.
+    `exact`: the values of unique fields, by their names in documents. `is_counting`: the fields
+    beyond those that decide are not needed.
     """
 
     entity: EntityKind
@@ -43,25 +43,25 @@ class WantedEntities:
 
     @property
     def collection(self) -> str:
-        """The collection they are in."""
+        """The entities' collection."""
         return self.entity.collection
 
     @property
     def heads(self) -> list[Asked]:
-        """What stands among the words of each: one of the heads of every tuple."""
+        """The entries of the words' collection: each entity must have one of every tuple."""
         values = [(exactly(name, value),) for name, value in self.exact.items()]
         return values + heads_asked(self.words)
 
     @property
     def fields(self) -> Fields | None:
-        """What is read of an entity; None: all."""
+        """The fields to read of an entity, None for all."""
         if not self.is_counting:
             return None
         searched = searched_names_of(self.entity.structure)
         return dict.fromkeys((*searched, "deleted", *self.match, *self.exact), 1)
 
     def has(self, document: Document) -> bool:
-        """Tell whether the document is among what is wanted."""
+        """Tell whether the document is wanted."""
         return (
             not document["deleted"]
             and all(document[name] == value for name, value in self.match.items())
@@ -74,14 +74,14 @@ class WantedEntities:
 
 
 async def page(view: View, wanted: WantedEntities, after: Key | None, limit: int) -> Page:
-    """Return a page of what is wanted, and the id after which the next begins."""
+    """Return a page of the wanted entities, and the id after which the next page begins."""
     highest = await _highest(view, wanted.entity)
     found: list[Document] = []
     widen_by = WIDEN_WORDS_BY if wanted.words else WIDEN_BY
-    # One at most has a value that is unique.
+    # At most one entity has a unique value, so one window covers all ids.
     looked_at, window = 0, highest if wanted.exact else max(limit + 1, IDS_AT_ONCE)
     renamed = await _renamed(view, wanted)
-    # A cursor is whatever a client sends: it begins at an end of the ids at the latest.
+    # A client can send any cursor, so the page begins at an end of the ids at the latest.
     first = highest + 1 if wanted.is_down else 0
     at = min(max(after[0], 0), highest + 1) if after else first
     while len(found) <= limit and (at > 1 if wanted.is_down else at < highest):
@@ -116,7 +116,7 @@ async def _highest(view: View, entity: EntityKind) -> int:
 async def _look(
     view: View, wanted: WantedEntities, ids: Sequence[int], found: list[Document], enough: int
 ) -> None:
-    """Add those of a window that are wanted, as many at a time as are missing in the page."""
+    """Add the wanted entities of a window; read as many at a time as the page still lacks."""
     at = 0
     while at < len(ids) and len(found) < enough:
         some = ids[at : at + max(enough - len(found), IDS_AT_ONCE)]
@@ -127,7 +127,7 @@ async def _look(
 
 
 async def _renamed(view: View, wanted: WantedEntities) -> set[int] | None:
-    """Return whose names may have been others at the view's moment; None: that may be anybody."""
+    """Return the ids whose names may have differed at the view's moment; None: possibly all."""
     if not view.is_past or not wanted.heads:
         return set()
     names = view.present(names_collection(wanted.entity))
@@ -139,7 +139,7 @@ async def _renamed(view: View, wanted: WantedEntities) -> set[int] | None:
 async def _candidates(
     view: View, wanted: WantedEntities, ids: range, renamed: set[int] | None
 ) -> Sequence[int]:
-    """Return the ids of a window that may be wanted, in the order that is wanted."""
+    """Return the ids of a window that may be wanted, in the wanted order."""
     heads = wanted.heads
     if not heads or not ids or renamed is None:
         return ids[::-1] if wanted.is_down else ids

@@ -1,6 +1,6 @@
-"""Walks over documents by time, from the newest down or from the oldest up, in a view's bounds.
+"""Walks over documents by time, newest or oldest first, within a view's bounds.
 
-Nothing here reads more than a page and what its windows overshoot.
+A walk reads one page and the few documents by which its windows exceed it.
 Next: query_service/paging/keyset.py
 """
 
@@ -16,7 +16,7 @@ from storelog.query_service.positions.view import Document, View
 
 
 class Milestones(Protocol):
-    """Gives times ahead, the nearest first; see read_models/orders/milestones.py."""
+    """Returns times ahead, the nearest first; see read_models/orders/milestones.py."""
 
     def __call__(
         self, view: View, bounds: Bounds, at: int, order_id: int | None, *, is_up: bool
@@ -25,11 +25,11 @@ class Milestones(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ByTime:
-    """What a walk over a collection goes by, as an index of it has it.
+    """How a walk uses an index of a collection.
 
-    The time and what follows it in the index, the order's id first; the mark of what is deleted,
-    and what all others have in its place; how many documents come at once; and what bounds the
-    windows behind empty ones.
+    `time` and `ties`: the fields of the index, the order's id being the first of the ties. `mark`:
+    the field that is true for deleted documents, and `others` its value for all others. `at_once`:
+    how many documents are read at a time. `milestones`: limits the windows after empty ones.
     """
 
     collection: str
@@ -56,10 +56,10 @@ def walk(
     has: Callable[[Document], bool] = _all,
     fields: Mapping[str, int] | None = None,
 ) -> Walk | None:
-    """Return a walk in the range, or None where there can be nothing.
+    """Return a walk in the range, or None where it would be empty.
 
-    `is_marked`: over those that are deleted or cancelled, instead of the others. `has`: what is
-    looked for in each document here. `fields`: all that is read of each, where counting is all.
+    `is_marked`: over deleted or cancelled documents instead of the others. `has`: a further check
+    of each document. `fields`: the fields to read, for counting.
     """
     if view.place.oldest_order is None or view.place.newest_order is None:
         return None
@@ -76,7 +76,8 @@ def walk(
         was = view.as_was(by.collection, found)
         return was if was and bool(was.get(by.mark)) == is_marked and has(was) else None
 
-    # What was deleted then is deleted now; what was not may have been deleted since.
+    # A document that was deleted then is still deleted. One that existed may be deleted by now, so
+    # a walk of the past must look among both.
     marked: tuple[bool | None, ...] = (True,)
     if not is_marked:
         marked = (by.others, True) if view.is_past else (by.others,)

@@ -1,8 +1,8 @@
-"""Keyset paging: a page begins after the last key of the page before, whatever changed meanwhile.
+"""Keyset paging: a page begins after the last key of the page before, even if documents changed.
 
-A cursor is bound to the list and filters it was made for. Pages by time are found in windows that
-widen until they hold about a page, so that a page costs the same however large the collection is,
-on a server that sorts by its index and on one that reads a window whole.
+A cursor is bound to its list and filters. Pages by time are found in windows that widen until one
+holds about a page. So a page costs the same however large the collection is, both on a server that
+sorts by an index and on one that reads a window whole.
 Next: query_service/positions/view.py
 """
 
@@ -21,20 +21,20 @@ from pymongo.asynchronous.collection import AsyncCollection
 from storelog.envelope import milliseconds, to_moment
 from storelog.errors import InvalidFields
 
-# Windows are in milliseconds, as the times of documents are. The first one holds
-# six orders of a shop that takes 200 a second; a quiet one has an empty window more.
+# Windows are in milliseconds, like the times of documents. The first one holds six orders of a shop
+# that takes 200 a second; a quiet shop costs one empty window more.
 FIRST_WINDOW = 32
-# After an empty window: so long as hardly anything was found the next one may hold a page, but not
-# days of a shop that was closed; later there is a gap, such as a night, with the next page right
-# behind it.
+# Factors after an empty window. Before much was found, the next one may hold a page, but not days
+# of a shop that was closed. After that, the window is empty because of a gap such as a night, and
+# the next page lies right behind it.
 WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, 60_000, 6
 WIDEN_GAP_BY, LEAST_GAP = 1.5, 1_000
 SPARE = 3
-# Behind an empty window, a wider one than this ends at the next milestone.
+# After an empty window, one wider than this ends at the next milestone.
 FAR = 2_000
-# So many documents of the time that the last page ended at are passed over here, not by the server.
+# At most this many documents of the last page's time are skipped here instead of by the server.
 MAX_TIED = 5_000
-# No key is near the ends of 64 bits, so that one more or less than a part still has room there.
+# Far from the limits of 64 bits, so that a part of a key plus or minus one cannot overflow.
 MAX_PART = 2**62
 Document = dict[str, Any]
 Key = list[int]
@@ -42,13 +42,13 @@ Bounds = tuple[datetime, datetime]
 
 
 def make_cursor(bound_to: Mapping[str, Any], key: Sequence[int | str]) -> str:
-    """Return a cursor that goes on after `key`, for the same filters only."""
+    """Return a cursor that continues after `key`, for the same filters only."""
     raw = json.dumps([_fingerprint(bound_to), *key], separators=(",", ":"))
     return base64.urlsafe_b64encode(raw.encode()).rstrip(b"=").decode()
 
 
 def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) -> Key | None:
-    """Return the key that a cursor goes on after. Raises InvalidFields."""
+    """Return the key after which a cursor continues. Raises InvalidFields."""
     parts = _read_parts(cursor, bound_to)
     if parts is None:
         return None
@@ -60,7 +60,7 @@ def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) ->
 def read_key_cursor(
     cursor: str | None, bound_to: Mapping[str, Any], kind: type[int | str]
 ) -> int | str | None:
-    """Return the one key, an id or a text, that a cursor goes on after. Raises InvalidFields."""
+    """Return the single key, an id or a text, of a cursor. Raises InvalidFields."""
     parts = _read_parts(cursor, bound_to)
     if parts is None:
         return None
@@ -105,7 +105,7 @@ class TimesAhead(Protocol):
 
 @dataclass(slots=True)
 class _Steps:
-    """How far each window of a walk goes; `read` documents were in those before it."""
+    """The size of each window of a walk; `read`: how many documents earlier windows had."""
 
     wanted: int
     end: int
@@ -116,18 +116,18 @@ class _Steps:
     milestones: list[int] | None = None
 
     def is_left(self, at: int) -> bool:
-        """Tell whether the end is still ahead."""
+        """Tell whether the end has not been reached."""
         return at <= self.end if self.is_up else at >= self.end
 
     @property
     def is_far(self) -> bool:
-        """Whether nothing bounds the next window, it is wide, and the last one was empty."""
+        """Whether the next window needs milestones: it is wide, and the last one was empty."""
         return self.is_empty and self.milestones is None and self.window > FAR
 
     def edge(self, at: int) -> int:
         """Return the last millisecond of the window that begins at a time.
 
-        None goes beyond the next milestone; as long as nothing was found, each goes up to it.
+        A window never goes beyond the next milestone, and reaches it as long as nothing was found.
         """
         sign = 1 if self.is_up else -1
         ahead = (time for time in self.milestones or () if (time - at) * sign >= 0)
@@ -141,9 +141,9 @@ class _Steps:
         return min(one, other) if self.is_up else max(one, other)
 
     def widen(self, before: int) -> None:
-        """Make the next window hold what is still wanted, if it is like the last.
+        """Size the next window to hold what is still wanted, assuming the density of the last.
 
-        `before`: how many were read before the last one.
+        `before`: how many documents were read before the last window.
         """
         self.is_empty = self.read == before
         if self.is_empty and self.read < SPARE:
@@ -152,23 +152,21 @@ class _Steps:
             self.window = max(LEAST_GAP, int(self.window * WIDEN_GAP_BY))
         else:
             left = self.wanted - self.read if self.read < self.wanted else self.wanted
-            # A little more than is wanted costs less than one more window.
+            # Reading a few too many costs less than one more window.
             by = min(WIDEN_BY, (left + SPARE) / (self.read - before))
             self.window = max(FIRST_WINDOW, int(self.window * by))
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Documents of a collection by (time, *ties): from the newest down, or from the oldest up.
+    """Documents of a collection by (time, *ties), newest or oldest first.
 
-    `match` is equality on the index's first fields, `mark` the field after them, which has one of
-    `marked` (what is deleted has another mark than what is not); `newest` and `oldest` (inclusive)
-    bound it.
-    A window aims at as many documents as are still `wanted`; they come `chunk` at a time. `keep`
-    turns one into what is yielded, or into nothing; it gets only `fields`, or all. `milestones`,
-    asked with a time and an order of about that time, if one is known, says where windows end
-    behind empty ones; `known`: times at which there is an order. `ties` begin
-    with the order.
+    `match`: equality on the index's first fields. `mark`: the field after them, whose value must be
+    one of `marked`; it differs for deleted documents. `oldest`, `newest`: inclusive bounds.
+    `wanted`: how many documents a window aims at, read `chunk` at a time. `keep`: returns what is
+    yielded for a document, None to skip it; it sees only `fields`, or all. `milestones`: called
+    with a time and, if known, an order of about that time, to limit windows after empty ones.
+    `known`: times at which there is an order. `ties` begin with the order's id.
     """
 
     collection: AsyncCollection[Document]
@@ -223,8 +221,8 @@ class Walk:
     async def _tied(self, after: Key, *, is_up: bool = False) -> AsyncGenerator[Document]:
         """Yield the documents of the key's own time beyond it; the time is within the bounds.
 
-        All of that time are asked for, as they are few: for a range of ids beside a time the
-        embedded server reads half of the collection. Where they are many, it is the lesser evil.
+        All documents of that time are read, as they are few: for a range of ids with a time, the
+        embedded server reads half of the collection. With more than MAX_TIED that costs less.
         """
         at, *ties = after
         skipped = 0
@@ -251,16 +249,16 @@ class Walk:
     ) -> AsyncGenerator[Document]:
         """Yield the documents from one millisecond to another, both within the bounds."""
         condition: Document = {"$gte": to_moment(lower)}
-        # The last moment of the year 9999 has none after it, and no document is beyond.
+        # After the last moment of the year 9999 there is no later time to compare with.
         if to_moment(upper + 1) > to_moment(upper):
             condition["$lt"] = to_moment(upper + 1)
         async for document in self._all({self.time: condition}, is_up=is_up):
             yield document
 
     async def _all(self, condition: Document, *, is_up: bool = False) -> AsyncGenerator[Document]:
-        """Yield a window's documents in their order, a chunk at a time.
+        """Yield a window's documents in order, a chunk at a time.
 
-        One find for each mark: a server that reads a range of an index for one value may read the
+        Each mark has a find of its own: a server that uses the index for one value may read the
         whole collection for two.
         """
         found = [self._find({**condition, self.mark: value}, is_up) for value in self.marked]

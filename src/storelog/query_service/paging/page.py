@@ -1,4 +1,4 @@
-"""One page of a list: found, counted, and ended where its bodies would be too large.
+"""One page of a list, which ends early where its bodies would be too large; and counting.
 
 Next: query_service/paging/by_time.py
 """
@@ -15,22 +15,22 @@ from storelog.query_service.positions.view import Document
 MAX_COUNTED = 10_000
 COUNT_CHUNK = 500
 COUNT_SECONDS = 3.0
-# Orders of 2,000 lines have 200 KB each: a page of 500 of them would take the process' memory.
+# An order of 2,000 lines has 200 KB, so a page of 500 of them would need 100 MB of memory.
 MAX_PAGE_BYTES = 2 * 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page, and the key after which the next begins; None at the end."""
+    """One page, and the key after which the next one begins, None after the last."""
 
     documents: list[Document]
     next_key: Key | None
 
 
 async def count(find: Callable[[Key | None, int], Awaitable[Page]]) -> dict[str, Any]:
-    """Return how many items the pages have: at most MAX_COUNTED, in at most COUNT_SECONDS.
+    """Return the number of items in all pages: at most MAX_COUNTED, in at most COUNT_SECONDS.
 
-    Not exact is: at least so many.
+    A number that is not exact is a lower bound.
     """
     give_up_at = asyncio.get_running_loop().time() + COUNT_SECONDS
     counted, after = 0, None
@@ -39,7 +39,7 @@ async def count(find: Callable[[Key | None, int], Awaitable[Page]]) -> dict[str,
         counted, after = counted + len(page.documents), page.next_key
         if after is None:
             break
-    # The last page may go beyond.
+    # The last page may exceed MAX_COUNTED.
     is_exact = after is None and counted <= MAX_COUNTED
     return {"count": min(counted, MAX_COUNTED), "countIsExact": is_exact}
 
@@ -50,7 +50,7 @@ async def first_page(
     key: Callable[[Document], Key],
     size_of: Callable[[Document], int] = lambda _: 0,
 ) -> Page:
-    """Return the first `limit`, or fewer that have MAX_PAGE_BYTES, and end the reading."""
+    """Return the first `limit` documents, or fewer that reach MAX_PAGE_BYTES; stop reading."""
     found: list[Document] = []
     size = 0
     async with aclosing(documents):

@@ -1,6 +1,6 @@
-"""Reads histories: the events of an entity below a version, and what it was at a version.
+"""Reads histories: the events of an entity up to a version, and its state at a version.
 
-The newest events stand in the entity's own document, the others in buckets.
+The newest events are in the entity's own document, the others in buckets.
 Next: documents/histories.py
 """
 
@@ -25,7 +25,7 @@ from storelog.query_service.positions.view import Document, View
 
 @dataclass(frozen=True, slots=True)
 class EntityEvent:
-    """One event of an entity: what it changed (field, from, to), and what else it says."""
+    """One event of an entity: `changed` has (field, from, to), `about` all other facts."""
 
     position: int
     version: int
@@ -40,7 +40,10 @@ class EntityEvent:
 async def events_down_from(
     view: View, name: str, found: Document, version: int, count: int
 ) -> list[EntityEvent]:
-    """Return at most `count` events of an entity from the version down; `found` is its document."""
+    """Return at most `count` events of an entity, the given version first, then earlier ones.
+
+    `found` is the entity's document.
+    """
     own = open_bucket(found)
     events: list[EntityEvent] = []
     number = bucket_of(version) if version > 0 else -1
@@ -59,7 +62,7 @@ async def events_down_from(
 
 
 def _events_of(name: str, bucket: Bucket, version: int) -> list[EntityEvent]:
-    """Return a bucket's events from the version down."""
+    """Return a bucket's events up to the version, newest first."""
     state, fields = read_before(bucket), shown_fields(name)
     events = [
         EntityEvent(
@@ -79,12 +82,12 @@ def _events_of(name: str, bucket: Bucket, version: int) -> list[EntityEvent]:
 
 
 async def state_at(view: View, name: str, found: Document, version: int) -> EntityState:
-    """Return what the entity was after its event of the version, or the last one before it."""
+    """Return the entity's state after the event of a version, or after the last one before it."""
     bucket, number = open_bucket(found), bucket_of(version)
     first = number_of(bucket)
     if first is None or number < first:
         bucket = {"entries": []}
-        # A bucket is missing where the one before it holds its events.
+        # A bucket is missing if its first event was discarded: the one before has its events.
         for earlier in range(number, -1, -1):
             label = f"{name}/{earlier}"
             stored = (await view.raw("history", [label])).get(label)

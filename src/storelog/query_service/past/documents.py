@@ -1,8 +1,8 @@
-"""Documents as they were at a position: of orders and sales by their own marks, others by history.
+"""Documents as they were at a position: orders and sales by their own marks, others by history.
 
-A customer or product that has changed since is what it was after the last event at or below the
-position: one bucket of its history says so. Its own document holds the newest one, and says where
-others begin; between two that it names, the one is guessed from the positions at both ends.
+For a customer or product that has changed since, one bucket of its history gives the state after
+its last event at or below the position. The entity's own document holds the newest bucket and lists
+where others begin. Between two listed ones, the bucket is found by guesses from their positions.
 Next: query_service/past/buckets.py
 """
 
@@ -30,12 +30,12 @@ from storelog.query_service.positions.view import Document, Fields, View
 from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_models.read_model import AsWas
 
-# A guess by proportion alone can be wrong many times where events come in bursts.
+# Events may come in bursts, so guesses by proportion alone can be wrong many times in a row.
 HALVED_EVERY = 4
 
 
 class PastView(View):
-    """A view of an earlier moment: every document as it was, what came later left out."""
+    """A view of an earlier moment: every document as it was, and none that came later."""
 
     @property
     def is_past(self) -> bool:
@@ -43,16 +43,16 @@ class PastView(View):
         return True
 
     def as_was(self, collection: str, found: Document) -> Document | None:
-        """Return a document as far as it says itself what it was, None when there was none.
+        """Return a document as far as it tells its own past, None before it was created.
 
-        Raises InvalidFields where the read model does not say how it was.
+        Raises InvalidFields where the read model shows the present only.
         """
         return self._way_back(collection)(found, self.position)
 
     def collection(self, name: str) -> Any:
-        """Return a collection to read; a read model's documents are shown by `as_was`.
+        """Return a collection to read; documents of a read model must go through `as_was`.
 
-        Raises InvalidFields where the read model does not say how it was.
+        Raises InvalidFields where the read model shows the present only.
         """
         if name in BY_COLLECTION:
             self._way_back(name)
@@ -74,7 +74,7 @@ class PastView(View):
     ) -> dict[int, Document]:
         """Return the documents of these ids, deleted ones too; `fields` of them are enough."""
         self._way_back(collection)
-        # What a history says needs all of it.
+        # A history is part of the document, so all fields are needed.
         now = await self.raw(collection, ids, None if collection in KEPT_IN else fields)
         then = {
             number: was
@@ -84,14 +84,14 @@ class PastView(View):
         return then | await self._changed_since(collection, then)
 
     async def as_were(self, collection: str, found: list[Document]) -> list[Document]:
-        """Return documents that `as_was` let through, each with its fields as they were."""
+        """Return documents that `as_was` has returned, each with its fields as they were."""
         changed = await self._changed_since(collection, {each["_id"]: each for each in found})
         return [changed.get(each["_id"], each) for each in found]
 
     async def _changed_since(
         self, collection: str, entities: Mapping[int, Document]
     ) -> dict[int, Document]:
-        """Return those that have changed since, as their histories say that they were."""
+        """Return the entities that have changed since, as they were by their histories."""
         if collection not in KEPT_IN:
             return {}
         changed = {
@@ -107,7 +107,7 @@ class PastView(View):
         wanted = list(ids)
         fields = dict.fromkeys(("name", "created", "bodyPosition", "deleted", "position"), 1)
         now = await self.raw(collection, wanted, fields)
-        # Sales change a product, not its name.
+        # Sales change a product but not its name, so most names need no history.
         same = {n: found["name"] for n, found in now.items() if self._is_named(found)}
         others = [number for number in now if number not in same]
         return same | {n: was["name"] for n, was in (await self.many(collection, others)).items()}
@@ -150,9 +150,9 @@ class PastView(View):
 
 @dataclass(slots=True)
 class _Search:
-    """Which bucket of one entity: `best`, or one of those from `low` to `high`.
+    """A search for one entity's bucket: it is `best`, or one of those from `low` to `high`.
 
-    Bucket `low` begins at `low_at` or after it, the one after `high` at `high_at`.
+    Bucket `low` begins at position `low_at` or later, the one after `high` at `high_at`.
     """
 
     position: int
@@ -176,7 +176,7 @@ class _Search:
         return self.high < self.low
 
     def guess(self) -> int:
-        """Return the next bucket to look at: by proportion, now and then by halves."""
+        """Return the next bucket to read: by proportion, and every few turns the middle one."""
         self.turn += 1
         width = max(1, self.high_at - self.low_at)
         share = (self.high + 1 - self.low) * (self.position - self.low_at) // width
@@ -186,7 +186,7 @@ class _Search:
         return self.guessed
 
     def see(self, bucket: Document | None) -> None:
-        """Take in what the bucket at the guess says."""
+        """Narrow the search by the bucket that was guessed."""
         start = None if bucket is None else start_of(bucket)
         if start is None or start[1] > self.position:
             self.high = self.guessed - 1
@@ -199,5 +199,5 @@ class _Search:
 
 
 def _as_it_was(collection: str, state: EntityState) -> dict[str, Any]:
-    """Return a state of the history as a document has it."""
+    """Return a state of the history with a document's fields."""
     return fields_of_facts(KEPT_IN[collection].structure, state.fields)

@@ -1,7 +1,7 @@
 """`?asOf=`: a position, or a time, which means the last position recorded at or before it.
 
-Guarantees that the same `asOf` always means the same position: a time is only answered once all
-that was recorded up to it is in the read model.
+Guarantees that the same `asOf` always means the same position: a read as of a time waits until the
+read model has everything that was recorded up to that time.
 Next: query_service/past/documents.py
 """
 
@@ -24,8 +24,8 @@ MAX_KEPT_BLOCKS = 512
 Key = Callable[[Moment], int]
 AS_OF = {
     "asOf": {
-        "description": "As it was when the log ended at this position, or at this time: 42,"
-        " 2026-01-31 or 2026-01-31T12:00:00Z; a finer time than a millisecond is cut off.",
+        "description": "Show the shop as it was at this position or time, such as 42, 2026-01-31 or"
+        " 2026-01-31T12:00:00Z. A time is cut off to milliseconds.",
         "anyOf": [
             {"type": "string", "pattern": "^[0-9]{1,19}$"},
             {"type": "string", "format": "date"},
@@ -33,12 +33,12 @@ AS_OF = {
         ],
     }
 }
-# Blocks never change, so any request of the process may use what another has read.
+# Blocks never change, so all requests of the process share those that were read.
 _kept: OrderedDict[tuple[str, int, int, int], list[Moment]] = OrderedDict()
 
 
 async def view_as_of(reads: Reads, view: View, given: str, seconds: float) -> View:
-    """Return the view as of what is given.
+    """Return the view as of the given position or time.
 
     Raises InvalidFields, NotCaughtUp, Unavailable, PyMongoError.
     """
@@ -62,11 +62,11 @@ async def _as_of_position(reads: Reads, view: View, position: int, seconds: floa
     if position < 1:
         raise _wrong("the log begins at position 1")
     if position > view.position:
-        # It may be on its way here: a command has just named it.
+        # It may be the position of a command that was accepted just now.
         if position < 2**63:
             view = await reads.reached(lambda place: place.position >= position, seconds)
         if position > view.position:
-            raise _wrong(f"is beyond position {view.position}, the last that is here")
+            raise _wrong(f"is beyond position {view.position}, the newest in the read model")
     trails = view.place.trails
     rows = await asyncio.gather(*(_row_at(view, trail, position) for trail in trails))
     return _past(view, position, rows, are_upper=True)
@@ -76,7 +76,8 @@ async def _as_of_time(reads: Reads, view: View, at_ms: int, seconds: float) -> V
     def is_settled(place: Place) -> bool:
         return place.settled_ms is not None and place.settled_ms >= at_ms
 
-    # By PostgreSQL's clock, not this machine's: which of the two is right only shows with time.
+    # The future is told by PostgreSQL's clock, whose times are in the log. Until that clock is
+    # known, the read waits instead of rejecting a time that may be in the past.
     if not is_settled(view.place) and not (reads.clock.is_known and reads.clock.is_future(at_ms)):
         view = await reads.reached(is_settled, seconds)
     if not is_settled(view.place):
@@ -92,7 +93,7 @@ async def _as_of_time(reads: Reads, view: View, at_ms: int, seconds: float) -> V
 
 
 def _past(view: View, position: int, rows: list[Moment | None], *, are_upper: bool) -> View:
-    """Return the view of the position, its bounds as each lane's moment names them.
+    """Return the view of the position, with the bounds of each lane's moment.
 
     `are_upper`: the moments are at or after the position, so a missing one means the present.
     """
@@ -120,7 +121,7 @@ async def _row_at(view: View, trail: Trail, position: int) -> Moment | None:
         return rows[place]
     if block == trail.blocks:
         return None
-    # All of this block lies before: the first of the next one, which begins beyond.
+    # The whole block lies before the position, and the next one begins after it.
     return (await _block(view, trail, block + 1))[0]
 
 
@@ -132,7 +133,10 @@ async def _row_before(view: View, trail: Trail, at_ms: int) -> Moment | None:
 
 
 async def _rows(view: View, trail: Trail, value: int, key: Key) -> tuple[int, list[Moment]]:
-    """Return the last block that begins at or before the value, else the first, with its number."""
+    """Return the number and rows of the last block that begins at or before the value.
+
+    Without such a block it is the first one.
+    """
     low, high = 0, trail.blocks
     if trail.blocks and key((await _block(view, trail, high))[0]) <= value:
         low = high

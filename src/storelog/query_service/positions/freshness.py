@@ -1,9 +1,9 @@
-"""Opens a request's view, as fresh as the request asks: `Storelog-Wait-For`, `Prefer: wait=`.
+"""Opens a request's view, as fresh as the request wants: `Storelog-Wait-For`, `Prefer: wait=`.
 
-And as of the moment it asks about (`asOf`).
+With `asOf` the view is of that moment.
 
-Guarantees that a read that waits for N gets all up to N or a 503 that says why not: not there
-yet, or a dead letter at or below N is missing from what was asked for.
+Guarantees that a read that waits for N includes all events up to N. Otherwise it is a 503 with the
+reason: the read model is behind, or lacks a dead letter at or below N that the read would show.
 Next: query_service/positions/reads.py
 """
 
@@ -21,16 +21,16 @@ from storelog.web.http import Request
 DEFAULT_WAIT_SECONDS = 2
 MAX_WAIT_SECONDS = 30
 _POSITION = re.compile(r"\d{1,19}", re.ASCII)
-# Possessive: what was taken is not given back, or 60 KB of spaces would take a minute.
+# Possessive quantifiers: with backtracking, 60 KB of spaces would take a minute.
 _WAIT = re.compile(r'\s*+wait\s*+=\s*+"?+([^";,\s]*+)"?+\s*+', re.ASCII | re.IGNORECASE)
 _HELD_UP = {"state": {"$in": ["parked", "waiting"]}}
 
 
 async def open_view(reads: Reads, request: Request, aggregate: str | None = None) -> View:
-    """Return a view that holds what the request waits for, at once when it waits for nothing.
+    """Return a view with the position that the request waits for; at once if it names none.
 
-    `aggregate`: the one aggregate (`product-5`) that is read; None for lists and totals, which may
-    miss any. Raises NotCaughtUp, OtherHistory, Malformed, Unavailable, PyMongoError.
+    `aggregate`: the only aggregate (`product-5`) that is read, None for lists and totals, in which
+    any may be missing. Raises NotCaughtUp, OtherHistory, Malformed, Unavailable, PyMongoError.
     """
     now = asyncio.get_running_loop().time
     position, seconds = _wanted(request)
@@ -44,7 +44,7 @@ async def open_view(reads: Reads, request: Request, aggregate: str | None = None
 
 
 def patience(request: Request) -> float:
-    """Return for how many seconds the request may wait before it reads. Raises Malformed."""
+    """Return how many seconds the request may wait before it reads. Raises Malformed."""
     position, seconds = _wanted(request)
     return 0.0 if position is None and "asOf" not in request.query else seconds
 
@@ -56,6 +56,7 @@ async def _present(
     check_history(view, history)
     if position is None:
         return view
+    # A dead letter is not projected by waiting, so a read that lacks one fails at once.
     await _check_dead_letters(view, position, aggregate)
     if view.place.position < position:
         view = await view_of(reads, position, seconds, history)
@@ -64,9 +65,9 @@ async def _present(
 
 
 async def view_of(reads: Reads, position: int, seconds: float, history: str | None) -> View:
-    """Return a view that holds the position of a history, once there is one.
+    """Wait for a view that includes the position, and return it.
 
-    Raises NotCaughtUp, which says how far the read model is by then, OtherHistory, Unavailable,
+    Raises NotCaughtUp with the read model's position by then, OtherHistory, Unavailable,
     PyMongoError.
     """
     view = await reads.reached(lambda place: place.position >= position, seconds)
@@ -77,7 +78,7 @@ async def view_of(reads: Reads, position: int, seconds: float, history: str | No
 
 
 def wanted_history(request: Request) -> str | None:
-    """Return the history that the request's positions are of. Raises Malformed."""
+    """Return the history of the request's positions, None if unnamed. Raises Malformed."""
     given = request.headers.get(HEADER.lower())
     if given is None:
         return None
@@ -87,16 +88,16 @@ def wanted_history(request: Request) -> str | None:
 
 
 def check_history(view: View, wanted: str | None) -> None:
-    """Raise OtherHistory where the read model is known to be of another one than is wanted."""
+    """Raise OtherHistory where the read model is known to have another history than `wanted`."""
     history = view.place.history
     if wanted is not None and history is not None and wanted != history:
         raise OtherHistory(wanted, history)
 
 
 async def check_also(request: Request, view: View, aggregate: str) -> None:
-    """Check one more aggregate that the answer shows something of, before that is read.
+    """Check one more aggregate that the response shows in part, before it is read.
 
-    Raises NotCaughtUp when a dead letter of it is missing from what the request waits for.
+    Raises NotCaughtUp if one of its dead letters is at or below the awaited position.
     """
     position, _ = _wanted(request)
     if position is not None:
@@ -104,7 +105,7 @@ async def check_also(request: Request, view: View, aggregate: str) -> None:
 
 
 def _wanted(request: Request) -> tuple[int | None, int]:
-    """Return the position to wait for, and for how many seconds. Raises Malformed."""
+    """Return the position to wait for, and the seconds to wait. Raises Malformed."""
     given = request.headers.get("storelog-wait-for")
     seconds = DEFAULT_WAIT_SECONDS
     for preference in request.headers.get("prefer", "").split(","):

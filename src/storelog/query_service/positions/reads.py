@@ -1,7 +1,8 @@
 """How the Query Service reads MongoDB: the position first, the documents after it.
 
-Both come from the primary. A request opens one view, and reads everything through it. A server
-that does not answer is noticed within a second.
+In this order the documents include at least everything up to the position. Both come from the
+primary. A request opens one view and reads everything through it. A server that does not respond is
+noticed within a second.
 Next: query_service/positions/view.py
 """
 
@@ -31,17 +32,17 @@ CONNECT_SECONDS = 5.0
 POSITION_SECONDS = 0.9
 READ_SECONDS = 10.0
 LEARN_SECONDS = 0.5
-# For so long after a promotion a request may still read the model before it, which stands still.
+# For this long after a promotion, a request may still read the previous model, which stands still.
 POINTER_SECONDS = 0.25
-# A read model is filled by a promotion; an older projector may have left one out since.
+# Shapes change with a promotion, and when an older projector stops filling a read model.
 SHAPES_SECONDS = 2.0
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
 class Reads:
-    """One client of a Query Service process; `positions` is what waits stand on.
+    """A Query Service process's client of MongoDB; reads wait for positions at `positions`.
 
-    `clock`: what its readings tell of the time, its own unless another's is given.
+    `clock`: learns PostgreSQL's time from the positions; a new one unless it is given.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Reads:
             mongodb_uri(settings),
             appname="storelog query-service",
             serverSelectionTimeoutMS=int(SELECT_SECONDS * 1000),
-            # Also how long the driver lets a busy server take to say that it is there.
+            # Also the driver's limit for a busy server's response to its regular check.
             connectTimeoutMS=int(CONNECT_SECONDS * 1000),
             maxPoolSize=connections,
             waitQueueTimeoutMS=1_000,
@@ -74,7 +75,7 @@ class Reads:
         )
 
     async def resolve(self) -> AsyncDatabase[Document]:
-        """Return the database that is the active read model. Raises PyMongoError."""
+        """Return the database of the active read model. Raises PyMongoError."""
         now = asyncio.get_running_loop().time()
         if now >= self._look_at:
             found = await self._home[POINTERS].find_one({"_id": POINTER_ID})
@@ -86,36 +87,36 @@ class Reads:
         return self._active
 
     async def close(self) -> None:
-        """Let nobody wait any longer, and close the connections."""
+        """End all waiting reads, and close the connections."""
         await self.positions.close()
         await self._client.close()
 
     async def view(self) -> View:
-        """Open a view of the present; requests that come together share one reading.
+        """Open a view of the present; concurrent requests share one reading.
 
-        A reading is joined only while it is under way, so what a caller gets is never older than
-        what any caller got before. Raises PyMongoError within a second.
+        A request joins a reading only while it is under way, so positions of successive reads never
+        go back. Raises PyMongoError within a second.
         """
         if self._reading is None or self._reading.done():
             self._reading = start_shared(self._read())
         return await asyncio.shield(self._reading)
 
     async def learn_time(self) -> None:
-        """Read the watermarks' times, though nobody asks, until the clock is sure of them."""
+        """Read the watermarks' times, even without requests, until the clock is sure."""
         while not self.clock.is_sure:
             with suppress(PyMongoError):
                 await self.view()
             await asyncio.sleep(LEARN_SECONDS)
 
     async def reached(self, is_reached: Condition, seconds: float) -> View:
-        """Return the first view whose place meets the condition, the newest when time is over.
+        """Return the first view whose place meets the condition, or the newest after `seconds`.
 
-        The newest may meet it too. Raises Unavailable, PyMongoError.
+        The newest may meet the condition too. Raises Unavailable, PyMongoError.
         """
         return await self.positions.wait_until(is_reached, seconds) or await self.view()
 
     async def _shapes_of(self, database: AsyncDatabase[Document]) -> Shapes:
-        """Return with which shapes the read models were filled, as they were a moment ago."""
+        """Return the shapes of the read models, at most SHAPES_SECONDS old."""
         now = asyncio.get_running_loop().time()
         if database.name != self._shapes_name or now >= self._look_at_shapes:
             self._shapes = shapes_of(await database[SHAPES].find({}).to_list())
@@ -123,7 +124,7 @@ class Reads:
         return self._shapes
 
     async def _read(self) -> View:
-        """Read the checkpoints: the only place that says which database is read."""
+        """Read the active database's checkpoints; every view comes from here."""
         with pymongo.timeout(POSITION_SECONDS):
             database = await self.resolve()
             found = await database["checkpoints"].find({}).to_list()
@@ -136,9 +137,9 @@ class Reads:
 
 @asynccontextmanager
 async def answering(wait_seconds: float = 0.0) -> AsyncIterator[None]:
-    """Give MongoDB's errors their name: whatever it is, the server behind did not answer.
+    """Limit the time of a request's reads, and turn errors of MongoDB into Unavailable.
 
-    `wait_seconds`: for how long the request itself may wait before it reads.
+    `wait_seconds`: how long the request may wait for its position, in addition.
     """
     try:
         with pymongo.timeout(READ_SECONDS + wait_seconds):

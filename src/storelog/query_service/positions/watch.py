@@ -1,7 +1,7 @@
-"""How far the read model is, read by one shared watcher for all who wait.
+"""The position of the read model, polled by one watcher for all reads that wait.
 
-Guarantees that 1,000 waiting requests cost what one costs: the checkpoints are polled once for all
-of them, and only while somebody waits. `/live`, `Storelog-Wait-For` and `asOf` all stand on it.
+Guarantees that 1,000 waiting reads cost as much as one: the checkpoints are polled once for all of
+them, and only while a read waits. `/live`, `Storelog-Wait-For` and `asOf` all use it.
 Next: query_service/positions/reads.py
 """
 
@@ -20,7 +20,7 @@ from storelog.query_service.positions.view import View
 
 POLL_SECONDS = 0.015
 BUSY_SHARE = 2.0
-# A reading takes a second at most, so those who wait know within three that the server is away.
+# A poll takes at most a second, so waiting reads fail within three once MongoDB is away.
 MAX_FAILURES = 3
 MAX_WAITERS = 5_000
 RELEASED_AT_ONCE = 25
@@ -30,12 +30,13 @@ _log = structlog.get_logger()
 
 
 def start_shared(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Start what many requests wait for: the deadline of the one that began it is not its own."""
+    """Start work that many requests wait for, without the deadline of the one that starts it."""
+    # PyMongo keeps the deadline in a context variable, which a new task would otherwise inherit.
     return asyncio.create_task(work, context=Context())
 
 
 class Positions:
-    """The watcher: `wait(N, seconds)` returns once everything up to N is in the read model."""
+    """The watcher: `wait(N, seconds)` returns once the read model includes everything up to N."""
 
     def __init__(self, read: Callable[[], Awaitable[View]]) -> None:
         self._read = read
@@ -43,18 +44,18 @@ class Positions:
         self._watching: asyncio.Task[None] | None = None
 
     async def wait(self, position: int, seconds: float) -> View | None:
-        """Return the first view that holds the position, or None when the time is over.
+        """Return the first view that includes the position, or None when the time is over.
 
-        To follow every change, wait for the last view's position and one. Raises Unavailable when
-        MongoDB is away or too many wait.
+        To follow every change, wait for the last view's position plus one. Raises Unavailable when
+        MongoDB is away or too many reads wait.
         """
         return await self.wait_until(lambda place: place.position >= position, seconds)
 
     async def wait_until(self, is_reached: Condition, seconds: float) -> View | None:
         """Return the first view whose place meets the condition, or None when the time is over.
 
-        None does not say that there is no such view by now: only some go on at each poll. Raises
-        Unavailable as `wait` does.
+        After None there may be such a view all the same, since a poll releases only some of the
+        reads. Raises Unavailable like `wait`.
         """
         if len(self._waiters) >= MAX_WAITERS:
             raise Unavailable("Too many requests wait for a position.", slug="overloaded")
@@ -71,12 +72,12 @@ class Positions:
             del self._waiters[waiter]
 
     async def close(self) -> None:
-        """Stop watching; who still waits is told that the service stops."""
+        """Stop watching; reads that still wait raise Unavailable."""
         if self._watching is not None:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watching
-        self._fail(Unavailable("The service stops."))
+        self._fail(Unavailable("The service is stopping."))
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -98,13 +99,13 @@ class Positions:
                 continue
             failures = 0
             self._release(view)
-            # A busy server is asked less often: what is asked here is done later there.
+            # A busy server is polled less often: each poll delays the projector's writes.
             await asyncio.sleep(max(POLL_SECONDS, BUSY_SHARE * (loop.time() - began)))
 
     def _release(self, view: View) -> None:
-        """Let some go on who wait for no more: all at once, they would stand in one another's way.
+        """Release some of the reads whose condition is met; all at once would overload MongoDB.
 
-        The next poll queues behind their reads, so that a slow server gets fewer of them.
+        The next poll queues behind their queries, so a slow server gets fewer of them at a time.
         """
         reached = [
             waiter

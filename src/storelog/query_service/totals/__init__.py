@@ -1,1 +1,1 @@
-"""Sums, as of any position and any range of time."""
+"""Sums over any range of time, as of any position."""

@@ -1,8 +1,8 @@
 """The totals, exact to the millisecond and the position: sums of nodes inside, of facts at edges.
 
 Nodes of the ledger that lie wholly within the range and at or below the position are added as they
-are; one that is cut is replaced by the four below it; a cut leaf's facts are looked at one by one.
-So an answer reads a few nodes for each level of the tree, however long the history is.
+are. A node that is cut by an edge is replaced by the four below it, and the facts of a cut leaf are
+checked one by one. So a read needs a few nodes of each level, however long the history is.
 Next: documents/ledgers.py
 """
 
@@ -28,7 +28,7 @@ _INSIDE, _OUTSIDE, _CUT = "inside", "outside", "cut"
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What is summed: by what, times in [start, end) in milliseconds, up to a position."""
+    """The wanted sums: by which kind of key, in [start, end) in milliseconds, up to a position."""
 
     kind: str
     start: int | None
@@ -36,7 +36,7 @@ class _Wanted:
     position: int
 
     def face(self, node: Document, name: str) -> str:
-        """Tell how a node's sales or returns lie."""
+        """Tell whether a node's sales or returns lie inside, outside, or are cut."""
         if name not in node or node["minPosition"] > self.position:
             return _OUTSIDE
         low, high = node[name]["minAt"], node[name]["maxAt"]
@@ -54,7 +54,7 @@ async def sums(view: View, kind: str, span: Range) -> Sums:
     """Return {day, product or customer: [units, amount, orders]}; days count from 1970."""
     wanted = _Wanted(kind, span.start_ms, span.end_ms, view.position)
     found: Sums = {}
-    # A node is asked for with the faces of it that are still to be added.
+    # Each node is kept with its parts that must still be added: sales, returns, or both.
     both = ("sales", "returns")
     nodes: dict[_Node, Iterable[str]] = {}
     leaves: dict[tuple[int, int], Iterable[str]] = {}
@@ -64,6 +64,7 @@ async def sums(view: View, kind: str, span: Range) -> Sums:
     while nodes:
         nodes = await _add_nodes(view, wanted, found, nodes, leaves)
     await _add_leaves(view, wanted, found, leaves)
+    # A key whose orders were all deleted again has sums of zero and is not shown.
     return {key: entry for key, entry in found.items() if entry[2]}
 
 
@@ -74,7 +75,7 @@ async def _add_nodes(
     nodes: dict[_Node, Iterable[str]],
     leaves: dict[tuple[int, int], Iterable[str]],
 ) -> dict[_Node, Iterable[str]]:
-    """Add one level of nodes; return those below the cut ones, and note the cut leaves."""
+    """Add one level of nodes; return the children of cut nodes, and add cut leaves to `leaves`."""
     names = {f"{lane}/{level}/{index}": (lane, level, index) for lane, level, index in nodes}
     fields = ["minPosition", "maxPosition"]
     fields += [f"{f}.{n}" for f in ("sales", "returns") for n in ("minAt", "maxAt", wanted.kind)]
@@ -84,7 +85,7 @@ async def _add_nodes(
         node, cut = documents.get(name), list[str]()
         for face in nodes[place]:
             if node is None:
-                # Somebody removed it: what is below it says the same.
+                # The node is missing, but those below it give the same sums.
                 cut.append(face)
                 continue
             lies = wanted.face(node, face)
@@ -109,7 +110,7 @@ async def _add_leaves(
 ) -> None:
     documents = await view.raw(LEDGER, [f"{lane}/{leaf}" for lane, leaf in leaves])
     for (lane, leaf), faces in leaves.items():
-        # The leaf that is being filled may not be there yet.
+        # The open leaf does not exist before its first fact.
         document = documents.get(f"{lane}/{leaf}", {"chunks": ()})
         for fact in facts_of_leaf(document):
             is_asked = ("sales" if fact.sign > 0 else "returns") in faces

@@ -1,4 +1,4 @@
-"""The sums of a read model that adds up: those of all lanes added, of one key or a page of keys.
+"""The sums of a totals read model, added over all lanes, for one key or a page of keys.
 
 Next: read_models/totals.py
 """
@@ -23,7 +23,7 @@ from storelog.web.http import Handler, Request, Response
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """A key with the numbers that its sums come to."""
+    """A key with its sums, added over all lanes."""
 
     key: Key
     numbers: Mapping[str, Any]
@@ -32,8 +32,7 @@ class Totals:
 def list_totals(reads: Reads, model: TotalsModel, key_name: str) -> Handler:
     """Return the handler of a list of sums by key, in the order of the keys.
 
-    Each item has the key, under the name that is given, and the sums; a key all of whose sums are 0
-    is left out.
+    Each item has the key, under `key_name`, and the sums. Keys whose sums are all 0 are left out.
     """
 
     async def handle(request: Request) -> Response:
@@ -62,7 +61,7 @@ def totals_schema(model: TotalsModel, key_name: str, key: dict[str, Any]) -> dic
 
 
 def _is_kept(view: View, model: TotalsModel, one: Sum) -> bool:
-    """Tell whether the read model was filled with a sum."""
+    """Tell whether the shape with which the read model was filled has a sum."""
     return one in model.sums_of(view.place.shape_of(model))
 
 
@@ -78,7 +77,8 @@ def _shown(totals: Totals, sums: list[tuple[Sum, bool]]) -> Document:
 async def _first(
     view: View, model: TotalsModel, after: Key | None, count: int
 ) -> AsyncIterator[Totals]:
-    """Yield the first keys beyond one, so many."""
+    """Yield the first `count` keys after one."""
+    # Documents are ordered by key, so the lanes of one key come together.
     some = {} if after is None else {"key": {"$gt": after}}
     documents = view.collection(model.collection).find(some, sort=[("key", 1)], batch_size=count)
     yielded, totals = 0, None
