@@ -61,7 +61,7 @@ class AnalyticsApi:
     async def _top(self, request: Request, kind: EntityKind, body: Body) -> Response:
         view, sums, limit = await self._sums(request, kind.name)
         # Equal amounts are ordered by id, so that repeated requests show the same order.
-    top = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))[:limit]
+        top = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))[:limit]
         async with answering():
             names = await view.names(kind.collection, (number for number, _ in top))
         items = [body(number, names.get(number), entry) for number, entry in top]
