@@ -95,7 +95,7 @@ def test_patience_ends_with_the_last_problem_or_with_no_answer() -> None:
     script = Script(*(DROP for _ in range(50)))
     with pytest.raises(NoAnswer):
         run(script, lambda shop: shop.get_order(1), patience=0.5)
-    with pytest.raises(NoAnswer, match=r"^the answer is not one of a Storelog service: [^<]*$"):
+    with pytest.raises(NoAnswer, match=r"^the response is not from a Storelog service: [^<]*$"):
         run(Script(done({"what": "is this"})), lambda shop: shop.get_order(1))
 
 

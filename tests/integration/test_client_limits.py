@@ -152,7 +152,7 @@ def test_a_stream_of_somebody_else_is_no_answer(answer: web.Response) -> None:
 def test_an_address_that_is_none_is_said_at_once(call: str) -> None:
     async def go() -> None:
         async with AsyncStorelog("localhost:8080", "localhost:8081") as shop:
-            with pytest.raises(NoAnswer, match="is no address such as http://"):
+            with pytest.raises(NoAnswer, match="is not an address such as http://"):
                 await CALLS[call](shop)
 
     asyncio.run(go())

@@ -1,7 +1,7 @@
 """A typed Python client of both services: `Storelog` for plain code, `AsyncStorelog` for asyncio.
 
-Every command carries an Idempotency-Key, so that repeating it after a network error has one
-effect; a read waits for the commands that were sent before it. Imports nothing of the services.
+Every command carries an Idempotency-Key, so repeating it after a network error has no second
+effect. A read waits for the client's earlier commands. Imports no code of the services.
 Next: client/shop.py
 """
 

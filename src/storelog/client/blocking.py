@@ -1,4 +1,4 @@
-"""The client for plain code: the same calls, run on a loop in a thread of the client's own.
+"""The client for code without asyncio: the same calls, run on an event loop in a thread of its own.
 
 One client may be used from many threads at once. Next: client/transport.py
 """
@@ -22,7 +22,7 @@ STOP_SECONDS = 5.0
 def _now(
     method: Callable[Concatenate[AsyncStorelog, P], Coroutine[Any, Any, T]],
 ) -> "Callable[Concatenate[Storelog, P], T]":
-    """Return the method that waits for its answer."""
+    """Return the method that waits for the response."""
 
     def call(self: "Storelog", /, *args: P.args, **named: P.kwargs) -> T:
         return self.run(method(self.shop, *args, **named))
@@ -48,7 +48,7 @@ def _each(
 def _stream(
     method: Callable[Concatenate[AsyncStorelog, P], AsyncIterator[T]],
 ) -> "Callable[Concatenate[Storelog, P], Iterator[T]]":
-    """Return the method that yields what comes, and waits for it."""
+    """Return the method that waits for each item and yields it."""
 
     def call(self: "Storelog", /, *args: P.args, **named: P.kwargs) -> Iterator[T]:
         coming = method(self.shop, *args, **named)
@@ -87,7 +87,7 @@ class Storelog:
             max_in_flight=max_in_flight,
         )
         self._is_closed = False
-        # What is begun before the end is known to it.
+        # Held from the check of `_is_closed` until a call is on the loop, so that `close` ends it.
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -107,6 +107,7 @@ class Storelog:
             if self._is_closed:
                 return
             self._is_closed = True
+        # Outside the lock: calls that end now must not wait for this thread.
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(STOP_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_SECONDS)
@@ -121,7 +122,7 @@ class Storelog:
 
     @property
     def position(self) -> int:
-        """The newest position that this client's commands were given."""
+        """The newest position of this client's commands."""
         return self.shop.position
 
     @position.setter
@@ -130,7 +131,7 @@ class Storelog:
 
     @property
     def log_history(self) -> str | None:
-        """Of which history of the log the position is."""
+        """The history of the log to which the position belongs."""
         return self.shop.log_history
 
     @log_history.setter
@@ -138,7 +139,7 @@ class Storelog:
         self.shop.log_history = history
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what a call of `shop` gives; an interrupt ends the call. Raises ClientClosed."""
+        """Return the result of a call of `shop`; an interrupt cancels it. Raises ClientClosed."""
         with self._lock:
             if self._is_closed:
                 work.close()
@@ -149,6 +150,7 @@ class Storelog:
         except CancelledError as error:
             raise ClientClosed from error
         finally:
+            # Without effect on a call that is done; after Ctrl-C it stops the call on the loop.
             running.cancel()
 
     create_customer = _now(AsyncStorelog.create_customer)

@@ -1,6 +1,6 @@
-"""What the services answer, as typed and frozen structs: money is Decimal, times are aware.
+"""The bodies of responses as typed and frozen structs: money is Decimal, times are aware.
 
-Members that a newer service adds are passed over.
+Members that a newer service adds are ignored.
 Next: client/transport.py
 """
 
@@ -19,19 +19,19 @@ MoneyGiven = Decimal | int | str
 
 
 class Customer(customer.Customer, frozen=True, rename="camel"):
-    """A customer; `version` is what a change may name to be refused if it is not the newest."""
+    """A customer; a change that names its `version` is rejected if there is a newer one."""
 
     version: int | None = None
 
 
 class Product(product.Product, frozen=True, rename="camel"):
-    """A product with its stock (units) after its newest event; `version` as a customer's."""
+    """A product with its stock in units after its newest event; `version` as for a customer."""
 
     version: int | None = None
 
 
 class Order(order.Order, frozen=True, rename="camel"):
-    """An order; `customer_name` is the customer's name now, and only the Query Service says it."""
+    """An order; `customer_name` is the customer's current name, from the Query Service only."""
 
     customer_name: str | None = None
     version: int | None = None
@@ -44,7 +44,7 @@ class Sale(product.ProductSold, frozen=True, rename="camel"):
 
 
 class TotalSales(msgspec.Struct, frozen=True, rename="camel"):
-    """The shop's figures."""
+    """The shop's totals."""
 
     total_sales: Money
     units_sold: int
@@ -52,7 +52,7 @@ class TotalSales(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DaySales(msgspec.Struct, frozen=True, rename="camel"):
-    """The figures of one UTC day."""
+    """The totals of one UTC day."""
 
     day: date
     total_sales: Money
@@ -61,7 +61,7 @@ class DaySales(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ProductTotal(msgspec.Struct, frozen=True, rename="camel"):
-    """One product's figures."""
+    """One product's totals."""
 
     product_id: int
     product_name: str | None
@@ -70,7 +70,7 @@ class ProductTotal(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TopCustomer(msgspec.Struct, frozen=True, rename="camel"):
-    """One customer's figures."""
+    """One customer's totals."""
 
     customer_id: int
     name: str | None
@@ -94,7 +94,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """One field that an event changed, as JSON shows its values; None before there was any."""
+    """One field that an event changed, with its values in JSON; None where it had none before."""
 
     field: str
     before: Any = msgspec.field(name="from")
@@ -102,7 +102,7 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class HistoryEvent(msgspec.Struct, frozen=True, rename="camel"):
-    """One event of a thing's history: who changed what; `about` is what else it says."""
+    """One event of an entity's history: who changed what; `about` has its other facts."""
 
     position: int
     version: int
@@ -122,7 +122,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
 
 
 class EventPage(msgspec.Struct, frozen=True, rename="camel"):
-    """One page of the log; it goes on after, or before, the position that is named, if one is."""
+    """One page of the log; the next page begins after, or before, the named position, if any."""
 
     items: list[Event]
     next_after: int | None
@@ -130,7 +130,7 @@ class EventPage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What a service that is ready says; `position` is the Query Service's."""
+    """The body of a service that is ready; only the Query Service has a `position`."""
 
     status: str
     position: int = 0
@@ -145,13 +145,14 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def money_of(amount: MoneyGiven) -> Money:
-    """Return an amount exactly. Raises TypeError for a float, ValueError for what is no amount."""
+    """Return an exact amount. Raises TypeError for a float, ValueError for an invalid amount."""
     if isinstance(amount, float):
+        # 0.1 has no exact float: the shop would charge another amount than the caller wrote.
         raise TypeError("money is never a float: use Decimal, int or str")
     try:
         exact = Money(amount)
     except ArithmeticError as error:
-        raise ValueError(f"{amount!r} is no amount") from error
+        raise ValueError(f"{amount!r} is not an amount") from error
     if not exact.is_finite():
-        raise ValueError(f"{amount!r} is no number")
+        raise ValueError(f"{amount!r} is not a number")
     return exact

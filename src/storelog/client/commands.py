@@ -1,4 +1,4 @@
-"""The commands, each with an Idempotency-Key, so that it may be sent again and has one effect.
+"""The commands, each with an Idempotency-Key, so that sending it again has no second effect.
 
 Next: client/queries.py
 """
@@ -17,7 +17,7 @@ from storelog.shop.product import ChangedProduct, NewProduct, StockAdjustment
 
 
 class Commands(Session):
-    """What changes the shop. `key` is the Idempotency-Key, made up where none is given."""
+    """The calls that change the shop. `key` is the Idempotency-Key, a random one by default."""
 
     async def create_customer(
         self, name: str, email: str, phone_number: str | None = None, *, key: str | None = None
@@ -56,7 +56,7 @@ class Commands(Session):
         sku: str | None = None,
         key: str | None = None,
     ) -> Product:
-        """Create a product with so many units in stock."""
+        """Create a product with `stock` units."""
         body = NewProduct(name, money_of(price), stock, sku)
         return versioned(await self.command("POST", "/products", body, key), Product)
 
@@ -71,7 +71,10 @@ class Commands(Session):
         if_version: int | None = None,
         key: str | None = None,
     ) -> Product:
-        """Replace a product; without `stock` or `sku` it stays. Raises VersionIsStale."""
+        """Replace a product; `stock` and `sku` keep their values by default. Raises VersionIsStale.
+
+        None deletes the `sku`, which is why its default is UNSET.
+        """
         body = ChangedProduct(name, money_of(price), UNSET if stock is None else stock, sku)
         path = f"/products/{product_id}"
         return versioned(await self.command("PUT", path, body, key, if_version), Product)
@@ -103,7 +106,7 @@ class Commands(Session):
         order_date: datetime | None = None,
         key: str | None = None,
     ) -> Order:
-        """Place an order, all or nothing. Raises InsufficientStock.
+        """Place an order with all its lines, or none. Raises InsufficientStock.
 
         Only an import may name `order_date` or a line's price.
         """
@@ -114,7 +117,7 @@ class Commands(Session):
     async def delete_order(
         self, order_id: int, *, if_version: int | None = None, key: str | None = None
     ) -> None:
-        """Delete an order; its stock goes back. Raises VersionIsStale."""
+        """Delete an order and return its units to stock. Raises VersionIsStale."""
         await self.command("DELETE", f"/orders/{order_id}", None, key, if_version)
 
 

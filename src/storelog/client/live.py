@@ -1,4 +1,4 @@
-"""The changes as they come, over as many connections as it takes: each once, none left out.
+"""The changes as they happen, over any number of connections: each once, and none missing.
 
 Next: client/blocking.py
 """
@@ -15,14 +15,14 @@ from storelog.client.problems import ClientClosed, NoAnswer, Problem
 from storelog.client.session import Session, read
 from storelog.client.transport import no_answer
 
-# The service sends a heart-beat every 10 s.
+# The service sends a heart-beat every 10 s, so three missing ones mean a dead connection.
 SILENCE_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.2
 MAX_WAIT_SECONDS = 5.0
 
 
 class Change(msgspec.Struct, frozen=True, rename="camel"):
-    """One change that every read holds by now; `change` says what is so since then."""
+    """One change that every read includes by now; `change` has its facts."""
 
     position: int
     event_type: str
@@ -34,7 +34,7 @@ class Change(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LiveTicket(msgspec.Struct, frozen=True, rename="camel"):
-    """What a browser shows as `/live?ticket=`; it may begin with `after=position`."""
+    """A ticket that a browser sends as `/live?ticket=`; it may begin with `after=position`."""
 
     ticket: str
     expires_at: datetime
@@ -42,18 +42,18 @@ class LiveTicket(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Live(Session):
-    """What follows the shop."""
+    """The calls that follow the shop's changes."""
 
     async def live_ticket(self) -> LiveTicket:
-        """Return a new ticket in the name of this client's key, good for a minute."""
-        answer = await self.transport.call("POST", self._query_url, "/live/tickets")
-        return msgspec.structs.replace(read(answer, LiveTicket), position=answer.position)
+        """Return a new ticket for this client's key, valid for a minute."""
+        response = await self.transport.call("POST", self._query_url, "/live/tickets")
+        return msgspec.structs.replace(read(response, LiveTicket), position=response.position)
 
     async def follow(self, *topics: str, after: int | None = None) -> AsyncIterator[Change]:
-        """Yield the changes of the topics (all without any) above a position, else from now on.
+        """Yield the changes of these topics (by default all) above a position, or from now on.
 
-        Goes on for ever, and connects again where a connection ends. Raises Problem for a request
-        that is refused, NoAnswer when there is no connection for as long as there is patience,
+        Never ends, and reconnects where a connection ends. Raises Problem for a request that is
+        rejected, NoAnswer if no connection can be made within the client's patience, and
         ClientClosed.
         """
         loop = asyncio.get_running_loop()
@@ -68,7 +68,7 @@ class Live(Session):
                     "/live",
                     query,
                     place.headers(),
-                    answer_seconds=heard_at + self.transport.patience - loop.time(),
+                    first_seconds=heard_at + self.transport.patience - loop.time(),
                     silence_seconds=SILENCE_SECONDS,
                 ) as lines:
                     async for line in lines:
@@ -80,6 +80,7 @@ class Live(Session):
             except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
                 if self.transport.is_closed:
                     raise ClientClosed from error
+                # aiohttp raises RuntimeError when its session was closed; any other one is a bug.
                 if isinstance(error, RuntimeError):
                     raise
                 trouble = NoAnswer(no_answer(self._query_url, error))
@@ -87,6 +88,7 @@ class Live(Session):
                 if problem.status not in (429, 502, 503, 504):
                     raise
                 trouble = problem
+            # Patience counts from the last line: a stream may break after hours without an error.
             if has_heard:
                 heard_at = loop.time()
             if loop.time() + wait - heard_at > self.transport.patience:
@@ -96,7 +98,7 @@ class Live(Session):
 
 
 class _Place:
-    """Where a reader is: it moves with the ids, and only when an event is whole."""
+    """The reader's position: it moves with the ids, once an event is complete."""
 
     def __init__(self, after: int | None) -> None:
         self._after = after
@@ -104,19 +106,19 @@ class _Place:
         self._data = b""
 
     def headers(self) -> dict[str, str]:
-        """Return what a new connection goes on with; what was half received is forgotten."""
+        """Return the headers for a new connection; drop an event that was half received."""
         self._id, self._data = None, b""
         return {} if self._after is None else {"Last-Event-ID": str(self._after)}
 
     def read(self, line: bytes) -> Change | None:
         """Take in one line; return the change that it completes.
 
-        Raises NoAnswer for what no service sends.
+        Raises NoAnswer for a line that no Storelog service sends.
         """
         try:
             return self._read(line)
         except (ValueError, msgspec.MsgspecError) as error:
-            raise NoAnswer(f"the answer is not one of a Storelog service: {error}") from error
+            raise NoAnswer(f"the response is not from a Storelog service: {error}") from error
 
     def _read(self, line: bytes) -> Change | None:
         name, _, value = line.rstrip(b"\r\n").partition(b": ")

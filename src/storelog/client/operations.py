@@ -1,4 +1,4 @@
-"""What operators need: keys, dead letters, one event of the log, how everything is.
+"""The calls for operators: keys, dead letters, the log, and the health of all processes.
 
 Next: client/blocking.py
 """
@@ -26,7 +26,7 @@ class Key(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class CreatedKey(msgspec.Struct, frozen=True, rename="camel"):
-    """A key that was just created: `key` is its text, which is kept nowhere."""
+    """A key that was just created: `key` is its text, which Storelog does not store."""
 
     name: str
     role: str
@@ -75,7 +75,7 @@ class ParkedLetter(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WholeLetter(ParkedLetter, frozen=True, rename="camel"):
-    """A dead letter with everything that the record had."""
+    """A dead letter with the key, headers and value of its record."""
 
     key: str | None
     headers: Sequence[Any]
@@ -85,14 +85,14 @@ class WholeLetter(ParkedLetter, frozen=True, rename="camel"):
 
 
 class Settled(msgspec.Struct, frozen=True, rename="camel"):
-    """What became of dead letters: ids that are settled, and causes by id of those that are not."""
+    """The result for dead letters: the ids that are settled, and the causes of the others by id."""
 
     settled: Sequence[str]
     still_dead: Mapping[str, str]
 
 
 class Operations(Session):
-    """What looks after the system."""
+    """The calls for operators."""
 
     async def list_keys(self) -> list[Key]:
         """Return every key that was ever created, oldest first."""
@@ -101,15 +101,16 @@ class Operations(Session):
     async def create_key(
         self, name: str, role: str, *, expires_at: datetime | None = None
     ) -> CreatedKey:
-        """Create a key and return its text, once; the request is sent once, too."""
+        """Create a key and return its text, which cannot be read again."""
+        # Sent once, without an Idempotency-Key: a stored response would hold the key's text.
         ends = None if expires_at is None else format_time(expires_at)
         body = {"name": name, "role": role, "expiresAt": ends}
         return read(await self.operate("POST", "command", "/keys", body), CreatedKey)
 
     async def revoke_key(self, name: str) -> Key:
-        """Revoke a key; one that is revoked stays so. Raises ThingNotFound."""
-        answer = await self.operate("POST", "command", "/keys/revocations", {"name": name})
-        return read(answer, Key)
+        """Revoke a key for good. Raises ThingNotFound."""
+        response = await self.operate("POST", "command", "/keys/revocations", {"name": name})
+        return read(response, Key)
 
     async def find_events(
         self,
@@ -123,9 +124,10 @@ class Operations(Session):
         before: int | None = None,
         limit: int = 100,
     ) -> EventPage:
-        """Return a page of the events that are asked for; with `before` the newest first.
+        """Return a page of the events that match; with `before` the newest first.
 
-        It may be empty although more follow: go on at `next_after`, or `next_before`, until None.
+        A page may be empty although more follow: continue at `next_after` or `next_before` until it
+        is None.
         """
         asked = {
             "aggregate": aggregate,
@@ -152,23 +154,23 @@ class Operations(Session):
         return read(await self.operate("GET", "query", "/operations"), dict[str, Any])
 
     async def list_dead_letters(self) -> list[ParkedLetter]:
-        """Return what could not be projected. Raises BadUse without a `projector_url`."""
-        answer = await self.operate("GET", "projector", "/dead-letters")
-        return read(answer, Page[ParkedLetter]).items
+        """Return the dead letters. Raises BadUse without a `projector_url`."""
+        response = await self.operate("GET", "projector", "/dead-letters")
+        return read(response, Page[ParkedLetter]).items
 
     async def get_dead_letter(self, letter_id: str) -> WholeLetter:
         """Return one dead letter with its bytes. Raises ThingNotFound."""
         asked = {"id": letter_id}
-        answer = await self.operate("GET", "projector", "/dead-letters/one", asked=asked)
-        return read(answer, WholeLetter)
+        response = await self.operate("GET", "projector", "/dead-letters/one", asked=asked)
+        return read(response, WholeLetter)
 
     async def retry_dead_letters(self, ids: Sequence[str] = ()) -> Settled:
-        """Have dead letters replayed, without ids all that are parked. Raises ThingNotFound."""
+        """Replay dead letters, by default all that are parked. Raises ThingNotFound."""
         body = {"ids": list(ids)}
         return read(await self.operate("POST", "projector", "/dead-letters/retries", body), Settled)
 
     async def discard_dead_letter(self, letter_id: str) -> Settled:
         """Leave one event out of the read model for good. Raises ThingNotFound."""
         body = {"id": letter_id}
-        answer = await self.operate("POST", "projector", "/dead-letters/discards", body)
-        return read(answer, Settled)
+        response = await self.operate("POST", "projector", "/dead-letters/discards", body)
+        return read(response, Settled)

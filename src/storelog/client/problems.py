@@ -1,15 +1,15 @@
-"""The services' problem documents as typed errors, and the error of having no answer.
+"""The services' problem documents as typed errors, and the error for a missing response.
 
     StorelogError
-    ├── Problem                the service answered with a problem: `status`, `slug`, `detail`
+    ├── Problem                the service responded with a problem: `status`, `slug`, `detail`
     │   ├── InvalidRequest     400, 422: `errors` names each field with its pointer
-    │   ├── ThingNotFound      404
-    │   ├── InsufficientStock  409: `products` says what was asked and what there is
-    │   ├── HistoryIsAnother   409: the log has another `history` than the position is of
+    │   ├── ThingNotFound      404: the entity does not exist
+    │   ├── InsufficientStock  409: `products` has the units asked for and those available
+    │   ├── HistoryIsAnother   409: the position is from another history than the log's `history`
     │   ├── VersionIsStale     412: `current_version`
-    │   └── BehindDeadLetter   503: `dead_letter` is what the read would wait for in vain
+    │   └── BehindDeadLetter   503: the read would wait in vain for `dead_letter`
     └── CannotRun
-        ├── NoAnswer           nothing answered in time
+        ├── NoAnswer           no service responded in time
         └── ClientClosed       the client was closed before or during the call
 
 Next: client/bodies.py
@@ -28,7 +28,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class Shortage(msgspec.Struct, frozen=True, rename="camel"):
-    """One product of which there is less than was asked for, in units."""
+    """One product with fewer units `available` than `asked` for."""
 
     product_id: int
     asked: int
@@ -36,7 +36,7 @@ class Shortage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that the read model cannot take in: its place in the log, and whose it is."""
+    """An event that the read model could not take in: its position and aggregate."""
 
     position: int
     aggregate: str
@@ -55,9 +55,9 @@ class _Document(msgspec.Struct, rename="camel"):
 
 
 class Problem(StorelogError):
-    """A service answered with an error; a command that got one has changed nothing.
+    """A service responded with an error; a command that got one has changed nothing.
 
-    Only `outcome-unknown` says otherwise: the command may have been done.
+    The exception is `outcome-unknown`: the command may have been carried out.
     """
 
     def __init__(self, status: int, document: _Document, raw: bytes) -> None:
@@ -72,15 +72,15 @@ class Problem(StorelogError):
 
 
 class InvalidRequest(Problem):
-    """The request is not allowed as it is; `errors` names its fields."""
+    """The request is invalid; `errors` names its fields."""
 
 
 class ThingNotFound(Problem):
-    """There is no such thing, or it is deleted."""
+    """The entity does not exist, or it is deleted."""
 
 
 class InsufficientStock(Problem):
-    """An order or adjustment wants more than there is."""
+    """An order or adjustment needs more units than there are."""
 
     def __init__(self, status: int, document: _Document, raw: bytes) -> None:
         super().__init__(status, document, raw)
@@ -88,7 +88,7 @@ class InsufficientStock(Problem):
 
 
 class VersionIsStale(Problem):
-    """The thing is not at the version that the command was meant for."""
+    """The entity's version is not the one that the command names."""
 
     def __init__(self, status: int, document: _Document, raw: bytes) -> None:
         super().__init__(status, document, raw)
@@ -96,9 +96,9 @@ class VersionIsStale(Problem):
 
 
 class HistoryIsAnother(Problem):
-    """Commits were lost since the client was given its position: `history` is the log's now.
+    """Commits were lost after the client got its position; `history` is the log's current one.
 
-    Set the client's `position` to 0 to read on, and look whether what was written is there.
+    Set the client's `position` to 0 to continue, and check whether its last commands took effect.
     """
 
     def __init__(self, status: int, document: _Document, raw: bytes) -> None:
@@ -107,9 +107,9 @@ class HistoryIsAnother(Problem):
 
 
 class BehindDeadLetter(Problem):
-    """What the read waits for does not come before an operator settles a dead letter.
+    """The awaited position is held up until an operator settles a dead letter.
 
-    The client raises it at once: to send the read again is useless.
+    The client raises it at once, since repeating the read does not help.
     """
 
     def __init__(self, status: int, document: _Document, raw: bytes, letter: DeadLetter) -> None:
@@ -118,14 +118,14 @@ class BehindDeadLetter(Problem):
 
 
 class ClientClosed(CannotRun):
-    """The client is closed; what it was doing may have been done or not."""
+    """The client is closed; a command that was under way may or may not have taken effect."""
 
     def __init__(self) -> None:
         super().__init__("This client is closed; make a new one.")
 
 
 class NoAnswer(CannotRun):
-    """Nothing answered, or nothing that could be used, for as long as the client has patience."""
+    """No service responded, or none usefully, for as long as the client has patience."""
 
 
 _BY_SLUG: dict[str, type[Problem]] = {
@@ -141,11 +141,11 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 
 def read_problem(status: int, raw: bytes) -> Problem:
-    """Return the error that an answer's status and body describe, whoever wrote the body."""
+    """Return the error that a response's status and body describe, even one of a proxy."""
     try:
         document = msgspec.json.decode(raw, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A proxy in between answered, not a service.
+        # The body is not a problem document: a proxy between client and service responded.
         document = _Document(detail=raw[:200].decode("utf-8", "replace"))
     slug = document.type.rpartition("/")[2]
     if slug == "not-caught-up" and document.dead_letter is not None:

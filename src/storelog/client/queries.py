@@ -1,6 +1,7 @@
-"""The reads, each holding what this client's own commands wrote before it.
+"""The reads, each including everything that this client's commands wrote before.
 
-`start` is in a range, `end` is not; `as_of` is a position or a moment: the shop as it was then.
+A range includes `start` and excludes `end`. `as_of` is a position or a time, as of which the shop
+is shown.
 Next: client/blocking.py
 """
 
@@ -41,7 +42,7 @@ def _ids(
 
 
 class Queries(Session):
-    """What looks at the shop."""
+    """The calls that read the shop."""
 
     async def get_customer(self, customer_id: int, *, as_of: AsOf | None = None) -> Customer:
         """Return a customer. Raises ThingNotFound."""
@@ -113,7 +114,7 @@ class Queries(Session):
         *,
         as_of: AsOf | None = None,
     ) -> Listing[HistoryEvent]:
-        """List the events of one thing, a deleted one too, the newest first.
+        """List the events of one entity, newest first; also of a deleted one.
 
         Iterating raises ThingNotFound.
         """
@@ -123,14 +124,14 @@ class Queries(Session):
     async def total_sales(
         self, start: When | None = None, end: When | None = None, *, as_of: AsOf | None = None
     ) -> TotalSales:
-        """Return the shop's figures for [start, end)."""
-        return read(await self._figures("total-sales", start, end, as_of), TotalSales)
+        """Return the shop's totals for [start, end)."""
+        return read(await self._totals("total-sales", start, end, as_of), TotalSales)
 
     async def sales_by_day(
         self, start: When | None = None, end: When | None = None, *, as_of: AsOf | None = None
     ) -> list[DaySales]:
-        """Return the figures of each UTC day on which anything was sold."""
-        return read(await self._figures("sales-by-day", start, end, as_of), Page[DaySales]).items
+        """Return the totals of each UTC day with sales."""
+        return read(await self._totals("sales-by-day", start, end, as_of), Page[DaySales]).items
 
     async def product_totals(
         self,
@@ -140,15 +141,15 @@ class Queries(Session):
         limit: int = 50,
         as_of: AsOf | None = None,
     ) -> list[ProductTotal]:
-        """Return the products that sold most, by sales."""
-        answer = await self._figures("product-totals", start, end, as_of, limit)
-        return read(answer, Page[ProductTotal]).items
+        """Return the products with the highest sales, in that order."""
+        response = await self._totals("product-totals", start, end, as_of, limit)
+        return read(response, Page[ProductTotal]).items
 
     async def low_stock(self, at_most: int = 10, *, limit: int = 50) -> list[Product]:
-        """Return the products with at most so many units left, those with the fewest first."""
+        """Return the products with at most `at_most` units left, those with the fewest first."""
         asked = {"atMost": at_most, "limit": limit}
-        answer = await self.get("/analytics/low-stock", asked)
-        return read(answer, Page[Product]).items
+        response = await self.get("/analytics/low-stock", asked)
+        return read(response, Page[Product]).items
 
     async def top_customers(
         self,
@@ -159,24 +160,24 @@ class Queries(Session):
         as_of: AsOf | None = None,
     ) -> list[TopCustomer]:
         """Return the customers who spent most."""
-        answer = await self._figures("top-customers", start, end, as_of, limit)
-        return read(answer, Page[TopCustomer]).items
+        response = await self._totals("top-customers", start, end, as_of, limit)
+        return read(response, Page[TopCustomer]).items
 
     async def list_events(
         self, *, aggregate: str | None = None, after: int = 0, limit: int = 1_000
     ) -> list[Event]:
-        """Return events of the log above a position, in order; none where the log ends.
+        """Return events of the log above a position, in order; an empty list at the log's end.
 
-        There may be fewer than `limit` although more follow: large ones come in smaller pages.
+        A page may have fewer events than `limit` although more follow, if they are large.
         """
         asked = {"aggregate": aggregate, "after": after, "limit": limit}
         return read(await self.get_log(asked), EventPage).items
 
     async def projected(self) -> int:
-        """Return the position that the read model holds now, without waiting for any."""
+        """Return the current position of the read model, without waiting."""
         return read(await self.get("/health/ready", is_waiting=False), Ready).position
 
-    async def _figures(
+    async def _totals(
         self,
         name: str,
         start: When | None,

@@ -1,4 +1,4 @@
-"""What all calls share: keys on commands, positions from commands to reads, pages of lists.
+"""What all calls share: keys of commands, positions from commands to reads, pages of lists.
 
 Next: client/commands.py
 """
@@ -21,22 +21,21 @@ from storelog.shop.fields import values_before
 from storelog.shop.json_values import from_json
 
 T = TypeVar("T")
-# One that has a version.
+# A structure with a version.
 V = TypeVar("V", bound=msgspec.Struct)
 PAGE = 200
 
 
 class Session:
-    """One shop, by its two services' addresses; use it as an async context.
+    """One shop, by the addresses of its two services; use it as an async context manager.
 
-    No address has a default: who listens there may be a stranger's shop. `projector_url` is only
-    needed for dead letters.
+    No address has a default, since another shop may listen there. `projector_url` is needed for
+    dead letters only.
 
-    `position` is the newest that this client's commands were given. Reads ask for everything up to
-    it, so it may be handed on to another client, whose reads then hold the same; so may
-    `log_history`, which says of which history of the log it is. A method raises Problem for a
-    refusal, NoAnswer when nothing has answered for `patience_seconds`, and ClientClosed after
-    `close`.
+    `position` is the newest one of this client's commands. Reads wait for everything up to it. To
+    give another client the same guarantee, copy `position` and `log_history`, the history of the
+    log to which it belongs. A method raises Problem for an error response, NoAnswer if no service
+    has responded for `patience_seconds`, and ClientClosed after `close`.
     """
 
     def __init__(
@@ -66,34 +65,35 @@ class Session:
     async def command(
         self, method: str, path: str, body: Any, key: str | None, if_version: int | None = None
     ) -> Success:
-        """Send a command to the Command Service, and keep the position that it was given."""
+        """Send a command to the Command Service, and keep the position of its response."""
         headers = {"Idempotency-Key": key or uuid4().hex}
         if if_version is not None:
             headers["If-Match"] = f'"{if_version}"'
-        answer = await self.transport.call(
+        response = await self.transport.call(
             method, self._command_url, path, headers=headers, body=body
         )
-        self._take_note(answer)
-        return answer
+        self._take_note(response)
+        return response
 
-    def _take_note(self, answer: Success) -> None:
-        """Keep the newest position; those of another history of the log mean nothing."""
-        if answer.history is not None and answer.history != self.log_history:
+    def _take_note(self, response: Success) -> None:
+        """Keep the newest position; drop one of another history, where it means another event."""
+        if response.history is not None and response.history != self.log_history:
             if self.log_history is not None:
                 self.position = 0
-            self.log_history = answer.history
-        self.position = max(self.position, answer.position)
+            self.log_history = response.history
+        # Commands may overtake one another, so a later response can have an earlier position.
+        self.position = max(self.position, response.position)
 
     async def get(
         self, path: str, asked: Mapping[str, Any] | None = None, *, is_waiting: bool = True
     ) -> Success:
-        """Read from the Query Service what holds everything up to `position`."""
+        """Read from the Query Service; the response includes everything up to `position`."""
         headers = {}
         if is_waiting and self.position:
             headers["Storelog-Wait-For"] = str(self.position)
             if self.log_history is not None:
                 headers[HEADER] = self.log_history
-            # A read that waits longer than there is patience would never be answered.
+            # If the service waited longer than the client, its response would always come too late.
             seconds = min(self._wait_seconds, int(self.transport.patience))
             headers["Prefer"] = f"wait={seconds}"
         return await self.transport.call(
@@ -103,9 +103,9 @@ class Session:
     async def operate(
         self, method: str, service: str, path: str, body: Any = None, asked: Any = None
     ) -> Success:
-        """Call what operators need: `service` is command, query or projector.
+        """Call an operator's endpoint of a service: command, query or projector.
 
-        It has no Idempotency-Key and is sent once, but a GET. Raises BadUse where the client does
+        There is no Idempotency-Key, so only a GET is repeated. Raises BadUse where the client does
         not know the service's address.
         """
         urls = {"command": self._command_url, "query": self._query_url}
@@ -120,7 +120,7 @@ class Session:
 
 
 class Listing(Generic[T]):
-    """A list, fetched a page at a time while it is iterated over, once."""
+    """A list that is fetched a page at a time during iteration; it can be iterated once."""
 
     def __init__(
         self, session: Session, path: str, kind: type[Page[T]], asked: Mapping[str, Any]
@@ -144,25 +144,25 @@ class Listing(Generic[T]):
                 yield item
 
 
-def read(answer: Success, kind: type[T]) -> T:
-    """Return the answer's body, checked. Raises NoAnswer for one that is no service's.
+def read(response: Success, kind: type[T]) -> T:
+    """Return the response's body, checked. Raises NoAnswer if no service can have written it.
 
-    A field that the service, or the one whose response it repeats, did not know yet has its value
-    of before.
+    A field that an older service did not know gets the value declared for older data. The same
+    holds where a newer service repeats the stored response of an older one.
     """
     newer = _newer(kind)
     try:
         if not newer:
-            return msgspec.json.decode(answer.body, type=kind, dec_hook=from_json)
+            return msgspec.json.decode(response.body, type=kind, dec_hook=from_json)
         return msgspec.convert(
-            _filled(msgspec.json.decode(answer.body), newer), kind, dec_hook=from_json
+            _filled(msgspec.json.decode(response.body), newer), kind, dec_hook=from_json
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NoAnswer(f"the answer is not one of a Storelog service: {error}") from error
+        raise NoAnswer(f"the response is not from a Storelog service: {error}") from error
 
 
 def _filled(said: Any, newer: Mapping[str, Any]) -> Any:
-    """Return a body, or a page of them, with the fields that came later."""
+    """Return a body, or a page of bodies, with the fields that were added later."""
     if not isinstance(said, dict):
         return said
     if isinstance(said.get("items"), list):
@@ -171,15 +171,15 @@ def _filled(said: Any, newer: Mapping[str, Any]) -> Any:
 
 
 def _newer(kind: Any) -> Mapping[str, Any]:
-    """Return the fields of an entity, or of a page of them, that came later."""
+    """Return the fields of an entity, or of a page's entities, that were added later."""
     (of,) = get_args(kind) if get_origin(kind) is Page else (kind,)
     known = (entity.structure for entity in ENTITIES if issubclass(of, entity.structure))
     return next(map(values_before, known), {})
 
 
-def versioned(answer: Success, kind: type[V]) -> V:
-    """Return the answer's body with the version that its ETag names."""
-    return msgspec.structs.replace(read(answer, kind), version=answer.version)
+def versioned(response: Success, kind: type[V]) -> V:
+    """Return the response's body with the version that its ETag names."""
+    return msgspec.structs.replace(read(response, kind), version=response.version)
 
 
 def _query(asked: Mapping[str, Any]) -> dict[str, str]:

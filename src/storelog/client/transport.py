@@ -1,8 +1,8 @@
-"""One call over HTTP: sent again while that is safe, until it is answered or patience ends.
+"""One call over HTTP: repeated while that is safe, until there is a response or patience ends.
 
-Safe are reads, and commands with an Idempotency-Key, after a network error or a 429, 502, 503 or
-504; `Retry-After` is heeded. In flight are at most `max_in_flight` calls; no call, with all its
-tries, takes longer than the patience once it is in flight, whatever the service does.
+Reads, and commands with an Idempotency-Key, are repeated after a network error or a 429, 502, 503
+or 504, after the delay of `Retry-After`. At most `max_in_flight` calls are in flight. Once in
+flight, no call takes longer than the client's patience with all its tries.
 Next: client/shop.py
 """
 
@@ -29,14 +29,14 @@ from storelog.reasons import reason
 from storelog.shop.json_values import encode_json
 
 CONNECT_SECONDS = 5.0
-FIRST_ANSWER_SECONDS = 5.0
+FIRST_RESPONSE_SECONDS = 5.0
 FIRST_WAIT_SECONDS = 0.1
 MAX_WAIT_SECONDS = 2.0
-# Far more than a page of the largest orders, or one event, has.
+# Far more than a page of the largest orders, or a line of one event, can have.
 MAX_BODY_BYTES, MAX_LINE_BYTES = 256 * 1024 * 1024, 16 * 1024 * 1024
 EVENT_STREAM = "text/event-stream"
 _AGAIN = (429, 502, 503, 504)
-# An order's tag has a hash after its version, a compressed body's one more word.
+# An order's tag has a hash after the version, and that of a compressed body one more word.
 _VERSION_TAG = re.compile(r'"([1-9][0-9]{0,17})["-]')
 _NO_URL = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 _IN_PROGRESS = "idempotency-in-progress"
@@ -44,7 +44,7 @@ _IN_PROGRESS = "idempotency-in-progress"
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """A success: its body, and the headers that say more."""
+    """A success: its body, and the values of its headers."""
 
     body: bytes
     position: int
@@ -54,22 +54,22 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class _Trouble:
-    """Why a try failed; `wait_seconds` is how long the service wants to be left alone."""
+    """Why a try failed; `wait_seconds` is the delay that the service asks for."""
 
     cause: Problem | NoAnswer
     wait_seconds: float = 0.0
 
 
 class Transport:
-    """The one session to both services; opened by the first call, to be closed by its owner."""
+    """The one HTTP session to all services; the first call opens it, and the owner closes it."""
 
     def __init__(self, api_key: str | None, patience_seconds: float, max_in_flight: int) -> None:
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self.patience = patience_seconds
-        self._first_patience = min(FIRST_ANSWER_SECONDS, patience_seconds)
+        self._first_patience = min(FIRST_RESPONSE_SECONDS, patience_seconds)
         self._slots = asyncio.Semaphore(max_in_flight)
-        self._answered: set[str] = set()
-        self._answered_at = 0.0
+        self._responded: set[str] = set()
+        self._responded_at = 0.0
         self._session: aiohttp.ClientSession | None = None
         self.is_closed = False
 
@@ -80,10 +80,11 @@ class Transport:
             await self._session.close()
 
     def session(self) -> aiohttp.ClientSession:
-        """Return the session; it lives in the loop that runs. Raises ClientClosed."""
+        """Return the session, which belongs to the running loop. Raises ClientClosed."""
         if self.is_closed:
             raise ClientClosed
         if self._session is None:
+            # The slots limit the calls; a limit of connections would also count the live streams.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), headers=self._headers
             )
@@ -91,16 +92,16 @@ class Transport:
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[float]:
-        """Hold one of the calls in flight; give when its patience began (monotonic seconds).
+        """Hold one slot for a call in flight; yield when its patience began (monotonic seconds).
 
-        Raises NoAnswer when none gets free, and nothing is answered, for as long as there is
-        patience: a long queue that moves may take its time.
+        Raises NoAnswer if no slot gets free and no service responds for the length of the patience.
+        A long queue may take longer as long as it moves.
         """
         called_at = time.monotonic()
         while True:
-            left = max(called_at, self._answered_at) + self.patience - time.monotonic()
+            left = max(called_at, self._responded_at) + self.patience - time.monotonic()
             if left <= 0:
-                raise NoAnswer("none of the calls before this one is answered")
+                raise NoAnswer("none of the calls before this one got a response")
             try:
                 async with asyncio.timeout(left):
                     await self._slots.acquire()
@@ -108,7 +109,7 @@ class Transport:
             except TimeoutError:
                 continue
         try:
-            yield max(called_at, self._answered_at)
+            yield max(called_at, self._responded_at)
         finally:
             self._slots.release()
 
@@ -120,15 +121,16 @@ class Transport:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         *,
-        answer_seconds: float,
+        first_seconds: float,
         silence_seconds: float,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Give the lines of an answer that goes on. Raises aiohttp's errors, Problem and NoAnswer.
+        """Yield the lines of an endless response. Raises aiohttp's errors, Problem and NoAnswer.
 
-        No first line for `answer_seconds`, and no further one for `silence_seconds`, is a time-out.
+        Without a first line within `first_seconds`, or a further one within `silence_seconds`, it
+        times out.
         """
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
-        until = asyncio.get_running_loop().time() + answer_seconds
+        until = asyncio.get_running_loop().time() + first_seconds
         async with asyncio.timeout_at(until):
             try:
                 response = await self.session().get(
@@ -160,7 +162,7 @@ class Transport:
     ) -> Success:
         """Return the success.
 
-        Raises Problem for another answer, NoAnswer when there is none in time, ClientClosed.
+        Raises Problem for an error response, NoAnswer without a response in time, ClientClosed.
         """
         sent = dict(headers or {})
         raw = None
@@ -175,9 +177,10 @@ class Transport:
                 outcome = await self._try(method, url, path, query, sent, raw, left)
                 if isinstance(outcome, Success):
                     return outcome
+                # Random, so that many clients do not return together after an outage.
                 pause = max(outcome.wait_seconds, wait * random.uniform(0.5, 1.0))
-                # One that has never answered is not worth as much waiting as one that is away.
-                patience = self.patience if url in self._answered else self._first_patience
+                # An address that has never responded is probably wrong, so give up sooner.
+                patience = self.patience if url in self._responded else self._first_patience
                 if not is_safe or time.monotonic() - began + pause > patience:
                     raise outcome.cause
                 await asyncio.sleep(pause)
@@ -219,15 +222,16 @@ class Transport:
             if isinstance(error, RuntimeError):
                 raise
             return _Trouble(NoAnswer(no_answer(url, error)))
-        self._answered_at = time.monotonic()
+        self._responded_at = time.monotonic()
         if response.status < 300:
-            self._answered.add(url)
+            self._responded.add(url)
             position = _number(response, "Storelog-Position") or 0
             history = response.headers.get(HEADER)
             return Success(raw, position, _version(response), history)
         problem = read_problem(response.status, raw)
+        # Only a Storelog service gives a slug; a proxy's error does not prove the address.
         if problem.slug:
-            self._answered.add(url)
+            self._responded.add(url)
         if isinstance(problem, BehindDeadLetter):
             raise problem
         if response.status in _AGAIN or problem.slug == _IN_PROGRESS:
@@ -236,11 +240,11 @@ class Transport:
 
 
 def _no_address(url: str) -> NoAnswer:
-    return NoAnswer(f"{url!r} is no address such as http://127.0.0.1:8080")
+    return NoAnswer(f"{url!r} is not an address such as http://127.0.0.1:8080")
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """Return the whole body. Raises NoAnswer for one that is larger than any service's."""
+    """Return the whole body. Raises NoAnswer for one that is larger than any service sends."""
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         pieces.append(piece)
@@ -253,7 +257,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 async def _lines(
     response: aiohttp.ClientResponse, until: float, silence_seconds: float
 ) -> AsyncIterator[bytes]:
-    """Yield whole lines, the first one until a time of the loop. Raises TimeoutError, NoAnswer."""
+    """Yield whole lines; the first must come by `until`. Raises TimeoutError, NoAnswer."""
     begun: list[bytes] = []
     size = 0
     while True:
@@ -274,14 +278,14 @@ async def _lines(
 
 
 def no_answer(url: str, error: Exception) -> str:
-    """Return one line on why there was no answer, in no library's own words."""
+    """Return one line on why there was no response, without the library's own wording."""
     if isinstance(error, TimeoutError):
-        return f"{url} did not answer in time"
+        return f"{url} did not respond in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{url} cannot be reached: {reason(error.os_error)}"
     if isinstance(error, aiohttp.ClientConnectionError | OSError):
-        return f"{url} closed the connection before it answered"
-    return f"{url} answered something that is not HTTP"
+        return f"{url} closed the connection before it responded"
+    return f"{url} responded with something other than HTTP"
 
 
 def _number(response: aiohttp.ClientResponse, name: str) -> int | None:
