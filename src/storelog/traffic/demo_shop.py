@@ -1,7 +1,7 @@
 """A made-up shop from a seed: a catalogue, customers, and live traffic at a chosen rate.
 
-The same seed makes the same catalogue and customers, and draws from the same dice; what is refused
-(a product is sold out, say) is counted, since a shop has refusals too.
+The same seed makes the same catalogue and customers, and the same sequence of random choices.
+Rejections, as of an order for a product that is sold out, are counted: a real shop has them too.
 Next: client/session.py
 """
 
@@ -73,6 +73,7 @@ class DemoShop:
         free = asyncio.Semaphore(MAX_IN_FLIGHT)
         async with asyncio.TaskGroup() as group:
             for number in range(total):
+                # From a schedule, not after each order: a slow response must not lower the rate.
                 await asyncio.sleep(max(0.0, began + number / orders_per_second - loop.time()))
                 await free.acquire()
                 task = group.create_task(self._act(shop))
@@ -80,7 +81,7 @@ class DemoShop:
                 self._progress("orders", number + 1, total)
 
     async def _act(self, shop: AsyncStorelog) -> None:
-        """Do what happens next in the shop: an order mostly, sometimes something else."""
+        """Place an order, and now and then do something else first."""
         dice = self._random.random()
         if dice < 0.02 and self._orders:
             order = self._orders.pop(self._random.randrange(len(self._orders)))
@@ -105,16 +106,16 @@ class DemoShop:
         ]
 
     async def _count(self, what: str, command: Awaitable[T]) -> T | None:
-        """Return what the command gave, or None where a rule refused it.
+        """Return the command's result, or None where a rule of the shop rejected it.
 
-        Raises Problem where the key is what was refused: so would be everything that follows.
+        Raises Problem where the API key was rejected, since all further commands would be as well.
         """
         try:
             made = await command
         except Problem as problem:
             if problem.status in (401, 403):
                 raise
-            self.answers[f"{what} refused: {problem.slug}"] += 1
+            self.answers[f"{what} rejected: {problem.slug}"] += 1
             return None
         self.answers[what] += 1
         return made

@@ -1,7 +1,7 @@
-"""What an import sends, as JSON, and whether the HTTP API's own checks would accept it.
+"""Checks the values of an import by the HTTP API's own checks, before anything is sent.
 
-Whatever these checks reject, the Command Service rejects, and nothing else: no value of its file
-stops an import half-way.
+They reject exactly what the Command Service rejects, so no value of the file can stop an import
+half-way.
 Next: traffic/retail_import.py
 """
 
@@ -20,7 +20,7 @@ from storelog.shop.product import ChangedProduct, NewProduct
 from storelog.typed_cache import cached
 from storelog.web.json_body import read_json
 
-# Invoices without a customer are those of one guest.
+# All invoices without a customer belong to one guest.
 GUEST = ""
 _SHOWN = 40
 _ONE = Money(1)
@@ -34,37 +34,38 @@ def customer_of(number: str) -> tuple[str, str]:
 
 
 def check_customer(number: str) -> None:
-    """Raise ValueError if there can be no such customer."""
+    """Raise ValueError if a customer cannot have this number."""
     name, email = customer_of(number)
     _check(f"CustomerID {number[:_SHOWN]!r} cannot be imported", NewCustomer(name, email))
 
 
 @cached(100_000)
 def check_name(description: str) -> None:
-    """Raise ValueError if no product can have this name."""
+    """Raise ValueError if a product cannot have this name."""
     _check(f"Description {description[:_SHOWN]!r}", ChangedProduct(description, _ONE))
 
 
 def check_stock(code: str, units: int) -> None:
-    """Raise ValueError if a product cannot begin with so many units."""
+    """Raise ValueError if a product cannot be created with this many units."""
     _check(f"StockCode {code[:_SHOWN]!r} needs {units} units", NewProduct("x", _ONE, units))
 
 
 @cached(100_000)
 def check_line(quantity: int, price: Decimal) -> None:
-    """Raise ValueError if no order can have a line of so many units at this price."""
+    """Raise ValueError if an order cannot have a line with this quantity and price."""
     line = OrderLine(1, quantity, Money(price))
     _check(f"Quantity {quantity} or UnitPrice {price}", NewOrder(1, (line,)))
 
 
 @cached(100_000)
 def check_date(date: datetime) -> None:
-    """Raise ValueError if no order can have this date."""
+    """Raise ValueError if an order cannot have this date."""
     order = NewOrder(1, (OrderLine(1, 1),), Time.of(date))
     _check(f"InvoiceDate {date:%Y-%m-%d %H:%M:%S}", order)
 
 
 def _check(what: str, said: Struct) -> None:
+    # As bytes and back, since the Command Service checks what it reads from JSON.
     try:
         requests.read(type(said), read_json(encode_json(said), "application/json"))
     except InvalidFields as error:

@@ -1,7 +1,7 @@
 """Reads a file with the UCI Online Retail columns, and checks all of it before anything is sent.
 
-What is wrong is rejected by line number, by the checks of the HTTP API itself. Rows that the
-reference skips are counted by reason.
+An error names the line; the checks are those of the HTTP API itself. Rows that are skipped as the
+reference says are counted by reason.
 Next: traffic/retail_checks.py
 """
 
@@ -46,7 +46,7 @@ _OTHER_TIME = re.compile(r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d\d")
 
 @dataclass(slots=True)
 class Invoice:
-    """One order to be: its lines are (stock code, quantity, price)."""
+    """One order to place; its lines are (stock code, quantity, price)."""
 
     number: str
     customer: str
@@ -56,7 +56,7 @@ class Invoice:
 
 @dataclass(slots=True)
 class Item:
-    """One product to be: what the last row says of it, and all the units that are sold."""
+    """One product to create: name and price of its last row, and all units that are sold."""
 
     name: str
     price: Decimal
@@ -65,7 +65,7 @@ class Item:
 
 
 class Skip(StrEnum):
-    """Why a row is skipped, by the word for it in the summary."""
+    """Why a row is skipped; the values are the words in the summary."""
 
     CANCELLED = auto()
     QUANTITY = auto()
@@ -76,7 +76,7 @@ class Skip(StrEnum):
 
 @dataclass(slots=True)
 class RetailFile:
-    """A whole file, checked. `skipped` counts rows by reason; the contract names the reasons."""
+    """A whole file, checked. `skipped` counts rows by the reasons in docs/reference.md."""
 
     sha256: str = ""
     rows: int = 0
@@ -95,7 +95,7 @@ def read_retail_file(
 ) -> RetailFile:
     """Return the file's orders, products and customers, all of which the API would accept.
 
-    `spare_stock`: units that each product is to have left. Raises BadUse with the line's number.
+    `spare_stock`: the units that each product has left at the end. Raises BadUse with the line.
     """
     result = RetailFile(skipped={Skip.CANCELLED: 0, Skip.QUANTITY: 0, Skip.PRICE: 0})
     if limit_invoices is not None:
@@ -112,6 +112,7 @@ def read_retail_file(
             raise BadUse(f"{path}: line {line}: {error}") from error
     if not result.rows:
         raise BadUse(f"{path}: line 1: there are no rows")
+    # Only now are all sales of a product known, which its stock at the beginning must cover.
     for code, item in result.items.items():
         try:
             retail_checks.check_stock(code, item.units + spare_stock)
@@ -135,11 +136,11 @@ def _open(path: Path, encoding: str | None) -> IO[str]:
 
 
 def _rows(path: Path, encoding: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row's line number and its values in the order of COLUMNS; none of a blank row."""
+    """Yield each row's line number and its values in the order of COLUMNS, [] for a blank row."""
     if path.suffix.lower() != ".xlsx":
         return _csv_rows(path, encoding)
     if encoding is not None:
-        raise BadUse(f"{path}: a workbook says its encoding itself; leave --encoding out")
+        raise BadUse(f"{path}: a workbook names its own encoding; leave --encoding out")
     return workbook_rows(path, COLUMNS, OTHER_NAMES)
 
 
@@ -173,7 +174,7 @@ def _csv_rows(path: Path, encoding: str | None) -> Iterator[tuple[int, list[str]
 
 
 def _not_in(path: Path, encoding: str | None) -> str:
-    """Return what to say of a file that is not in the encoding it was read in."""
+    """Return the message for a file that has another encoding than expected."""
     with _open(path, "latin-1") as text:
         seems = seems_to_be(text)
     advice = f"; it seems to be {seems}: --encoding {seems}" if seems else ""
@@ -181,7 +182,7 @@ def _not_in(path: Path, encoding: str | None) -> str:
 
 
 def _take(result: RetailFile, line: int, row: list[str], limit_invoices: int | None) -> None:
-    """Take in one row, or count it as skipped. Raises ValueError."""
+    """Add one row to the result, or count it as skipped. Raises ValueError."""
     if not row:
         result.skipped[Skip.BLANK] = result.skipped.get(Skip.BLANK, 0) + 1
         return

@@ -1,7 +1,7 @@
 """Sends a retail file through the HTTP API: customers and products first, then the orders.
 
-Every command has a key made of the file, the options and its own name, so an import that was
-stopped at any moment goes on where it was, and one that is finished changes nothing.
+Every command has a key made of the file, the options and its own name. So an import that was
+stopped at any moment continues where it was, and repeating a finished one changes nothing.
 Next: client/session.py
 """
 
@@ -27,12 +27,12 @@ Progress = Callable[[str, int, int], None]
 
 
 class Refused(CannotRun):
-    """A command of the import was refused; the message says which and why."""
+    """A command of the import was rejected; the message names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that are part of what an import is."""
+    """The options that are part of an import's identity: another value makes another import."""
 
     limit_invoices: int | None = None
     spare_stock: int = 100
@@ -71,7 +71,7 @@ class RetailImport:
             return shop.position
 
     async def _each(self, kind: str, names: Iterable[str], shop: AsyncStorelog, send: Send) -> None:
-        """Send one command for each name, IN_FLIGHT at a time; stop at the first refusal."""
+        """Send one command for each name, IN_FLIGHT at a time; stop at the first rejection."""
         waiting = list(names)
         total, done = len(waiting), 0
         self._progress(f"{kind}s", 0, total)
@@ -86,11 +86,11 @@ class RetailImport:
                 except Problem as problem:
                     if problem.status in (401, 403):
                         raise
-                    raise Refused(f"{kind} {name or 'guest'} was refused: {problem}") from problem
+                    raise Refused(f"{kind} {name or 'guest'} was rejected: {problem}") from problem
                 done += 1
                 self._progress(f"{kind}s", done, total)
 
-        # Taken from the end, so that the file's order is kept.
+        # Names are taken from the end, so reversing the list keeps the file's order.
         waiting.reverse()
         async with asyncio.TaskGroup() as group:
             for _ in range(min(IN_FLIGHT, total)):
@@ -116,7 +116,7 @@ class RetailImport:
         await shop.place_order(customer, lines, order_date=invoice.date, key=key)
 
     def summary(self) -> dict[str, Any]:
-        """Return what the contract's summary says."""
+        """Return the summary of the import, as docs/reference.md describes it."""
         file = self._file
         invoices: list[Invoice] = list(file.invoices.values())
         return {
@@ -132,10 +132,10 @@ class RetailImport:
 
 
 def key_of(prefix: str, name: str) -> str:
-    """Return the Idempotency-Key of an entity, which no other one of its kind has.
+    """Return the Idempotency-Key of an entity, which differs from those of all others of its kind.
 
-    A name is quoted, or hashed behind a `*`, which no quoted name holds, where that would be too
-    long or be the key of the guest.
+    The name is quoted. If that is too long, or equals the guest's key, the name is hashed instead,
+    after a `*`, which no quoted name contains.
     """
     if name == GUEST:
         return f"{prefix}guest"
@@ -154,7 +154,7 @@ def _revenue(invoices: list[Invoice]) -> Decimal:
 async def wait_until_projected(
     settings: Settings, position: int, stall_seconds: float
 ) -> AsyncIterator[int]:
-    """Yield the read model's position until it holds `position`, or has not moved for a while."""
+    """Yield the read model's position until it reaches `position`, or stalls."""
     async with AsyncStorelog(
         settings.command_url,
         settings.query_url,

@@ -1,7 +1,7 @@
 """The rows of an .xlsx file, row by row, each value as the text that a .csv file would have.
 
-A cell keeps its type in a workbook: whole numbers lose their point, times become ISO 8601, an empty
-cell is an empty text. Every sheet is read; one without any cell is passed over.
+Cells have types in a workbook: whole numbers lose their decimal point, times become ISO 8601, and
+an empty cell is an empty text. Every sheet is read; one without cells is skipped.
 Next: traffic/retail_file.py
 """
 
@@ -22,9 +22,9 @@ _DAMAGED = (BadZipFile, ParseError, KeyError, ValueError, EOFError, OSError, zli
 def workbook_rows(
     path: Path, columns: Sequence[str], other_names: Mapping[str, str]
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row's number and its values in the order of `columns`; none of a blank row.
+    """Yield each row's number and its values in the order of `columns`, [] for a blank row.
 
-    `other_names`: what else a column may be called. Raises BadUse.
+    `other_names`: alternative names of columns. Raises BadUse.
     """
     try:
         from openpyxl import load_workbook
@@ -33,7 +33,7 @@ def workbook_rows(
     try:
         book = load_workbook(path, read_only=True, data_only=True)
     except _DAMAGED as error:
-        raise BadUse(f"{path}: this is no .xlsx file, or it is damaged") from error
+        raise BadUse(f"{path}: this is not an .xlsx file, or it is damaged") from error
     try:
         for sheet in book.worksheets:
             yield from _sheet_rows(path, sheet, columns, other_names)
@@ -44,6 +44,7 @@ def workbook_rows(
 def _sheet_rows(
     path: Path, sheet: Any, columns: Sequence[str], other_names: Mapping[str, str]
 ) -> Iterator[tuple[int, list[str]]]:
+    # Some programs write wrong dimensions, and the reader would stop there.
     sheet.reset_dimensions()
     rows = _cells(path, sheet)
     header = next(rows, None)
@@ -60,12 +61,12 @@ def _sheet_rows(
         if not any(_text(cell).strip() for cell in cells):
             yield line, []
             continue
-        # A row ends with its last cell that is not empty.
+        # openpyxl ends a row at its last cell with a value, so later cells may be missing.
         yield line, [_text(cells[place]) if place < len(cells) else "" for place in places]
 
 
 def _cells(path: Path, sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Yield every row that has a value; rows that only have a format have none."""
+    """Yield every row that has a value; rows may have a format only."""
     line = 0
     try:
         for line, cells in enumerate(sheet.iter_rows(values_only=True), 1):
