@@ -98,7 +98,7 @@ def test_any_other_answer_without_postgresql_is_a_breach(
     with service(status, slug) as url:
         breaches = refusals(url, tmp_path).breaches
     assert len(breaches) == trial.PROBES
-    assert all("PostgreSQL is away: POST /customers was not refused" in b for b in breaches)
+    assert all("PostgreSQL is away: POST /customers was not rejected" in b for b in breaches)
     assert all(str(status) in breach for breach in breaches)
 
 
@@ -199,5 +199,5 @@ def test_a_system_that_does_not_get_ready_after_the_faults_is_a_breach_and_nothi
 
 def test_a_log_that_cannot_be_read_is_said_in_words() -> None:
     nowhere = Settings(postgres_url=f"postgresql://x@127.0.0.1:{free_port()}/x")
-    with pytest.raises(CannotRun, match="PostgreSQL does not answer"):
+    with pytest.raises(CannotRun, match="PostgreSQL cannot be reached"):
         progress.whole_log(nowhere)

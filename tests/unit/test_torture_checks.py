@@ -194,11 +194,11 @@ def test_a_fault_in_the_log_is_found(plant: Callable[[Log], Log], found: str) ->
     ("plant", "found"),
     [
         (lambda log: [e for e in log if e.correlation_id != "order"], "2xx and has no events"),
-        (lambda log: log[:-1], "DELETE /products/2 (end-2): was answered 2xx and has no events"),
-        (again(7), "stock-adjustments (adjust): was answered position 7"),
-        (lambda log: log[:5] + log[6:], "POST /orders (order): was answered position 6"),
+        (lambda log: log[:-1], "DELETE /products/2 (end-2): got 2xx and has no events"),
+        (again(7), "stock-adjustments (adjust): got the position 7"),
+        (lambda log: log[:5] + log[6:], "POST /orders (order): got the position 6"),
         (lambda log: log[:4] + log[5:], "POST /orders (order): should have"),
-        (changed(1, name="Another"), "was answered another body than was written"),
+        (changed(1, name="Another"), "got another body than was written"),
         (again(7, "stranger"), "position 12 was caused by stranger, which nobody sent"),
     ],
 )
@@ -213,7 +213,7 @@ def test_an_effect_of_a_refused_command_is_found() -> None:
     requests = good_requests()
     requests["adjust"].answer = SeenResponse(409, {"type": "/problems/insufficient-stock"}, 0)
     (breach,) = answers_of(good_log(), requests)
-    assert "(adjust): was told 409 and yet has events: ['7 ProductUpdated']" in breach
+    assert "(adjust): got 409 and yet has events: ['7 ProductUpdated']" in breach
 
 
 @pytest.mark.parametrize("refusal", ["503 unavailable", "503 overloaded"])
@@ -221,7 +221,7 @@ def test_an_effect_of_a_command_that_was_turned_away_is_found(refusal: str) -> N
     requests = good_requests()
     request = replace(requests["adjust"], answer=None, key=None, troubles=[refusal])
     (breach,) = answers_of(good_log(), requests | {"adjust": request})
-    assert f"(adjust): was told ['{refusal}'] and yet has events" in breach
+    assert f"(adjust): got ['{refusal}'] and yet has events" in breach
 
 
 @pytest.mark.parametrize("trouble", ["ConnectionResetError", "503 outcome-unknown"])
@@ -239,7 +239,7 @@ def test_a_command_with_a_key_whose_outcome_nobody_can_learn_is_found() -> None:
     requests = good_requests()
     lost = SentRequest("lost", "DELETE", "/orders/1", None, "key-lost", None, ["TimeoutError"])
     (breach,) = answers_of(good_log(), requests | {"lost": lost})
-    assert "(lost): no outcome can be learnt: ['TimeoutError']" in breach
+    assert "(lost): its outcome cannot be learnt: ['TimeoutError']" in breach
 
 
 FIRST = SeenResponse(201, {"orderId": 1}, 6)
@@ -266,7 +266,7 @@ def test_a_replay_with_another_answer_is_found(
         ledger.end(request, answer)
     ledger.close()
     assert [breach.split(" at ")[0] for breach in ledger.breaches] == [
-        "request order was answered 201"
+        "request order got 201"
     ] * is_breach
 
 

@@ -1,1 +1,1 @@
-"""The fault kit behind `storelog torture`: load, faults and checks on a system of its own."""
+"""The fault kit of `storelog torture`: load, faults and checks on a system of its own."""

@@ -1,4 +1,4 @@
-"""Small disks for the servers, so that one can be filled: a tmpfs each, where mounting is allowed.
+"""Small disks for the servers, so that one can be filled: a tmpfs for each, if mounts are allowed.
 
 Next: torture/faults/disks.py
 """
@@ -14,32 +14,34 @@ _MOUNT_SECONDS = 20
 
 
 class Disks:
-    """Mounts below `home`, until closed."""
+    """Mounts below `home`, until `close`."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._mounted: list[Path] = []
 
     def mount(self, names: tuple[str, ...]) -> str:
-        """Give each server a disk of its own; return why not, where this machine refuses."""
+        """Give each server a disk of its own; return an error if the machine does not allow it."""
         for name in names:
             place = self._home / name
             place.mkdir(parents=True, exist_ok=True)
             options = ["-o", f"size={MEGABYTES}m,mode=0755"]
             done = _run(["mount", "-t", "tmpfs", *options, "storelog", str(place)])
             if done:
-                return f"this machine does not let us mount: {done}"
+                return f"this machine does not allow mounts: {done}"
             self._mounted.append(place)
         return ""
 
     def close(self) -> None:
-        """Take the disks away, with what is on them."""
+        """Remove the disks with their contents."""
+        # Lazily (-l): a process that has not ended yet must not keep the mount.
         for place in self._mounted:
             _run(["umount", "-l", str(place)])
         self._mounted = []
 
     def fill(self, name: str) -> None:
         """Leave no space on a server's disk."""
+        # First by the megabyte, then by the page, so that not even a small write fits.
         with (self._home / name / "filler").open("wb", buffering=0) as filler:
             for size in (len(_CHUNK), 4096):
                 while _fits(filler, _CHUNK[:size]):
@@ -60,7 +62,7 @@ def _fits(file: FileIO, data: bytes) -> bool:
 
 
 def _run(argv: list[str]) -> str:
-    """Run a command; return what it complained of, empty when it did not."""
+    """Run a command; return its error message, empty after success."""
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, timeout=_MOUNT_SECONDS, check=False

@@ -1,7 +1,7 @@
-"""The kit's own book of every request and every answer, kept outside the system it torments.
+"""The kit's own record of every request and response, kept outside the system under torture.
 
-A line is on file (flushed) before a request goes out and as soon as its answer is in, so that what
-the system says later can be held against what it said then.
+A line is flushed to a file before a request is sent and as soon as its response arrives, so that
+the system's later state can be compared with its earlier responses.
 Next: torture/load.py
 """
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# What says for certain that nothing was done, as `Request.troubles` has it.
+# The troubles of a request after which it is certain that nothing was done.
 REFUSALS = ("503 unavailable", "503 overloaded", "500 internal-error")
 
 
 @dataclass(frozen=True, slots=True)
 class SeenResponse:
-    """What a service said: status, body (None when empty), position, whether it was a replay."""
+    """A service's response: status, body (None when empty), position, whether it was a replay."""
 
     status: int
     body: Any
@@ -27,22 +27,22 @@ class SeenResponse:
 
     @property
     def is_final(self) -> bool:
-        """Whether it says what became of the command, rather than to try again."""
+        """Whether it tells the outcome of the command, rather than to try again."""
         return self.status < 500 and self.slug != "idempotency-in-progress"
 
     @property
     def slug(self) -> str:
-        """Which problem it is, empty for none."""
+        """The problem's slug, empty for a success."""
         kind = self.body.get("type", "") if isinstance(self.body, dict) else ""
         return str(kind).removeprefix("/problems/") if self.status >= 400 else ""
 
 
 @dataclass(slots=True)
 class SentRequest:
-    """One command. `request_id` is its correlation id too; `answer` is the first that was final.
+    """One command. `request_id` is also its correlation id; `answer` is the first final response.
 
-    `troubles`: the attempts that told nothing final, as status and slug (`503 unavailable`) or as
-    the broken connection's error.
+    `troubles`: the attempts without a final response, each as status and slug (`503 unavailable`)
+    or as the broken connection's error.
     """
 
     request_id: str
@@ -56,14 +56,15 @@ class SentRequest:
 
     @property
     def may_have_happened(self) -> bool:
-        """Whether it can have had an effect though no answer says so."""
+        """Whether it had an effect, or may have had one as far as the responses tell."""
+        # A lost connection proves nothing: the service may have committed before it broke.
         if self.answer is not None:
             return self.answer.status < 300
         return any(trouble not in REFUSALS for trouble in self.troubles)
 
 
 class RequestLedger:
-    """All requests of a run by id; from any number of threads."""
+    """All requests of a run by id; safe for any number of threads."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
@@ -77,7 +78,7 @@ class RequestLedger:
         self._file.close()
 
     def begin(self, request: SentRequest, url: str) -> None:
-        """Note that the request goes out (again)."""
+        """Note that the request is sent, for the first time or again."""
         with self._lock:
             request.attempts += 1
             self.requests[request.request_id] = request
@@ -93,7 +94,7 @@ class RequestLedger:
             )
 
     def end(self, request: SentRequest, answer: SeenResponse | None, trouble: str = "") -> None:
-        """Note what came back: an answer, or none and why."""
+        """Note the response, or why there is none."""
         with self._lock:
             told = str(answer.status) if answer is not None else "none"
             self.statuses[told] += 1
@@ -116,21 +117,21 @@ class RequestLedger:
                 self._compare(request, request.answer, answer)
 
     def _compare(self, request: SentRequest, first: SeenResponse, again: SeenResponse) -> None:
-        """The same key gives the same answer for ever."""
+        """Note a breach unless the repeated response equals the first one."""
         same = (first.status, first.body, first.position)
         if (again.status, again.body, again.position) != same or not again.is_replay:
             self.breaches.append(
-                f"request {request.request_id} was answered {first.status} at {first.position},"
-                f" and repeated {again.status} at {again.position}, replay {again.is_replay}"
+                f"request {request.request_id} got {first.status} at {first.position}, and repeated"
+                f" it got {again.status} at {again.position}, replay {again.is_replay}"
             )
 
     def known(self) -> dict[str, SentRequest]:
-        """Return the requests of now by their ids, while others go on adding to them."""
+        """Return a copy of the requests by their ids, since other threads add to them."""
         with self._lock:
             return dict(self.requests)
 
     def unanswered(self) -> list[SentRequest]:
-        """Return the requests with a key whose outcome nobody knows yet."""
+        """Return the requests with a key whose outcome is unknown."""
         with self._lock:
             return [r for r in self.requests.values() if r.answer is None and r.key is not None]
 

@@ -1,7 +1,7 @@
-"""The load: shoppers that trade from a seed, repeat some requests, and put all in the ledger.
+"""The load: shoppers that trade from a seed, repeat some requests, and record all in the ledger.
 
-Each shopper is a thread with dice of its own. Most requests carry a key; one without an answer is
-repeated with it at once, or left for the end, so that both ways of learning an outcome are used.
+Each shopper is a thread with random choices of its own. Most requests carry a key. One without a
+response is repeated at once or left for the end, so that both ways to learn its outcome are used.
 Next: torture/rig.py
 """
 
@@ -35,7 +35,7 @@ _LOST = (OSError, http.client.HTTPException)
 def send(
     url: str, request: SentRequest, ledger: RequestLedger, seconds: float = TIMEOUT_SECONDS
 ) -> None:
-    """Send the request once, and put what came of it in the ledger."""
+    """Send the request once, and record the result in the ledger."""
     ledger.begin(request, url)
     try:
         answer = _exchange(url, request, seconds)
@@ -48,6 +48,7 @@ def send(
 def _exchange(url: str, request: SentRequest, seconds: float) -> SeenResponse:
     address = urlsplit(url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=seconds)
+    # Events carry the correlation id, by which the checks find the request that caused them.
     headers = {"X-Correlation-Id": request.request_id, "Connection": "close"}
     content = None if request.body is None else json.dumps(request.body)
     if content is not None:
@@ -70,14 +71,14 @@ def _exchange(url: str, request: SentRequest, seconds: float) -> SeenResponse:
 
 @dataclass(slots=True)
 class Shop:
-    """What the shoppers know of the shop, from the answers they got; from several threads."""
+    """The entities that the shoppers know from responses; shared by several threads."""
 
     customers: list[int] = field(default_factory=list)
     products: list[int] = field(default_factory=list)
     orders: list[int] = field(default_factory=list)
 
     def learn(self, request: SentRequest) -> None:
-        """Take note of what was made, and of what is no more."""
+        """Take note of an entity that was created or deleted."""
         answer, kind = request.answer, request.path.split("/")[1]
         known = {"orders": self.orders, "products": self.products, "customers": self.customers}[
             kind
@@ -87,12 +88,13 @@ class Shop:
         elif request.method == "DELETE":
             number = int(request.path.rpartition("/")[2])
             with suppress(ValueError):
+                # Some stay known, deleted or not, so that there is always one to choose.
                 if len(known) > FEWEST:
                     known.remove(number)
 
 
 class Shopper:
-    """Makes one request after the other from its own dice."""
+    """Sends one request after the other, chosen by its own random generator."""
 
     def __init__(self, seed: str, shop: Shop, urls: Sequence[str], ledger: RequestLedger) -> None:
         self.seed = seed
@@ -106,7 +108,7 @@ class Shopper:
             self.act()
 
     def act(self, seconds: float = TIMEOUT_SECONDS) -> SentRequest:
-        """Send the next request, and again if it was lost and the dice say so."""
+        """Send the next request, and repeat it at random, mostly when its response was lost."""
         method, path, body = self._next()
         request = self._request(method, path, body)
         send(self._dice.choice(self._urls), request, self._ledger, seconds)
@@ -118,11 +120,11 @@ class Shopper:
         return request
 
     def send(self, request: SentRequest) -> None:
-        """Send one request of somebody else's making, once, to any of the services."""
+        """Send a given request once, to any of the services."""
         send(self._dice.choice(self._urls), request, self._ledger)
 
     def insist(self, seconds: float) -> SentRequest:
-        """Send the next request with a key, as often as it takes; give up after so long."""
+        """Send the next request with a key until it has a final response; give up in the end."""
         method, path, body = self._next()
         self._made += 1
         request_id = f"{self.seed}-{self._made}"
@@ -130,14 +132,14 @@ class Shopper:
         give_up_at = time.monotonic() + seconds
         while request.answer is None and time.monotonic() < give_up_at:
             if request.attempts:
-                # A patient client does not repeat at once what was rejected just now.
+                # A client of the real API waits before it repeats a request that just failed.
                 threading.Event().wait(INSIST_SECONDS)
             send(self._dice.choice(self._urls), request, self._ledger)
         self._shop.learn(request)
         return request
 
     def _is_repeated(self, request: SentRequest) -> bool:
-        """A lost request is mostly repeated; an answered one now and then, for the same answer."""
+        """Decide by chance: mostly for a lost request, seldom for one with a response."""
         return self._dice.random() < (0.6 if request.answer is None else 0.05)
 
     def _request(self, method: str, path: str, body: Any) -> SentRequest:
@@ -195,7 +197,7 @@ class Shopper:
 
     def _product(self) -> tuple[str, Money]:
         price = f"{self._dice.randrange(1, 90)}.{self._dice.choice(('00', '5', '95', '125'))}"
-        return f"Thing {self._dice.randrange(10**6)}", Money(price)
+        return f"Product {self._dice.randrange(10**6)}", Money(price)
 
 
 def _body(said: Struct) -> Any:

@@ -1,4 +1,4 @@
-"""What a run did and found.
+"""The report of a run: what it did, and the broken promises that it found.
 
 Next: torture/checks/__init__.py
 """
@@ -13,7 +13,7 @@ MAX_BREACHES = 200
 
 @dataclass(slots=True)
 class TortureReport:
-    """What was asked for, counts, and each breach of a promise in words."""
+    """The plan, the counts, and each breach of a promise as a sentence."""
 
     seed: int
     kinds: Sequence[str]
@@ -33,11 +33,12 @@ class TortureReport:
 
     def breach(self, what: str) -> None:
         """Note that a promise did not hold."""
+        # One fault can break thousands of promises; the first ones tell the cause.
         if len(self.breaches) < MAX_BREACHES:
             self.breaches.append(what)
 
     def count(self, what: str, number: int) -> None:
-        """Note that so many were checked."""
+        """Add to the number of checks of a kind."""
         self.checked[what] = self.checked.get(what, 0) + number
 
     def facts(
@@ -47,7 +48,7 @@ class TortureReport:
         endings: Mapping[str, int],
         statuses: Mapping[str, int],
     ) -> dict[str, Any]:
-        """Return all of it as one JSON object."""
+        """Return the whole report as one JSON object."""
         return {
             "seed": self.seed,
             "kinds": list(self.kinds),

@@ -1,7 +1,7 @@
-"""The system under torture: embedded servers, wires before them, and twins of each process.
+"""The system under torture: embedded servers, wires in front of them, and twins of each process.
 
-A keeper starts again whatever dies, unless a fault holds it down. Nothing outlives the rig: the
-watchdog ends everything should the rig itself be killed.
+A keeper restarts what dies, unless a fault holds it down. Nothing outlives the rig: the watchdog
+ends everything if the rig itself is killed.
 Next: torture/faults/__init__.py
 """
 
@@ -42,9 +42,9 @@ RESTART_SECONDS = 0.5
 
 
 class Rig:
-    """Use it as a context: everything runs inside, and nothing afterwards.
+    """A context manager: everything runs inside, and nothing afterwards.
 
-    `disks`, where there are any, are the servers' own; the rig takes them away.
+    `disks`: the servers' own disks, if any; the rig removes them.
     """
 
     def __init__(self, home: Path, disks: Disks | None = None) -> None:
@@ -80,6 +80,7 @@ class Rig:
         for names in (PROCESSES, SERVERS):
             running = [self.programs[name] for name in names if name in self.programs]
             for program in running:
+                # A paused process cannot react to the request to stop.
                 self._signal(program, signal.SIGCONT)
                 program.ask_to_stop()
             for program in running:
@@ -114,7 +115,7 @@ class Rig:
         self.wait_ready(PROCESSES)
 
     def _set_up_again(self) -> None:
-        """Do for a server that starts empty what `storelog up` does for it then."""
+        """Set up a server that starts empty, as `storelog up` would."""
         give_up_at = time.monotonic() + READY_SECONDS
         while not self._closing.wait(TICK_SECONDS) and time.monotonic() < give_up_at:
             with suppress(CannotRun, OSError, asyncpg.PostgresError):
@@ -122,7 +123,10 @@ class Rig:
                 return
 
     def _open_wires(self, ports: dict[str, int]) -> None:
-        """One wire for each process to each of its servers; Kafka tells all clients one address."""
+        """Open a wire from each process to each of its servers.
+
+        Kafka has one wire for all of them, since it announces one address to its clients.
+        """
         for name, server in (
             ("command-service-postgresql", "postgresql"),
             ("relay-postgresql", "postgresql"),
@@ -133,7 +137,7 @@ class Rig:
             self.wires[name] = self._wires.enter_context(Wire(HOST, ports[server]))
 
     def _settings_through(self, ports: dict[str, int], process: str | None) -> Settings:
-        """Return settings that reach the servers through the process's wires, or directly."""
+        """Return settings with the addresses of the process's wires, None: of the servers."""
 
         def port(server: str) -> int:
             wire = self.wires.get("kafka" if server == "kafka" else f"{process}-{server}")
@@ -157,7 +161,7 @@ class Rig:
             [*argv, "--port", str(ports[name])],
             self.home / "logs" / f"{name}.log",
             lambda: is_live(url),
-            # Keys of the user's own system have no place here.
+            # The keys of the user's own system must not apply here.
             environment={
                 **run_file.as_environment(self._settings_through(ports, kind)),
                 "STORELOG_API_KEYS": "",
@@ -172,7 +176,7 @@ class Rig:
             self._watchdog.guard(program.pid, program.stop_signal)
 
     def _keep(self) -> None:
-        """Start again what has ended, a moment later, unless a fault holds it down."""
+        """Restart what has ended, after a moment, unless a fault holds it down."""
         while not self._closing.wait(TICK_SECONDS):
             for name, program in list(self.programs.items()):
                 with self._lock:
@@ -187,6 +191,7 @@ class Rig:
             self._watchdog.forget(pid or 0)
             program.process, program.state = None, "failed"
             program.start_at = time.monotonic() + RESTART_SECONDS
+            # SIGKILL comes from the kit. Any other end is one that a user would see, too.
             if code != -signal.SIGKILL and not self._held[name]:
                 self.endings[f"{name} by itself, exit {code}"] += 1
                 if name in PROCESSES:
@@ -200,7 +205,7 @@ class Rig:
             self._launch(name, program)
 
     def wait_ready(self, names: Sequence[str], seconds: float = READY_SECONDS) -> None:
-        """Wait until all of them answer. Raises CannotRun when one does not come."""
+        """Wait until all of them are ready. Raises CannotRun if one does not get ready."""
         give_up_at = time.monotonic() + seconds
         for name in names:
             while not self._is_ready(name):
@@ -214,7 +219,7 @@ class Rig:
         return program.process is not None and program.is_ready()
 
     def kill(self, *names: str) -> None:
-        """kill -9, all at once; a server with its children. They start again by themselves."""
+        """Send SIGKILL to all at once, and to the children of servers; the keeper restarts them."""
         with self._lock:
             for name in names:
                 if self.programs[name].process is not None:
@@ -222,7 +227,7 @@ class Rig:
                 self._signal(self.programs[name], signal.SIGKILL)
 
     def send(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a process that runs."""
+        """Send a signal to a running process."""
         with self._lock:
             self._signal(self.programs[name], number)
 
@@ -230,13 +235,14 @@ class Rig:
         if program.process is None or program.process.poll() is not None:
             return
         pid = program.process.pid
+        # PostgreSQL's backends would go on writing for a moment without their parent.
         children = _children(pid) if number == signal.SIGKILL else []
         for each in (pid, *children):
             _send(each, number)
 
     @contextmanager
     def held_down(self, *names: str) -> Iterator[None]:
-        """Keep what ends down for a while; afterwards it is started again."""
+        """Do not restart these programs inside the context; afterwards the keeper does."""
         with self._lock:
             self._held.update(names)
         try:
@@ -246,7 +252,7 @@ class Rig:
                 self._held.subtract(names)
 
     def wait_ended(self, name: str, seconds: float = 30.0) -> int | None:
-        """Wait until the keeper has seen the end of a held program; raises CannotRun."""
+        """Wait until the keeper has seen the end of a held program. Raises CannotRun."""
         process = self.programs[name].process
         give_up_at = time.monotonic() + seconds
         while self.programs[name].process is process and process is not None:
@@ -256,7 +262,7 @@ class Rig:
         return None if process is None else process.returncode
 
     def heal(self) -> None:
-        """Make every wire whole and let whatever is paused go on."""
+        """Repair every wire and resume every paused program."""
         for wire in self.wires.values():
             wire.heal()
         for name in self.programs:

@@ -1,6 +1,7 @@
-"""One run: a system, load, faults from a seed, and then everything that must hold.
+"""One run: a system, load, faults from a seed, and then all checks.
 
-The seed gives the faults, their order and the shoppers' dice; how threads meet is the machine's.
+The seed determines the faults, their order and the shoppers' choices, but not how threads
+interleave.
 Next: torture/wire.py
 """
 
@@ -38,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: `kinds` in a shuffled deck, again and again for `minutes`, or each once."""
+    """What to do: `kinds` in shuffled order, repeated for `minutes`, or each once."""
 
     seed: int
     kinds: Sequence[str]
@@ -47,17 +48,17 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """How long faults are drawn."""
+        """How many seconds faults go on."""
         return self.minutes * 60
 
     @property
     def scale(self) -> float:
-        """How far faults stretch: short waits for a short run, up to minutes away in a long one."""
+        """The factor of all waits: short ones in a short run, up to minutes in a long one."""
         return 0.5 if self.is_once else min(5.0, max(1.0, self.seconds / 300))
 
 
 class Torture:
-    """Runs a plan in `home`, where the ledger and all logs are afterwards."""
+    """Runs a plan in `home`, which has the ledger and all logs afterwards."""
 
     def __init__(self, plan: Plan, home: Path, say: Say) -> None:
         self._plan, self._home, self._say = plan, home, say
@@ -69,9 +70,9 @@ class Torture:
         self._began = time.monotonic()
 
     def run(self) -> dict[str, Any]:
-        """Return the facts of the run, also of one that Ctrl-C ends before its checks.
+        """Return the facts of the run, also if Ctrl-C ends it before its checks.
 
-        Raises CannotRun when the system does not even start.
+        Raises CannotRun if the system does not start.
         """
         ledger = RequestLedger(self._home / "ledger.jsonl")
         disks = self._disks()
@@ -84,7 +85,7 @@ class Torture:
                 self._report.breach(f"after the faults: {error}")
             except KeyboardInterrupt:
                 self._report.is_interrupted = True
-                self._say("stops; what was found so far follows")
+                self._say("stopping; the findings so far follow")
                 rig.heal()
             finally:
                 self._stop.set()
@@ -112,7 +113,7 @@ class Torture:
         return None
 
     def _talk(self, rig: Rig, ledger: RequestLedger) -> None:
-        """Say every 10 s where the run is."""
+        """Report the progress of the run every 10 s."""
         while not self._stop.wait(SAY_SECONDS):
             trials, kills = sum(self._report.trials.values()), sum(rig.kills.values())
             self._say(
@@ -122,7 +123,8 @@ class Torture:
             )
 
     def _hurt(self, rig: Rig, ledger: RequestLedger, pool: ThreadPoolExecutor) -> None:
-        """Let shoppers trade, and one fault follow the other; the load outlasts the faults."""
+        """Run one fault after the other while shoppers trade."""
+        # The load outlasts the faults: recovery under load is part of what is checked.
         shop, closing = Shop(), threading.Event()
         shoppers = [self._shopper(str(n), shop, rig, ledger) for n in range(SHOPPERS)]
         trading: list[Future[None]] = [
@@ -134,7 +136,7 @@ class Torture:
             trial.wait(2, 3)
             for kind in self._deck():
                 self._try(kind, trial)
-            self._now = "waits for the read side"
+            self._now = "waiting for the read side"
             rig.heal()
             check_lag(rig.settings, self._report, time.monotonic())
             rig.wait_ready((*SERVERS, *PROCESSES))
@@ -148,7 +150,7 @@ class Torture:
         return Shopper(f"{self._plan.seed}-{name}", shop, rig.command_urls, ledger)
 
     def _deck(self) -> Iterator[str]:
-        """Yield each kind once in a shuffled order, then again, until the time is up."""
+        """Yield all kinds in shuffled order, again and again until the time is over."""
         give_up_at = time.monotonic() + self._plan.seconds
         while self._kinds:
             kinds = list(self._kinds)
@@ -171,7 +173,7 @@ class Torture:
         trial.wait(0.2, 1.5)
 
     def _catch_projectors(self, rig: Rig) -> None:
-        """Kill the projectors in the middle of their work; hold checkpoints against documents."""
+        """Kill the projectors during their work, and compare checkpoints with documents."""
         names = ("projector-1", "projector-2")
         with rig.held_down(*names):
             rig.kill(*names)
@@ -181,7 +183,7 @@ class Torture:
         rig.wait_ready(names)
 
     def _look(self, rig: Rig, ledger: RequestLedger) -> None:
-        """Learn what is still open, and check everything."""
+        """Learn the outcomes that are still open, and check everything."""
         self._now = "checks"
         report = self._report
         self._resolve(rig, ledger)
@@ -195,7 +197,7 @@ class Torture:
         check_endings(rig.own_endings, report.refilled, report)
 
     def _resolve(self, rig: Rig, ledger: RequestLedger) -> None:
-        """Repeat each request that got no answer, with its key, until it has one."""
+        """Repeat each request without a final response, with its key, until it has one."""
         give_up_at = time.monotonic() + RESOLVE_SECONDS
         while (left := ledger.unanswered()) and time.monotonic() < give_up_at:
             for request in left:

@@ -1,7 +1,7 @@
-"""A TCP proxy that hurts: it delays, cuts, goes deaf, dribbles, or loses one message for good.
+"""A TCP proxy with faults: it delays, cuts, swallows or dribbles data, or loses one message.
 
-Stands between a client and its server and knows nothing of their protocols. What went through a
-deaf wire never arrives, even after it is healed, as on a network that lost a peer.
+It stands between a client and its server and knows nothing of their protocols. Data that was sent
+through a deaf wire never arrives, even after a repair, as on a network that lost a peer.
 Next: torture/rig.py
 """
 
@@ -20,14 +20,14 @@ ANYTHING = re.compile(rb"(?s).")
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """What becomes of the next request that matches, or of its answer."""
+    """The loss of the next request that matches, or of the response to it."""
 
     what: str
     matching: re.Pattern[bytes]
 
 
 class Wire:
-    """Forwards connections on a port of its own to a server; threads of its own, until closed."""
+    """Forwards connections from its own port to a server, in threads of its own, until closed."""
 
     def __init__(self, host: str, port: int, listen_port: int = 0) -> None:
         self._target = (host, port)
@@ -52,11 +52,11 @@ class Wire:
         self.sever()
 
     def heal(self) -> None:
-        """Forward everything again, at once; what was lost stays lost."""
+        """Forward everything again at once; lost data stays lost."""
         self._mode, self._loss, self._late = "whole", None, None
 
     def delay(self, seconds: float) -> None:
-        """Forward each chunk only after so long, in both directions."""
+        """Forward each chunk after a delay, in both directions."""
         self._delay_seconds, self._mode = seconds, "slow"
 
     def dribble(self) -> None:
@@ -64,9 +64,9 @@ class Wire:
         self._mode = "dribble"
 
     def deafen(self) -> None:
-        """Swallow everything, close nothing: neither side hears of the other again.
+        """Swallow all data without closing anything: neither side hears from the other again.
 
-        `happened` is set as soon as something is lost by it.
+        `happened` is set as soon as data is lost.
         """
         self.happened.clear()
         self._mode = "deaf"
@@ -77,16 +77,16 @@ class Wire:
         self.sever()
 
     def lose(self, what: str, matching: re.Pattern[bytes] = ANYTHING) -> None:
-        """Lose the next matching `request`, or the `answer` to it, and that connection.
+        """Lose the next matching `request`, or the `answer` (the response) to it, and close.
 
-        A `late request` arrives all the same, just before the next one that matches, long after
-        its sender has gone. `happened` is set when it is lost.
+        A `late request` does arrive, just before the next matching one and long after its sender
+        has gone. `happened` is set when the message is lost.
         """
         self.happened.clear()
         self._loss = _Loss(what, matching)
 
     def sever(self) -> None:
-        """Close what is open now; new connections are forwarded as before."""
+        """Close all open connections; new ones are forwarded as before."""
         with self._lock:
             ends, self._open = self._open, set()
         for end in ends:
@@ -130,6 +130,7 @@ class Wire:
     ) -> None:
         with suppress(OSError):
             while data := source.recv(CHUNK_BYTES):
+                # A late request's sender is gone; its response only shows that it was handled.
                 if link.is_late:
                     link.late_answer.set()
                 elif link.is_deaf or self._mode == "deaf":
@@ -161,7 +162,7 @@ class Wire:
     def _is_put_off(
         self, link: "_Link", client: socket.socket, server: socket.socket, data: bytes
     ) -> bool:
-        """Keep a request that is to come late; bring the one that was kept, before the next."""
+        """Hold back a request that must come late, or deliver the held one before the next."""
         loss = self._loss
         if loss is None or loss.what != "late request" or not loss.matching.search(data):
             return False
@@ -185,6 +186,7 @@ class Wire:
             sink.sendall(data)
             return
         for place in range(len(data)):
+            # The wire may be repaired in the middle of a message.
             if self._mode != "dribble":
                 sink.sendall(data[place:])
                 return
@@ -193,8 +195,9 @@ class Wire:
 
 @dataclass(slots=True)
 class _Link:
-    """One connection: `is_doomed` when its next answer is lost, `is_deaf` for ever; `is_late` when
-    its client has gone and its request is still on its way."""
+    """One connection. `is_doomed`: its next response is lost. `is_deaf`: it stays deaf after a
+    repair. `is_late`: its client has gone, but its request is still held back.
+    """
 
     is_doomed: bool = False
     is_deaf: bool = False

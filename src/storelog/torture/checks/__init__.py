@@ -1,4 +1,4 @@
-"""What must hold, looked at from outside: the log, Kafka and MongoDB against the kit's own ledger.
+"""The checks: they compare the log, Kafka and MongoDB with the kit's own ledger, from outside.
 
 Next: torture/checks/answers.py
 """

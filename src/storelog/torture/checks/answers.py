@@ -1,6 +1,6 @@
-"""Every answer in the ledger against the log: each 2xx has exactly its events, no other has any.
+"""Compares every response in the ledger with the log: each 2xx has exactly its events, others none.
 
-An event's correlation id is the id of the request that caused it, whoever repeated it.
+An event's correlation id is the id of the request that caused it, however often it was repeated.
 Next: torture/checks/event_log.py
 """
 
@@ -17,7 +17,7 @@ from storelog.torture.report import TortureReport
 def check_answers(
     log: Sequence[Envelope], requests: Mapping[str, SentRequest], report: TortureReport
 ) -> None:
-    """Compare what was answered with what was written."""
+    """Compare all responses with the events that were written."""
     caused: dict[str, list[Envelope]] = defaultdict(list)
     for event in log:
         caused[event.correlation_id].append(event)
@@ -35,20 +35,21 @@ def check_answers(
 
 
 def _wrong(request: SentRequest, events: Sequence[Envelope]) -> str:
-    """Return what is wrong between a request and its events, empty when nothing is."""
+    """Return how a request and its events contradict each other, empty if they agree."""
     answer = request.answer
     if answer is None and request.key is not None:
-        return f"no outcome can be learnt: {request.troubles}"
+        return f"its outcome cannot be learnt: {request.troubles}"
     if not request.may_have_happened:
         told = answer.status if answer else request.troubles
-        return f"was told {told} and yet has events" if events else ""
+        return f"got {told} and yet has events" if events else ""
+    # Without a response it may have been lost on the way, so no events are fine.
     if not events:
-        return "was answered 2xx and has no events" if answer is not None else ""
+        return "got 2xx and has no events" if answer is not None else ""
     payload = json.loads(events[0].payload)
     if answer is not None and answer.position != events[-1].position:
-        return f"was answered position {answer.position}"
+        return f"got the position {answer.position}"
     if answer is not None and answer.status == 201 and answer.body != payload:
-        return "was answered another body than was written"
+        return "got another body than was written"
     expected = _expected(request, payload, events)
     found = [(event.event_type, event.aggregate) for event in events]
     return "" if found == expected else f"should have {expected}"
@@ -57,7 +58,7 @@ def _wrong(request: SentRequest, events: Sequence[Envelope]) -> str:
 def _expected(
     request: SentRequest, first: Mapping[str, Any], events: Sequence[Envelope]
 ) -> list[tuple[str, str]]:
-    """Return the types and aggregates of a command's events, in order, once."""
+    """Return the types and aggregates that a command's events must have, in order."""
     kind = request.path.split("/")[1].removesuffix("s")
     number = first[f"{kind}Id"]
     ending = {"POST": "Created", "PUT": "Updated", "DELETE": "Deleted"}[request.method]
@@ -69,7 +70,7 @@ def _expected(
     products = [item["productId"] for item in first["orderItems"]]
     if request.method == "POST":
         return [own, *(("ProductSold", f"product-{each}") for each in products)]
-    # A deleted product gets nothing back: which were deleted, `history` knows.
+    # A deleted product takes nothing back. Which ones were deleted is checked in event_log.py.
     returned = {event.aggregate for event in events[1:]}
     given = dict.fromkeys(f"product-{each}" for each in products)
     return [

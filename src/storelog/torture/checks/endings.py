@@ -1,4 +1,4 @@
-"""No process of ours ends by itself, but a relay that Kafka has lost events of.
+"""Checks that no process ends by itself, except a relay whose events Kafka has lost.
 
 Next: torture/checks/read_model.py
 """
@@ -13,7 +13,7 @@ MISMATCH = 3
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Which process ended without a signal of the kit, with which code, saying what."""
+    """The end of a process without a signal of the kit: its exit code and last message."""
 
     name: str
     code: int
@@ -21,7 +21,8 @@ class Ending:
 
 
 def check_endings(endings: Iterable[Ending], refilled: Set[str], report: TortureReport) -> None:
-    """Compare with the topics that a fault deleted: until they are sent again a relay ends."""
+    """Note endings as breaches, except those for topics that a fault has deleted."""
+    # A relay must end there instead of going on: events before the new ones would be missing.
     for ending in endings:
         names_one = any(
             f"has lost events that were sent: topic {t} " in ending.said for t in refilled

@@ -1,7 +1,7 @@
-"""The log by itself, folded with plain sums and none of the system's own code.
+"""Checks the log by itself, folding it with plain sums and none of the system's own code.
 
-No gap, no double version, no stock below nothing; what was put in is what was sold plus what is
-left; each order's total is the sum of its lines.
+There is no gap, no repeated version and no stock below zero. The units put in equal those sold plus
+those left. Each order's total is the sum of its lines.
 Next: torture/checks/topics.py
 """
 
@@ -19,7 +19,7 @@ _ENDS = ("CustomerDeleted", "OrderDeleted", "ProductDeleted")
 
 
 class History:
-    """One pass over the log; afterwards the exact figures of all orders that still stand."""
+    """One pass over the log; afterwards it has the exact totals of all orders not deleted."""
 
     def __init__(self, report: TortureReport) -> None:
         self._report = report
@@ -43,7 +43,7 @@ class History:
         return len(self._orders)
 
     def fold(self, log: Iterable[Envelope]) -> None:
-        """Check event after event."""
+        """Check one event after the other."""
         for place, event in enumerate(log, 1):
             self._check(event.position == place, event, "is not the next position")
             self._versions[event.aggregate] += 1
@@ -84,6 +84,7 @@ class History:
                 self._check(False, event, f"is of the unknown type {event.event_type}")
 
     def _sell(self, event: Envelope, payload: dict[str, Any]) -> None:
+        # Computed from earlier events, not from the payload's own stock, which is checked by it.
         product, quantity = event.aggregate_id, payload["quantitySold"]
         left = self._stock[product] - quantity
         self._check(left >= 0, event, f"sells {quantity} of {self._stock[product]}")
@@ -119,7 +120,7 @@ class History:
         self._orders[event.aggregate_id] = total
 
     def _owe(self, event: Envelope, payload: dict[str, Any]) -> None:
-        """A deleted order gives every product its units back, but a deleted product."""
+        """Note the units that a deleted order must give back to each product not deleted."""
         for item in payload["orderItems"]:
             if f"product-{item['productId']}" not in self._ended:
                 place = (event.aggregate_id, item["productId"])

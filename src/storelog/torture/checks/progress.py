@@ -1,4 +1,4 @@
-"""How far the log and the read model are, read past every wire.
+"""The positions of the log and the read model, read directly from the servers.
 
 Next: torture/checks/answers.py
 """
@@ -48,7 +48,7 @@ def _ask(reading: Coroutine[Any, Any, Found]) -> Found:
     try:
         return asyncio.run(reading)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
+        raise CannotRun(f"PostgreSQL cannot be reached: {reason(error)}") from error
 
 
 def lanes_of(settings: Settings) -> int:
@@ -57,12 +57,12 @@ def lanes_of(settings: Settings) -> int:
 
 
 def lanes_wanted(settings: Settings) -> int | None:
-    """Return the number of lanes that a change is about to bring, if one is. Raises CannotRun."""
+    """Return the number of lanes of a change that is under way, or None. Raises CannotRun."""
     return _fetch(settings, "SELECT coalesce(lanes_wanted, 0) FROM relay_cursor") or None
 
 
 def projected(settings: Settings) -> int:
-    """Return the read model's position; 0 when MongoDB does not answer."""
+    """Return the read model's position; 0 if MongoDB cannot be reached."""
     try:
         return asyncio.run(read_place(settings)).position
     except CannotRun:
@@ -70,9 +70,9 @@ def projected(settings: Settings) -> int:
 
 
 def check_lag(settings: Settings, report: TortureReport, ended_at: float) -> None:
-    """Within 30 s after the faults the read side is less than 2 s behind, and stays so, under load.
+    """Note a breach unless the read side is less than 2 s behind within 30 s, and stays so.
 
-    `ended_at`: when the last fault ended, by `time.monotonic`; what starts again since then counts.
+    `ended_at`: when the last fault ended, by `time.monotonic`; the time of restarts counts.
     """
     low: list[float] = []
     settled = 0.0
@@ -82,6 +82,7 @@ def check_lag(settings: Settings, report: TortureReport, ended_at: float) -> Non
         if took > PATIENCE_SECONDS:
             report.breach(f"{took:.0f} s after the faults the lag is {lag}")
             return
+        # Several readings in a row: one low reading may be a coincidence under load.
         if lag is None or lag.seconds_behind >= LAG_SECONDS:
             low = []
         else:

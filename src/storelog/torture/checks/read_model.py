@@ -1,7 +1,7 @@
-"""MongoDB against the log: with the machinery of `storelog verify`, and caught in the act.
+"""Compares MongoDB with the log: by `storelog verify`, and in the state after a kill.
 
-`check_checkpoints` is for projectors that were just killed: whatever a checkpoint says is done must
-be in the documents.
+`check_checkpoints` is for projectors that were just killed: documents must include everything up to
+their lane's checkpoint.
 Next: torture/torture.py
 """
 
@@ -30,7 +30,7 @@ _COLLECTIONS = {"customer": "customers", "product": "products", "order": "orders
 
 
 def check_documents(settings: Settings, report: TortureReport) -> None:
-    """Fold the log and compare every document, row and figure. Raises CannotRun."""
+    """Compare every document, row and total with the log. Raises CannotRun."""
     found = asyncio.run(verify(settings, lambda *_: None))
     for where, number in found.checked.items():
         report.count(f"verify {where}", number)
@@ -39,14 +39,14 @@ def check_documents(settings: Settings, report: TortureReport) -> None:
 
 
 def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: TortureReport) -> None:
-    """No checkpoint is ahead of the data: documents hold what their lane's checkpoint names.
+    """Note a breach where a checkpoint of the active read model is ahead of its documents.
 
-    Of the read model that is read: the one before it stands where it stood. Raises CannotRun.
+    Raises CannotRun.
     """
     home = connect(settings, look_seconds=PATIENT_SECONDS)
     try:
         database = sibling(home, pointer_of(home).database)
-        # The checkpoints first: documents only ever get newer.
+        # Checkpoints are read first: documents only get newer meanwhile.
         known = list(database[CHECKPOINTS].find({}, {"position": 1, "lanes": 1}))
         places = {int(place["_id"]): int(place["position"]) for place in known}
         count = max((int(place["lanes"]) for place in known), default=0)
@@ -75,7 +75,7 @@ def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: Tortu
 
 
 def check_sales(query_url: str, history: History, report: TortureReport) -> None:
-    """The Query Service's figure is the sum of the lines of all orders that stand."""
+    """Note a breach unless the total sales are the sum of the lines of all orders not deleted."""
     figure = _get(query_url, "/analytics/total-sales")
     rounded = history.sales.quantize(CENT, ROUND_HALF_EVEN)
     said = Decimal(figure["totalSales"])

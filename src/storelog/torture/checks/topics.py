@@ -1,9 +1,9 @@
-"""Kafka against the log: every event at least once, and in version order per key and partition.
+"""Compares Kafka with the log: it has every event, in version order per key and partition.
 
-Only first occurrences have an order; a topic that a fault deleted was filled again afterwards, so
-there only the events themselves are looked for. What a fault sent beside the log is left out.
-Which occurrence is the first is told by time: after a change of lanes what is sent again comes in
-another partition than at first, behind newer events of its key.
+Repeated records have no order, so only first occurrences are compared. A topic that a fault deleted
+was filled again afterwards, so it is only searched for the events. Records that a fault sent are
+left out. Time tells the first occurrence: after a change of lanes a repeated record is in another
+partition than the first one, behind newer events of its key.
 Next: torture/checks/endings.py
 """
 
@@ -28,7 +28,7 @@ FOREIGN_KEY = b"torture"
 def check_topics(
     settings: Settings, log: Sequence[Envelope], refilled: Set[str], report: TortureReport
 ) -> None:
-    """Read the nine topics whole and compare. Raises CannotRun when Kafka is away."""
+    """Read all nine topics and compare them. Raises CannotRun when Kafka is away."""
     seen: set[int] = set()
     newest: dict[tuple[str, str, int], int] = defaultdict(int)
     for topic in event_topics(settings):
@@ -39,7 +39,7 @@ def check_topics(
                 continue
             seen.add(record.position)
             _compare(record, log, topic, report)
-            # Where there are more lanes than before, a key may have moved to another partition.
+            # A key may have moved to another partition when the number of lanes was raised.
             place = (topic, record.key, record.lane)
             if record.version < newest[place] and topic not in refilled:
                 report.breach(
@@ -74,9 +74,10 @@ def _record(message: Message, report: TortureReport) -> Record | None:
 
 
 def _as_sent(messages: Sequence[Message]) -> list[Message]:
-    """Return the records of all partitions as they were sent: by time, each partition's as it is.
+    """Return the records of all partitions in the order of sending.
 
-    A consumer gives partitions in any order, one after the other or by turns.
+    They are sorted by time without changing the order within a partition. A consumer delivers
+    partitions in any order.
     """
     newest: dict[int | None, int] = defaultdict(int)
 
@@ -89,7 +90,7 @@ def _as_sent(messages: Sequence[Message]) -> list[Message]:
 
 
 def _read_topic(settings: Settings, topic: str) -> list[Message]:
-    """Return the topic's records; markers of transactions have offsets and are no records."""
+    """Return the topic's records. Ends are told by events: the last offset may be a marker."""
     own = {"group.id": "storelog-torture", "enable.partition.eof": True}
     consumer = Consumer({**client_settings(settings), **own})
     try:

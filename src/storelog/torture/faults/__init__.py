@@ -1,4 +1,4 @@
-"""The faults by name. Each takes a trial, hurts the system, and leaves it whole again.
+"""The faults by name. Each one takes a trial, disturbs the system, and restores it.
 
 Next: torture/faults/trial.py
 """
@@ -51,6 +51,6 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "disk-full-kafka": disks.full_kafka,
     "disk-full-mongodb": disks.full_mongodb,
 }
-# Kinds that take minutes each: in a run that is given minutes, not where each comes once.
+# Kinds that take minutes each. A run in which each kind comes once leaves them out.
 LONG = ("away-minutes",)
 NEED_DISKS = tuple(name for name in FAULTS if name.startswith("disk-full"))

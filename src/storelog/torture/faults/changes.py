@@ -1,4 +1,4 @@
-"""Faults of changes of the read side: each is killed with -9 while it runs, and all goes on.
+"""Faults of changes of the read side: a command gets SIGKILL while it runs.
 
 Next: torture/faults/records.py
 """
@@ -48,24 +48,24 @@ def _has_switched(home: Home, before: Pointer) -> bool:
 
 
 def interrupt_rebuild(trial: Trial) -> None:
-    """A rebuild is killed while it fills a new read model."""
+    """Kill a rebuild while it fills a new read model."""
     _interrupt(trial, _fills, "rebuild")
 
 
 def interrupt_promotion(trial: Trial) -> None:
-    """A promotion is killed before its switch, or after it."""
+    """Kill a promotion before or after its switch."""
     _interrupt(trial, trial.dice.choice((_stands_still, _has_switched)), "rebuild", "--promote")
 
 
 def interrupt_rollback(trial: Trial) -> None:
-    """A rollback is killed before its switch, or after it."""
+    """Kill a rollback before or after its switch."""
     if not _can_roll_back(trial):
         asyncio.run(build(trial.rig.settings, "log", lambda *_: None, promote=True))
     _interrupt(trial, trial.dice.choice((_stands_still, _has_switched)), "rebuild", "--rollback")
 
 
 def _can_roll_back(trial: Trial) -> bool:
-    """Tell whether a read model is kept that has as many lanes as there are now."""
+    """Tell whether the previous read model is kept and has the current number of lanes."""
     home = connect(trial.rig.settings)
     try:
         previous = pointer_of(home).previous
@@ -78,7 +78,7 @@ def _can_roll_back(trial: Trial) -> bool:
 
 
 def interrupt_lanes(trial: Trial) -> None:
-    """A change of lanes is killed: as it fills, as nothing is sent, as it switches, or after it."""
+    """Kill a change of lanes at one of its steps: filling, waiting, switching, or after that."""
 
     def is_wanted(*_: object) -> bool:
         return lanes_wanted(trial.rig.settings) is not None
@@ -91,7 +91,7 @@ def interrupt_lanes(trial: Trial) -> None:
 
 
 def _interrupt(trial: Trial, moment: Moment, *argv: str) -> None:
-    """Run a command, and kill it a little after the moment; within 30 s all is readable."""
+    """Run a command and kill it shortly after the moment; expect all to be readable in 30 s."""
     what = " ".join(argv)
     home = connect(trial.rig.settings)
     try:
@@ -106,6 +106,7 @@ def _interrupt(trial: Trial, moment: Moment, *argv: str) -> None:
         )
         try:
             _wait_for(trial, moment, home, before, process)
+            # A random delay, so that over many trials the kill hits every step after the moment.
             trial.stop.wait(trial.dice.uniform(0, 0.2))
         finally:
             process.kill()
@@ -126,5 +127,5 @@ def _wait_for(
     give_up_at = time.monotonic() + RUN_SECONDS
     while process.poll() is None and not moment(home, before) and not trial.stop.is_set():
         if time.monotonic() > give_up_at:
-            raise CannotRun(f"{process.args!r} does not get on in {RUN_SECONDS:.0f} s")
+            raise CannotRun(f"{process.args!r} makes no progress in {RUN_SECONDS:.0f} s")
         trial.stop.wait(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""Faults of commands: PostgreSQL refuses one of them for a reason that no rule foresees.
+"""Faults of commands: PostgreSQL rejects one of them for a reason that no rule of the shop has.
 
 Next: torture/faults/trial.py
 """
@@ -17,12 +17,12 @@ from storelog.torture.ledger import SentRequest
 
 COMMAND_SERVICES = ("command-service-1", "command-service-2")
 REFUSED = 8
-REFUSED_NAME = "Refused by torture"
+REFUSED_NAME = "Rejected by torture"
 _MAKE = f"""
 DROP TRIGGER IF EXISTS torture_refuses ON products;
 CREATE OR REPLACE FUNCTION torture_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'refused by torture';
+    RAISE EXCEPTION 'rejected by torture';
 END $$;
 CREATE TRIGGER torture_refuses BEFORE INSERT ON products FOR EACH ROW
     WHEN (NEW.name = '{REFUSED_NAME}') EXECUTE FUNCTION torture_refuses()"""
@@ -30,7 +30,8 @@ _DROP = "DROP FUNCTION IF EXISTS torture_refuses CASCADE"
 
 
 def refuse_one(trial: Trial) -> None:
-    """A trigger raises for one name: these commands get 500 each time, and no other suffers."""
+    """Raise in a trigger for one name: those commands get 500 each time, and no others fail."""
+    # Commands of one batch share a transaction, so one bad row could fail its neighbours.
     trial.rig.wait_ready(("postgresql", *COMMAND_SERVICES))
     before = set(trial.ledger.known())
     refused: list[SentRequest] = []
@@ -50,7 +51,7 @@ def refuse_one(trial: Trial) -> None:
         for request in refused:
             if request.troubles != ["500 internal-error"]:
                 told = request.answer or request.troubles
-                trial.report.breach(f"a command that PostgreSQL refuses was told {told}")
+                trial.report.breach(f"a command that PostgreSQL rejects got {told}")
     ours = {request.request_id for request in refused}
     for name, request in trial.ledger.known().items():
         if name not in before | ours and request.troubles:

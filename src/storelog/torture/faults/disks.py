@@ -1,4 +1,4 @@
-"""Faults of disks: one server has no space left, and gets it back.
+"""Faults of disks: a server has no space left, and gets it back later.
 
 Next: torture/checks/progress.py
 """
@@ -8,22 +8,22 @@ from storelog.torture.faults.trial import Trial
 
 
 def full_postgresql(trial: Trial) -> None:
-    """PostgreSQL's disk is full: what it cannot write was not done."""
+    """Fill PostgreSQL's disk: a command that cannot be written has no effect."""
     _fill(trial, "postgresql")
 
 
 def full_kafka(trial: Trial) -> None:
-    """Kafka's disk is full: commands are accepted as before."""
+    """Fill Kafka's disk: commands are accepted as before."""
     _fill(trial, "kafka")
 
 
 def full_mongodb(trial: Trial) -> None:
-    """MongoDB's disk is full: commands are accepted as before."""
+    """Fill MongoDB's disk: commands are accepted as before."""
     _fill(trial, "mongodb")
 
 
 def _fill(trial: Trial, server: str) -> None:
-    """Fill the disk under load, wait, empty it; the server may end of it, and is started again."""
+    """Fill the disk under load, wait, and empty it; the keeper restarts a server that ends."""
     disks = trial.rig.disks
     if disks is None:
         raise CannotRun("the servers have no disks of their own")

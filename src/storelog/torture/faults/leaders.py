@@ -1,4 +1,4 @@
-"""Faults of the leader: the Command Service that decides for both is killed, or paused.
+"""Faults of the leader: the Command Service that decides for both is killed or paused.
 
 Next: torture/faults/trial.py
 """
@@ -18,13 +18,13 @@ from storelog.torture.load import send
 NAMES = ("command-service-1", "command-service-2")
 LEADER_SECONDS = 15.0
 RESUMED_WITHIN_SECONDS = 2.0
-# Longer than the lease lasts, so that the other leads when it comes back.
+# Up to longer than the lease, so that the other one leads when the paused leader wakes up.
 PAUSE_SECONDS = 6.0
 TIMES = 3
 
 
 def kill_leader(trial: Trial) -> None:
-    """kill -9 of the leader while both are busy: the other one decides within two seconds."""
+    """Kill the leader while both are busy: the other one decides within two seconds."""
     for _ in range(TIMES):
         leader = _leader(trial)
         with trial.rig.held_down(leader):
@@ -35,7 +35,7 @@ def kill_leader(trial: Trial) -> None:
 
 
 def pause_leader(trial: Trial) -> None:
-    """SIGSTOP of the leader: the other one decides within two seconds; then SIGCONT."""
+    """Pause the leader: the other one decides within two seconds; then resume it."""
     for _ in range(TIMES):
         leader = _leader(trial)
         trial.rig.send(leader, signal.SIGSTOP)
@@ -46,7 +46,7 @@ def pause_leader(trial: Trial) -> None:
 
 
 def _leader(trial: Trial) -> str:
-    """Return which service leads; any of them where none does in time, which the load shows."""
+    """Return the service that leads; note a breach and return any where none leads in time."""
     trial.rig.wait_ready(("postgresql", *NAMES))
     give_up_at = time.monotonic() + LEADER_SECONDS
     while time.monotonic() < give_up_at:
@@ -75,6 +75,7 @@ def _expect_writes_resume(trial: Trial, without: str, after: str) -> None:
     name = f"{trial.prober.seed}-{without}-{len(trial.ledger.requests)}"
     body = json.loads(encode_json(NewCustomer("After the leader", "after@example.invalid")))
     request, began = SentRequest(name, "POST", "/customers", body, name), time.monotonic()
+    # With one key: a try whose response was lost must not create a second customer.
     while request.answer is None and time.monotonic() < began + LEADER_SECONDS:
         send(other, request, trial.ledger)
     took = time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Faults of processes: killed, paused for longer than every lease, restarted one after the other.
+"""Faults of processes: kills, pauses longer than every lease, and a rolling restart.
 
 Next: torture/faults/servers.py
 """
@@ -11,16 +11,16 @@ from storelog.torture.rig import PROCESSES, SERVERS, TWINS
 
 KILLS = 20
 PACES = (0.8, 2.5)
-# Longer than idle sessions (5 s) and consumer sessions (6 s) last.
+# Longer than PostgreSQL's idle sessions (5 s) and Kafka's consumer sessions (6 s) last.
 PAUSE_SECONDS = 12.0
 STOP_SECONDS = 10.0
 
 
 def kill(trial: Trial) -> None:
-    """kill -9 of one process after the other, and of two at once, at any step.
+    """Kill one process after the other, sometimes two at once, at any step.
 
-    Each kind as often as the others, whatever the number of its twins. Sometimes so fast that they
-    hardly come back, sometimes with time to get to work in between.
+    Each kind is killed equally often, whatever the number of its twins. The pace is either so fast
+    that processes hardly start, or leaves them time to work in between.
     """
     slowest = trial.dice.choice(PACES)
     for _ in range(KILLS):
@@ -30,21 +30,21 @@ def kill(trial: Trial) -> None:
 
 
 def kill_ours(trial: Trial) -> None:
-    """kill -9 of all our processes at once; the servers go on."""
+    """Kill all four kinds of processes at once; the servers keep running."""
     trial.rig.kill(*PROCESSES)
     trial.rig.wait_ready(PROCESSES)
     trial.wait(0.2, 1.5)
 
 
 def kill_all(trial: Trial) -> None:
-    """kill -9 of everything at once, servers too."""
+    """Kill everything at once, the servers too."""
     trial.rig.kill(*PROCESSES, *SERVERS)
     trial.rig.wait_ready((*SERVERS, *PROCESSES))
     trial.wait(0.5, 2)
 
 
 def pause(trial: Trial) -> None:
-    """SIGSTOP of one process of each kind but the last, while twins take over; then SIGCONT."""
+    """Pause one of each kind of process that has a twin, which takes over; then resume them."""
     names = [
         trial.dice.choice(("relay-1", "relay-2")),
         trial.dice.choice(("projector-1", "projector-2")),
@@ -54,6 +54,7 @@ def pause(trial: Trial) -> None:
         trial.wait(0.05, 0.4)
         trial.rig.send(name, signal.SIGSTOP)
     trial.stop.wait(PAUSE_SECONDS)
+    # In another order: what a paused process knew may be outdated by any of the others.
     trial.dice.shuffle(names)
     for name in names:
         trial.rig.send(name, signal.SIGCONT)
@@ -61,7 +62,7 @@ def pause(trial: Trial) -> None:
 
 
 def restart(trial: Trial) -> None:
-    """A rolling restart: SIGTERM for each process in turn, which ends by itself within 10 s."""
+    """Restart each process in turn: after SIGTERM it ends within 10 s, and no client notices."""
     with trial.expect_no_error_seen("a rolling restart"):
         for name in PROCESSES:
             _restart(trial, name)

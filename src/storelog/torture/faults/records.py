@@ -1,4 +1,4 @@
-"""Faults of records: some that are not this log's come on its topics while the load runs.
+"""Faults of records: foreign ones are sent to the log's topics while the load runs.
 
 Next: torture/faults/wires.py
 """
@@ -22,7 +22,7 @@ ROUNDS = 6
 SEND_SECONDS = 30.0
 SETTLED_SECONDS = 30.0
 Headers = list[tuple[str, str | bytes | None]]
-# Rubbish, a place in the log that it has, one far beyond it, and what only looks like a watermark.
+# No JSON, an existing position of the log, one far beyond it, and a look-alike of a watermark.
 RECORDS: tuple[tuple[bytes, Headers], ...] = (
     (b"\x00\xff", []),
     (b"{}", [("position", "7"), ("hash", "00"), ("lane_previous", "0")]),
@@ -32,7 +32,7 @@ RECORDS: tuple[tuple[bytes, Headers], ...] = (
 
 
 def send_foreign(trial: Trial) -> None:
-    """Records of somebody else, in transactions too: they move nothing and are counted apart."""
+    """Send foreign records, also in transactions: they change nothing and are counted apart."""
     settings = trial.rig.settings
     before = asyncio.run(read_lag(settings)).foreign
     sent = 0
@@ -52,7 +52,7 @@ def send_foreign(trial: Trial) -> None:
 
 
 def _send(trial: Trial, *, in_transaction: bool) -> int:
-    """Send each record to some partition; return how many. Raises CannotRun."""
+    """Send one record to each topic; return how many were sent. Raises CannotRun."""
     named = {"transactional.id": f"torture-{trial.dice.random()}"} if in_transaction else {}
     producer = Producer({**client_settings(trial.rig.settings), **named})
     sent = 0
@@ -68,7 +68,7 @@ def _send(trial: Trial, *, in_transaction: bool) -> int:
     except KafkaException as error:
         raise CannotRun(f"foreign records: {kafka_failure(error)}") from error
     if producer.flush(SEND_SECONDS):
-        raise CannotRun("foreign records: Kafka does not take them")
+        raise CannotRun("foreign records: Kafka did not accept them in time")
     return sent
 
 

@@ -1,4 +1,4 @@
-"""Faults of servers: killed, away, emptied, brought back from an older copy of their files.
+"""Faults of servers: killed, away, emptied, or restored from an older copy of their files.
 
 Next: torture/faults/topics.py
 """
@@ -14,14 +14,15 @@ from storelog.torture.faults.trial import Trial
 from storelog.torture.rig import SERVERS
 from storelog.upkeep.rebuild import rebuild
 
-# What a client talks to: what is asked of them while a server is away is asked of none that starts.
+# The services that clients call. They must be ready before a server goes away, since one that is
+# still starting could not respond then.
 ASKED = ("command-service-1", "command-service-2", "query-service-1")
 HEAL_SECONDS = 60.0
 HEALED_EVENTS_A_SECOND = 200
 
 
 def stop_postgresql(trial: Trial) -> None:
-    """PostgreSQL is stopped immediately, in the middle of commits, and started again."""
+    """Stop PostgreSQL at once, in the middle of commits; the keeper restarts it."""
     for _ in range(3):
         trial.rig.send("postgresql", signal.SIGQUIT)
         trial.rig.wait_ready(["postgresql"])
@@ -29,24 +30,24 @@ def stop_postgresql(trial: Trial) -> None:
 
 
 def postgresql_away(trial: Trial) -> None:
-    """PostgreSQL is away: commands get 503 within a second, reads go on."""
+    """Keep PostgreSQL away: commands get 503 within a second, reads go on."""
     _away(trial, "postgresql", trial.dice.uniform(2, 8) * trial.scale)
 
 
 def kill_kafka(trial: Trial) -> None:
-    """kill -9 of the broker, which comes back by itself."""
+    """Kill the Kafka broker; the keeper restarts it."""
     trial.rig.kill("kafka")
     trial.rig.wait_ready(["kafka"])
     trial.wait(0.5, 2)
 
 
 def kafka_away(trial: Trial) -> None:
-    """Kafka is away: commands are accepted as before, reads go on."""
+    """Keep Kafka away: commands are accepted as before, reads go on."""
     _away(trial, "kafka", trial.dice.uniform(3, 12) * trial.scale)
 
 
 def kill_mongodb(trial: Trial) -> None:
-    """kill -9 of the MongoDB server, in the middle of writes."""
+    """Kill the MongoDB server in the middle of writes."""
     for _ in range(2):
         trial.rig.kill("mongodb")
         trial.rig.wait_ready(["mongodb"])
@@ -54,12 +55,12 @@ def kill_mongodb(trial: Trial) -> None:
 
 
 def mongodb_away(trial: Trial) -> None:
-    """MongoDB is away: commands are accepted as before."""
+    """Keep MongoDB away: commands are accepted as before."""
     _away(trial, "mongodb", trial.dice.uniform(3, 12) * trial.scale)
 
 
 def away_for_minutes(trial: Trial) -> None:
-    """One server is away for longer than every time-out; what holds at once holds at the end."""
+    """Keep one server away for longer than every time-out; the same holds early and late."""
     _away(trial, trial.dice.choice(SERVERS), trial.dice.uniform(60, 180))
 
 
@@ -89,20 +90,20 @@ def _expect_service_without(trial: Trial, server: str) -> None:
 
 
 def wipe_mongodb(trial: Trial) -> None:
-    """MongoDB comes back empty: the projector fills it again from Kafka, by itself."""
+    """Empty MongoDB: the projector fills it again from Kafka by itself."""
     with trial.rig.held_down("mongodb"):
         trial.rig.kill("mongodb")
         trial.rig.wait_ended("mongodb")
         _empty(_files(trial))
     if lanes_of(trial.rig.settings) > trial.rig.settings.kafka_lanes:
-        # What was sent before lies in the lanes of its time: Kafka alone cannot fill it.
+        # Records from before a change of lanes are in other partitions, so Kafka cannot fill it.
         trial.rig.wait_ready(["mongodb"])
         asyncio.run(rebuild(trial.rig.settings, "log", lambda *_: None, promote=True))
     wait_healed(trial, "MongoDB was emptied")
 
 
 def older_mongodb(trial: Trial) -> None:
-    """MongoDB comes back from an older copy of its files, behind the back of the projectors."""
+    """Restore MongoDB from an older copy of its files, which the projectors are not told of."""
     copy = trial.rig.home / "mongodb-copy"
     shutil.rmtree(copy, ignore_errors=True)
     with trial.rig.held_down("mongodb"):
@@ -113,7 +114,7 @@ def older_mongodb(trial: Trial) -> None:
     trial.wait(3, 10)
     paused = [name for name in ("projector-1", "projector-2") if trial.dice.random() < 0.5]
     for name in paused:
-        # A paused projector does not notice that the server went away and came back older.
+        # A paused projector does not notice that the server was replaced by an older copy.
         trial.rig.send(name, signal.SIGSTOP)
     with trial.rig.held_down("mongodb"):
         trial.rig.kill("mongodb")
@@ -127,7 +128,7 @@ def older_mongodb(trial: Trial) -> None:
 
 
 def wait_healed(trial: Trial, after: str) -> None:
-    """Wait until the read model holds what was written; a breach when it does not come."""
+    """Wait until the read model has everything that was written; else note a breach."""
     trial.rig.wait_ready(["mongodb"])
     target, began = written(trial.rig.settings), time.monotonic()
     limit = HEAL_SECONDS + target / HEALED_EVENTS_A_SECOND
@@ -140,7 +141,7 @@ def wait_healed(trial: Trial, after: str) -> None:
 
 
 def is_healed(trial: Trial, seconds: float) -> bool:
-    """Wait so long until the read model holds what is written now; tell whether it does."""
+    """Wait up to `seconds` until the read model has everything written by now; return if it has."""
     target, give_up_at = written(trial.rig.settings), time.monotonic() + seconds
     while projected(trial.rig.settings) < target:
         if time.monotonic() > give_up_at:
@@ -150,7 +151,7 @@ def is_healed(trial: Trial, seconds: float) -> bool:
 
 
 def _empty(home: Path) -> None:
-    """Remove every server's files; the folders stay."""
+    """Remove a server's files; its folders stay."""
     for place in home.iterdir():
         if place.is_dir():
             shutil.rmtree(place)

@@ -1,4 +1,4 @@
-"""Faults of topics: one is deleted and made again, empty, and sent again from the log on command.
+"""Faults of topics: one is deleted, created again empty, and filled by `storelog resend`.
 
 Next: torture/faults/changes.py
 """
@@ -21,7 +21,7 @@ FIRST_TRY_SECONDS = 20.0
 
 
 def remake_topic(trial: Trial) -> None:
-    """A topic is deleted while events come, made again, and filled from the log."""
+    """Delete a topic under load, create it again, and fill it from the log."""
     settings = trial.rig.settings
     topic = trial.dice.choice(event_topics(settings))
     trial.report.refilled.add(topic)
@@ -33,13 +33,14 @@ def remake_topic(trial: Trial) -> None:
     trial.wait(0.5, 3)
     asyncio.run(resend(settings, 1, None, lambda *_: None))
     if not is_healed(trial, FIRST_TRY_SECONDS):
-        # A reader whose place lies beyond what it needs in the new topic wants it sent once more.
+        # A consumer may still be at an old offset, beyond the records that it needs in the new
+        # topic; records that are sent once more come after that offset.
         asyncio.run(resend(settings, 1, None, lambda *_: None))
     wait_healed(trial, f"topic {topic} was made again")
 
 
 def _make_again(trial: Trial, admin: AdminClient, topic: str) -> None:
-    """Make the topic again, as soon as the broker has forgotten the old one."""
+    """Create the topic again as soon as the broker has removed the old one."""
     settings, give_up_at = trial.rig.settings, time.monotonic() + GONE_SECONDS
     lanes = lanes_of(settings)
     while True:

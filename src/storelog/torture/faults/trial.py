@@ -1,4 +1,4 @@
-"""One trial of a fault: what it may hurt, its dice, and what must hold while it lasts.
+"""One trial of a fault: the rig, the random choices, and what must hold during the fault.
 
 Next: torture/faults/processes.py
 """
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Trial:
-    """`scale` stretches every wait: 1 is short, for a test; a long run takes more."""
+    """`scale` multiplies every wait: 1 is short, for a test; a long run has more."""
 
     rig: Rig
     ledger: RequestLedger
@@ -39,11 +39,11 @@ class Trial:
     scale: float = 1.0
 
     def wait(self, low: float, high: float) -> None:
-        """Let the load go on for a while: seconds before scaling, drawn from the dice."""
+        """Let the load continue for a random time between these seconds, times `scale`."""
         self.stop.wait(self.dice.uniform(low, high) * self.scale)
 
     def expect_commands_accepted(self, meanwhile: str) -> None:
-        """Commands are answered as before, though a server they do not need is away."""
+        """Note a breach unless commands work while a server that they do not need is away."""
         for _ in range(PROBES):
             began = time.monotonic()
             request = self.prober.act(ACCEPTED_WITHIN_SECONDS)
@@ -55,10 +55,10 @@ class Trial:
                 )
 
     def expect_commands_refused_in_time(self, meanwhile: str) -> None:
-        """Each time that they are sent, commands get 503 and nothing else, within a second.
+        """Note a breach unless commands get 503, and nothing else, within a second.
 
-        The median of the probes holds the second; none takes longer than the slack beyond it, which
-        a machine that is busy with other things may need.
+        The median of the probes must be within the second. Each one may take the slack more, since
+        the machine may be busy.
         """
         took: list[float] = []
         for _ in range(PROBES):
@@ -68,7 +68,7 @@ class Trial:
             said = [trouble for trouble in request.troubles if trouble not in REFUSALS]
             if request.answer is not None or said:
                 self.report.breach(
-                    f"{meanwhile}: {request.method} {request.path} was not refused with 503:"
+                    f"{meanwhile}: {request.method} {request.path} was not rejected with 503:"
                     f" {request.answer or said}"
                 )
         worst, middle = max(took), statistics.median(took)
@@ -78,7 +78,7 @@ class Trial:
 
     @contextmanager
     def expect_no_error_seen(self, meanwhile: str) -> Iterator[None]:
-        """A client that repeats with its keys gets an answer to everything, within a bound."""
+        """Note a breach unless each command, repeated with its key, gets a response in time."""
         is_over = threading.Event()
 
         def trade() -> None:
@@ -96,16 +96,16 @@ class Trial:
             client.result()
 
     def expect_reads_go_on(self, meanwhile: str) -> None:
-        """The Query Service answers."""
+        """Note a breach unless the Query Service responds to a read."""
         address = urlsplit(self.rig.query_url)
         connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
         try:
             connection.request("GET", "/orders?limit=5")
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
-            self.report.breach(f"{meanwhile}: a read was not answered: {error!r}")
+            self.report.breach(f"{meanwhile}: a read got no response: {error!r}")
             return
         finally:
             connection.close()
         if status != 200:
-            self.report.breach(f"{meanwhile}: a read was answered {status}")
+            self.report.breach(f"{meanwhile}: a read got {status}")

@@ -1,4 +1,4 @@
-"""Faults of wires: delayed, cut, deaf, one byte at a time, the answer to a commit lost.
+"""Faults of wires: delays, cuts, silence, one byte at a time, a lost response to a commit.
 
 Next: torture/disks.py
 """
@@ -8,13 +8,13 @@ import re
 from storelog.torture.faults.trial import Trial
 from storelog.torture.wire import Wire
 
-# What only a message that writes the log has in it: names of events, or the commit itself.
+# Found only in messages that write the log: names of events, or the commit itself.
 WRITES = re.compile(rb"CustomerCreated|CustomerUpdated|Product(Created|Updated|Sold)|Order|COMMIT")
 LOST_ANSWERS = 5
 
 
 def delay(trial: Trial) -> None:
-    """A wire takes up to half a second longer, each way."""
+    """Delay a wire by up to half a second in each direction."""
     wire = _any_wire(trial)
     wire.delay(trial.dice.choice((0.02, 0.1, 0.5)))
     trial.wait(4, 8)
@@ -22,7 +22,7 @@ def delay(trial: Trial) -> None:
 
 
 def cut(trial: Trial) -> None:
-    """A wire is cut, now and then for a moment only, mostly for some seconds."""
+    """Cut a wire, a few times for a moment, then for some seconds."""
     wire = _any_wire(trial)
     for _ in range(4):
         wire.sever()
@@ -33,7 +33,7 @@ def cut(trial: Trial) -> None:
 
 
 def half_open(trial: Trial) -> None:
-    """A wire goes deaf: no side hears the other again, and neither is told."""
+    """Silence a wire: neither side hears from the other again, and neither gets an error."""
     wire = _any_wire(trial)
     wire.deafen()
     trial.wait(4, 9)
@@ -41,7 +41,7 @@ def half_open(trial: Trial) -> None:
 
 
 def dribble(trial: Trial) -> None:
-    """A wire carries one byte at a time."""
+    """Let a wire carry one byte at a time."""
     wire = _any_wire(trial)
     wire.dribble()
     trial.wait(4, 8)
@@ -49,7 +49,7 @@ def dribble(trial: Trial) -> None:
 
 
 def lose_commit(trial: Trial) -> None:
-    """The answer to a commit is lost, again and again; now and then the commit itself."""
+    """Lose the response to a commit several times, and sometimes the commit itself."""
     wire = trial.rig.wires["command-service-postgresql"]
     for _ in range(LOST_ANSWERS):
         wire.lose(trial.dice.choice(("answer", "answer", "request")), WRITES)
