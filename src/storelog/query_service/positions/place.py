@@ -1,4 +1,4 @@
-"""How far the read model is, as the lanes' checkpoints say it together.
+"""The place of the read model, which its lanes' checkpoints give together.
 
 Next: query_service/positions/view.py
 """
@@ -13,13 +13,13 @@ from storelog.log_history import HEADER
 from storelog.read_models.listed import ReadModel
 from storelog.read_models.shapes import COMMAND, Shapes
 
-# How much older than the lock on the log's head under which it is written a batch's time may be.
+# How much older a batch's time may be than the lock on the log's head under which it is written.
 MAX_STAMP_AGE_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """One lane's moments: so many blocks, and packed rows after them."""
+    """One lane's moments: the number of its blocks, and the packed rows after them."""
 
     lane: int
     blocks: int
@@ -28,14 +28,14 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far the read model is, and where its documents end.
+    """The position of the read model, and the bounds of its documents.
 
-    `leaves`: each lane with the number of the ledger's leaf that it is filling. `trails`: where
-    the lanes' moments are. `settled_ms`: all that was recorded up to this time is here. `is_late`:
-    the bounds that moments name may be too narrow. `clock`: a time of PostgreSQL's clock, not long
-    ago. `repaired`: how often it was repaired, which changes even what never changes else.
-    `shapes`: with which shapes the read models were filled, None for those of this release.
-    `history`: of which history of the log the position is; None before any relay has said so.
+    `leaves`: each lane with the number of the ledger's leaf that it is filling. `trails`: the
+    lanes' moments. `settled_ms`: everything that was recorded up to this time is included.
+    `is_late`: the bounds in moments may be too narrow. `clock`: a recent time of PostgreSQL's
+    clock. `repaired`: how often the read model was repaired, which may change even closed blocks.
+    `shapes`: the shapes of the read models, None for those of this release. `history`: the log's
+    history of the position, None while no relay has named one.
     """
 
     position: int = 0
@@ -54,7 +54,7 @@ class Place:
     history: str | None = None
 
     def shape_of(self, model: ReadModel) -> int:
-        """Return with which shape a read model was filled. Raises Unavailable where it was not."""
+        """Return the shape of a read model. Raises Unavailable where it is not filled."""
         shape = model.shape if self.shapes is None else self.shapes.get(model.collection)
         if shape is None:
             raise Unavailable(
@@ -63,7 +63,7 @@ class Place:
         return shape
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return what every answer says of its freshness."""
+        """Return the headers that tell how fresh a response is."""
         headers = [("Storelog-Position", str(self.position))]
         if self.history is not None:
             headers.append((HEADER, self.history))
@@ -73,14 +73,14 @@ class Place:
 
 
 def place_of(checkpoints: list[dict[str, Any]]) -> Place:
-    """Return the place that the lanes' checkpoints make together.
+    """Return the place of the read model from its lanes' checkpoints.
 
-    Raises Unavailable where they are of two histories: no position means the same to both.
+    Raises Unavailable where they have two histories: a position means another event in each.
     """
     lanes = max((lane["lanes"] for lane in checkpoints), default=0)
     # Partitions beyond the lanes may have had foreign records.
     checkpoints = [lane for lane in checkpoints if lane["_id"] < lanes or not lanes]
-    # A lane that has no checkpoint yet has nothing: then nothing is sure.
+    # A lane without a checkpoint has no events yet, so no position is complete.
     is_whole = bool(checkpoints) and len(checkpoints) == lanes
     orders = [lane for lane in checkpoints if lane["newestOrder"] is not None]
     return Place(
@@ -111,10 +111,10 @@ def _history_of(checkpoints: list[dict[str, Any]]) -> str | None:
 
 
 def _settled_ms(lane: dict[str, Any]) -> int:
-    """Return up to which time the lane has all that was recorded.
+    """Return the time up to which the lane has everything that was recorded.
 
-    Up to before its last safe event, since none is recorded before the one before it; or to half a
-    second before the relay found, with the log's head locked, that nothing came after.
+    That is just before the time of its last safe event, since times in the log never go back; or
+    half a second before the relay found, with the log's head locked, that no event followed.
     """
     settled = -(2**62)
     if lane["safeRecordedAt"] is not None:

@@ -1,4 +1,4 @@
-"""What one request reads: a database, and how far its documents were when the request began.
+"""The view of one request: a database, and the position of its documents when it began.
 
 Next: read_models/orders/query.py
 """
@@ -21,13 +21,13 @@ _NEWER = {model.collection: model.newer for model in DOCUMENT_MODELS}
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything that a request reads, it reads through its one view."""
+    """A request reads everything through its one view, so that all of it is of one position."""
 
     database: AsyncDatabase[Document]
     place: Place
 
     def collection(self, name: str) -> Any:
-        """Return a collection to read, whose documents are shown by `as_was`.
+        """Return a collection to read; its documents must go through `as_was`.
 
         Raises Unavailable where the read model is not filled yet.
         """
@@ -36,7 +36,7 @@ class View:
         return self.database[name]
 
     def present(self, name: str) -> Any:
-        """Return a collection to read as it is now, whatever moment the view is of."""
+        """Return a collection to read as it is now, even in a view of the past."""
         return self.database[name]
 
     async def one(self, collection: str, number: int) -> Document | None:
@@ -46,7 +46,7 @@ class View:
 
     @property
     def position(self) -> int:
-        """The position that the view is of."""
+        """The view's position."""
         return self.place.position
 
     @property
@@ -55,11 +55,11 @@ class View:
         return False
 
     def as_was(self, _collection: str, found: Document) -> Document | None:
-        """Return an order or a sale as the view shows it, None when it does not."""
+        """Return a document as the view shows it, None where it did not exist."""
         return found
 
     async def as_were(self, _collection: str, found: list[Document]) -> list[Document]:
-        """Return documents that `as_was` let through, each with its fields as the view has them."""
+        """Return documents that `as_was` has returned, with their fields at the view's moment."""
         return found
 
     async def names(self, collection: str, ids: Iterable[int]) -> dict[int, str]:
@@ -77,7 +77,7 @@ class View:
     async def raw(
         self, collection: str, ids: Iterable[Any], fields: Fields | None = None
     ) -> dict[Any, Document]:
-        """Return documents as they are now, whatever moment the view is of."""
+        """Return documents as they are now, even in a view of the past."""
         documents: dict[Any, Document] = {}
         for some in _by_parts(collection, ids):
             async for document in self.present(collection).find(some, fields):
@@ -86,13 +86,13 @@ class View:
 
 
 def _filled(collection: str, found: Document) -> Document:
-    """Return a document with the fields that it lacks, since it has an earlier shape."""
+    """Return a document with the fields that it lacks because of an earlier shape."""
     newer = _NEWER.get(collection)
     return {**newer, **found} if newer else found
 
 
 def _by_parts(collection: str, ids: Iterable[Any]) -> Iterator[Document]:
-    """Yield what to ask for: a range at once where an index has it, else ids, some at a time."""
+    """Yield the filters for these ids: one range where an index has it, else some ids at a time."""
     if isinstance(ids, range) and ids and collection in NUMBERED:
         low, high = sorted((ids[0], ids[-1]))
         yield {NUMBERED[collection]: {"$gte": Int64(low), "$lte": Int64(high)}}

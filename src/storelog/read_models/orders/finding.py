@@ -17,11 +17,12 @@ from storelog.query_service.positions.view import View
 from storelog.read_models.orders.milestones import milestones
 from storelog.shop.events import ORDER
 
+# About how many bytes a line's body has beside the product's name.
 LINE_BYTES = 90
 AT_ONCE = 32
 # How an order names the products of its lines.
 ITS_PRODUCT = "orderItems.productId"
-# Whether an order is there and where it stands: all that counting reads of one.
+# The fields that tell whether an order exists and its place in the list: counting reads no others.
 COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "position", "created", "version"), 1)
 ORDERS = ByTime(ORDER.collection, "orderDate", ("_id",), "deleted", False, AT_ONCE, milestones)
 
@@ -37,9 +38,9 @@ async def find_orders(
     is_deleted: bool = False,
     is_counting: bool = False,
 ) -> Page:
-    """Return orders, newest first or oldest first; `match` is on a customer, a product, or both.
+    """Return orders, newest or oldest first; `match` names a customer, a product, or both.
 
-    `is_deleted`: deleted ones in place of the others. `is_counting`: without their items.
+    `is_deleted`: deleted orders instead of the others. `is_counting`: without their items.
     """
 
     async def find(one: Mapping[str, Any]) -> Page:
@@ -80,9 +81,11 @@ def _size(order: Document) -> int:
 
 
 async def _first_of(finds: list[Coroutine[Any, Any, Page]]) -> Page:
-    """Return the page that is found first: which index is the narrow one nobody knows before.
+    """Return the page that is found first, and cancel the other search.
 
-    The embedded server reads the whole collection for two equalities that no index has together.
+    No index has both a customer and a product, and the embedded server reads the whole collection
+    for such a filter. So each index is walked with the other value as a check. Which one is the
+    narrower is not known before.
     """
     tasks = [asyncio.create_task(find) for find in finds]
     try:

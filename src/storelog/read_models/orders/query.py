@@ -1,6 +1,6 @@
 """GET /orders, GET /orders/{orderId}, GET /customers/{customerId}/orders.
 
-Orders go from the newest down or from the oldest up. An order shows its customer's name of now.
+Orders are listed newest or oldest first. An order shows its customer's current name.
 Next: read_models/orders/finding.py
 """
 
@@ -43,7 +43,7 @@ _SORT: dict[str, Any] = {
 
 
 def with_name(order: Document, customer_name: Any) -> Document:
-    """Return the members of an order with that of its customer's name after the customer's id."""
+    """Return the members of an order, with its customer's name after the customer's id."""
     members: Document = {}
     for name, value in order.items():
         members[name] = value
@@ -79,10 +79,12 @@ class Orders:
             found = await view.one(ORDER.collection, number)
             if found is None:
                 raise unknown(ORDER, number)
-            # Its customer's name is of now, so what is missing there is missing here.
+            # The body shows the customer's current name, so a customer whose events are missing
+            # makes this response incomplete as well.
             await check_also(request, view, CUSTOMER.name_of(found[CUSTOMER.id_name]))
             [body] = await bodies_of(view, [found])
-        # The version is what a command may name; the hash tells of the name, which has its own.
+        # A command may name the version. The hash changes with the customer's name, which can
+        # change while the order's version stays.
         hashed = sha256(encode_json(body)).hexdigest()[:32]
         return answer(view, body, f'"{found["version"]}-{hashed}"')
 
