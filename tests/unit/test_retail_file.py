@@ -138,7 +138,7 @@ def test_a_workbook_gives_what_the_same_rows_give_as_csv(stand_in: tuple[Path, P
 
 def test_a_workbook_that_is_none_is_refused(tmp_path: Path, stand_in: tuple[Path, Path]) -> None:
     path = write(tmp_path / "a.xlsx", "no workbook")
-    with pytest.raises(BadUse, match=r"no .xlsx file, or it is damaged"):
+    with pytest.raises(BadUse, match=r"not an .xlsx file, or it is damaged"):
         read_retail_file(path)
     whole = stand_in[1].read_bytes()
     for part in (2, 4):

@@ -71,10 +71,7 @@ class Commands(Session):
         if_version: int | None = None,
         key: str | None = None,
     ) -> Product:
-        """Replace a product; `stock` and `sku` keep their values by default. Raises VersionIsStale.
-
-        None deletes the `sku`, which is why its default is UNSET.
-        """
+        """Replace a product; without `stock` or `sku` it stays. Raises VersionIsStale."""
         body = ChangedProduct(name, money_of(price), UNSET if stock is None else stock, sku)
         path = f"/products/{product_id}"
         return versioned(await self.command("PUT", path, body, key, if_version), Product)
