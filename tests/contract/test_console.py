@@ -108,7 +108,7 @@ def test_a_stale_deletion_is_rejected_and_the_form_to_change_it_keeps_its_values
     kept.wait_projected(kept.commands.put(place, body).position)
     reply = writer.submit(f"{place}/deletion", seen)
     page = reply.raw.decode()
-    assert reply.status == 412 and "Somebody else changed this" in page
+    assert reply.status == 412 and "This was changed meanwhile" in page
     assert 'value="Cleo Ray"' in page and 'value="cleo@example.com"' in page
 
 

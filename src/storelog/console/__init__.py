@@ -1,1 +1,1 @@
-"""The console: the shop, its log and its health as pages; reads in process, writes over HTTP."""
+"""The console: pages of the shop, its log and its health. It reads in process, writes over HTTP."""

@@ -1,4 +1,4 @@
-"""The console's table of pages: every address, the least role that may open it.
+"""The console's table of pages: each address with the lowest role that may open it.
 
 Next: console/page.py
 """
@@ -31,7 +31,7 @@ NAME = "storelog query-service"
 
 
 def console_pages(settings: Settings, table: Sequence[Route], keyring: Keyring) -> Pages:
-    """Return the pages, which read by the Query Service's `table` of routes."""
+    """Return the pages, which read through the Query Service's `table` of routes."""
     origins = Origins(settings)
     sessions = Sessions(is_secure=origins.is_secure)
     commands = CommandSide(settings.command_url, settings.projector_url, sessions)

@@ -1,4 +1,4 @@
-"""What a form of a change shows when it was rejected: each field's error, and both versions.
+"""What a rejected form shows: the error at each field, and the newer version of the entity, if any.
 
 Next: console/forms.py
 """
@@ -19,15 +19,16 @@ Facts = dict[str, Any]
 
 
 def body_of(form: Form, structure: type[Struct]) -> Facts:
-    """Return what the form says of a declared structure: a field that it lacks is left out.
+    """Return the form's values for a declared structure, without the fields that it lacks.
 
-    What is no number stays as it was typed, for the API to reject at its field.
+    Text in a field of numbers stays as it was typed, so that the API rejects it at its field.
     """
     body: Facts = {}
     for field in fields_of(structure):
         if not form.has(field.json):
             continue
         text = form.text(field.json)
+        # A form cannot send null: an empty field means that there is no value.
         if field.is_nullable and not text:
             body[field.json] = None
         else:
@@ -41,15 +42,15 @@ def names_of(structure: type[Struct]) -> tuple[str, ...]:
 
 
 def version_of(form: Form) -> int | None:
-    """Return the version that the form was filled in for."""
+    """Return the version of the entity that the form showed when it was filled in."""
     version = form.whole("version")
     return version if isinstance(version, int) else None
 
 
 def form_error(problem: Problem, form: Form) -> Facts:
-    """Return what a form shows again: the values, the errors at their fields, what else is wrong.
+    """Return what the form shows again: its values, the errors at their fields, another error.
 
-    Raises the problem where the form is not what is wrong.
+    Raises the problem where the cause is not in the form.
     """
     if problem.status in (401, 403, 404) or problem.status >= 500:
         raise problem
@@ -66,24 +67,24 @@ def form_error(problem: Problem, form: Form) -> Facts:
 def stale_facts(problem: Problem, form: Form, fields: Sequence[str]) -> Facts:
     """Return what the page of an entity shows when its form was rejected.
 
-    Where somebody else was faster, `stale` has the fields as they were typed: the page shows what
-    is there now beside them.
+    If the entity was changed meanwhile, `stale` has the fields as they were typed: the page shows
+    them beside the current values.
     """
     facts = form_error(problem, form)
     if isinstance(problem, VersionIsStale):
         facts["stale"] = {name: form.text(name) for name in fields}
         facts["message"] = (
-            f"Somebody else changed this meanwhile: it is at version {problem.current_version} now."
-            " Compare, and send it again if your values should stand."
+            f"This was changed meanwhile: it is at version {problem.current_version} now."
+            " Compare the values, and send yours again if they should apply."
         )
     return facts
 
 
 def deleted_facts(history: Found, structure: type[Struct]) -> Facts:
-    """Return a deleted entity as it was last. Raises NotFound where there never was one."""
+    """Return a deleted entity with its last values. Raises NotFound where it never existed."""
     if not history.items:
         raise NotFound
-    # An event of an older release says nothing of newer fields.
+    # Events of an older release lack newer fields, which the template shows all the same.
     fields: Facts = dict.fromkeys(names_of(structure))
     for event in reversed(history.items):
         fields.update({change["field"]: change["to"] for change in event["changed"]})

@@ -1,6 +1,6 @@
-"""Charts as SVG that needs no script, with the same numbers for uPlot where there is one.
+"""Charts as SVG that need no script, with the same numbers for uPlot where scripts run.
 
-A bar or a step has its place as attributes, not as style, which the policy would not allow.
+Bars and steps are placed by attributes: the content security policy does not allow styles.
 Next: console/templates/macros.html
 """
 
@@ -13,13 +13,13 @@ from typing import Any
 
 WIDTH, HEIGHT = 720, 160
 MAX_BARS = 400
-# A bar among few stays a bar.
+# With few days, a bar must not fill the whole width.
 WIDEST = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: where it stands, and what it says."""
+    """One bar: its place, size and label."""
 
     x: float
     y: float
@@ -30,7 +30,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart's shapes, its highest value, and its series as JSON: times, then values."""
+    """A chart: its shapes, its highest value, and its series as JSON (times, then values)."""
 
     bars: Sequence[Bar]
     line: str
@@ -44,7 +44,7 @@ class Chart:
 
 
 def day_chart(days: Sequence[dict[str, Any]], count: int, until: date) -> Chart:
-    """Return bars of the sales of so many days, the last one `until`."""
+    """Return bars of the sales of `count` days, the last one being `until`."""
     sold = {day["day"]: day for day in days}
     first = until - timedelta(days=count - 1)
     rows = [(first + timedelta(days=n)) for n in range(count)]
@@ -53,7 +53,7 @@ def day_chart(days: Sequence[dict[str, Any]], count: int, until: date) -> Chart:
 
 
 def bar_chart(days: Sequence[date], amounts: Sequence[Decimal]) -> Chart:
-    """Return a bar for each day; of more than MAX_BARS the last ones."""
+    """Return a bar for each day, at most for the last MAX_BARS."""
     days, amounts = days[-MAX_BARS:], amounts[-MAX_BARS:]
     highest = max(amounts, default=Decimal(0))
     step = WIDTH / max(len(days), 1)
@@ -77,7 +77,7 @@ def bar_chart(days: Sequence[date], amounts: Sequence[Decimal]) -> Chart:
 
 
 def step_chart(points: Sequence[tuple[str, Decimal]], name: str) -> Chart:
-    """Return steps through points of an RFC 3339 time and a value each, oldest first."""
+    """Return steps through points, each an RFC 3339 time and a value, oldest first."""
     times = [datetime.fromisoformat(at).timestamp() for at, _ in points]
     values = [value for _, value in points]
     highest = max(values, default=Decimal(0))
@@ -88,6 +88,7 @@ def step_chart(points: Sequence[tuple[str, Decimal]], name: str) -> Chart:
         x = round((at - begin) / span * WIDTH, 1)
         y = round(HEIGHT - (float(value / highest) * (HEIGHT - 4) if highest else 0.0) - 2, 1)
         path.append(f"H{x}V{y}" if path else f"M{x} {y}")
+    # The last value lasts until now, so its step reaches the right edge.
     if path:
         path.append(f"H{WIDTH}")
     ends = (points[0][0], points[-1][0]) if points else ("", "")

@@ -1,7 +1,7 @@
 """The Command Service and the projector as pages use them: over HTTP, with the operator's key.
 
-Guarantees that a page can do no more than the key may, and that each write that a form sends has
-the idempotency key of that form: sent twice, it is done once.
+Guarantees that a page can do no more than the key allows, and that each write of a form has the
+form's idempotency key, so that sending the form twice has one effect.
 Next: client/transport.py
 """
 
@@ -18,7 +18,7 @@ from storelog.web.http import Request
 from storelog.web.sessions import Sessions
 
 PATIENCE_SECONDS = 8.0
-# For so long a page waits for what it can be shown without.
+# How long a page waits for facts without which it can be shown.
 GLANCE_SECONDS = 2.0
 MAX_IN_FLIGHT = 200
 Body = dict[str, Any]
@@ -26,7 +26,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a write did: the response's body, and the position that holds it."""
+    """The result of a write: the response's body, and its position."""
 
     body: Body
     position: int
@@ -51,15 +51,15 @@ class CommandSide:
     ) -> Body:
         """Return the body of a GET. Raises Problem, Unavailable."""
         asked = {name: value for name, value in (query or {}).items() if value}
-        answer = await self._call(page, self._command_url, "GET", path, query=asked)
-        return _body(answer)
+        response = await self._call(page, self._command_url, "GET", path, query=asked)
+        return _body(response)
 
     async def glance(self, page: Request) -> Body | None:
-        """Return how the write side is, None where the Command Service does not tell it soon."""
+        """Return the state of the write side, None if the Command Service is slow or away."""
         return await soon_or_none(self.get(page, "/operations"))
 
     async def glance_at_letters(self, page: Request) -> Body | None:
-        """Return the dead letters, None where the projector does not tell them soon."""
+        """Return the dead letters, None if the projector is slow or away."""
         return await soon_or_none(self.ask_projector(page, "GET", "/dead-letters"))
 
     async def send(
@@ -76,8 +76,8 @@ class CommandSide:
         headers = {} if key is None else {"Idempotency-Key": key}
         if version:
             headers["If-Match"] = f'"{version}"'
-        answer = await self._call(page, self._command_url, method, path, headers, body=body)
-        return Done(_body(answer), answer.position)
+        response = await self._call(page, self._command_url, method, path, headers, body=body)
+        return Done(_body(response), response.position)
 
     async def ask_projector(
         self, page: Request, method: str, path: str, body: Body | None = None, **query: str
@@ -99,6 +99,7 @@ class CommandSide:
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
     ) -> Success:
+        # Made by the first call, since it belongs to the loop that runs then.
         if self._transport is None:
             self._transport = Transport(None, PATIENCE_SECONDS, MAX_IN_FLIGHT)
         sent = {**(headers or {}), "X-Correlation-Id": page.correlation_id}
@@ -114,7 +115,7 @@ class CommandSide:
 
 
 async def soon_or_none(call: Awaitable[Body]) -> Body | None:
-    """Return what the call does; None where it fails, or takes longer than a glance."""
+    """Return the call's result, None if it fails or takes longer than GLANCE_SECONDS."""
     try:
         async with asyncio.timeout(GLANCE_SECONDS):
             return await call
@@ -122,6 +123,6 @@ async def soon_or_none(call: Awaitable[Body]) -> Body | None:
         return None
 
 
-def _body(answer: Success) -> Body:
-    body: Body = json.loads(answer.body) if answer.body else {}
+def _body(response: Success) -> Body:
+    body: Body = json.loads(response.body) if response.body else {}
     return body

@@ -1,7 +1,7 @@
-"""What the pages of customers, products and orders share: lists, reading one, and their forms.
+"""What the pages of customers, products and orders share: lists, single entities, and forms.
 
-Guarantees that a form that was rejected is shown again with what was typed, and that one that was
-taken leads to a page that holds what it did.
+Guarantees that a rejected form is shown again with its values, and that an accepted one leads to a
+page that includes its effect.
 Next: console/changes.py
 """
 
@@ -25,8 +25,8 @@ from storelog.web.http import Request, Response
 class EntityPages(ABC):
     """The pages of one kind of entity.
 
-    `filters`: the parameters of its list; `rows`: how many a page of it has; `history`: how many of
-    the newest events of one are read.
+    `filters`: the parameters of the list; `rows`: the items on a page of it; `history`: how many of
+    an entity's newest events are read.
     """
 
     kind: ClassVar[EntityKind]
@@ -42,7 +42,7 @@ class EntityPages(ABC):
 
     @abstractmethod
     async def _page(self, request: Request, status: int = 200, **more: Any) -> Response:
-        """Return the page of one; `more` is what a rejected form shows."""
+        """Return the page of one entity; `more` has the facts of a rejected form."""
 
     async def _list(self, request: Request) -> Response:
         asked = {name: request.query.get(name) for name in self.filters}
@@ -59,7 +59,7 @@ class EntityPages(ABC):
         return await self._page(request)
 
     async def _read(self, request: Request) -> tuple[Found, Found | None]:
-        """Return the newest of one's history, and itself; None where it was deleted."""
+        """Return an entity's newest events, and the entity, None if it is deleted."""
         ids = {self.kind.id_name: request.ids[self.kind.id_name]}
         one = f"{self._path}/{{{self.kind.id_name}}}"
         limit = {"limit": str(self.history)}
@@ -69,12 +69,13 @@ class EntityPages(ABC):
         )
 
     async def _begin(self, request: Request, form: Form, structure: type[Struct]) -> Response:
-        """Create what the form says."""
+        """Create the entity of the form."""
         body, key = body_of(form, structure), form.text("key")
         try:
             done = await self._site.commands.send(request, "POST", self._path, body, key=key)
         except Problem as problem:
             return self._new_page(request, problem.status, **form_error(problem, form))
+        # The next page waits for this position, so it shows the new entity.
         place = f"{self._home}/{done.body[self.kind.id_name]}"
         return see_other(place, position=done.position)
 
@@ -90,7 +91,7 @@ class EntityPages(ABC):
         body: Body | None = None,
         fields: Sequence[str] = (),
     ) -> Response:
-        """Send a command about one; `fields` of it are what the form shows of it, if any."""
+        """Send a command about one entity; `fields`: those of it that the form shows, if any."""
         number = request.ids[self.kind.id_name]
         try:
             done = await self._site.commands.send(
@@ -104,7 +105,7 @@ class EntityPages(ABC):
         except Problem as problem:
             facts = stale_facts(problem, form, fields)
             if not fields:
-                # What was typed into another form is no value of the entity.
+                # The page has two forms: these values belong to the other one, not to the entity.
                 facts["adjustment"] = facts.pop("values")
             return await self._page(request, problem.status, **facts)
         return see_other(f"{self._home}/{number}", position=done.position)

@@ -1,4 +1,4 @@
-"""How values look on pages: money, numbers, times, bytes, fields of the log.
+"""Formats of values on pages: money, numbers, times, bytes, fields of the log.
 
 Next: console/page.py
 """
@@ -13,7 +13,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def money(value: Any) -> str:
-    """Return an amount with its thousands apart and all its places: 1,234.50."""
+    """Return an amount with thousands separators and all its places: 1,234.50."""
     try:
         return f"{Decimal(str(value)):,f}"
     except InvalidOperation:
@@ -21,18 +21,18 @@ def money(value: Any) -> str:
 
 
 def number(value: Any) -> str:
-    """Return a whole number with its thousands apart."""
+    """Return a whole number with thousands separators."""
     return f"{int(value):,}"
 
 
 def moment(value: Any) -> str:
-    """Return an RFC 3339 time as people read it, in UTC: 2026-01-31 12:00:05."""
+    """Return an RFC 3339 time in a readable form, in UTC: 2026-01-31 12:00:05."""
     text = str(value)
     return text[:19].replace("T", " ") if _TIME.fullmatch(text) else text
 
 
 def size(value: Any) -> str:
-    """Return bytes in the unit that suits them."""
+    """Return a number of bytes in a suitable unit."""
     if value is None:
         return "not known"
     amount = float(value)

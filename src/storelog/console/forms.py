@@ -1,7 +1,7 @@
-"""Reads forms, and the one door that all of them pass: an Origin that is configured.
+"""Reads forms, and checks the Origin of each one against the configured origins.
 
-Guarantees that a page of another origin, which a browser names, writes nothing here: the Host of a
-request, which anybody chooses, is never asked.
+Guarantees that a page of another origin can write nothing here: a browser names the page's origin.
+The Host header is never used, since any client can choose it.
 Next: console/page.py
 """
 
@@ -17,19 +17,19 @@ from storelog.web.http import Handler, Request, Response
 MAX_FIELDS = 5_000
 _FORM = "application/x-www-form-urlencoded"
 _DETAIL = (
-    "The request has no Origin that this console takes writes from. Open the console under the"
-    " address of STORELOG_QUERY_URL, or name its origin in STORELOG_CONSOLE_ORIGINS."
+    "The request has no Origin from which this console accepts writes. Open the console under the"
+    " address of STORELOG_QUERY_URL, or add its origin to STORELOG_CONSOLE_ORIGINS."
 )
 
 
 class Form:
-    """What a form sent: the first value of each name, or all of them."""
+    """The values of a form: the first one of each name, or all of them."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self._pairs = pairs
 
     def text(self, name: str) -> str:
-        """Return the field's value without blanks around it; "" where there is none."""
+        """Return the field's value without surrounding blanks, "" if the field is missing."""
         return next((value.strip() for key, value in self._pairs if key == name), "")
 
     def has(self, name: str) -> bool:
@@ -41,28 +41,30 @@ class Form:
         return [value.strip() for key, value in self._pairs if key == name]
 
     def whole(self, name: str) -> int | str:
-        """Return a whole number, or what was typed in its place, for the API to reject."""
+        """Return a whole number, or the typed text for the API to reject."""
         text = self.text(name)
         return as_whole(text)
 
     def values(self) -> Mapping[str, str]:
         """Return the first value of each name, to show the form again."""
+        # Reversed, since the last of several pairs stays in a dictionary.
         return dict(reversed(self._pairs))
 
 
 def as_whole(text: str) -> int | str:
-    """Return a whole number of up to 18 digits, or the text."""
+    """Return a whole number of up to 18 digits, or else the text."""
     digits = text.removeprefix("-")
     return int(text) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else text
 
 
 class Origins:
-    """The origins from whose pages writes are taken."""
+    """The origins whose pages may write."""
 
     def __init__(self, settings: Settings) -> None:
         own = urlsplit(settings.query_url)
         port = f":{own.port}" if own.port else ""
         hosts = [own.hostname or "localhost"]
+        # On one machine people open any of these, and all of them reach this process.
         if is_loopback(hosts[0]):
             hosts = ["localhost", "127.0.0.1", "[::1]"]
         self._allowed = {f"{own.scheme}://{host}{port}" for host in hosts}
@@ -70,16 +72,16 @@ class Origins:
         self.is_secure = all(origin.startswith("https://") for origin in self._allowed)
 
     def check(self, request: Request) -> None:
-        """Raise Forbidden for a request of another origin, and for one that names none."""
+        """Raise Forbidden for a request of another origin, or without one."""
         if request.headers.get("origin") not in self._allowed:
             raise Forbidden("forbidden", _DETAIL)
 
 
 def read_form(request: Request) -> Form:
-    """Return what the form sent. Raises Malformed."""
+    """Return the form in the request's body. Raises Malformed."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _FORM:
-        raise Malformed(f"A form is sent as {_FORM}.")
+        raise Malformed(f"A form must be sent as {_FORM}.")
     try:
         pairs = parse_qsl(
             request.body.decode("ascii"),
@@ -124,5 +126,7 @@ def shows(handler: Callable[[Request], Awaitable[Response]], on_problem: Problem
 
 
 def field_errors(problem: Problem) -> dict[str, str]:
-    """Return what is wrong by the field's name: `/orderItems/0/quantity` is items-0-quantity."""
+    """Return the errors by field names as in the templates: `/orderItems/0/quantity` becomes
+    orderItems-0-quantity.
+    """
     return {error.pointer.strip("/").replace("/", "-"): error.detail for error in problem.errors}

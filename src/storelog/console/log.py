@@ -1,4 +1,4 @@
-"""The log: events newest first, found by what they say, and one event with its neighbours.
+"""The log: events, newest first and with filters, and single events with their neighbours.
 
 Next: command_service/log_pages.py
 """
@@ -47,13 +47,13 @@ class LogPages:
         return self._site.templates.page(request, "log.html", **facts)
 
     async def _end(self, request: Request) -> str:
-        """Return before which position the log is shown: at a moment it ended there."""
+        """Return the position before which the log is shown: the one after its end then."""
         as_of = request.query.get("asOf", "")
         if not as_of:
             return _BEYOND_ALL
         if _POSITION.fullmatch(as_of):
             return str(int(as_of) + 1)
-        # The Query Service knows which position a time means.
+        # Any read as of a time returns the position that the Query Service finds for it.
         then = await self._site.query.get(request, "/customers", {"limit": "1"})
         return str(then.position + 1)
 

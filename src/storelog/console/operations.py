@@ -1,6 +1,6 @@
 """Operations: processes and servers, lag by lane, last results, dead letters, keys.
 
-Each form is for the role admin, which both services check again.
+Each form needs the role admin. The services check the role again, by the operator's key.
 Next: console/command_side.py
 """
 
@@ -110,6 +110,7 @@ class OperationPages:
         return self._site.templates.page(request, "keys.html", status, **facts)
 
     async def _create_key(self, request: Request, form: Form) -> Response:
+        # Without an idempotency key: its stored response would hold the text of the new key.
         body = {"name": form.text("name"), "role": form.text("role")}
         if form.text("expiresAt"):
             body["expiresAt"] = f"{form.text('expiresAt')}T00:00:00Z"
@@ -118,7 +119,7 @@ class OperationPages:
         except Problem as problem:
             return await self._key_page(request, problem.status, **form_error(problem, form))
         if done.body["isFirst"]:
-            # With the first key nobody may look without one: the page shows it, and no list.
+            # From the first key on, reading the list needs a key, and this session has none yet.
             facts: dict[str, Any] = {"keys": [], "roles": ROLES, "created": done.body, "values": {}}
             return self._site.templates.page(request, "keys.html", **facts)
         return await self._key_page(request, created=done.body)
@@ -131,7 +132,7 @@ class OperationPages:
 
 
 def _lanes(read: Found, write: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return each lane with the last position that was sent in it, and whether it holds that."""
+    """Return each lane with the last position that was sent in it, None if unknown."""
     sent = [] if write is None else write["relay"]["lanes"]
     return [
         {**lane, "sent": sent[lane["lane"]] if lane["lane"] < len(sent) else None}

@@ -1,4 +1,4 @@
-"""Orders: the list with its filters, and one order with its lines and its time line.
+"""Orders: the list with its filters, and one order with its lines and history.
 
 Next: console/place_order.py
 """
@@ -20,7 +20,7 @@ class OrderPages(EntityPages):
     """The pages."""
 
     kind = ORDER
-    # An order is read with its lines, of which there may be many.
+    # Fewer than of other entities, since each order is read with all its lines.
     rows = 25
     filters = (CUSTOMER.id_name, PRODUCT.id_name, "from", "to", "sort", "cursor")
 
@@ -33,7 +33,7 @@ class OrderPages(EntityPages):
         ]
 
     async def _find(self, request: Request) -> Response:
-        """Show the list, or the order whose number was typed."""
+        """Show the list, or the order whose number was entered."""
         typed = request.query.get(ID, "").strip()
         if not typed:
             return await self._list(request)
@@ -50,7 +50,7 @@ class OrderPages(EntityPages):
 
 
 def _of_history(history: Found) -> dict[str, Any]:
-    """Return a deleted order as its first event says it. Raises NotFound where there is none."""
+    """Return a deleted order from its first event. Raises NotFound where it never existed."""
     if not history.items:
         raise NotFound("There is no such order.")
     changed = {change["field"]: change["to"] for change in history.items[-1]["changed"]}

@@ -1,4 +1,4 @@
-"""The first page: orders and revenue, what is newest, what runs out, and whether all is well.
+"""The first page: orders and revenue, the newest orders, low stock, and the system's health.
 
 Next: console/query_side.py
 """
@@ -23,7 +23,7 @@ _TOTALS, _LOW_STOCK = "/analytics/total-sales", "/analytics/low-stock"
 
 
 class Overview:
-    """The page, its moving part, and the stream that moves it."""
+    """The page, the part of it that is updated, and the stream that triggers updates."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -51,7 +51,7 @@ class Overview:
             get(request, "/analytics/sales-by-day", {"from": began}),
             self._health(request),
         )
-        # After the rest, which it would slow down: an embedded MongoDB does one thing at a time.
+        # Last, since it would slow down the other reads: an embedded MongoDB runs one at a time.
         low = await self._low_stock(request)
         chart = day_chart(days.items, DAYS, today) if days.items else None
         return self._site.templates.page(
@@ -62,7 +62,7 @@ class Overview:
         return self._site.templates.page(request, "now.html", **await self._moving(request))
 
     async def _moving(self, request: Request) -> dict[str, Any]:
-        """Return what changes with each order."""
+        """Return the facts that change with each order."""
         now, get = utc_now(), self._site.query.get
         minute_ago = format_time(now - timedelta(minutes=1))
         today, in_all, minute, orders = await asyncio.gather(
@@ -81,9 +81,9 @@ class Overview:
         }
 
     async def _low_stock(self, request: Request) -> list[dict[str, Any]] | None:
-        """Return the products of which the fewest units are left; None: not known, as in the past.
+        """Return the products with the fewest units left, None where unknown, as in the past.
 
-        Every product is looked at for it, so all pages share one look for a while.
+        The query reads every product, so all pages share one result for HELD_SECONDS.
         """
         if request.query.get("asOf"):
             return None
@@ -98,7 +98,7 @@ class Overview:
             return self._low
 
     async def _health(self, request: Request) -> dict[str, Any]:
-        """Return how fresh the read side is, and what `verify` found last, as far as is known."""
+        """Return the read side's lag and the last result of `verify`, as far as they are known."""
         read, write = await asyncio.gather(
             self._site.query.get(request, "/operations"),
             self._site.commands.glance(request),
@@ -107,7 +107,7 @@ class Overview:
 
 
 def health_of(read: Found, write: dict[str, Any] | None) -> dict[str, Any]:
-    """Return in few facts whether all is well; None is what is not known now."""
+    """Return the system's health as a few facts, None for those that are unknown now."""
     behind = None if write is None else max(0, write["log"]["position"] - read.body["position"])
     not_ready = [
         process for process in read.body["processes"] if process["state"] in ("not-ready", "away")

@@ -1,7 +1,7 @@
-"""Renders a page: one environment of templates, and what every page shows around its content.
+"""Renders a page: one environment of templates, and the frame around each page's content.
 
-Guarantees that every value is escaped, that a page runs no script and has no style but files of
-this service, and that nobody keeps a copy of it.
+Guarantees that every value is escaped, that a page loads scripts and styles from this service's
+files only, and that no cache keeps a copy of it.
 Next: console/formats.py
 """
 
@@ -24,7 +24,7 @@ from storelog.web.http import Caller, Request, Response
 from storelog.web.problems import TITLES, render
 
 HTML = "text/html; charset=utf-8"
-# htmx needs no eval and brings no style of its own: see the page's head.
+# The head of each page configures htmx to use no eval and no style of its own.
 POLICY = (
     "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'; object-src 'none'"
@@ -32,7 +32,7 @@ POLICY = (
 HEADERS = (
     ("Content-Security-Policy", POLICY),
     ("Cache-Control", "no-store"),
-    # Without an Origin, which `no-referrer` would take from forms, no write is accepted.
+    # Not `no-referrer`: a browser would then send forms without an Origin, and writes need one.
     ("Referrer-Policy", "same-origin"),
 )
 NAVIGATION = (
@@ -44,21 +44,21 @@ NAVIGATION = (
     ("log", "Log", "/console/log"),
     ("operations", "Operations", "/console/operations"),
 )
-# What a link to another page takes along.
+# The parameters that links to other pages keep.
 _KEPT = ("asOf",)
 
 
 class PageValues(dict[str, Any]):
-    """Parameters, values of a form, or errors by field, of which a template may ask for any."""
+    """Parameters, values of a form, or errors by field; a missing one is an empty text."""
 
     def __missing__(self, _name: str) -> str:
         return ""
 
 
 class Templates:
-    """The templates, and what all pages know.
+    """The templates, and the facts that all pages share.
 
-    `last_position`: the newest position that this process has seen, to which people can travel.
+    `last_position`: the newest position that this process has seen, the last one for `asOf`.
     """
 
     def __init__(self, settings: Settings, last_position: Callable[[], int]) -> None:
@@ -66,6 +66,7 @@ class Templates:
         self._environment = Environment(
             loader=PackageLoader("storelog.console"),
             autoescape=True,
+            # A misspelt name in a template is an error in tests, not an empty place on a page.
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -80,7 +81,7 @@ class Templates:
         )
 
     def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
-        """Return a page; `facts` are what its template shows."""
+        """Return a page; `facts` are the values in its template."""
         for name in ("values", "errors"):
             if name in facts:
                 facts[name] = PageValues(facts[name])
@@ -96,12 +97,12 @@ class Templates:
         correlation_id: str,
         headers: Mapping[str, str],
     ) -> Response:
-        """Return the page of an error, with the status that the API would give it."""
+        """Return the page of an error, with the same status as in the API."""
         problem = render(error, path, correlation_id)
         if problem.status == 401:
             return _to_sign_in(path, headers)
         slug = error.slug if isinstance(error, Refusal | Unavailable) else "internal-error"
-        detail = getattr(error, "detail", "It failed; the service's log says why.")
+        detail = getattr(error, "detail", "The request failed; the service's log has the cause.")
         fields = error.facts["errors"] if isinstance(error, InvalidFields) else []
         body = self._environment.get_template("error.html").render(
             **_around(path, {}, None),
@@ -115,7 +116,7 @@ class Templates:
         return Response(problem.status, body.encode(), (*HEADERS, *kept), HTML)
 
     def problem(self, request: Request, problem: Problem) -> Response:
-        """Return the page of a problem that the Command Service or the projector responded with."""
+        """Return the page of a problem from the Command Service or the projector."""
         body = self._environment.get_template("error.html").render(
             **_around(request.path, {}, request.caller),
             title=problem.title or "The service rejected this",
@@ -128,7 +129,7 @@ class Templates:
 
 
 def see_other(path: str, *more: tuple[str, str], **query: Any) -> Response:
-    """Return the response after a form: go and look there."""
+    """Return the redirect after a form, so that reloading the page does not send it again."""
     asked = {name: value for name, value in query.items() if value is not None}
     place = path + (f"?{urlencode(asked)}" if asked else "")
     return Response(303, b"", (("Location", place), *HEADERS, *more), HTML)
@@ -137,7 +138,7 @@ def see_other(path: str, *more: tuple[str, str], **query: Any) -> Response:
 def _to_sign_in(path: str, headers: Mapping[str, str]) -> Response:
     place = f"/console/sign-in?{urlencode({'next': path})}"
     if "hx-request" in headers:
-        # A fragment is swapped into a page, where the form to sign in has no place.
+        # htmx would insert the form into the current page; this header makes it load the new one.
         return Response(200, b"", (("HX-Redirect", place), *HEADERS), HTML)
     return see_other(place)
 
@@ -147,7 +148,7 @@ def _around(path: str, query: Mapping[str, str], caller: Caller | None) -> dict[
     now = utc_now()
 
     def link(place: str, /, **more: Any) -> str:
-        """Return an address on this site that keeps the moment that is looked at."""
+        """Return an address on this site that keeps the moment of the page."""
         asked = {**kept, **{name: value for name, value in more.items() if value not in (None, "")}}
         return place + (f"?{urlencode(asked)}" if asked else "")
 

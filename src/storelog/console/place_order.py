@@ -53,7 +53,7 @@ class PlaceOrderForm:
         if form.text("action") == "add":
             lines.append({"product": "", "units": ""})
             return await self._form(request, values, lines)
-        # Lines that were left empty are none; the others keep their order, for errors to be found.
+        # Empty lines are left out. The others keep their order, by which errors name them.
         wanted = [line for line in lines if line["product"] or line["units"].strip("1")]
         body = {
             CUSTOMER.id_name: _id(values["customer"]),
@@ -70,7 +70,7 @@ class PlaceOrderForm:
             facts = form_error(problem, form)
             return await self._form(
                 request,
-                # Another request needs another key, if only a line of it is another.
+                # Without the old key: a corrected order is another request and needs a new one.
                 {"customer": values["customer"]},
                 wanted or lines,
                 problem.status,
@@ -103,5 +103,5 @@ class PlaceOrderForm:
 
 
 def _id(typed: str) -> int | str:
-    """Return the id at the beginning of what was typed or chosen: `12 Ann Miller`."""
+    """Return the id at the beginning of the entered or chosen text: `12 Ann Miller`."""
     return as_whole(typed.partition(" ")[0])

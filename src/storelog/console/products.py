@@ -18,6 +18,7 @@ from storelog.shop.product import ChangedProduct, NewProduct, Product, StockAdju
 from storelog.web.http import Request, Response, Route
 
 STOCK, PRICE = field_at(Product.stock).json, field_at(Product.price).json
+# Stock has a form of its own: a change of the name must not set it back to what the page showed.
 FIELDS = tuple(name for name in names_of(ChangedProduct) if name != STOCK)
 
 
@@ -26,7 +27,7 @@ class ProductPages(EntityPages):
 
     kind = PRODUCT
     filters = ("q", "sort", "cursor", "inStock", *(f.json for f in unique_fields_of(Product)))
-    # A product's page draws as much of its stock and its price.
+    # The charts of stock and price show this many events.
     history = 200
 
     def routes(self) -> list[Route]:
@@ -72,7 +73,7 @@ class ProductPages(EntityPages):
 
 
 def _chart(events: Sequence[dict[str, Any]], field: str, name: str) -> Any:
-    """Return the steps of a field through its history, oldest first; None for fewer than two."""
+    """Return the chart of a field's values over time, None for fewer than two values."""
     points = [
         (event["recordedAt"], Decimal(str(change["to"])))
         for event in reversed(events)

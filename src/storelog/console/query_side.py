@@ -1,7 +1,7 @@
-"""The Query Service as pages read it: its own handlers, called in this process.
+"""The Query Service as pages use it: its own handlers, called in this process.
 
-Guarantees that a page shows what the API would respond with: the same checks, `asOf`, positions and
-errors. It knows routes by their paths and nothing of how they are answered.
+Guarantees that a page shows the same as the API: the same checks, `asOf`, positions and errors. It
+knows the routes by their paths only.
 Next: query_service/http/routes.py
 """
 
@@ -19,7 +19,7 @@ WAIT_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One response: its body, and what its headers say."""
+    """One response: its body, and the values of its headers."""
 
     body: Body
     position: int
@@ -28,7 +28,7 @@ class Found:
 
     @property
     def version(self) -> int:
-        """The version that the entity tag names; 0 where there is none."""
+        """The version in the entity tag, 0 if there is none."""
         digits = (self.etag or "").strip('"').partition("-")[0]
         return int(digits) if digits.isdecimal() else 0
 
@@ -53,10 +53,10 @@ class QuerySide:
         query: Mapping[str, str | None] | None = None,
         ids: Mapping[str, int] | None = None,
     ) -> Found:
-        """Return what the endpoint responds with, as of the moment that the page is asked for.
+        """Return the endpoint's response, as of the page's moment.
 
-        A page that names a position (`position`, after a write) waits for it. Raises what the
-        endpoint raises.
+        A page with the parameter `position`, after a write, waits for that position. Raises the
+        endpoint's errors.
         """
         route = self._routes[path]
         asked = {name: value for name, value in (query or {}).items() if value}
@@ -88,14 +88,14 @@ class QuerySide:
         )
 
     async def get_or_none(self, page: Request, path: str, ids: Mapping[str, int]) -> Found | None:
-        """Return what the endpoint responds with; None for what is not there, or deleted."""
+        """Return the endpoint's response, None for an entity that does not exist or is deleted."""
         try:
             return await self.get(page, path, None, ids)
         except NotFound:
             return None
 
     async def live(self, page: Request, query: Mapping[str, str]) -> Stream:
-        """Return the stream of changes, each as an event without a name."""
+        """Return the stream of changes as unnamed events, which htmx gets as messages."""
         headers = {name: value for name, value in page.headers.items() if name == "last-event-id"}
         asked = {**query, "events": "unnamed"}
         request = replace(page, path="/live", ids={}, query=asked, headers=headers, body=b"")

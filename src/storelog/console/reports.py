@@ -21,7 +21,7 @@ from storelog.web.http import Request, Response, Route
 
 LIMIT = "100"
 CSV_LIMIT = "500"
-# A spreadsheet takes a cell that begins with one of these for a formula.
+# A spreadsheet runs a cell that begins with one of these as a formula; names come from clients.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -116,11 +116,12 @@ class ReportPages:
         for item in items:
             writer.writerow([harmless(item[member]) for member, _, _ in report.columns])
         named = (("Content-Disposition", f'attachment; filename="{report.name}.csv"'),)
+        # With a byte order mark, without which Excel would not read it as UTF-8.
         body = text.getvalue().encode("utf-8-sig")
         return Response(200, body, (*HEADERS, *named), "text/csv; charset=utf-8")
 
 
 def harmless(value: Any) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
+    """Return the text of a cell that no spreadsheet runs as a formula."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

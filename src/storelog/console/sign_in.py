@@ -1,4 +1,4 @@
-"""Signing in with an API key, and out.
+"""Signing in with an API key, and signing out.
 
 Next: web/sessions.py
 """
@@ -15,12 +15,12 @@ from storelog.web.sessions import Sessions
 
 MAX_KEY_LENGTH = 1_000
 _HOME = "/console"
-# Only a page of the console: an address of another site would lead people astray.
+# Only pages of the console: a link to sign in must not lead to another site afterwards.
 _NEXT = re.compile(r"/console(/[a-z0-9/-]*)?")
 
 
 class SignIn:
-    """The form, and what it does."""
+    """The pages and forms of signing in and out."""
 
     def __init__(self, site: Site, sessions: Sessions, keyring: Keyring, about: bytes) -> None:
         self._site, self._sessions, self._keyring = site, sessions, keyring
@@ -32,12 +32,12 @@ class SignIn:
             self._site.get("/console/sign-in", self._show, "next", role="public"),
             self._site.post("/console/sign-in", self._begin, role="public"),
             self._site.post("/console/sign-out", self._end, role="public"),
-            # For programs it is JSON with a tag, as without the console.
+            # In place of the service's own route for /, so that a browser gets the console.
             Route("GET", "/", "public", self._home, Operation("Name, version, currency")),
         ]
 
     async def _home(self, request: Request) -> Response:
-        """GET /: a browser is shown the console, a program what the service is."""
+        """GET /: redirect a browser to the console; describe the service to a program."""
         vary = ("Vary", "Accept")
         if "text/html" in request.headers.get("accept", ""):
             return see_other(_HOME, vary)
@@ -53,6 +53,7 @@ class SignIn:
                 raise Unauthenticated
             self._keyring.find(text)
         except Unauthenticated:
+            # One message for all causes: it must not tell which keys exist.
             message = "This key is not known, was revoked, or has expired."
             return self._form(request, place, 401, message)
         return see_other(_safe(place), self._sessions.begin(text))

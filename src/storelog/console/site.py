@@ -1,4 +1,4 @@
-"""What all pages are made with: templates, both sides of the shop, and how a page is a route.
+"""What all pages share: the templates, both sides of the shop, and how a page becomes a route.
 
 Next: console/orders.py
 """
@@ -15,7 +15,7 @@ from storelog.web.http import AnyResponse, Handler, Operation, Request, Response
 
 Query = Mapping[str, dict[str, Any]]
 _ANY: dict[str, Any] = {}
-# Every page may be asked for as of a moment; after a write it names the position to wait for.
+# Every page takes a moment, and the position to wait for after a write.
 _EVERYWHERE = ("asOf", "position")
 
 
@@ -35,7 +35,7 @@ class Site:
         *parameters: str,
         role: str = "read",
     ) -> Route:
-        """Return the route of a page that has these parameters."""
+        """Return the route of a page with these parameters."""
         return self._route("GET", path, role, shows(handler, self.templates.problem), parameters)
 
     def post(
@@ -44,7 +44,7 @@ class Site:
         handler: Callable[[Request, Form], Awaitable[Response]],
         role: str = "write",
     ) -> Route:
-        """Return the route that takes a form."""
+        """Return the route of a form."""
         taken = submits(self.origins, handler, self.templates.problem)
         return self._route("POST", path, role, taken, ())
 

@@ -1,7 +1,7 @@
-"""The files that pages load: the console's own, and those of others under `vendor`.
+"""The files that pages load: the console's own, and third-party ones under `vendor`.
 
-Each is served under an address with its hash, so that a browser keeps it for ever. What is vendored
-is listed with its version, checksum and licence in `static/vendor/VENDORED.json`.
+Each file has an address with its hash, so a browser can keep it for ever. The third-party files are
+listed with version, checksum and licence in `static/vendor/VENDORED.json`.
 Next: console/templates/base.html
 """
 
@@ -36,12 +36,12 @@ def _digest(name: str) -> str:
 
 
 def address(name: str) -> str:
-    """Return a file's address, which is another one once its bytes are others."""
+    """Return a file's address, which changes with its content."""
     return f"{_path(name)}?v={_digest(name)}"
 
 
 def static_routes() -> list[Route]:
-    """Return a route for each file; none needs a key."""
+    """Return a route for each file; none of them needs a key."""
     return [_route(name, kind) for name, kind in FILES.items()]
 
 
@@ -49,6 +49,8 @@ def _route(name: str, kind: str) -> Route:
     body, digest = read_file(name), _digest(name)
 
     async def show(request: Request) -> Response:
+        # During an upgrade two releases serve pages. A file under the other one's hash would be
+        # kept for ever by the browser.
         if request.query.get("v", digest) != digest:
             raise NotFound("This is a file of another release: load the page again.")
         return Response(200, body, (("Cache-Control", _FOR_EVER),), kind)

@@ -2,7 +2,7 @@
 "use strict";
 document.documentElement.classList.add("scripted");
 
-// One live stream a tab, closed while nobody looks. htmx's SSE extension opens and closes it.
+// One live stream a tab, closed while the tab is hidden. htmx's SSE extension opens and closes it.
 const followed = document.querySelector("[data-live]");
 if (followed) {
   let stream = null;
