@@ -90,6 +90,7 @@ class Storelog:
         # Held from the check of `_is_closed` until a call is on the loop, so that `close` ends it.
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
+        # A daemon, so that a program which does not close its client can still end.
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="storelog-client", daemon=True
         )
@@ -142,6 +143,7 @@ class Storelog:
         """Return the result of a call of `shop`; an interrupt cancels it. Raises ClientClosed."""
         with self._lock:
             if self._is_closed:
+                # Otherwise Python would warn of a coroutine that was never awaited.
                 work.close()
                 raise ClientClosed
             running = asyncio.run_coroutine_threadsafe(work, self._loop)

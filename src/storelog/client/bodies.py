@@ -118,6 +118,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
     """One page of a list."""
 
     items: list[T]
+    # Absent in lists that always fit on one page, such as those of analytics.
     next_cursor: str | None = None
 
 

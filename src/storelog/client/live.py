@@ -85,6 +85,7 @@ class Live(Session):
                     raise
                 trouble = NoAnswer(no_answer(self._query_url, error))
             except Problem as problem:
+                # These pass by themselves; any other problem would come again.
                 if problem.status not in (429, 502, 503, 504):
                     raise
                 trouble = problem
@@ -126,6 +127,7 @@ class _Place:
             self._id = int(value)
         elif name == b"data":
             self._data += value
+        # An empty line ends an event. A heart-beat has an id and no data: it only moves the place.
         elif not line.strip():
             self._after = self._after if self._id is None else self._id
             data, self._id, self._data = self._data, None, b""

@@ -43,6 +43,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class _Document(msgspec.Struct, rename="camel"):
+    # Every member has a default, since the JSON of a proxy may have any or none of them.
     type: str = "about:blank"
     title: str = ""
     detail: str = ""

@@ -66,6 +66,7 @@ class Session:
         self, method: str, path: str, body: Any, key: str | None, if_version: int | None = None
     ) -> Success:
         """Send a command to the Command Service, and keep the position of its response."""
+        # Random by default: two calls are two commands, while all tries of one call are one.
         headers = {"Idempotency-Key": key or uuid4().hex}
         if if_version is not None:
             headers["If-Match"] = f'"{if_version}"'
@@ -134,6 +135,7 @@ class Listing(Generic[T]):
         if self._is_over:
             return None
         page = read(await self._session.get(self._path, self._asked), self._kind)
+        # Only the cursor changes from page to page: it is bound to the other parameters.
         self._asked["cursor"] = page.next_cursor
         self._is_over = page.next_cursor is None
         return page.items

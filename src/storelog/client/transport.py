@@ -200,7 +200,8 @@ class Transport:
         session = self.session()
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
         try:
-            # The library's own limit would be rounded up to whole seconds.
+            # The library's own limit would be rounded up to whole seconds. Redirects are not
+            # followed: a 302 would turn a command into a GET.
             async with (
                 asyncio.timeout(max(seconds, 0.001)),
                 session.request(

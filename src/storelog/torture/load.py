@@ -145,6 +145,7 @@ class Shopper:
     def _request(self, method: str, path: str, body: Any) -> SentRequest:
         self._made += 1
         request_id = f"{self.seed}-{self._made}"
+        # A few without a key: such a command may be lost, but it must not have half an effect.
         key = f"key-{request_id}" if self._dice.random() < 0.9 else None
         return SentRequest(request_id, method, path, body, key)
 
@@ -170,6 +171,7 @@ class Shopper:
 
     def _of_kind(self, kind: str) -> tuple[str, str, Any]:
         shop, dice = self._shop, self._dice
+        # From the newest ones only, so that concurrent requests often meet on one entity.
         customer, product = dice.choice(shop.customers[-40:]), dice.choice(shop.products[-60:])
         orders = shop.orders[-200:]
         if kind == "delete order" and orders:

@@ -34,6 +34,7 @@ from storelog.torture.disks import Disks
 from storelog.torture.wire import Wire
 
 SERVERS = ("postgresql", "kafka", "mongodb")
+# Two of each that takes over from a twin. Query Services have no state, so one is enough.
 TWINS = {"command-service": 2, "relay": 2, "projector": 2, "query-service": 1}
 PROCESSES = tuple(f"{name}-{n + 1}" for name, count in TWINS.items() for n in range(count))
 READY_SECONDS = 120.0

@@ -76,6 +76,7 @@ class Torture:
         """
         ledger = RequestLedger(self._home / "ledger.jsonl")
         disks = self._disks()
+        # One thread more than shoppers, for the reports of progress.
         with Rig(self._home, disks) as rig, ThreadPoolExecutor(SHOPPERS + 1) as pool:
             talker = pool.submit(self._talk, rig, ledger)
             try:
@@ -199,6 +200,7 @@ class Torture:
     def _resolve(self, rig: Rig, ledger: RequestLedger) -> None:
         """Repeat each request without a final response, with its key, until it has one."""
         give_up_at = time.monotonic() + RESOLVE_SECONDS
+        # Safe with a key: a command that was carried out gets its stored response.
         while (left := ledger.unanswered()) and time.monotonic() < give_up_at:
             for request in left:
                 send(self._dice.choice(rig.command_urls), request, ledger)

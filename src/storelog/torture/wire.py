@@ -111,6 +111,7 @@ class Wire:
             return
         server.settimeout(None)
         with client, server:
+            # The wire must add no delay of its own while it is whole.
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:

@@ -38,6 +38,7 @@ def _fetch(settings: Settings, statement: str) -> int:
         try:
             number: int = await connection.fetchval(statement)
         finally:
+            # Not close(), which would wait for a server that may be paused.
             connection.terminate()
         return number
 

@@ -53,6 +53,7 @@ def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: Tortu
         if not count:
             report.breach(f"the read model {database.name} has no checkpoints")
             return
+        # The last event of each aggregate at or below its lane's checkpoint.
         due: dict[str, dict[int, int]] = defaultdict(dict)
         for event in log:
             lane = lane_of_event(event.aggregate_type, event.aggregate, event.payload, count)

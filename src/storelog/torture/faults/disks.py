@@ -30,6 +30,7 @@ def _fill(trial: Trial, server: str) -> None:
     disks.fill(server)
     try:
         trial.wait(3, 8)
+        # Without PostgreSQL no command can be accepted; without the others all must be.
         if server != "postgresql":
             trial.expect_commands_accepted(f"{server} has no space left")
     finally:

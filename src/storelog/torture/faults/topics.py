@@ -24,6 +24,7 @@ def remake_topic(trial: Trial) -> None:
     """Delete a topic under load, create it again, and fill it from the log."""
     settings = trial.rig.settings
     topic = trial.dice.choice(event_topics(settings))
+    # First of all: from the deletion on, the topic's order and a relay that ends are expected.
     trial.report.refilled.add(topic)
     admin = AdminClient(client_settings(settings))
     for gone in admin.delete_topics([topic]).values():

@@ -64,6 +64,7 @@ class Trial:
         for _ in range(PROBES):
             began = time.monotonic()
             request = self.prober.act(ACCEPTED_WITHIN_SECONDS)
+            # The shopper may have repeated the request: the limit is for each try.
             took.append((time.monotonic() - began) / max(1, request.attempts))
             said = [trouble for trouble in request.troubles if trouble not in REFUSALS]
             if request.answer is not None or said:
