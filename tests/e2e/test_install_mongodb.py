@@ -49,7 +49,7 @@ def test_it_says_what_and_under_which_licence_and_asks_first(
 ) -> None:
     done = run(server)
     assert done.returncode == 2
-    assert "say --yes" in done.stderr
+    assert "accept the licence with --yes" in done.stderr
     for said in ("MongoDB, Inc.", "SSPL-1.0", f"{server.url}/{PATH}", str(home / VERSION)):
         assert said in done.stderr
     assert server.sent == []

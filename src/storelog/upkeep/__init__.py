@@ -1,1 +1,1 @@
-"""The operator's verbs: dead letters, sending again, rebuilding, changing the number of lanes."""
+"""The operator's commands: dead letters, sending again, rebuilding, adding lanes, recovery."""

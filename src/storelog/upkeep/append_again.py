@@ -1,8 +1,8 @@
-"""Appends lost events again, a command's together, where nothing has come in between.
+"""Appends lost events again, all of a command together, unless the log has changed in between.
 
 Guarantees that an event is appended only if none of the aggregates of its command has changed since
 the log and Kafka parted, none of its earlier events was left out, and the rules still pass: what it
-refers to is there, and what is unique is free. It keeps its id, its content and its version.
+refers to exists, and unique values are free. It keeps its id, its content and its version.
 Next: command_service/store.py
 """
 
@@ -33,14 +33,14 @@ _HAS_LINES = f"SELECT EXISTS (SELECT FROM {LINES_TABLE} WHERE {_LINE_ID} = ANY (
 
 @dataclass(slots=True)
 class Appended:
-    """What became of the lost events: `positions`, the new by the old; `left`, why not."""
+    """The outcome: `positions` has the new positions by the old; `left` the reasons why not."""
 
     positions: dict[int, int] = field(default_factory=dict)
     left: dict[int, str] = field(default_factory=dict)
 
 
 def commands_of(lost: Sequence[LostEvent]) -> list[Command]:
-    """Return the events by the command that caused them: an order's own, and its products'."""
+    """Return the events grouped by command: an order's own event and those of its products."""
     commands: list[Command] = []
     for each in lost:
         first = commands[-1][0] if commands else None
@@ -61,12 +61,13 @@ def commands_of(lost: Sequence[LostEvent]) -> list[Command]:
 async def append_again(
     connection: asyncpg.Connection, held: store.HeldHead, common: int, lost: Sequence[LostEvent]
 ) -> Appended:
-    """Append what can be, with the head locked and in its transaction. Raises PostgresError."""
+    """Append what can be appended, in the transaction that locks the head. Raises PostgresError."""
     changed = {f"{kind}-{number}" for kind, number in await connection.fetch(_TOUCHED, common)}
     done, state, head = Appended(), State(held.head), held.head
     for command in commands_of(lost):
         why = await _reason_against(connection, state, command, changed)
         if why is not None:
+            # Later events of these aggregates would skip a version, so they are left as well.
             changed |= {each.envelope.aggregate for each in command}
             done.left |= {each.envelope.position: why for each in command}
             continue
@@ -82,7 +83,7 @@ async def append_again(
 async def _reason_against(
     connection: asyncpg.Connection, state: State, command: Command, changed: set[str]
 ) -> str | None:
-    """Return why a command's events cannot be appended, None where they can."""
+    """Return why a command's events cannot be appended; None if they can."""
     wanted: dict[str, set[int]] = {entity.collection: set() for entity in ENTITIES}
     for each in command:
         if each.envelope.aggregate in changed:
@@ -98,14 +99,14 @@ async def _reason_against(
     if kind.begins and has_lines(kind.entity.structure):
         lines = line_rows_of(first)
         if len(command) != 1 + len(lines):
-            return "not all events of its command are there"
+            return "Kafka does not have all events of its command"
         if await connection.fetchval(_HAS_LINES, [number for number, *_ in lines]):
-            return "an id of its lines was given to another one"
+            return "an id of one of its lines was given to another line"
     for collection, number in referred:
         wanted[collection].add(number)
     parts = {each.envelope.aggregate for each in command}
     if kind.entity.owner is not None:
-        # Its owner has no event of the command.
+        # The command has no event of the owner, so the owner cannot be missing.
         parts |= {kind.entity.owner[0].name_of(n) for n in wanted[kind.entity.owner[0].collection]}
     await state_reader.load(connection, state, wanted)
     for collection, number in referred:
@@ -114,7 +115,7 @@ async def _reason_against(
             if kind.begins:
                 return f"there is no /{collection}/{number}"
         elif kind.ends and _NAME_OF[collection](number) not in parts:
-            return "not all events of its command are there"
+            return "Kafka does not have all events of its command"
     return _rules_against(state, command)
 
 
@@ -126,7 +127,7 @@ def _rules_against(state: State, command: Command) -> str | None:
         version = versions.get(name, 0 if before is None else before.version)
         is_gone = before is None if not kind.begins else before is not None
         if is_gone or (before is not None and before.is_deleted):
-            return f"{name} is not as it was"
+            return f"{name} does not exist, or exists already"
         if each.envelope.version != version + 1:
             return f"{name} has version {version}, the event is version {each.envelope.version}"
         versions[name] = version + 1
@@ -139,7 +140,7 @@ def _rules_against(state: State, command: Command) -> str | None:
 
 
 def _writes(state: State, base: Head, command: Command) -> Writes:
-    """Move the state along; return what is to be written."""
+    """Apply the events to the state; return what to write."""
     writes = Writes(base, Head(base.position, history=base.history))
     for each in command:
         kind, number = kind_of(each.event), id_of(each.event)

@@ -1,4 +1,4 @@
-"""Gives signs of life while a promotion lets the lanes stand still: a dead one is soon ended.
+"""Gives signs of life while a promotion holds the lanes still, so that a dead one is soon ended.
 
 Next: projector/databases/promotion.py
 """
@@ -16,10 +16,11 @@ from storelog.projector.databases.promotion import BEAT_SECONDS, beat
 
 @asynccontextmanager
 async def beating(home: Database[dict[str, Any]], token: str) -> AsyncIterator[None]:
-    """Surround what lets the lanes stand still with signs of life."""
+    """Give signs of life while the block holds the lanes still."""
 
     async def give_signs() -> None:
-        # Where MongoDB takes none, the promotion is ended as if nobody lived: its switch says so.
+        # If MongoDB takes none, the promotion is ended as a dead one's; its switch then reports
+        # that.
         with suppress(PyMongoError):
             while True:
                 await asyncio.sleep(BEAT_SECONDS)

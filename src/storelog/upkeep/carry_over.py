@@ -1,7 +1,7 @@
-"""What a new read model takes over from the live one's dead letters: discards, and foreign records.
+"""Carries over from the live read model's dead letters to a new one: discards, and foreign records.
 
-What was discarded stays left out, in the lane that the event has in the new read model. What cannot
-be projected yet becomes a dead letter of the new one by itself, as it is filled.
+Discarded events stay left out, in the lane that they have in the new read model. An event that
+cannot be projected yet becomes a dead letter of the new one when it is filled.
 Next: upkeep/rebuild.py
 """
 
@@ -30,7 +30,7 @@ def discarded_ids(database: Database[Document]) -> set[str]:
 
 
 def lacks_discards(target: Database[Document], live: Database[Document]) -> bool:
-    """Tell whether something was discarded that the target holds already: it is begun anew then."""
+    """Tell whether the target holds an event that was discarded since: it must be begun anew."""
     done = max((int(place["position"]) for place in target[CHECKPOINTS].find({})), default=0)
     missing = discarded_ids(live) - discarded_ids(target)
     return any(int(letter) <= done for letter in missing)
@@ -39,9 +39,9 @@ def lacks_discards(target: Database[Document], live: Database[Document]) -> bool
 async def carry_discards(
     connection: asyncpg.Connection, target: Database[Document], live: Database[Document], lanes: int
 ) -> None:
-    """Leave out of the target what is left out of the live one.
+    """Leave the events out of the target that the live read model leaves out.
 
-    What the target holds already stays; what waits in its dead letters is asked to be discarded.
+    An event that the target holds already stays; one in its dead letters is to be discarded.
     """
     letters = target[DEAD_LETTERS]
     done = max((int(place["position"]) for place in target[CHECKPOINTS].find({})), default=0)
@@ -58,7 +58,7 @@ async def carry_discards(
 
 
 async def lane_in_log(connection: asyncpg.Connection, position: int, lanes: int) -> int:
-    """Return the lane of an event, of so many, by what the log says of it. Raises CannotRun."""
+    """Return an event's lane of `lanes`, from the event in the log. Raises CannotRun."""
     found = await cursor.read_after(connection, position - 1, 1)
     if not found:
         raise CannotRun(f"the log has no event {position}")
@@ -67,7 +67,7 @@ async def lane_in_log(connection: asyncpg.Connection, position: int, lanes: int)
 
 
 def carry_foreign(target: Database[Document], live: Database[Document]) -> None:
-    """Bring the records that are not the relay's, as they are in the live read model now."""
+    """Copy the records that the relay did not send, as the live read model has them now."""
     of_no_event = {"position": None, "state": {"$in": [FOREIGN, NOT_KEPT, DISCARDED]}}
     some: list[ReplaceOne[Document]] = []
     for letter in live[DEAD_LETTERS].find(of_no_event, batch_size=IDS_AT_ONCE):

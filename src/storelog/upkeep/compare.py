@@ -1,8 +1,8 @@
 """Compares two read models, document by document, in memory that does not grow with them.
 
 A first scan of each adds up hashes by bucket of ids; only buckets that differ are read again, and
-compared field by field. What the live one has beyond the position of the other is left out; figures
-are what `storelog verify` compares, since they lie in the documents as the batches came.
+compared field by field. Documents of the live one beyond the other's position are left out.
+`storelog verify` compares the totals, whose documents depend on how the batches were cut.
 Next: verify/report.py
 """
 
@@ -39,14 +39,15 @@ def compare(built: Database[Document], live: Database[Document], position: int) 
         comparison = _Comparison(report, name, position, newer)
         comparison.run(built, live)
         if name in histories.KEPT_IN:
-            newer |= {histories.name_of(name, thing) for thing in comparison.newer}
+            newer |= {histories.name_of(name, number) for number in comparison.newer}
     return report
 
 
 class _Comparison:
-    """One collection. `newer`: ids of documents that the live one has moved on meanwhile.
+    """One collection. `newer`: ids of documents that the live one has changed meanwhile.
 
-    `moved` names the things whose documents have: their histories may have closed a bucket since.
+    `moved`: names of entities whose documents have changed, and whose histories may therefore have
+    closed a bucket since.
     """
 
     def __init__(self, report: Report, name: str, position: int, moved: set[str]) -> None:
@@ -57,7 +58,7 @@ class _Comparison:
         self.newer: set[Any] = set()
 
     def run(self, built: Database[Document], live: Database[Document]) -> None:
-        # The embedded server keeps a scan whole in its memory: so one after the other.
+        # One after the other, since the embedded server keeps all of a scan in its memory.
         others = self._sums(live)
         sums = self._sums(built)
         self._report.count(f"mongodb.{self._name}", sum(count for count, _ in sums.values()))
@@ -66,10 +67,10 @@ class _Comparison:
             self._compare(self._pick(built, suspects), self._pick(live, suspects))
 
     def _read(self, database: Database[Document]) -> Iterator[Document]:
-        """Yield the documents of the common past."""
+        """Yield the documents that both should have alike."""
         for found in database[self._name].find({}, batch_size=SCAN_DOCUMENTS):
             document = dict(found)
-            # Which late events sums hold says how they came about, not what they are.
+            # `late` tells how the sums came about, not what they are.
             document.pop("late", None)
             if _number(document.get("position")) > self._position:
                 self.newer.add(document["_id"])
@@ -78,7 +79,7 @@ class _Comparison:
                 for name in _MARKS:
                     document.pop(name)
             if histories.OPEN in document:
-                # A repeated event is kept twice and read once.
+                # An event that was applied twice is stored twice and read once.
                 own = histories.open_bucket(document)
                 entries = histories.read_entries(own)
                 before, starts = own.get("before"), own.get("starts", b"")
@@ -86,9 +87,9 @@ class _Comparison:
             yield document
 
     def _sums(self, database: Database[Document]) -> dict[int, tuple[int, int]]:
-        """Return for each bucket of ids how many documents it has, and the sum of their hashes."""
+        """Return, for each bucket of ids, the number of documents and the sum of their hashes."""
         sums: dict[int, tuple[int, int]] = {}
-        # What lies deeper than the first level is summed up as the bytes it is.
+        # Raw documents: below the first level the bytes are hashed as they are, which is faster.
         for document in self._read(database.with_options(_RAW)):
             raw = bson.encode(dict(sorted(document.items())))
             digest = int.from_bytes(hashlib.blake2b(raw, digest_size=16).digest())
@@ -101,20 +102,20 @@ class _Comparison:
         return {d["_id"]: d for d in self._read(database) if _bucket(d["_id"]) in suspects}
 
     def _compare(self, built: dict[Any, Document], live: dict[Any, Document]) -> None:
-        for thing in built.keys() | live.keys():
-            expected, found = built.get(thing), live.get(thing)
-            if thing in self.newer or str(thing).partition("/")[0] in self._moved:
+        for document_id in built.keys() | live.keys():
+            expected, found = built.get(document_id), live.get(document_id)
+            if document_id in self.newer or str(document_id).partition("/")[0] in self._moved:
                 continue
             if expected is None or found is None:
                 places: list[Place] = [("document", expected, found)]
             else:
                 places = differing(expected, found)
             for place in places:
-                self._report.differ(f"mongodb.{self._name}", thing, *place)
+                self._report.differ(f"mongodb.{self._name}", document_id, *place)
 
 
-def _bucket(thing: Any) -> int:
-    return crc32(str(thing).encode()) % BUCKETS
+def _bucket(document_id: Any) -> int:
+    return crc32(str(document_id).encode()) % BUCKETS
 
 
 def _number(value: Any) -> int:

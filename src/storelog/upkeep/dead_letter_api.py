@@ -1,8 +1,8 @@
 """Dead letters over HTTP, at the projector's port: list, show, retry, discard.
 
-The projector is the one process whose account may write what they need, so it serves them; it only
-asks, as `storelog dead-letters` does, and the owner of the lane settles what is asked. Where the
-projector has an account in PostgreSQL too, a retry takes the events' bytes from the log first.
+The projector's account is the only one of a process that may write dead letters, so it serves them.
+Like `storelog dead-letters` it only records requests, which the owner of the lane carries out. If
+the projector has an account in PostgreSQL too, a retry first takes the events' bytes from the log.
 Next: upkeep/dead_letters.py
 """
 
@@ -29,8 +29,8 @@ T = TypeVar("T")
 MAX_SHOWN = 500
 MAX_IDS = 500
 MAX_ID_LENGTH = 400
-# A request waits no longer for the projector that owns the lane.
-ANSWER_SECONDS = 15.0
+# How long a request waits for the projector that owns the lane.
+WAIT_SECONDS = 15.0
 Json = dict[str, Any]
 _COUNT_OR_NULL: Json = {"type": ["integer", "null"]}
 _ID: Json = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH, "examples": ["1234"]}
@@ -65,7 +65,7 @@ SCHEMAS: Json = {
             "type": "array",
             "items": _ID,
             "maxItems": MAX_IDS,
-            "description": "None: all that are parked.",
+            "description": "None: all parked ones.",
         }
     ),
     "DeadLetterId": strict_object(id=_ID),
@@ -77,7 +77,7 @@ SCHEMAS: Json = {
 
 
 class DeadLetterApi:
-    """The handlers; one request at a time looks at the dead letters."""
+    """The handlers; they serve one request at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -116,9 +116,10 @@ class DeadLetterApi:
 
     async def _use(self, work: Callable[[DeadLetters], T]) -> T:
         def use() -> T:
-            with dead_letters(self._settings, ANSWER_SECONDS) as letters:
+            with dead_letters(self._settings, WAIT_SECONDS) as letters:
                 return work(letters)
 
+        # Each request takes a thread for up to WAIT_SECONDS: a queue of them would grow.
         if self._using.locked():
             raise Unavailable("Another request about dead letters is under way.", slug="overloaded")
         try:
@@ -147,12 +148,12 @@ def dead_letter_routes(settings: Settings) -> list[Route]:
     ]
 
 
-def _is_id(said: Any) -> bool:
-    return type(said) is str and 1 <= len(said) <= MAX_ID_LENGTH
+def _is_id(value: Any) -> bool:
+    return type(value) is str and 1 <= len(value) <= MAX_ID_LENGTH
 
 
 def _response(facts: Json) -> Response:
-    # MongoDB's integers are of a type of their own, which the services' encoder does not know.
+    # MongoDB's integers have a type of their own, which the services' encoder does not know.
     body = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     return Response(200, body.encode("utf-8", "replace"), (("Cache-Control", "no-store"),))
 

@@ -1,7 +1,7 @@
-"""What could not be projected: shows it, and asks the projector to replay or to discard it.
+"""Shows events that could not be projected, and has the projector replay or discard them.
 
-Before a retry the events' bytes are taken from the log, which is the truth: what was spoilt on the
-way to Kafka or in it heals. The projector that owns the lane does what is asked, in order.
+A retry first takes the events' bytes from the log, so that a record that was damaged on the way to
+Kafka, or in it, recovers. The projector that owns the lane carries out the requests, in order.
 Next: projector/retries.py
 """
 
@@ -33,7 +33,7 @@ from storelog.relay.record_headers import record_headers
 from storelog.verify.report import plain
 
 WAIT_SECONDS = 30.0
-# After so long a server that does not say that it is there is away: a person waits.
+# A server that does not respond within this time is away: a person is waiting.
 LOOK_SECONDS = 5.0
 SHOWN_BEHIND = 1_000
 Document = dict[str, Any]
@@ -41,7 +41,7 @@ Document = dict[str, Any]
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a request: ids that are settled, and those that are not with their causes."""
+    """The outcome of a request: settled ids, and ids that are still dead with their causes."""
 
     settled: list[str] = field(default_factory=list)
     still_dead: dict[str, str] = field(default_factory=dict)
@@ -49,9 +49,9 @@ class Outcome:
 
 @contextmanager
 def dead_letters(settings: Settings, wait_seconds: float = WAIT_SECONDS) -> Iterator["DeadLetters"]:
-    """Give the dead letters for as long as is needed. Raises CannotRun when MongoDB is away.
+    """Yield the dead letters. Raises CannotRun when MongoDB is away.
 
-    `wait_seconds`: how long to wait for the projector that settles what is asked.
+    `wait_seconds`: how long to wait for the projector that carries out a request.
     """
     home = connect(settings, look_seconds=LOOK_SECONDS)
     try:
@@ -77,7 +77,7 @@ class DeadLetters:
         self._wait_seconds = wait_seconds
 
     def list_all(self) -> list[Document]:
-        """Return what is parked or foreign, each with the number of events that wait behind it."""
+        """Return parked and foreign ones, each with the number of events that wait for it."""
         found = self._letters.find({"state": {"$in": [PARKED, FOREIGN]}}, {"value": 0})
         return [self._summary(letter) for letter in sorted(found, key=_order)]
 
@@ -89,7 +89,7 @@ class DeadLetters:
         return {"id": letter["_id"], **facts, "waiting": behind}
 
     def show(self, letter_id: str) -> Document:
-        """Return one dead letter whole. Raises NotFound."""
+        """Return all of one dead letter. Raises NotFound."""
         letter = self._find(letter_id)
         behind = self._letters.find(
             {"aggregate": letter["aggregate"], "state": WAITING}, {"position": 1}
@@ -115,10 +115,10 @@ class DeadLetters:
         return letter
 
     def retry(self, ids: Iterable[str]) -> Outcome:
-        """Have these (none: all that are parked) replayed, with what waits behind them, in order.
+        """Have these (none: all parked ones) replayed, with the events that wait for them.
 
-        Without an account in PostgreSQL the bytes are those that Kafka had. Raises BadUse for one
-        that has no place in the log.
+        Without an account in PostgreSQL the bytes are those from Kafka. Raises BadUse for a record
+        without a position in the log.
         """
         letters = [self._find(letter_id) for letter_id in ids]
         if not letters:
@@ -131,42 +131,42 @@ class DeadLetters:
                 )
         if self._settings.postgres_url is not None:
             asyncio.run(self._refresh({letter["aggregate"] for letter in letters}))
-        return self._ask(letters, RETRY)
+        return self._request(letters, RETRY)
 
     def not_kept(self) -> int:
-        """Return how many foreign records there were beyond those that are kept."""
+        """Return how many foreign records were only counted, beyond those that are kept."""
         found = self._letters.find({"state": NOT_KEPT}, {"records": 1})
         return sum(int(counted["records"]) for counted in found)
 
     def discard_foreign(self) -> int:
-        """Delete everything that is kept of foreign records; return how many they were."""
+        """Delete all foreign records; return how many there were."""
         beyond = self.not_kept()
         self._letters.delete_many({"state": NOT_KEPT})
         return self._letters.delete_many({"state": FOREIGN}).deleted_count + beyond
 
     def discard(self, letter_id: str) -> Outcome:
-        """Have one left out for good; what waits behind it is replayed."""
+        """Have one left out for good; the events that wait for it are replayed."""
         letter = self._find(letter_id)
         if letter["state"] == FOREIGN:
             self._letters.delete_one({"_id": letter_id})
             return Outcome([letter_id])
         if letter["state"] == DISCARDED:
             return Outcome([letter_id])
-        return self._ask([letter], DISCARD)
+        return self._request([letter], DISCARD)
 
-    def _ask(self, letters: list[Document], what: str) -> Outcome:
+    def _request(self, letters: list[Document], what: str) -> Outcome:
         ids = [letter["_id"] for letter in letters]
-        for some in _by_fifty(ids):
+        for some in _in_chunks(ids):
             asked = [UpdateOne({"_id": letter_id}, {"$set": {"asked": what}}) for letter_id in some]
             self._letters.bulk_write(asked, ordered=False)
         give_up_at = time.monotonic() + self._wait_seconds
         while any(self._letters.find_one({"_id": i, "asked": what}) for i in ids):
             if time.monotonic() > give_up_at:
                 raise CannotRun(
-                    f"no projector took it up within {self._wait_seconds:.0f} s; one will when it"
-                    " runs"
+                    f"no projector carried it out within {self._wait_seconds:.0f} s; one will when"
+                    " it runs"
                 )
-            # A projector takes it up within a second, and says so in the document alone.
+            # A projector carries it out within a second; only the document shows that.
             threading.Event().wait(0.1)
         outcome = Outcome()
         for letter in letters:
@@ -174,7 +174,8 @@ class DeadLetters:
             if left is None or left["state"] == DISCARDED:
                 outcome.settled.append(letter["_id"])
             else:
-                outcome.still_dead[letter["_id"]] = left["cause"] or "an event before it is dead"
+                cause = left["cause"] or "an earlier event of its aggregate is dead"
+                outcome.still_dead[letter["_id"]] = cause
         return outcome
 
     async def _refresh(self, aggregates: set[str]) -> None:
@@ -188,12 +189,12 @@ class DeadLetters:
             finally:
                 connection.terminate()
         except postgres.FAILURES as error:
-            raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
+            raise CannotRun(f"PostgreSQL does not respond: {reason(error)}") from error
 
     async def _refresh_one(self, connection: asyncpg.Connection, aggregate: str) -> None:
         held_up = {"aggregate": aggregate, "state": {"$in": [PARKED, WAITING]}}
         letters = {int(x["position"]): x for x in self._letters.find(held_up, {"value": 0})}
-        for some in _by_fifty(sorted(letters)):
+        for some in _in_chunks(sorted(letters)):
             rows = await connection.fetch(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE position = ANY ($1)", some
             )
@@ -214,7 +215,7 @@ class DeadLetters:
                 self._letters.bulk_write(updates, ordered=False)
 
 
-def _by_fifty(items: list[Any]) -> Iterable[list[Any]]:
+def _in_chunks(items: list[Any]) -> Iterable[list[Any]]:
     return (items[start : start + IDS_AT_ONCE] for start in range(0, len(items), IDS_AT_ONCE))
 
 

@@ -1,7 +1,7 @@
 """Fills a read model with events in log order, in the projector's batches.
 
-Its checkpoints move with each batch, so an interrupted filling goes on where it was, and the
-projector can go on where the filling ends. The same folds and writers as the projector's.
+Its checkpoints move with each batch, so an interrupted filling continues where it was, and the
+projector can continue where the filling ends. It uses the projector's folds and writers.
 Next: upkeep/sources.py
 """
 
@@ -33,9 +33,9 @@ Document = dict[str, Any]
 class Fill:
     """One read model that is being filled. `position`: everything up to there is collected.
 
-    `history`: of the log that the events are of.
+    `history`: the log's, to which the events belong.
 
-    What is collected is written while more is collected, until `finish`.
+    Collected events are written while more are collected, until `finish`.
     """
 
     def __init__(
@@ -45,7 +45,8 @@ class Fill:
         topic_prefix: str,
         history: str | None = None,
     ) -> None:
-        # Adding to an index costs the embedded server a fifth of building it afterwards.
+        # Before the first document: adding to an index costs the embedded server a fifth of
+        # building it afterwards.
         make_indexes(database)
         self._prefix = topic_prefix
         self._history = history
@@ -85,7 +86,7 @@ class Fill:
             try:
                 change = change_of_event(event)
             except PoisonRecord:
-                pass  # The same again, as a record, is a dead letter.
+                pass  # folded as a record below, it becomes a dead letter
             else:
                 fold.fold_next(self._batch, change)
                 return
@@ -109,10 +110,10 @@ class Fill:
         self._bytes += size
 
     def write(self, recorded_at: str | None) -> None:
-        """Begin to write what was collected, once what was before it is written.
+        """Begin to write what was collected, once the previous batch is written.
 
-        `recorded_at` is the time of the last event. Raises PyMongoError and Fenced of what was
-        before it, after which the filling has to be begun again.
+        `recorded_at` is the time of the last event. Raises the PyMongoError and Fenced of the
+        previous batch, after which the filling must be begun again.
         """
         self._ends = [
             replace(
@@ -133,12 +134,12 @@ class Fill:
         self._thread.is_done()
 
     def take_offsets(self, live: Database[Document]) -> None:
-        """Read on in Kafka where the live read model would; its lanes are not beyond this one's."""
+        """Continue in Kafka where the live read model would: its lanes are not beyond this one."""
         there = checkpoints.load(live, range(len(self._ends)))
         self._set([(place.offsets, place.topic_ids) for place in there])
 
     def set_offsets(self, offsets: Sequence[dict[str, int]]) -> None:
-        """Say for each lane where in each topic it is to be read on."""
+        """Set, for each lane, the offset in each topic from which to read on."""
         self._set([(each, {}) for each in offsets])
 
     def _set(self, offsets: Sequence[tuple[dict[str, int], dict[str, str]]]) -> None:

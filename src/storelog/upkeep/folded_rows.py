@@ -1,7 +1,7 @@
 """Folds events into the rows of the state tables.
 
-An entity with lines is handed over as soon as it begins, since there are many; of what changes it
-only the columns are kept. Other entities are kept until the end.
+An entity with lines is handed over as soon as it begins, since there are many; of later events only
+the changed columns are kept. Other entities are kept until the end.
 Next: upkeep/state_tables.py
 """
 
@@ -19,7 +19,7 @@ _KEPT = tuple(each for each in ENTITIES if each not in _WITH_LINES)
 
 
 class FoldedRows:
-    """What the events that were folded have made of each table."""
+    """The rows of each table that the folded events make."""
 
     def __init__(self) -> None:
         self._kept: dict[str, dict[int, Aggregate[Any]]] = {each.name: {} for each in _KEPT}
@@ -27,7 +27,7 @@ class FoldedRows:
         self._changed: dict[str, dict[int, dict[str, Any]]] = {e.name: {} for e in _WITH_LINES}
 
     def fold(self, change: Change) -> None:
-        """Fold an event. Raises LookupError for a change of an entity that there is not."""
+        """Fold an event. Raises LookupError for a change of an entity that does not exist."""
         kind, event = change.kind, change.event
         number: int = getattr(event, kind.entity.id_field)
         if kind.entity not in _WITH_LINES:
@@ -44,14 +44,14 @@ class FoldedRows:
             changed.update(version=change.version, is_deleted=kind.ends)
 
     def begun(self) -> Iterator[tuple[str, list[Row]]]:
-        """Yield the tables' rows that can be written already, each once."""
+        """Yield the rows that can be written already, by table, each row once."""
         for entity in _WITH_LINES:
             new, self._begun[entity.name] = self._begun[entity.name], []
             yield entity.collection, rows_of(entity.structure, new)
             yield LINES_TABLE, [row for each in new for row in line_rows_of(each.entity)]
 
     def kept(self) -> Iterator[tuple[str, list[Row]]]:
-        """Yield the tables' rows that were kept, once all is folded."""
+        """Yield the rows that were kept, by table, once everything is folded."""
         for entity in _KEPT:
             yield entity.collection, rows_of(entity.structure, self._kept[entity.name].values())
 

@@ -1,8 +1,8 @@
 """Raises the number of lanes: builds a read model for it, drains to one position, switches.
 
-While the new read model is filled, everything goes on. Then the relay stands by, all that it may
-have read is sent and folded, and the topics get their partitions. The relay's row decides:
-interrupted before it has moved, the change is taken back; after that the pointer follows.
+While the new read model is filled, everything goes on. Then the relay stands by, everything that it
+may have read is sent and folded, and the topics get their partitions. The relay's row decides: if
+the change is interrupted before the row has moved, it is undone; after that the pointer follows.
 Next: upkeep/rebuild.py
 """
 
@@ -34,7 +34,7 @@ from storelog.upkeep.rebuild import Builder, changing, opened, reached
 from storelog.upkeep.sources import Progress, fill_from_log
 
 LEAD_SECONDS = 60.0
-# So long nothing is sent at most; a changer that is paused loses its connection, and so the lock.
+# How long nothing may be sent; if this process is paused, it loses its connection and the lock.
 STANDSTILL_SECONDS = 120.0
 PAUSED_MS = 30_000
 MAX_LANES = 256
@@ -42,7 +42,7 @@ MAX_LANES = 256
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The number of lanes, the last position in each, and the number that a change brings."""
+    """The number of lanes, the last position in each, and the number that a change will bring."""
 
     lanes: int
     positions: list[int]
@@ -115,9 +115,9 @@ class _Change:
         await asyncio.to_thread(drop_older, self._home)
 
     async def _take_back(self) -> None:
-        """Let all go on as before, unless it is decided or may be: then the projector settles it.
+        """Undo the change, unless it is or may be decided: then the projector completes it.
 
-        What cannot be done here, since a server is away, the relay and the projector do.
+        If a server is away now, the relay and the projector do it later.
         """
         if self._may_be_decided:
             return
@@ -127,7 +127,7 @@ class _Change:
             await asyncio.to_thread(thaw, self._home, self._token)
 
     async def _take_the_relays_place(self) -> None:
-        """Say that a change waits, and become the active relay, which sends nothing more."""
+        """Announce the change, and become the active relay, which then sends nothing more."""
         await self._connection.execute(
             f"SET idle_session_timeout = {PAUSED_MS};"
             f" UPDATE relay_cursor SET lanes_wanted = {self._wanted:d}, epoch = epoch + 1"
@@ -141,8 +141,8 @@ class _Change:
     async def _drain(self) -> cursor.Cursor:
         """Send what the log has beyond the relay's row; return the row after it.
 
-        A relay that is paused may have read as far, and goes on later in the lanes of before: of
-        positions up to here readers expect that.
+        A relay that was paused may have read these events, and may send them later in the old
+        lanes: up to this position readers expect that.
         """
         await check_history(self._connection, self._settings)
         now = await cursor.take_over(self._connection)
@@ -161,14 +161,15 @@ class _Change:
         return now
 
     async def _switch(self, builder: Builder, name: str, fill: Fill, now: cursor.Cursor) -> None:
-        # No watermark of a relay before has a later time, even if the log is ahead of the clock.
+        # No earlier relay's watermark has a later time than this, even if the log is ahead of the
+        # clock.
         since = await self._connection.fetchval(
             "SELECT greatest(clock_timestamp(),"
             " (SELECT recorded_at FROM events ORDER BY position DESC LIMIT 1))"
         )
         change = LaneChange(name, self._wanted, format_time(since))
         token = self._token = await asyncio.to_thread(freeze, self._home, change)
-        # Readers were told of what a relay sent whose row did not follow.
+        # A relay may have sent events, which readers have seen, before its row could follow.
         position = max(now.position, await asyncio.to_thread(reached, self._home))
         await fill_from_log(self._connection, fill, position, self._progress)
         await asyncio.to_thread(add_partitions, self._settings, self._wanted)
@@ -184,13 +185,14 @@ class _Change:
         try:
             await asyncio.to_thread(switch, self._home, token, name)
         except Fenced:
-            # The connection was lost just now, and a projector has completed it.
+            # This connection was lost just now, and a projector has completed the switch.
             if (await asyncio.to_thread(pointer_of, self._home)).database != name:
                 raise
 
     async def _let_the_relay_go_on(self, now: cursor.Cursor) -> None:
-        """Decide: from here on the change is completed, whatever happens. Raises CannotRun."""
+        """Decide the change: from here on it is completed, whatever happens. Raises CannotRun."""
         ends = await cursor.lane_ends(self._connection, now.position, self._wanted)
+        # Set before the statement: if its reply is lost, it may have been executed.
         self._may_be_decided = True
         decided = await cursor.set_lanes(self._connection, ends, self._wanted, now.epoch)
         self._may_be_decided = decided

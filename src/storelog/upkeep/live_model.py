@@ -1,6 +1,6 @@
-"""The live read model beside a new one: how far it is, and what differs once it is as far.
+"""Compares the live read model with a new one, once the live one is as far.
 
-It is waited for only while it may still come, since it alone says what readers have now.
+Waits for the live one only while it may still come that far.
 Next: upkeep/compare.py
 """
 
@@ -15,22 +15,22 @@ from storelog.upkeep.compare import compare
 from storelog.upkeep.sources import Progress
 from storelog.verify.report import Report
 
-# For so long the live one is waited for in all, and for so long from step to step.
+# How long to wait for the live one in all, and without any progress.
 LIVE_WAIT_SECONDS, LIVE_STANDS_SECONDS = 60.0, 20.0
 Document = dict[str, Any]
 
 
 def position_of(database: Database[Document]) -> int:
-    """Return the position that answers from this read model name."""
+    """Return the position that responses from this read model name."""
     lanes = [int(place["safe"]) for place in database[CHECKPOINTS].find({})]
     return min(lanes, default=0)
 
 
 def may_follow(live: Database[Document], lanes: int, *, is_promoting: bool) -> bool:
-    """Tell whether the live read model may come to hold more while it is waited for.
+    """Tell whether the live read model may still move on.
 
-    One of another number of lanes is written no more until a promotion. An empty one may not have
-    been begun yet, but what is about to replace it does not wait for that.
+    One with another number of lanes is not written until a promotion. An empty one may not have
+    been begun yet, but a promotion that is about to replace it does not wait for that.
     """
     known = number_of_lanes(live)
     return known == lanes or (known == 0 and not is_promoting)
@@ -44,7 +44,7 @@ async def compare_with_live(
     *,
     is_waiting: bool,
 ) -> Report:
-    """Return where the live read model differs, once it holds the position; else that it does not.
+    """Return the live read model's differences, once it holds the position, or that it does not.
 
     Raises PyMongoError.
     """

@@ -1,7 +1,7 @@
-"""The events that Kafka has and the log lacks, read from the nine topics.
+"""Finds the events that Kafka has and the log lacks, by reading the nine topics.
 
 PostgreSQL lacks them after a failover to a server without the last commits, or a restore to an
-earlier time. Only what proves itself counts, and what is of no history that was left.
+earlier time. Only records with a valid proof count, and none of a history that was left.
 Next: upkeep/recover.py
 """
 
@@ -36,7 +36,7 @@ _CONSUMER = {
 
 @dataclass(frozen=True, slots=True)
 class LostEvent:
-    """An event of Kafka's that the log lacks, as it was written."""
+    """An event in Kafka that the log lacks, as the log once had it."""
 
     envelope: Envelope
     event: Event
@@ -59,7 +59,7 @@ def read_after(settings: Settings, origin: Origin, position: int) -> dict[int, R
         give_up_at = time.monotonic() + READ_SECONDS
         while unread:
             if time.monotonic() > give_up_at:
-                raise CannotRun("Kafka does not give its records")
+                raise CannotRun("Kafka does not deliver its records")
             messages = consumer.consume(READ_EVENTS, 1.0)
             if messages:
                 give_up_at = time.monotonic() + READ_SECONDS
@@ -85,7 +85,7 @@ def _note(found: dict[int, Record], origin: Origin, position: int, message: Mess
         ):
             return
     except PoisonRecord:
-        return  # Not the relay's.
+        return  # the relay did not send it
     if len(found) == MAX_LOST:
         raise CannotRun(f"Kafka has more than {MAX_LOST:,} events that were not sent from this log")
     found[record.position] = record
@@ -94,9 +94,9 @@ def _note(found: dict[int, Record], origin: Origin, position: int, message: Mess
 async def find_lost(
     connection: asyncpg.Connection, settings: Settings, origin: Origin
 ) -> tuple[int, list[LostEvent]]:
-    """Return up to where the log is the one that Kafka has, and what it lacks from there on.
+    """Return the last position that log and Kafka share, and the later events that the log lacks.
 
-    Raises CannotRun where one of Kafka's cannot be read, or they are another shop's.
+    Raises CannotRun if an event in Kafka cannot be read, or belongs to another shop.
     """
     row = await connection.fetchrow("SELECT position, ahead_position FROM relay_cursor")
     sent = row["position"]
@@ -110,7 +110,7 @@ async def find_lost(
         else:
             lost.append(_as_written(record, settings.kafka_topic_prefix))
     lost = [each for each in lost if each.envelope.position > common]
-    # A relay has compared more: where it says that the log is behind, that is known.
+    # A relay compares more: if it has found that the log is behind, nothing is left to check here.
     if lost and row["ahead_position"] is None:
         first = records[lost[0].envelope.position]
         before = await hash_at(connection, common)
@@ -118,21 +118,21 @@ async def find_lost(
         follows = first.position == common + 1 and before is not None and before.hex() == named
         if not common or not follows:
             raise CannotRun(
-                "Kafka's events do not follow the log's: are they another shop's? Let a relay tell,"
-                " which compares them at its start"
+                "Kafka's events do not continue this log: are they another shop's? Start a relay,"
+                " which compares them"
             )
     return common, lost
 
 
 def _as_written(record: Record, prefix: str) -> LostEvent:
-    """Return the event of a record. Raises CannotRun where it is not what the log had."""
+    """Return the event of a record. Raises CannotRun if it cannot be read."""
     event_type = record.topic.removeprefix(prefix)
     try:
         event = change_of(record, event_type).event
     except PoisonRecord as error:
         raise CannotRun(f"Kafka's event {record.position} cannot be read: {error}") from error
     value = record.value or b""
-    # As `kafka_value` puts it around what was written.
+    # The inverse of `kafka_value`, which puts this around the stored payload.
     payload = value[value.index(b',"payload":') + len(b',"payload":') : -1]
     kind, _, number = record.aggregate.rpartition("-")
     trace = header_of(record, "log_traceparent")

@@ -1,4 +1,4 @@
-"""What each database that holds a read model takes on disk, and what it is for.
+"""Lists the databases that hold read models, with their roles and their sizes on disk.
 
 Next: projector/databases/kept.py
 """
@@ -20,10 +20,10 @@ Document = dict[str, Any]
 
 
 def sizes(settings: Settings) -> list[Document]:
-    """Return each read model: `{database, role, bytes}`; bytes None where the server tells none.
+    """Return each read model: `{database, role, bytes}`; bytes None if the server does not tell.
 
-    The role is active, previous, or building. `advice` is there for an active one that is to be
-    filled anew, since its shapes are not those of this release.
+    The role is active, previous, or building. `advice` is there for an active one that must be
+    filled anew, since this release has other shapes.
     Raises CannotRun when MongoDB is away.
     """
     home = connect(settings)
@@ -50,7 +50,7 @@ def _bytes_of(database: Database[Document]) -> int | None:
     try:
         stats = database.command("dbStats")
     except PyMongoError:
-        # Not every server that speaks the wire protocol has it, nor every account the right to it.
+        # Some servers with MongoDB's protocol lack the command, and some accounts the right to it.
         return None
     parts = [stats.get("storageSize"), stats.get("indexSize")]
     known = [int(part) for part in parts if isinstance(part, int | float)]

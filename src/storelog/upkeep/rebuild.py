@@ -1,8 +1,8 @@
 """Builds a whole new read model beside the live one, compares the two, and promotes on demand.
 
-Reads and projection go on throughout. Interrupted, it goes on where it was; a promotion that was
-interrupted is taken back until the pointer has moved, and completed after that. It never lets an
-answer's position go back, and keeps the old read model for one roll back.
+Reads and projection go on meanwhile. After an interruption it continues where it was; an
+interrupted promotion is undone if the pointer has not moved, and completed otherwise. The position
+of responses never goes back, and the old read model is kept for one rollback.
 Next: upkeep/fill.py
 """
 
@@ -54,7 +54,7 @@ async def rebuild(
 ) -> Rebuilt:
     """Build from `kafka` or `log`, compare, and promote if that is wanted. Raises CannotRun.
 
-    What is left out of the live read model is left out of the new one, unless it is restored.
+    Events that the live read model leaves out are left out of the new one, unless restored.
     """
     async with changing(settings) as (connection, home):
         builder = Builder(settings, connection, home, progress, restore_discarded=restore_discarded)
@@ -71,7 +71,7 @@ async def roll_back(settings: Settings, progress: Progress) -> Rebuilt:
 async def opened(
     settings: Settings,
 ) -> AsyncIterator[tuple[asyncpg.Connection, Database[Document]]]:
-    """Give a connection to the log and the URI's database; what goes wrong is CannotRun."""
+    """Yield a connection to the log and the URI's database; turn their errors into CannotRun."""
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     home = connect(settings, look_seconds=PATIENT_SECONDS)
@@ -100,9 +100,9 @@ async def opened(
 async def changing(
     settings: Settings,
 ) -> AsyncIterator[tuple[asyncpg.Connection, Database[Document]]]:
-    """Be the only one who changes the read side; settle what was interrupted. Raises CannotRun.
+    """Lock the read side for changes, and settle interrupted ones first. Raises CannotRun.
 
-    The lock is the connection's, by which the log is read: without the one there is not the other.
+    The connection that reads the log holds the lock, so neither can be lost without the other.
     """
     async with opened(settings) as (connection, home):
         await change_lock.take(connection)
@@ -159,9 +159,9 @@ class Builder:
         return done
 
     def begin(self, source: str) -> str:
-        """Return the database to fill: the one that was begun from the same source, else a new.
+        """Return the database to fill: one that was begun from the same source, else a new one.
 
-        One that holds what was discarded since, or has another release's shapes, is begun anew.
+        One with events that were discarded since, or with another release's shapes, is begun anew.
         """
         if self._restore_discarded:
             source = f"{source}, nothing left out"
@@ -169,7 +169,7 @@ class Builder:
         begun = pointers.find_one({"_id": BUILDING_ID})
         name = None if begun is None else begun["database"]
         if name in in_use(self._home):
-            # A promotion that was interrupted after its switch.
+            # A promotion was interrupted after its switch, so this database is in use.
             name = None
         if begun is not None and name is not None:
             known = sibling(self._home, name)
@@ -188,7 +188,7 @@ class Builder:
         return name
 
     async def fill(self, target: Database[Document], lanes: int) -> Fill:
-        """Return the filling of a database for so many lanes, where it is."""
+        """Return the filling of a database, which continues where it was."""
         live = self._live
         self._discarded = discarded_ids(live)
         if not self._restore_discarded:
@@ -198,12 +198,12 @@ class Builder:
         return await asyncio.to_thread(Fill, target, lanes, prefix, history)
 
     def take_over_letters(self, target: Database[Document]) -> None:
-        """Bring the live one's foreign records, while nobody writes it. Raises CannotRun.
+        """Copy the live one's foreign records, while it stands still. Raises CannotRun.
 
-        What was discarded since the filling began is in the target already.
+        If an event was discarded since the filling began, the target may hold it already.
         """
         if discarded_ids(self._live) != self._discarded:
-            raise CannotRun("an event was discarded meanwhile: the same command begins anew")
+            raise CannotRun("an event was discarded meanwhile: run the same command again")
         carry_foreign(target, self._live)
 
     async def sent(self) -> tuple[int, int]:
@@ -212,7 +212,7 @@ class Builder:
         return row["position"], len(row["lanes"])
 
     async def _promote(self, name: str, fill: Fill) -> str:
-        """Catch up, let the live one stand still, reach it, switch; return what was active."""
+        """Catch up, hold the live one still, reach it, switch; return what was active."""
         for _ in range(PROMOTIONS):
             await self.catch_up(fill)
             active = pointer_of(self._home).database
@@ -234,9 +234,9 @@ class Builder:
         raise CannotRun("the live read model moves on faster than this one: try again later")
 
     async def _end_of(self, live: Database[Document]) -> int:
-        """Return up to where the live read model goes, which stands still.
+        """Return the last position of the live read model, which stands still.
 
-        Where it holds events that the log lacks, it may have passed over whatever was sent since.
+        If it holds events that the log lacks, it may have skipped events that were sent since.
         """
         places = await asyncio.to_thread(lambda: list(live[CHECKPOINTS].find({})))
         for place in places:
@@ -255,7 +255,7 @@ class Builder:
             await fill_from_log(self._connection, fill, sent, self._progress)
 
     async def roll_back(self) -> Rebuilt:
-        """Catch the read model before the last promotion up, and promote it."""
+        """Bring the read model before the last promotion up to date, and promote it."""
         pointer = await asyncio.to_thread(pointer_of, self._home)
         if pointer.previous is None:
             raise CannotRun("there was no promotion: nothing to roll back to")

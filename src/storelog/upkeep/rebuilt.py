@@ -1,4 +1,4 @@
-"""What a rebuild, a roll back or a promotion has done. Next: upkeep/rebuild.py"""
+"""The result of a rebuild, a rollback or a promotion. Next: upkeep/rebuild.py"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ Document = dict[str, Any]
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What was done. `events` were folded in `seconds`; `report` compares with the live one."""
+    """The result. `events` were folded in `seconds`; `report` compares with the live one."""
 
     database: str
     position: int = 0

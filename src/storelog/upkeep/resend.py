@@ -1,7 +1,7 @@
 """Sends events of the log to Kafka again, as the relay sent them; readers drop what they have.
 
-Events that the relay has not sent yet are sent from the first of them on, so that order is kept;
-the relay sends them once more.
+If the range has events that the relay has not sent yet, all of these are sent from the first one,
+so that the order is kept; the relay sends them again.
 Next: relay/publisher.py
 """
 
@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """What was sent: positions `first` to `last`, both included."""
+    """The events that were sent: positions `first` to `last`, both included."""
 
     first: int
     last: int
@@ -43,7 +43,7 @@ async def resend(settings: Settings, first: int, last: int | None, progress: Pro
     try:
         connection = await cursor.connect(settings.postgres_url)
     except postgres.FAILURES as error:
-        raise CannotRun(f"PostgreSQL does not answer: {reason(error)}") from error
+        raise CannotRun(f"PostgreSQL does not respond: {reason(error)}") from error
     publisher = Publisher(settings)
     try:
         return await _resend(settings, connection, publisher, first, last, progress)
@@ -64,14 +64,14 @@ async def _resend(
     last: int | None,
     progress: Progress,
 ) -> Resent:
-    # One that was interrupted is taken back by this.
+    # This undoes a change of lanes that was interrupted.
     await change_lock.wanted_lanes(connection)
     row = await connection.fetchrow(
         "SELECT c.position AS sent, c.lanes, c.lanes_wanted, h.position AS written"
         " FROM relay_cursor c, log_head h"
     )
     if row["lanes_wanted"] is not None:
-        # It has read the log's end: what is later must not come in the lanes of before.
+        # The change has read the log's end: no later event may come in the old lanes.
         raise CannotRun("a change of lanes is under way: run this again when it has ended")
     written, count = row["written"], len(row["lanes"])
     last = written if last is None else last
@@ -88,6 +88,6 @@ async def _resend(
         lanes = await publisher.publish(events, lanes)
         at = events[-1].position
         progress("sent again", at - first + 1, last - first + 1)
-    # Whatever Kafka had lost before is there again, as far as was asked for.
+    # Kafka has the events again, so its present state is what the relay is to compare with.
     await kafka_watch.keep(connection, await asyncio.to_thread(kafka_watch.look, settings))
     return Resent(first, last, last - first + 1)

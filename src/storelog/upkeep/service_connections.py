@@ -1,4 +1,4 @@
-"""Ends the Command Services' connections, after what they keep of the log is not true any more.
+"""Ends the Command Services' connections, when the state that they keep is no longer true.
 
 Next: upkeep/state_tables.py
 """
@@ -12,14 +12,14 @@ END_TRIES = 3
 
 
 async def end_connections(connection: asyncpg.Connection) -> None:
-    """End the Command Services' connections: with them goes the state that they have kept.
+    """End the Command Services' connections, and with them the state in their memory.
 
     A batch that waits for the head ends with its connection, and is decided again.
     Raises CannotRun.
     """
     for _ in range(END_TRIES):
         await connection.execute("SELECT pg_stat_clear_snapshot()")
-        # Not true for one that does not end in time, and for one that has ended by itself.
+        # False for a connection that does not end in time, and for one that has ended by itself.
         has_ended = await connection.fetch(
             f"SELECT pg_terminate_backend(pid, {END_MS}) FROM pg_stat_activity"
             " WHERE application_name = 'storelog command-service'"

@@ -1,12 +1,12 @@
 """Builds PostgreSQL's state tables anew from the log, compares, and switches in one transaction.
 
-The new rows are made in temporary tables, while commands go on; only for the last events, the
-comparison and the switch is the log's head locked. What differs is rewritten, the rest is left.
-Interrupted at any step, PostgreSQL takes all of it back, with the connection.
+The new rows are made in temporary tables while commands go on; the log's head is locked only for
+the last events, the comparison and the switch. Rows that differ are rewritten, the others are left.
+If it is interrupted at any step, PostgreSQL undoes everything with the connection.
 
-The switch does not move the head, so `append_batch` would take a batch that was decided on the old
-rows. Guarantees that none lands: before the commit nobody can read the tables any more, and every
-connection over which they were read has ended.
+The switch does not move the head, so `append_batch` would accept a batch that was decided on the
+old rows. Guarantees that none is committed: before the commit nobody can read the tables, and every
+connection that has read them is ended.
 Next: verify/state_tables.py
 """
 
@@ -38,12 +38,12 @@ from storelog.verify.times import read_exact_times
 BESIDE = "rebuilt"
 READ_EVENTS = 5_000
 LOCK_MS = 30_000
-# With the head locked: longer than PostgreSQL takes to end an autovacuum that is in the way.
+# While the head is locked: longer than PostgreSQL takes to end an autovacuum in the way.
 TABLES_LOCK_MS = 5_000
 IDLE_MS = 30_000
 STATEMENT_MS = 300_000
 MAX_NAMED = 1_000
-# Parents before children, as foreign keys want it; the first column is the key.
+# Parents before children, as foreign keys require; the first column is the key.
 TABLES: dict[str, tuple[str, ...]] = {
     **{each.collection: (*columns_of(each.structure), *OF_AGGREGATES) for each in ENTITIES},
     LINES_TABLE: line_columns_of(Order),
@@ -52,7 +52,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class RebuiltTables:
-    """What was done: rows that differed are as the log says, as of `position`."""
+    """The result: rows that differed now agree with the log, as of `position`."""
 
     position: int
     seconds: float
@@ -64,7 +64,7 @@ class RebuiltTables:
 
 
 async def rebuild_state_tables(settings: Settings, progress: Progress) -> RebuiltTables:
-    """Make the state tables what the log says. Raises CannotRun, and changes nothing then."""
+    """Rebuild the state tables from the log. If it raises CannotRun, nothing has changed."""
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     began = time.monotonic()
@@ -166,24 +166,24 @@ class _Tables:
             f"SELECT {shown} FROM {joined} WHERE {different} LIMIT {MAX_NAMED}"
         )
         for found, expected in (_halves(row) for row in rows):
-            where, thing = f"postgresql.{table}", expected[0] or found[0]
+            where, key_value = f"postgresql.{table}", expected[0] or found[0]
             if expected[0] is None or found[0] is None:
-                report.differ(where, thing, "row", expected[0], found[0])
+                report.differ(where, key_value, "row", expected[0], found[0])
                 continue
             for name, right, wrong in zip(fields, expected[1:], found[1:], strict=True):
                 if right != wrong:
-                    report.differ(where, thing, name, right, wrong)
+                    report.differ(where, key_value, name, right, wrong)
         report.found = max(report.found, count["found"])
 
     async def _limit_the_transaction(self) -> None:
-        """See that the head is let go even if this process is paused."""
+        """Set time-outs, so that the head is released even if this process is paused."""
         await self._connection.execute(
             f"SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL statement_timeout = {STATEMENT_MS};"
             f" SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}"
         )
 
     async def _keep_readers_out(self) -> None:
-        """Lock the tables even against reads. In `append_batch`'s order: the head comes first."""
+        """Lock the tables even against reads. As in `append_batch`, the head is locked before."""
         await self._connection.execute(
             f"SET LOCAL lock_timeout = {TABLES_LOCK_MS};"
             f" LOCK TABLE {', '.join(TABLES)} IN ACCESS EXCLUSIVE MODE"
@@ -215,10 +215,10 @@ class _Tables:
             await execute(statement)
 
     async def _set_checks_aside(self) -> list[str]:
-        """Drop the checks that an order of the log breaks; return what makes them again.
+        """Drop the checks that an order in the log violates; return the SQL that adds them again.
 
         Earlier releases took orders of any date. The checks that came later are not validated, so
-        that the table may hold such an order; it may be written again, too.
+        the table may hold such an order, but it could not be written again.
         """
         has_any = await self._connection.fetchval(
             f"SELECT EXISTS (SELECT FROM {BESIDE}_{ORDER.collection}"
