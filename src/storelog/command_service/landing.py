@@ -8,8 +8,6 @@ Next: command_service/store.py
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from datetime import datetime
 
@@ -45,24 +43,26 @@ class Try:
     answers: list[Response]
 
 
-class Landing:
-    """The pipeline's writing connection, and what to do when a write does not just succeed.
+@value
+class DecideAgain:
+    """The commands of a batch are to be decided again, until `give_up_at` (monotonic).
 
-    `alone` holds the decider's lock and takes back whatever was decided ahead.
+    `in_doubt` are the tries that may have arrived; `was_decided`: on a state that is now in doubt.
     """
 
-    def __init__(
-        self,
-        postgres_url: str,
-        deadline_seconds: float,
-        decider: Decider,
-        alone: Callable[[], AbstractAsyncContextManager[None]],
-    ) -> None:
+    give_up_at: float
+    in_doubt: list[Try]
+    was_decided: bool
+
+
+class Landing:
+    """The pipeline's writing connection, and what to do when a write does not just succeed."""
+
+    def __init__(self, postgres_url: str, deadline_seconds: float, decider: Decider) -> None:
         self._url = postgres_url
         self._deadline = deadline_seconds
         self._decider = decider
         self._clock, self._given = decider.clock, decider.given
-        self._alone = alone
         self._connection: asyncpg.Connection | None = None
         self._contended_until = 0.0
         self._needs_new_ids = False
@@ -84,10 +84,10 @@ class Landing:
             _log.warning("the sequences could not be checked", error=repr(error))
             self.disconnect()
 
-    async def land(self, submissions: list[Submission], first: Try | None) -> list[Response]:
-        """Write `first`, or what the commands come to by then; return their answers.
+    async def land(self, first: Try | None) -> list[Response] | DecideAgain:
+        """Write `first` as it was decided ahead; return its answers, or what `land_again` takes.
 
-        Raises Unavailable or BatchFailed, and then nothing was written; OutcomeUnknown.
+        Raises BatchFailed, and then nothing was written.
         """
         give_up_at = time.monotonic() + self._deadline
         in_doubt: list[Try] = []
@@ -108,17 +108,24 @@ class Landing:
                     self._freshen(error)
                     raise BatchFailed(error) from error
                 self.disconnect()
-        async with self._alone():
-            if first is not None:
-                self._decider.forget()
-            return await self._land_again(submissions, in_doubt, give_up_at)
+        return DecideAgain(give_up_at, in_doubt, was_decided=first is not None)
+
+    async def land_again(self, submissions: list[Submission], again: DecideAgain) -> list[Response]:
+        """Decide and write commands that did not land as they were decided; return their answers.
+
+        The caller holds the decider's lock, and has taken back whatever was decided ahead.
+        Raises Unavailable or BatchFailed, and then nothing was written; OutcomeUnknown.
+        """
+        if again.was_decided:
+            self._decider.forget()
+        return await self._land_again(submissions, again.in_doubt, again.give_up_at)
 
     async def land_part(
         self, submissions: list[Submission], give_up_at: float, seconds: float
     ) -> list[Response]:
-        """Decide and write part of a batch that failed, with `alone` held by the caller.
+        """Decide and write part of a batch that failed. A statement may take `seconds`.
 
-        A statement may take `seconds`. Raises what `land` does.
+        The caller holds what `land_again` says. Raises what that does.
         """
         return await self._land_again(submissions, [], give_up_at, seconds)
 

@@ -15,15 +15,16 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from storelog.command_service import failures, measures, store
+from storelog.command_service import failures, measures
 from storelog.command_service.decider import Decider
 from storelog.command_service.division import land_in_parts, reject, settle
 from storelog.command_service.failures import BatchFailed
 from storelog.command_service.gathering import Gathering
 from storelog.command_service.in_flight import InFlight
-from storelog.command_service.landing import Landing, Try
+from storelog.command_service.landing import DecideAgain, Landing, Try
 from storelog.command_service.pulse import Pulse
 from storelog.command_service.queue import CommandQueue
+from storelog.command_service.reading import ReadConnection
 from storelog.command_service.sizes import Size, Sizes, said_size
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import Taken, Waiting, fail
@@ -45,7 +46,6 @@ class Pipeline:
     def __init__(
         self, postgres_url: str, *, max_queued: int, deadline_seconds: float, keep_keys: timedelta
     ) -> None:
-        self._url = postgres_url
         self._deadline = deadline_seconds
         self._queue = CommandQueue(max_queued)
         self._order_sizes = Sizes(postgres_url)
@@ -56,10 +56,10 @@ class Pipeline:
         self._gathering = Gathering()
         self._changed = asyncio.Event()
         self._in_flight = InFlight()
-        self._reader: asyncpg.Connection | None = None
+        self._reading = ReadConnection(postgres_url)
         self._decider = Decider(keep_keys)
         self.clock, self.given = self._decider.clock, self._decider.given
-        self._landing = Landing(postgres_url, deadline_seconds, self._decider, self._alone)
+        self._landing = Landing(postgres_url, deadline_seconds, self._decider)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closing = False
 
@@ -79,7 +79,7 @@ class Pipeline:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._landing.disconnect()
-        self._stop_reading()
+        self._reading.disconnect()
         self._pulse.stop()
         self._order_sizes.stop()
 
@@ -201,11 +201,9 @@ class Pipeline:
 
         Where either is new the server may be of another time: what was read of it is dropped.
         """
-        is_new, reader = await self._landing.connect(), self._reader
-        if reader is None or reader.is_closed():
-            reader, is_new = await store.connect(self._url), True
-            self._reader = reader
-        if is_new:
+        writes_anew = await self._landing.connect()
+        reader, reads_anew = await self._reading.connect()
+        if writes_anew or reads_anew:
             self._decider.forget()
             if self._open.batch is not None:
                 raise ConnectionResetError("the batch was decided over another connection")
@@ -215,14 +213,9 @@ class Pipeline:
         """Fail the open batch, of which nothing was sent, and whatever it was decided on."""
         self._pulse.failed()
         self._decider.forget()
-        self._stop_reading()
+        self._reading.disconnect()
         failed, self._open = self._open.waiting, Taken()
         reject(failed, error)
-
-    def _stop_reading(self) -> None:
-        if self._reader is not None:
-            self._reader.terminate()
-            self._reader = None
 
     def _write(self) -> None:
         """Close the open batch and begin to write it."""
@@ -238,7 +231,10 @@ class Pipeline:
         submissions, began_ns = [w.submission for w in taken.waiting], time.time_ns()
         first = Try(taken.batch.writes, taken.answers) if taken.batch else None
         try:
-            answers = await self._landing.land(submissions, first)
+            answers = await self._landing.land(first)
+            if isinstance(answers, DecideAgain):
+                async with self._alone():
+                    answers = await self._landing.land_again(submissions, answers)
         except BatchFailed:
             await self._divide(taken)
         except Unavailable as error:

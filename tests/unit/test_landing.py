@@ -1,0 +1,68 @@
+"""What the landing gives back when a batch did not land as it was decided."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from unittest.mock import Mock
+
+import pytest
+
+from storelog.command_service import store
+from storelog.command_service.batch import Writes
+from storelog.command_service.decider import Decider
+from storelog.command_service.given import Given
+from storelog.command_service.landing import DecideAgain, Landing, Try
+from storelog.web.http import Response
+
+
+def landed(monkeypatch: pytest.MonkeyPatch, error: Exception) -> tuple[Any, Try]:
+    """Return what `land` gives, while the decider is in use, for a batch whose write fails."""
+    first = Try(cast(Writes, Mock(occurred_at=datetime(2026, 1, 1, tzinfo=UTC), events=[])), [])
+
+    async def connect(_url: str) -> Mock:
+        return Mock(is_closed=Mock(return_value=False))
+
+    async def check(_given: Given, _connection: object) -> None:
+        pass
+
+    async def append(*_: object) -> None:
+        raise error
+
+    async def land() -> list[Response] | DecideAgain:
+        decider = Decider(timedelta(hours=1))
+        landing = Landing("postgresql://127.0.0.1:1/none", 5.0, decider)
+        await landing.connect()
+        async with asyncio.timeout(5), decider.lock:
+            return await landing.land(first)
+
+    monkeypatch.setattr(store, "connect", connect)
+    monkeypatch.setattr(store, "append", append)
+    monkeypatch.setattr(Given, "check", check)
+    return asyncio.run(land()), first
+
+
+@pytest.mark.parametrize("error", [store.Conflicted(), store.IdsTaken()])
+def test_a_batch_that_postgresql_did_not_take_is_decided_again_and_in_no_doubt(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    again, _ = landed(monkeypatch, error)
+    assert isinstance(again, DecideAgain)
+    assert again.was_decided
+    assert again.in_doubt == []
+
+
+def test_a_batch_whose_response_was_lost_is_looked_for_before_it_is_decided_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again, first = landed(monkeypatch, ConnectionResetError())
+    assert isinstance(again, DecideAgain)
+    assert again.was_decided
+    assert [id(each) for each in again.in_doubt] == [id(first)]
+
+
+def test_a_batch_that_was_not_decided_ahead_is_given_back_with_nothing_sent() -> None:
+    landing = Landing("postgresql://127.0.0.1:1/none", 5.0, Decider(timedelta(hours=1)))
+    again = asyncio.run(landing.land(None))
+    assert isinstance(again, DecideAgain)
+    assert not again.was_decided
+    assert again.in_doubt == []
