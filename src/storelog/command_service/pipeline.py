@@ -2,7 +2,7 @@
 
 Guarantees that a command answered 2xx is in the log, that a refused one changed nothing, that the
 same key has one effect, and that the queue and every wait have a limit. If the batch before did not
-land as it was decided, what was decided after it is taken back and decided again (landing.py).
+land as it was decided, it and what was decided after it are decided again (landing_again.py).
 Next: command_service/decider.py
 """
 
@@ -21,10 +21,11 @@ from storelog.command_service.division import land_in_parts, reject, settle
 from storelog.command_service.failures import BatchFailed
 from storelog.command_service.gathering import Gathering
 from storelog.command_service.in_flight import InFlight
+from storelog.command_service.kept_connection import KeptConnection
 from storelog.command_service.landing import DecideAgain, Landing, Try
+from storelog.command_service.landing_again import LandingAgain
 from storelog.command_service.pulse import Pulse
 from storelog.command_service.queue import CommandQueue
-from storelog.command_service.reading import ReadConnection
 from storelog.command_service.sizes import Size, Sizes, said_size
 from storelog.command_service.submission import Submission
 from storelog.command_service.taken import Taken, Waiting, fail
@@ -56,16 +57,17 @@ class Pipeline:
         self._gathering = Gathering()
         self._changed = asyncio.Event()
         self._in_flight = InFlight()
-        self._reading = ReadConnection(postgres_url)
+        self._reading = KeptConnection(postgres_url)
         self._decider = Decider(keep_keys)
         self.clock, self.given = self._decider.clock, self._decider.given
-        self._landing = Landing(postgres_url, deadline_seconds, self._decider)
+        self._landing = Landing(postgres_url, deadline_seconds, self.clock, self.given)
+        self._landing_again = LandingAgain(self._landing, self._decider)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closing = False
 
     async def start(self) -> None:
         """Begin to take commands."""
-        await self._landing.begin()
+        await self._landing_again.begin()
         measures.QUEUE_LENGTH.read = lambda: len(self._queue)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
 
@@ -78,7 +80,7 @@ class Pipeline:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._landing.disconnect()
+        self._landing.connection.disconnect()
         self._reading.disconnect()
         self._pulse.stop()
         self._order_sizes.stop()
@@ -201,7 +203,7 @@ class Pipeline:
 
         Where either is new the server may be of another time: what was read of it is dropped.
         """
-        writes_anew = await self._landing.connect()
+        _, writes_anew = await self._landing.connection.connect()
         reader, reads_anew = await self._reading.connect()
         if writes_anew or reads_anew:
             self._decider.forget()
@@ -234,7 +236,7 @@ class Pipeline:
             answers = await self._landing.land(first)
             if isinstance(answers, DecideAgain):
                 async with self._alone():
-                    answers = await self._landing.land_again(submissions, answers)
+                    answers = await self._landing_again.land(submissions, answers)
         except BatchFailed:
             await self._divide(taken)
         except Unavailable as error:
@@ -244,7 +246,7 @@ class Pipeline:
             _log.exception("a batch failed", **measures.who(submissions), is_always=True)
             measures.count_commands(submissions, None)
             measures.SERVER_ERRORS.of().add()
-            self._landing.disconnect()
+            self._landing.connection.disconnect()
             async with self._alone():
                 self._decider.forget()
         else:
@@ -264,7 +266,7 @@ class Pipeline:
         give_up_at = max(waiting.came_at for waiting in taken.waiting) + self._deadline
         async with self._alone():
             self._decider.forget()
-            await land_in_parts(self._landing.land_part, taken.waiting, give_up_at)
+            await land_in_parts(self._landing_again.land_part, taken.waiting, give_up_at)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:

@@ -3,7 +3,7 @@
 A command that waits behind one slow statement is not rejected for that: as long as PostgreSQL
 responds to other statements, the time does not count. If PostgreSQL does not respond, the clock
 goes on, and commands that wait get 503 within a second.
-Next: command_service/store.py
+Next: command_service/kept_connection.py
 """
 
 import asyncio
@@ -11,10 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import asyncpg
-
 from storelog import postgres
-from storelog.command_service import store
+from storelog.command_service.kept_connection import KeptConnection
 from storelog.errors import Unavailable
 
 # A batch is slow when it is being written for longer than SLOW; a response within FRESH proves that
@@ -27,13 +25,12 @@ class Pulse:
     """One per pipeline; its connection is open only while a batch is slow."""
 
     def __init__(self, postgres_url: str) -> None:
-        self._url = postgres_url
         # Seconds that did not count so far.
         self._excused = 0.0
         self._ticked_at = time.monotonic()
         self._responded_at = float("-inf")
         self.is_failing = False
-        self._connection: asyncpg.Connection | None = None
+        self._connection = KeptConnection(postgres_url)
         self._check: asyncio.Task[None] | None = None
 
     def now(self) -> float:
@@ -87,20 +84,15 @@ class Pulse:
         if self._check is not None:
             self._check.cancel()
             self._check = None
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._connection.disconnect()
 
     async def _probe(self) -> None:
         try:
             async with asyncio.timeout(FRESH_SECONDS):
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await store.connect(self._url)
-                await self._connection.execute("SELECT 1")
+                connection, _ = await self._connection.connect()
+                await connection.execute("SELECT 1")
         except postgres.FAILURES:
-            if self._connection is not None:
-                self._connection.terminate()
-                self._connection = None
+            self._connection.disconnect()
             self.failed()
         else:
             self.heard()

@@ -10,10 +10,9 @@ Next: command_service/queue.py
 import asyncio
 from collections.abc import Iterable
 
-import asyncpg
-
 from storelog import postgres
-from storelog.command_service import failures, store
+from storelog.command_service import failures
+from storelog.command_service.kept_connection import KeptConnection
 from storelog.errors import Unavailable
 from storelog.shop.columns import LINES_TABLE
 from storelog.shop.commands import Command, entity_of, lines_said, own_id
@@ -63,8 +62,7 @@ class Sizes:
     """Counts what is stored of orders; one per pipeline."""
 
     def __init__(self, postgres_url: str) -> None:
-        self._url = postgres_url
-        self._connection: asyncpg.Connection | None = None
+        self._connection = KeptConnection(postgres_url)
         self._wanted: dict[int, asyncio.Future[Size]] = {}
         self._counting: asyncio.Task[None] | None = None
 
@@ -86,7 +84,7 @@ class Sizes:
         """Close the connection."""
         if self._counting is not None:
             self._counting.cancel()
-        self._disconnect()
+        self._connection.disconnect()
 
     async def _count(self) -> None:
         while self._wanted:
@@ -96,7 +94,7 @@ class Sizes:
                 async with asyncio.timeout(COUNT_SECONDS):
                     sizes = await self._read(ids)
             except postgres.FAILURES as error:
-                self._disconnect()
+                self._connection.disconnect()
                 # The rest would wait as long again, group after group, so they fail now as well.
                 wanted |= self._wanted
                 self._wanted.clear()
@@ -109,19 +107,13 @@ class Sizes:
                     future.set_result(sizes.get(order_id, _ONE))
 
     async def _read(self, ids: list[int]) -> dict[int, Size]:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await store.connect(self._url)
-        rows = await self._connection.fetch(
+        connection, _ = await self._connection.connect()
+        rows = await connection.fetch(
             f"SELECT {ORDER.id_field}, count(*) FROM {LINES_TABLE}"
             f" WHERE {ORDER.id_field} = ANY ($1) GROUP BY {ORDER.id_field}",
             ids,
         )
         return {number: size_of_lines(lines) for number, lines in rows}
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
 
 
 def _fail(futures: Iterable[asyncio.Future[Size]], reason: str) -> None:
