@@ -165,7 +165,7 @@ def without_cursor(reply: Reply) -> Any:
     return body
 
 
-def test_what_was_answered_is_answered_again_by_position(past: Past) -> None:
+def test_a_read_as_of_a_position_repeats_the_earlier_response(past: Past) -> None:
     kinds = {record.path.split("?")[0].split("/")[1] for record in past.records}
     assert {"customers", "products", "orders", "product-sold", "analytics", "history"} <= kinds
     for record in past.records:
@@ -188,7 +188,7 @@ def test_what_is_deleted_by_now_is_seen_as_it_was(past: Past, kind: str) -> None
         assert again.etag == record.reply.etag
 
 
-def test_what_was_answered_is_answered_again_by_time(past: Past) -> None:
+def test_a_read_as_of_a_time_repeats_the_earlier_response(past: Past) -> None:
     asked = [r for r in past.records if past.last_before(r.time) == r.position][:60]
     assert len(asked) >= 20
     for record in asked:

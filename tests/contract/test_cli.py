@@ -169,7 +169,7 @@ def test_the_demo_trades_and_leaves_a_shop_that_agrees(shop: System) -> None:
     assert shop.cli("verify").returncode == 0
 
 
-def test_a_bad_retail_file_is_refused_before_anything_is_sent(
+def test_a_bad_retail_file_is_rejected_before_anything_is_sent(
     shop: System, tmp_path: object
 ) -> None:
     from pathlib import Path
@@ -218,7 +218,7 @@ def test_an_empty_data_dir_is_bad_use_and_not_this_directory(command: str) -> No
         ("mongodb+srv://127.0.0.1/shop", "mongodb+srv://"),
     ],
 )
-def test_an_address_of_mongodb_that_its_driver_refuses_is_one_line_and_exit_3(
+def test_an_address_of_mongodb_that_its_driver_rejects_is_one_line_and_exit_3(
     command: str, uri: str, reason: str
 ) -> None:
     argv = [command, "list"] if command == "dead-letters" else [command]

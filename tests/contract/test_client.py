@@ -180,6 +180,6 @@ def test_each_read_by_time_takes_its_start_and_its_end(client: Storelog) -> None
     assert gone.order_id == orders[0]
 
 
-def test_a_key_of_ones_own_makes_a_repeat_the_same_thing(client: Storelog) -> None:
+def test_a_repeat_with_the_callers_own_key_has_no_second_effect(client: Storelog) -> None:
     first = client.create_customer("Ann", "a@b", key="client/once")
     assert client.create_customer("Ann", "a@b", key="client/once") == first

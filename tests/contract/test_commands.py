@@ -122,7 +122,9 @@ Refused = Callable[..., Reply]
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize(("kind", "body"), [("customers", ANN), ("products", CAKE_STAND)])
-def test_what_is_not_there_is_404(refused: Refused, method: str, kind: str, body: Any) -> None:
+def test_an_entity_that_does_not_exist_is_404(
+    refused: Refused, method: str, kind: str, body: Any
+) -> None:
     reply = refused(method, f"/{kind}/{UNKNOWN}", body if method == "PUT" else None)
     assert (reply.status, reply.slug) == (404, "not-found")
 
@@ -175,7 +177,7 @@ def test_a_body_that_is_sent_as_it_is_may_say_so(commands: Client) -> None:
     assert commands.post("/customers", ANN, {"Content-Encoding": "identity"}).status == 201
 
 
-def test_a_replaced_thing_has_the_same_limits(shop: System, refused: Refused) -> None:
+def test_a_replaced_entity_has_the_same_limits(shop: System, refused: Refused) -> None:
     customer, product = shop.new_customer(), shop.new_product()
     assert refused("PUT", f"/customers/{customer['customerId']}", {"name": "x"}).status == 422
     assert refused("PUT", f"/products/{product['productId']}", {"name": "x"}).status == 422

@@ -51,7 +51,7 @@ def test_a_token_is_as_good_as_a_key_and_is_named_in_the_log(
     assert callers == {"oidc:ann"}
 
 
-def test_answers_tell_what_is_left_and_429_when_to_come_back(guarded: System) -> None:
+def test_responses_tell_how_many_requests_are_left_and_429_when_to_retry(guarded: System) -> None:
     client = Client(guarded.commands.url, "k1")
     for left in reversed(range(PER_KEY)):
         reply = client.get("/metrics")
@@ -96,7 +96,7 @@ def test_without_settings_no_page_of_another_origin_is_let_in(commands: Client) 
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/nothing", "/health/live"])
-def test_every_answer_carries_the_security_headers(commands: Client, path: str) -> None:
+def test_every_response_carries_the_security_headers(commands: Client, path: str) -> None:
     headers = commands.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     policy = headers["content-security-policy"]
@@ -105,7 +105,7 @@ def test_every_answer_carries_the_security_headers(commands: Client, path: str) 
     assert "server" not in headers
 
 
-def test_one_address_is_limited_whoever_it_says_it_is(guarded: System) -> None:
+def test_one_address_is_limited_whatever_it_claims_to_be(guarded: System) -> None:
     statuses = [
         Client(guarded.commands.url, f"guess{n}").get("/metrics").status for n in range(PER_ADDRESS)
     ]

@@ -43,7 +43,7 @@ def test_a_read_that_waits_for_a_write_has_it(shop: System, path: str) -> None:
     assert reply.position >= placed.position
 
 
-def test_every_answer_of_the_log_names_its_position(shop: System) -> None:
+def test_every_response_of_the_log_names_its_position(shop: System) -> None:
     made = shop.commands.post("/customers", {"name": "Eve", "email": "e@x"})
     assert shop.commands.get("/events?limit=1").position >= made.position
     path = f"/customers/{made.json['customerId']}"
@@ -75,7 +75,7 @@ def test_a_position_that_never_comes_is_503_and_says_how_far_it_is(shop: System)
 
 
 @pytest.mark.parametrize("position", ["", "-1", "1.5", "x", "99999999999999999999", "1,2"])
-def test_a_position_that_is_none_is_400(shop: System, position: str) -> None:
+def test_an_invalid_position_is_400(shop: System, position: str) -> None:
     reply = shop.queries.get("/orders", {"Storelog-Wait-For": position})
     assert (reply.status, reply.slug) == (400, "malformed-request")
 
@@ -155,9 +155,7 @@ def test_an_order_waits_for_its_customers_name_too(held_back: System, renamed: i
     assert (reply.status, reply.json["customerName"]) == (200, "Ann B")
 
 
-def test_a_change_that_is_retried_comes_to_live_readers_who_are_before_it(
-    held_back: System, renamed: int
-) -> None:
+def test_live_readers_below_a_retried_change_receive_it(held_back: System, renamed: int) -> None:
     with LiveReader(held_back.queries.url) as past_it:
         assert past_it.said["storelog-position"] == str(renamed)
         assert past_it.said["storelog-dead-letters"] == "1"

@@ -71,7 +71,9 @@ def test_a_hot_products_events_are_all_there_page_by_page(shop_history: Shop, li
         assert event["correlationId"] == row["correlation_id"]
 
 
-def test_changes_say_from_what_to_what_and_fields_who_set_them_last(shop_history: Shop) -> None:
+def test_changes_have_old_and_new_values_and_each_field_the_position_that_set_it_last(
+    shop_history: Shop,
+) -> None:
     path = f"/history/products/{shop_history.product}"
     reply = shop_history.system.queries.get(f"{path}?limit=500")
     events = list(reversed(reply.json["items"]))
@@ -116,7 +118,7 @@ def test_a_deleted_customer_and_order_keep_their_history(shop_history: Shop) -> 
     assert (len(rest["items"]), rest["nextCursor"]) == (1, None)
 
 
-def test_wrong_input_is_refused(shop_history: Shop) -> None:
+def test_wrong_input_is_rejected(shop_history: Shop) -> None:
     queries = shop_history.system.queries
     assert queries.get("/history/products/999999").status == 404
     assert queries.get("/history/sales/1").status == 404
@@ -137,7 +139,7 @@ def test_wrong_input_is_refused(shop_history: Shop) -> None:
         ("products", {"$set": {"history.starts": bytes(12)}}),
     ],
 )
-def test_verify_finds_and_mends_a_wrong_bucket(
+def test_verify_finds_and_repairs_a_wrong_bucket(
     shop_history: Shop, collection: str, change: dict[str, Any]
 ) -> None:
     system, product = shop_history.system, shop_history.product

@@ -11,7 +11,7 @@ def key(name: str) -> dict[str, str]:
     return {"Idempotency-Key": name}
 
 
-def test_the_first_answer_comes_again_whole(shop: System, commands: Client) -> None:
+def test_the_first_response_is_repeated_whole(shop: System, commands: Client) -> None:
     first = commands.post("/customers", ANN, key("again-1"))
     written = shop.written()
     again = commands.post("/customers", ANN, key("again-1"))
@@ -36,7 +36,7 @@ def test_another_request_with_the_key_is_422(shop: System, commands: Client) -> 
         assert (reply.status, reply.slug) == (422, "idempotency-key-reused")
 
 
-def test_refusals_by_rules_are_remembered_and_malformed_requests_are_not(
+def test_rejections_by_rules_are_remembered_and_malformed_requests_are_not(
     shop: System, commands: Client
 ) -> None:
     customer, product = shop.new_customer(), shop.new_product()

@@ -92,7 +92,7 @@ def _status(url: str, method: str, path: str, key: str | None) -> int:
         connection.close()
 
 
-def test_who_is_refused_learns_how_to_be_let_in(locked: System) -> None:
+def test_a_rejected_caller_is_told_how_to_get_access(locked: System) -> None:
     for client in (locked.commands, locked.queries):
         reply = client.get(GUARDED)
         assert (reply.status, reply.slug) == (401, "unauthenticated")
@@ -134,7 +134,7 @@ def test_each_key_has_its_own_space_of_idempotency_keys(locked: System) -> None:
     assert writer.json["customerId"] != admin.json["customerId"]
 
 
-def test_the_log_names_who_it_was_and_never_the_key(locked: System) -> None:
+def test_the_log_names_the_caller_and_never_the_key(locked: System) -> None:
     Client(locked.commands.url, "write").post("/customers", ANN)
     callers = {row["caller"] for row in locked.sql("SELECT DISTINCT caller FROM events")}
     assert "write-er" in callers
@@ -188,7 +188,7 @@ def test_a_key_is_made_and_revoked_while_all_runs_on_both_services(locked: Syste
     assert [service.get(GUARDED).status for service in services] == [401, 401]
 
 
-def test_a_revoked_key_is_refused_by_both_services_within_seconds(locked: System) -> None:
+def test_a_revoked_key_is_rejected_by_both_services_within_seconds(locked: System) -> None:
     taken = []
     for number in range(5):
         name = f"short-{number}"

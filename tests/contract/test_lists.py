@@ -93,7 +93,7 @@ def test_search_goes_with_filters_sort_and_count(small: System) -> None:
         ("/orders?q=x", "?q"),
     ],
 )
-def test_what_cannot_be_asked_is_422(small: System, path: str, pointer: str) -> None:
+def test_an_invalid_query_is_422(small: System, path: str, pointer: str) -> None:
     reply = small.queries.get(path)
     assert (reply.status, reply.pointers) == (422, [pointer])
 

@@ -184,7 +184,7 @@ def test_a_stream_names_the_position_that_it_began_at(shop: System, client: Stor
         ("/live?after=999999999", {}, 503, "not-caught-up"),
     ],
 )
-def test_wrong_requests_are_refused(
+def test_wrong_requests_are_rejected(
     shop: System, path: str, headers: dict[str, str], status: int, said: str
 ) -> None:
     reply: Any

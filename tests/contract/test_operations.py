@@ -48,7 +48,7 @@ def test_a_name_means_one_key_for_ever(kept: System) -> None:
     assert of_settings.slug == "key-name-taken"
 
 
-def test_a_revoked_key_is_refused_and_to_revoke_it_again_changes_nothing(kept: System) -> None:
+def test_a_revoked_key_is_rejected_and_to_revoke_it_again_changes_nothing(kept: System) -> None:
     text = kept.commands.post("/keys", {"name": "gone", "role": "read"}).json["key"]
     reader = Client(kept.commands.url, text)
     wait_for(lambda: reader.get("/events").status == 200, "the key to work", 10)
@@ -175,7 +175,7 @@ def test_the_newest_events_of_one_aggregate_come_first_below_and_above_positions
         ("eventId=0b0e6d3e5a544c0a9d3f6a1b2c3d4e5f", ["?eventId"]),
     ],
 )
-def test_a_question_to_the_log_that_is_none_names_its_parameter(
+def test_an_invalid_query_of_the_log_names_its_parameter(
     shop: System, query: str, pointers: list[str]
 ) -> None:
     reply = shop.commands.get(f"/events?{query}")
@@ -236,7 +236,7 @@ def test_verify_and_a_rebuild_record_what_they_found(shop: System, tmp_path: Pat
     assert results["rebuild"]["facts"]["database"] == json.loads(rebuilt.stdout)["database"]
 
 
-def test_what_cannot_be_recorded_is_said_and_changes_no_outcome(system: System) -> None:
+def test_a_result_that_cannot_be_recorded_is_logged_and_changes_no_outcome(system: System) -> None:
     system.new_customer()
     system.wait_projected()
     system.sql("DROP TABLE operation_results")

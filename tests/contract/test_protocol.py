@@ -47,7 +47,7 @@ def test_its_openapi_document_is_valid_and_lists_the_problems(service: Client) -
      "//orders", "/orders/9223372036854775808", "/orders/1/2", "/orders%2F1", "/%00",
      "/customers/%D9%A1", "/customers/1%D9%A1"],
 )  # fmt: skip
-def test_paths_and_ids_that_are_none_are_404(service: Client, path: str) -> None:
+def test_unknown_paths_and_invalid_ids_are_404(service: Client, path: str) -> None:
     reply = service.get(path)
     assert reply.status == 404
     assert reply.slug == "not-found"
@@ -110,7 +110,7 @@ def test_a_chunked_body_over_1_mib_is_413(commands: Client) -> None:
     connection.close()
 
 
-def test_what_is_not_json_is_400_or_415(commands: Client) -> None:
+def test_a_body_that_is_not_json_is_400_or_415(commands: Client) -> None:
     reply = commands.send("POST", "/customers", raw=b"{", headers={"Content-Type": "text/plain"})
     assert (reply.status, reply.slug) == (415, "unsupported-media-type")
     for raw in (b"", b"{", b'{"name":1,"name":2}', b"\xff", b"[" * 100_000):
@@ -177,7 +177,9 @@ def test_a_correlation_id_is_kept_or_made(service: Client) -> None:
     assert made.json["correlationId"] not in ("", "a b")
 
 
-def test_rubbish_on_the_wire_is_refused_and_the_next_request_is_answered(service: Client) -> None:
+def test_rubbish_on_the_wire_is_rejected_and_the_next_request_gets_its_response(
+    service: Client,
+) -> None:
     address = urlsplit(service.url)
     for rubbish in (b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000):
         with socket.create_connection((address.hostname, address.port), timeout=10) as raw:

@@ -85,7 +85,7 @@ def test_single_reads_have_the_commands_bodies(sales: Sales) -> None:
     assert changed.status == 200
 
 
-def test_what_is_deleted_or_unknown_is_404(sales: Sales) -> None:
+def test_a_deleted_or_unknown_entity_is_404(sales: Sales) -> None:
     queries = sales.system.queries
     for path in (
         f"/orders/{sales.deleted[0]['orderId']}",
@@ -192,7 +192,7 @@ def within(orders: list[dict[str, Any]], query: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("query", RANGES)
-def test_figures_equal_a_plain_sum_for_any_range(sales: Sales, query: str) -> None:
+def test_totals_equal_a_plain_sum_for_any_range(sales: Sales, query: str) -> None:
     queries, orders = sales.system.queries, within(sales.kept, query)
     total = queries.get(f"/analytics/total-sales{query}").json
     units = sum(item["quantity"] for order in orders for item in order["orderItems"])
@@ -215,7 +215,7 @@ def test_figures_equal_a_plain_sum_for_any_range(sales: Sales, query: str) -> No
     assert sum((Decimal(p["totalSales"]) for p in products), Decimal(0)) == amount(orders)
 
 
-def test_figures_name_deleted_things_by_their_last_name_and_take_a_limit(sales: Sales) -> None:
+def test_totals_name_deleted_entities_by_their_last_name_and_take_a_limit(sales: Sales) -> None:
     queries = sales.system.queries
     names = {p["productName"] for p in queries.get("/analytics/product-totals").json["items"]}
     assert names == {"Lamp", "Tray"}

@@ -16,7 +16,7 @@ def product(shop: System) -> int:
     return made
 
 
-def test_a_single_read_is_304_until_the_thing_changes(shop: System, product: int) -> None:
+def test_a_single_read_is_304_until_the_entity_changes(shop: System, product: int) -> None:
     path = f"/products/{product}"
     first = shop.queries.get(path)
     again = shop.queries.get(path, {"If-None-Match": first.etag})

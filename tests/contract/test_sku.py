@@ -50,7 +50,7 @@ def test_a_sku_that_another_product_has_is_a_conflict_that_changes_nothing(shop:
     assert shop.commands.get("/problems/sku-taken").status == 200
 
 
-def test_of_many_who_want_a_sku_at_once_one_gets_it(shop: System) -> None:
+def test_of_many_concurrent_requests_for_a_sku_one_gets_it(shop: System) -> None:
     body = {"name": "x", "price": 1, "stock": 1, "sku": new_sku()}
     with ThreadPoolExecutor(16) as pool:
         replies = list(pool.map(lambda _: shop.commands.post("/products", body), range(32)))

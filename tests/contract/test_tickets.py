@@ -74,7 +74,7 @@ def test_a_ticket_that_is_no_good_is_401_and_is_repeated_nowhere(keyed: System) 
     assert not [text for text in (good, old, other) if text.split(".")[1] in logs]
 
 
-def test_only_who_may_read_is_given_a_ticket(keyed: System) -> None:
+def test_only_a_caller_that_may_read_gets_a_ticket(keyed: System) -> None:
     assert Client(keyed.queries.url).send("POST", "/live/tickets").status == 401
     assert Client(keyed.queries.url, "x").send("POST", "/live/tickets").status == 401
     assert ticket_of(keyed.queries.url, "w").endswith(".writer")

@@ -51,7 +51,7 @@ def _after_a_long_wait(
     asyncio.run(run())
 
 
-def test_a_request_that_waits_for_longer_than_a_read_may_take_is_answered(shop: System) -> None:
+def test_a_request_may_wait_for_longer_than_a_read_may_take(shop: System) -> None:
     customer = shop.new_customer()["customerId"]
 
     async def respond(opened: Reads, position: int) -> AnyResponse:

@@ -60,7 +60,7 @@ def test_an_order_can_be_read_over_tls_with_least_rights(system: System) -> None
 @pytest.mark.parametrize(
     ("user", "database"), [("query", "storelog"), ("query", "other"), ("projector", "other")]
 )
-def test_what_a_role_does_not_allow_is_refused(
+def test_an_operation_that_a_role_does_not_allow_is_rejected(
     atlas: SecureMongoDb, user: str, database: str
 ) -> None:
     client = MongoClient[dict[str, Any]](atlas.uri(user))
@@ -100,7 +100,7 @@ def test_indexes_stay_far_below_what_the_free_cluster_allows(system: System) -> 
     assert max(counts.values()) <= 4 < M0_INDEXES_OF_A_COLLECTION
 
 
-def test_the_server_refuses_a_value_of_a_wrong_type(system: System) -> None:
+def test_the_server_rejects_a_value_of_a_wrong_type(system: System) -> None:
     client = MongoClient[dict[str, Any]](
         str(system.settings.mongodb_uri).replace("//query:", "//projector:")
     )

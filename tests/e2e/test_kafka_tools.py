@@ -78,7 +78,7 @@ def test_the_pages_topics_are_those_of_migrate(settings: Settings, tmp_path: Pat
     ensure_topics(by_hand, LANES)
 
 
-def test_a_topic_too_small_for_the_largest_order_is_refused(settings: Settings) -> None:
+def test_a_topic_too_small_for_the_largest_order_is_rejected(settings: Settings) -> None:
     small = replace(settings, kafka_topic_prefix=f"{settings.kafka_topic_prefix}small-")
     # What a broker gives a topic that says nothing.
     usual = {"max.message.bytes": "1048588"}

@@ -75,7 +75,7 @@ def observe(load: Load, paths: list[str]) -> dict[str, list[Seen]]:
 
 
 @pytest.mark.alone
-def test_an_answer_that_says_p_holds_every_event_up_to_p(system: System) -> None:
+def test_a_response_at_position_p_includes_every_event_up_to_p(system: System) -> None:
     load = Load(system)
     system.wait_projected()
     writer = threading.Thread(target=load.run)

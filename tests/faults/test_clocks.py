@@ -235,7 +235,7 @@ def test_a_log_that_is_ahead_of_the_clock_is_gone_on_with_at_its_own_time(
         assert "ahead of that clock" in system.cli("doctor").stdout
 
 
-def test_a_batch_with_another_time_than_the_present_is_refused(clocks: Shop) -> None:
+def test_a_batch_with_another_time_than_the_present_is_rejected(clocks: Shop) -> None:
     clocks.whole.new_customer()
     is_older = "SELECT recorded_at < clock_timestamp() - interval '0.7 s' AS is_so FROM log_head"
     wait_for(lambda: clocks.whole.sql(is_older)[0]["is_so"], "a head that is old enough")

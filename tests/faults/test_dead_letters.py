@@ -109,7 +109,7 @@ def test_each_kind_of_poison_is_a_dead_letter_and_is_replayed_from_the_log(
     verified(system)
 
 
-def test_what_is_replayed_late_is_added_once(
+def test_an_event_that_is_replayed_late_is_added_once(
     poisoned: tuple[System, PoisonRelay, dict[int, str]],
 ) -> None:
     system, _, causes = poisoned

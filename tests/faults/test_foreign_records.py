@@ -220,7 +220,7 @@ def test_a_large_foreign_record_is_kept_in_part(busy: System) -> None:
     discard(system)
 
 
-def test_a_record_with_another_payload_is_a_dead_letter_and_heals_from_the_log(
+def test_a_record_with_another_payload_is_a_dead_letter_and_is_fixed_from_the_log(
     traded: System,
 ) -> None:
     relay = HostileRelay(traded.settings)

@@ -95,7 +95,7 @@ def wait_replayed(system: System, relay: HostileRelay, topic: str) -> None:
 @pytest.mark.parametrize(
     ("seed", "late"), [(1, "OrderDeleted"), (2, "ProductSold"), (3, "ProductCreated")]
 )
-def test_hostile_topics_make_the_same_bytes_and_no_wrong_answer_on_the_way(
+def test_hostile_topics_make_the_same_bytes_and_no_wrong_response_on_the_way(
     traded: System, seed: int, late: str
 ) -> None:
     for _ in range(16):  # So that a product's history fills a bucket, which is closed.

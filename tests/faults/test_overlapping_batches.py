@@ -146,7 +146,7 @@ def test_a_batch_that_failed_is_told_before_the_next_is_begun(feed: Feed) -> Non
     assert max(place.position for place in load(feed.database, ALL)) == half
 
 
-def test_records_that_are_nobodys_fill_a_batch_like_others(traded: System) -> None:
+def test_foreign_records_fill_a_batch_like_others(traded: System) -> None:
     relay = HostileRelay(traded.settings)
     for number in range(30):
         relay.send_rubbish("ProductSold", b"%d" % number)

@@ -57,7 +57,7 @@ def readers_see_no_step_back(system: System) -> Iterator[None]:
     assert len(good) > 20
 
 
-def test_a_rebuilt_read_model_heals_and_can_be_rolled_back(system: System) -> None:
+def test_a_rebuilt_read_model_recovers_and_can_be_rolled_back(system: System) -> None:
     trade(system)
     system.wait_projected()
     home = system.mongo.name

@@ -55,7 +55,7 @@ def exchange(system: System, copy: Copy) -> None:
             system.mongo[name].bulk_write(writes)
 
 
-def test_an_emptied_read_model_is_filled_again_figures_too(projected: System) -> None:
+def test_an_emptied_read_model_is_filled_again_with_its_totals(projected: System) -> None:
     # A projector that begins anew has no figures in memory: it would read them, and find none.
     projected.signal("projector", signal.SIGKILL)
     projected.start("projector")
@@ -68,7 +68,7 @@ def test_an_emptied_read_model_is_filled_again_figures_too(projected: System) ->
     verified(projected)
 
 
-def test_an_emptied_read_model_heals_though_nothing_is_written(projected: System) -> None:
+def test_an_emptied_read_model_recovers_though_nothing_is_written(projected: System) -> None:
     indexes = len(projected.mongo.orders.index_information())
     exchange(projected, {})
     projected.wait_projected()
@@ -76,7 +76,7 @@ def test_an_emptied_read_model_heals_though_nothing_is_written(projected: System
     verified(projected)
 
 
-def test_an_older_read_model_is_brought_up_again_figures_too(projected: System) -> None:
+def test_an_older_read_model_catches_up_with_its_totals(projected: System) -> None:
     older = copy_of(projected)
     order_of_everybody(projected)
     projected.commands.put("/products/2", {"name": "Renamed later", "price": "3"})

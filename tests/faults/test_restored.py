@@ -53,7 +53,7 @@ def unprojected(settings: Settings) -> Iterator[System]:
         yield system
 
 
-def test_a_restored_dump_goes_on_and_an_older_one_is_refused(
+def test_a_restored_dump_goes_on_and_an_older_one_is_rejected(
     settings: Settings, cluster: str, tmp_path: Path
 ) -> None:
     with System(settings, RELAYED) as system:
@@ -110,7 +110,7 @@ def test_a_restored_dump_goes_on_and_an_older_one_is_refused(
         assert "another event at position" in system.log("projector")
 
 
-def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_refused(
+def test_a_relay_that_goes_on_announcing_less_than_was_projected_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [1_000.0]

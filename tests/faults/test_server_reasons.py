@@ -23,7 +23,7 @@ SERVER_REASONS = {
 
 
 @pytest.mark.parametrize("reason", SERVER_REASONS)
-def test_what_postgresql_refuses_to_everybody_is_503_with_the_reason(
+def test_an_error_that_postgresql_gives_every_client_is_503_with_the_reason(
     servers: EmbeddedServers, reason: str
 ) -> None:
     settings = new_settings(servers)

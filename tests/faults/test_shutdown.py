@@ -30,7 +30,9 @@ def order(system: System) -> dict[str, Any]:
     return {"customerId": customer, "orderItems": [{"productId": product, "quantity": 1}]}
 
 
-def test_sigterm_answers_what_was_accepted_and_drops_no_command(settings: Settings) -> None:
+def test_after_sigterm_accepted_commands_get_responses_and_none_is_dropped(
+    settings: Settings,
+) -> None:
     with System(settings, ("command-service",)) as system:
         body = order(system)
         outcomes: Counter[str] = Counter()

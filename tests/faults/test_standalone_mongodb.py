@@ -76,7 +76,7 @@ def order_of_everybody(system: System) -> None:
     system.commands.put("/customers/3", {"name": "Again", "email": "a@b"})
 
 
-def test_the_stand_in_answers_as_a_server_that_stands_alone(settings: Settings) -> None:
+def test_the_stand_in_responds_like_a_standalone_server(settings: Settings) -> None:
     address = urlsplit(settings.mongodb_uri or "")
     with Standalone(str(address.hostname), address.port or 0) as server:
         client: MongoClient[dict[str, int]] = MongoClient("127.0.0.1", server.port)

@@ -75,7 +75,7 @@ def refusals(url: str, home: Path) -> TortureReport:
 
 @pytest.mark.parametrize("slug", ["unavailable", "overloaded"])
 @pytest.mark.alone
-def test_a_refusal_at_once_is_what_is_promised(tmp_path: Path, slug: str) -> None:
+def test_an_immediate_rejection_keeps_the_promise(tmp_path: Path, slug: str) -> None:
     with service(503, slug) as url:
         report = refusals(url, tmp_path)
     assert report.breaches == []
@@ -92,7 +92,7 @@ def test_a_refusal_at_once_is_what_is_promised(tmp_path: Path, slug: str) -> Non
         (201, ""),
     ],
 )
-def test_any_other_answer_without_postgresql_is_a_breach(
+def test_any_other_response_without_postgresql_is_a_breach(
     tmp_path: Path, status: int, slug: str
 ) -> None:
     with service(status, slug) as url:
@@ -111,7 +111,7 @@ def test_a_connection_that_is_refused_is_no_503(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-def test_refusals_that_take_longer_than_promised_are_a_breach(
+def test_rejections_that_take_longer_than_promised_are_a_breach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "REFUSED_WITHIN_SECONDS", 0.1)
@@ -197,7 +197,7 @@ def test_a_system_that_does_not_get_ready_after_the_faults_is_a_breach_and_nothi
     ]
 
 
-def test_a_log_that_cannot_be_read_is_said_in_words() -> None:
+def test_a_log_that_cannot_be_read_is_an_error_in_words() -> None:
     nowhere = Settings(postgres_url=f"postgresql://x@127.0.0.1:{free_port()}/x")
     with pytest.raises(CannotRun, match="PostgreSQL cannot be reached"):
         progress.whole_log(nowhere)

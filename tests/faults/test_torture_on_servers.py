@@ -68,7 +68,7 @@ def two_sales(relay: HostileRelay) -> tuple[Outgoing, Outgoing]:
     return first, second
 
 
-def test_what_is_sent_twice_in_order_is_no_fault(relay: HostileRelay) -> None:
+def test_records_sent_twice_in_order_are_no_fault(relay: HostileRelay) -> None:
     relay.send_shuffled(1)
     assert found_in_kafka(relay) == []
 
@@ -113,7 +113,7 @@ def after_a_change_of_lanes(relay: HostileRelay) -> HostileRelay:
     return after
 
 
-def test_what_is_sent_again_after_a_change_of_lanes_is_no_fault(relay: HostileRelay) -> None:
+def test_records_sent_again_after_a_change_of_lanes_are_no_fault(relay: HostileRelay) -> None:
     """An event from before the change has then come after newer ones, in the partition of today."""
     after = after_a_change_of_lanes(relay)
     for outgoing in after.outgoing[len(after.outgoing) // 2 :]:

@@ -64,7 +64,7 @@ def measure(system: System, body: dict[str, Any]) -> Flood:
     return flood(system.commands.url, body, rate=1e6, seconds=2, connections=64)
 
 
-def test_ten_times_what_it_can_take_is_refused_in_time_and_leaves_nothing_behind(
+def test_ten_times_what_it_can_take_is_rejected_in_time_and_leaves_nothing_behind(
     settings: Settings,
 ) -> None:
     """At the default limits: 3,000 connections are more than 2,500 requests and 2,000 commands."""

@@ -43,7 +43,7 @@ async def _siege(system: System) -> tuple[Siege, Siege]:
         return quiet, await besiege(system.commands.url, CONNECTIONS, good, 60)
 
 
-def test_slow_senders_and_who_never_reads_are_cut_off_while_others_are_served(
+def test_slow_senders_and_clients_that_never_read_are_cut_off_while_others_are_served(
     besieged: System,
 ) -> None:
     product = besieged.new_product(stock=2_000)["productId"]
@@ -102,7 +102,7 @@ def test_a_head_has_at_most_64_kib(besieged: System, size: int, status: int) -> 
         assert raw.recv(4096).startswith(b"HTTP/1.1 %d " % status)
 
 
-def test_a_request_whose_body_breaks_off_is_answered_once(besieged: System) -> None:
+def test_a_request_whose_body_breaks_off_gets_one_response(besieged: System) -> None:
     address = urlsplit(besieged.commands.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as raw:
         head = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -113,7 +113,7 @@ def test_a_request_whose_body_breaks_off_is_answered_once(besieged: System) -> N
     assert "Traceback" not in besieged.log("command-service")
 
 
-def test_rubbish_behind_a_good_request_does_not_take_its_answer(besieged: System) -> None:
+def test_rubbish_after_a_good_request_does_not_take_its_response(besieged: System) -> None:
     address = urlsplit(besieged.commands.url)
     body = b'{"name": "Ann", "email": "a@b"}'
     good = b"POST /customers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -207,7 +207,7 @@ def test_holders_are_the_entities_that_have_a_value_and_are_not_deleted(
     assert holders.of(PRODUCT, "name") == {"A": first, "B": None, "C": None}
 
 
-def test_a_unique_value_that_postgresql_refuses_at_the_commit_fails_its_command_alone(
+def test_a_unique_value_that_postgresql_rejects_at_the_commit_fails_its_command_alone(
     unique_names: System,
 ) -> None:
     requests = [product(f"Stand {n}") for n in range(INNOCENTS)]

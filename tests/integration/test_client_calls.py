@@ -68,7 +68,7 @@ def test_retry_after_is_heeded() -> None:
         (problem(401, "unauthenticated"), Problem),
     ],
 )  # fmt: skip
-def test_a_refusal_is_a_typed_problem_and_is_not_repeated(
+def test_a_rejection_is_a_typed_problem_and_is_not_repeated(
     answer: web.Response, kind: type[Problem]
 ) -> None:
     script = Script(answer)

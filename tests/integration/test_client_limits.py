@@ -141,7 +141,7 @@ def test_a_change_of_the_largest_order_is_followed() -> None:
     ],
     ids=["a page", "a wrong id", "a wrong change"],
 )
-def test_a_stream_of_somebody_else_is_no_answer(answer: web.Response) -> None:
+def test_a_stream_of_another_service_raises_no_answer(answer: web.Response) -> None:
     script = Script(answer)
     with pytest.raises(NoAnswer, match=r"not (one of )?a Storelog service"):
         run(script, follow)
@@ -149,7 +149,7 @@ def test_a_stream_of_somebody_else_is_no_answer(answer: web.Response) -> None:
 
 
 @pytest.mark.parametrize("call", ["a read", "the changes"])
-def test_an_address_that_is_none_is_said_at_once(call: str) -> None:
+def test_an_invalid_address_is_an_error_at_once(call: str) -> None:
     async def go() -> None:
         async with AsyncStorelog("localhost:8080", "localhost:8081") as shop:
             with pytest.raises(NoAnswer, match="is not an address such as http://"):
@@ -158,7 +158,7 @@ def test_an_address_that_is_none_is_said_at_once(call: str) -> None:
     asyncio.run(go())
 
 
-def test_a_body_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_end_raises_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MAX_BODY_BYTES", 1_000)
     script = Script(done({**ORDER, "more": "x" * 1_000}))
     with pytest.raises(NoAnswer, match="sends more than 1000 bytes"):

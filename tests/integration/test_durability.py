@@ -15,7 +15,7 @@ from storelog.relay import publisher
 from support.embedded import EmbeddedServers
 
 
-def test_postgresql_answers_a_command_service_once_it_is_on_disk(settings: Settings) -> None:
+def test_postgresql_confirms_a_command_once_it_is_on_disk(settings: Settings) -> None:
     async def show() -> dict[str, str]:
         connection = await store.connect(settings.postgres_url or "")
         try:

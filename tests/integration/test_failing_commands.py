@@ -41,7 +41,7 @@ def assert_failed(reply: Reply) -> None:
 
 @pytest.mark.parametrize("table", ["customers", "events"])
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_command_that_postgresql_refuses_fails_alone(
+def test_a_command_that_postgresql_rejects_fails_alone(
     hurt: System, table: str, reason: str
 ) -> None:
     requests = [customer(f"Ann {n}") for n in range(INNOCENTS)]
@@ -64,7 +64,7 @@ def test_a_command_that_postgresql_refuses_fails_alone(
     assert (again.status, "idempotency-replayed" in again.headers) == (201, False)
 
 
-def test_a_command_that_postgresql_refuses_at_the_commit_fails_alone(hurt: System) -> None:
+def test_a_command_that_postgresql_rejects_at_the_commit_fails_alone(hurt: System) -> None:
     requests = [customer(f"Ann {n}") for n in range(INNOCENTS)]
     requests.insert(INNOCENTS // 2, customer(f"{MARK} at the commit"))
     with trigger(hurt, "customers", REASONS["raises"], is_deferred=True):

@@ -71,7 +71,7 @@ def test_one_of_two_leads_and_decides_for_the_other(pair: Pair) -> None:
     assert handed_on(follower) == before + 1
 
 
-def test_a_response_is_the_same_whoever_decides(pair: Pair) -> None:
+def test_a_response_is_the_same_whichever_service_decides(pair: Pair) -> None:
     leader, follower = pair.settled()
     made = [create(each.commands) for each in (leader, follower)]
     assert [reply.status for reply in made] == [201, 201]

@@ -180,7 +180,7 @@ def test_while_the_log_is_locked_each_page_is_503_within_a_second_and_nothing_pi
 
 
 @pytest.mark.alone
-def test_neither_readiness_nor_keys_wait_for_who_reads_the_log_or_for_each_other(
+def test_neither_readiness_nor_keys_wait_for_readers_of_the_log_or_for_each_other(
     long_log: System,
 ) -> None:
     with locked(long_log, "api_keys"):

@@ -35,7 +35,7 @@ def test_a_server_without_validators_is_used_with_a_warning(servers: EmbeddedSer
     assert set(front.refused) <= {"create", "collMod"}
 
 
-def test_a_server_that_lacks_what_is_needed_is_refused_by_name_and_nothing_is_written(
+def test_a_server_that_lacks_what_is_needed_is_rejected_by_name_and_nothing_is_written(
     servers: EmbeddedServers,
 ) -> None:
     settings = bare_settings(servers)

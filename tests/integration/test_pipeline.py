@@ -105,7 +105,7 @@ def test_100_uses_of_one_key_over_two_services_have_one_effect(
     assert_clean(whole)
 
 
-def test_a_repeat_is_answered_from_what_landed_never_from_a_lost_try(
+def test_a_repeat_gets_the_response_of_what_landed_never_of_a_lost_try(
     two_services: tuple[System, System],
 ) -> None:
     """Found by torture with seed 9: the first try met a moved head and was decided again."""
@@ -195,7 +195,7 @@ def test_a_reader_of_the_log_never_meets_a_gap_while_two_services_write(
 
 
 @pytest.mark.parametrize("what", ["request", "answer", "late request"])
-def test_a_commit_that_got_no_answer_has_one_effect(settings: Settings, what: str) -> None:
+def test_a_commit_without_a_response_has_one_effect(settings: Settings, what: str) -> None:
     address = urlsplit(settings.postgres_url or "")
     with Wire(str(address.hostname), address.port or 0) as wire:
         netloc = f"postgres@127.0.0.1:{wire.port}"
@@ -262,7 +262,7 @@ def test_without_postgresql_a_command_is_503_and_health_says_so(settings: Settin
         system.__exit__()
 
 
-def test_what_is_more_than_can_wait_is_503_and_the_rest_is_answered(settings: Settings) -> None:
+def test_commands_beyond_the_queue_are_503_and_the_others_succeed(settings: Settings) -> None:
     limits = {"STORELOG_MAX_QUEUED_COMMANDS": "5"}
     with System(settings, ("command-service",), environment=limits) as system:
         customer = system.new_customer()["customerId"]

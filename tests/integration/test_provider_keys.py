@@ -16,7 +16,7 @@ from support.provider import Provider, role_of, settings
 
 
 @pytest.mark.alone
-def test_a_provider_that_hangs_makes_nobody_wait_whose_key_is_cached(
+def test_a_hanging_provider_delays_no_caller_whose_key_is_cached(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = Tokens(settings(provider))

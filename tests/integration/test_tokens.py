@@ -78,7 +78,7 @@ def _forged(provider: Provider, stranger: Provider, kind: str) -> str:
         "an unknown key id",
     ],
 )
-def test_a_forged_token_is_refused(provider: Provider, kind: str) -> None:
+def test_a_forged_token_is_rejected(provider: Provider, kind: str) -> None:
     with Provider() as stranger:
         stranger.add_rsa("one")
         token = _forged(provider, stranger, kind)
@@ -104,7 +104,7 @@ def test_a_forged_token_is_refused(provider: Provider, kind: str) -> None:
         {"sub": "x" * 201},
     ],
 )
-def test_a_token_for_somebody_else_or_another_time_is_refused(
+def test_a_token_for_somebody_else_or_another_time_is_rejected(
     provider: Provider, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(Unauthenticated):
@@ -118,7 +118,7 @@ DEEP = base64.urlsafe_b64encode(b'{"kid":' + b"[" * 40_000).decode().rstrip("=")
 @pytest.mark.parametrize(
     "text", ["e.y.", "ey..", "ey.a.b", "eyJhbGciOiJSUzI1NiJ9.e30.x", "ey\xff..", DEEP]
 )
-def test_what_is_no_token_is_refused(provider: Provider, text: str) -> None:
+def test_an_invalid_token_is_rejected(provider: Provider, text: str) -> None:
     with pytest.raises(Unauthenticated):
         role_of(Tokens(settings(provider)), text)
 

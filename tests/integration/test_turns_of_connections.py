@@ -77,7 +77,7 @@ async def served(held: Held, bodies: list[bytes]) -> AsyncIterator[Streams]:
         await server.wait_closed()
 
 
-def test_a_request_that_was_put_off_is_answered_whole() -> None:
+def test_a_request_that_was_put_off_gets_its_whole_response() -> None:
     async def put_off() -> None:
         held, bodies = Held(), list[bytes]()
         async with served(held, bodies) as (reader, writer):
@@ -102,7 +102,7 @@ def test_a_request_that_was_put_off_is_answered_whole() -> None:
     run(put_off())
 
 
-def test_who_has_gone_when_the_turn_comes_is_passed_over() -> None:
+def test_a_client_that_has_gone_when_its_turn_comes_is_passed_over() -> None:
     async def gone() -> None:
         failed: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
@@ -118,7 +118,7 @@ def test_who_has_gone_when_the_turn_comes_is_passed_over() -> None:
     run(gone())
 
 
-def test_what_was_put_off_is_answered_before_the_service_stops() -> None:
+def test_requests_that_were_put_off_get_responses_before_the_service_stops() -> None:
     async def stops() -> None:
         held, bodies = Held(), list[bytes]()
         async with served(held, bodies) as (reader, writer):

@@ -84,7 +84,7 @@ def ferretdb(servers: EmbeddedServers) -> Iterator[Settings]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def test_ferretdb_is_refused_by_its_name_with_what_it_lacks(ferretdb: Settings) -> None:
+def test_ferretdb_is_rejected_with_its_name_and_what_it_lacks(ferretdb: Settings) -> None:
     done = System(ferretdb).cli("migrate")
     print(done.stdout, done.stderr)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)

@@ -102,7 +102,7 @@ def test_in_session_mode_an_order_goes_the_whole_way(behind: Behind) -> None:
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
-def test_a_pooler_that_shares_sessions_is_refused_with_one_sentence(
+def test_a_pooler_that_shares_sessions_is_rejected_with_one_sentence(
     behind: Behind, mode: str
 ) -> None:
     system = System(behind(mode), ())

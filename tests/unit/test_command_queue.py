@@ -52,7 +52,7 @@ def test_a_caller_that_sends_much_leaves_every_other_its_turn(
     assert len(order) == 104
 
 
-def test_who_sends_more_lines_has_fewer_turns(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_client_that_sends_more_lines_has_fewer_turns(loop: asyncio.AbstractEventLoop) -> None:
     lanes = CallerQueues()
     for _ in range(50):
         lanes.put(waiting(loop, "long", size_of_lines(20)))

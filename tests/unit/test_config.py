@@ -106,7 +106,7 @@ def test_names_and_addresses_of_both_kinds_are_hosts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["5", '""', '"a\\u0000b"'])
-def test_a_data_directory_in_the_file_that_is_no_path_is_refused(
+def test_a_data_directory_in_the_file_that_is_no_path_is_rejected(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -115,7 +115,7 @@ def test_a_data_directory_in_the_file_that_is_no_path_is_refused(
         load(environ={})
 
 
-def test_an_unknown_setting_in_the_file_is_refused(
+def test_an_unknown_setting_in_the_file_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ def test_an_unknown_setting_in_the_file_is_refused(
         load(None, {}, tmp_path)
 
 
-def test_a_bad_key_is_refused_without_being_shown(tmp_path: Path) -> None:
+def test_a_bad_key_is_rejected_without_being_shown(tmp_path: Path) -> None:
     with pytest.raises(BadSetting) as caught:
         load(None, {"STORELOG_API_KEYS": f"ann:boss:{KEY}"}, tmp_path)
     assert KEY not in str(caught.value)
@@ -132,7 +132,7 @@ def test_a_bad_key_is_refused_without_being_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("nothing", [",", " ", " , ,"])
 @pytest.mark.parametrize("name", ["API_KEYS", "OIDC_ALGORITHMS", "OIDC_ROLES", "CORS_ORIGINS"])
-def test_a_list_that_names_nothing_is_refused(name: str, nothing: str, tmp_path: Path) -> None:
+def test_a_list_that_names_nothing_is_rejected(name: str, nothing: str, tmp_path: Path) -> None:
     """Keys that were lost on the way must not let everybody in."""
     with pytest.raises(BadSetting, match=f"STORELOG_{name}"):
         load(None, {f"STORELOG_{name}": nothing}, tmp_path)

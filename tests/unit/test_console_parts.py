@@ -67,7 +67,7 @@ def test_a_session_ends_when_it_is_idle_and_when_it_is_old(clock: Clock) -> None
     assert sessions.key_of(cookie_of(used)) is None
 
 
-def test_so_many_sessions_are_kept_and_the_oldest_goes_first(clock: Clock) -> None:
+def test_a_limited_number_of_sessions_is_kept_and_the_oldest_goes_first(clock: Clock) -> None:
     sessions = Sessions(now=clock)
     headers = [sessions.begin(f"key {n}") for n in range(MAX_SESSIONS + 1)]
     assert sessions.key_of(cookie_of(headers[0])) is None
@@ -96,7 +96,7 @@ def test_a_write_from_a_configured_origin_is_taken(origin: str) -> None:
     "origin",
     [None, "null", "http://evil.example", "http://127.0.0.1:8080", "https://localhost:8081", ""],
 )
-def test_a_write_from_another_origin_or_none_is_refused(origin: str | None) -> None:
+def test_a_write_from_another_origin_or_none_is_rejected(origin: str | None) -> None:
     with pytest.raises(Forbidden):
         Origins(Settings()).check(asked_from(origin))
 

@@ -50,7 +50,7 @@ def test_an_update_that_changes_nothing_is_an_event_and_a_version() -> None:
 
 
 @pytest.mark.parametrize("command", [UpdateCustomer(1, BOB, OTHERS), DeleteCustomer(1, OTHERS)])
-def test_a_stale_version_of_a_customer_is_refused(
+def test_a_stale_version_of_a_customer_is_rejected(
     command: UpdateCustomer | DeleteCustomer,
 ) -> None:
     with pytest.raises(StaleVersion) as refusal:
@@ -66,7 +66,7 @@ def test_a_stale_version_of_a_customer_is_refused(
         DeleteProduct(1, frozenset()),
     ],
 )
-def test_a_stale_version_of_a_product_is_refused(
+def test_a_stale_version_of_a_product_is_rejected(
     command: UpdateProduct | AdjustStock | DeleteProduct,
 ) -> None:
     with pytest.raises(StaleVersion):
@@ -83,7 +83,7 @@ def test_what_is_deleted_never_comes_back() -> None:
         products.decide(adjust(1, "found"), no_pen, NOW)
 
 
-def test_a_new_thing_is_at_version_one() -> None:
+def test_a_new_entity_is_at_version_one() -> None:
     created = customers.decide(CreateCustomer(1, BOB), None, NOW)
     assert evolve(None, created).version == 1
     made = products.decide(CreateProduct(1, NewProduct("Pen", Money(1), 0)), None, NOW)

@@ -18,7 +18,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES, ids=NAMES.values())
-def test_a_data_directory_that_cannot_be_used_is_refused_on_one_line(
+def test_a_data_directory_that_cannot_be_used_is_rejected_on_one_line(
     tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(BadUse, match=NAMES[name]) as refused:

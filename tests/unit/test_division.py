@@ -51,5 +51,7 @@ def test_what_one_command_lacks_of_the_schema_is_its_own_fault_where_others_land
 
 @pytest.mark.parametrize("error", [MISSING, READ_ONLY])
 @pytest.mark.parametrize("number", [1, 3, 11, 64])
-def test_what_every_command_is_refused_is_the_servers_fault(number: int, error: Exception) -> None:
+def test_an_error_that_every_command_gets_is_the_servers_fault(
+    number: int, error: Exception
+) -> None:
     assert asyncio.run(outcomes(number, set(range(number)), error)) == [503] * number

@@ -170,7 +170,7 @@ def test_a_price_as_text_is_what_the_schema_allows(price: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_whatever_bytes_are_sent_they_are_read_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_read_or_rejected(raw: bytes) -> None:
     try:
         parsed = read_json(raw, "application/json")
     except Malformed:

@@ -41,7 +41,7 @@ def test_a_secrets_file_can_be_named_in_the_file_of_settings(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"x" * 70_000])
-def test_a_secrets_file_that_cannot_be_used_is_refused_without_being_shown(
+def test_a_secrets_file_that_cannot_be_used_is_rejected_without_being_shown(
     tmp_path: Path, content: bytes | None
 ) -> None:
     if content is not None:

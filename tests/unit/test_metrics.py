@@ -55,7 +55,7 @@ def test_a_histogram_counts_a_value_at_its_bound_and_all_below() -> None:
     assert found["test_spell_seconds_sum", ()] == 12
 
 
-def test_the_processs_own_figures_are_there() -> None:
+def test_the_processs_own_metrics_are_there() -> None:
     names = {name for name, _ in samples()}
     assert {"process_resident_memory_bytes", "process_cpu_seconds_total"} <= names
 
@@ -71,7 +71,7 @@ async def _nobody(_request: object) -> Response:
     return Response(200)
 
 
-def test_requests_count_by_template_and_refusals_by_slug() -> None:
+def test_requests_count_by_template_and_rejections_by_slug() -> None:
     route = Route("GET", "/orders/{orderId}", "read", _nobody, Operation(""))
     before = samples()
     request_metrics.count(route, Response(200, b"{}"), 0.003)

@@ -51,7 +51,7 @@ def test_a_thousand_waiters_cost_what_one_costs() -> None:
     assert asyncio.run(reads_for(1000)) <= 21
 
 
-def test_who_waits_for_something_else_than_a_position_costs_no_more() -> None:
+def test_a_read_that_waits_for_another_condition_costs_no_more() -> None:
     async def scenario(model: Model, watcher: Positions) -> None:
         waiting = [asyncio.create_task(watcher.wait(7, 30)) for _ in range(10)]
         waiting += [
@@ -72,7 +72,7 @@ def test_who_waits_for_something_else_than_a_position_costs_no_more() -> None:
     run(scenario)
 
 
-def test_nobody_waits_and_nothing_is_read() -> None:
+def test_without_a_waiting_read_nothing_is_polled() -> None:
     async def scenario(model: Model, watcher: Positions) -> None:
         assert await watcher.wait(1, 0.1) is None
         await asyncio.sleep(3 * watch.POLL_SECONDS)
@@ -96,7 +96,7 @@ def test_every_change_can_be_followed() -> None:
     run(scenario)
 
 
-def test_without_mongodb_all_who_wait_are_told() -> None:
+def test_without_mongodb_all_waiting_reads_fail() -> None:
     async def scenario(model: Model, watcher: Positions) -> None:
         model.is_away = True
         waiting = [watcher.wait(1, 30) for _ in range(3)]
@@ -108,7 +108,7 @@ def test_without_mongodb_all_who_wait_are_told() -> None:
     run(scenario)
 
 
-def test_more_waiters_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_waiters_than_allowed_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(_model: Model, watcher: Positions) -> None:
         monkeypatch.setattr(watch, "MAX_WAITERS", 2)
         waiting = [asyncio.create_task(watcher.wait(1, 0.2)) for _ in range(2)]

@@ -36,7 +36,7 @@ def pointers(body: Any, structure: type[Struct]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["\\ud800", "a" * 100_000, "\\u0001" * 9_000])
-def test_the_name_of_an_unknown_member_is_answered_whatever_it_is(name: str) -> None:
+def test_an_error_names_an_unknown_member_whatever_its_name(name: str) -> None:
     with pytest.raises(InvalidFields) as caught:
         product(f'{{"name":"x","price":1,"stock":1,"{name}":1}}')
     problem = render(caught.value, "/products", "")
@@ -59,13 +59,13 @@ def test_money_is_read_exactly_as_a_number_and_as_a_string(amount: Decimal) -> N
     ["-0.01", "1e3", '"1e3"', '"1_0"', '" 1"', '"1 "', '"NaN"', '"+1"', '"1."', '".5"', '"١"',
      "0.00001", "10000000000", "true", "null", "[]", '""', f'"{"9" * 50}"'],
 )  # fmt: skip
-def test_what_is_no_amount_is_refused(price: str) -> None:
+def test_an_invalid_amount_is_rejected(price: str) -> None:
     body = f'{{"name":"x","price":{price},"stock":1}}'
     assert pointers(body, NewProduct) == ["/price"]
 
 
 @pytest.mark.parametrize("stock", ["-1", "2147483648", "1.5", '"1"', "1e2", "true", "null"])
-def test_what_is_no_stock_is_refused(stock: str) -> None:
+def test_an_invalid_stock_is_rejected(stock: str) -> None:
     body = f'{{"name":"x","price":1,"stock":{stock}}}'
     assert pointers(body, NewProduct) == ["/stock"]
 
@@ -196,7 +196,7 @@ def test_a_phone_number_is_stored_without_what_is_written_between_its_digits(
      "1\n2", "1\r", "1\0", "\u0661\u0662", "\uff11", "\u00b2", "1,2", "*31#", "(" * 9_000,
      "\u202a+1", "1\u200b2", "1\u20282"],
 )  # fmt: skip
-def test_what_is_no_phone_number_is_refused(phone: str) -> None:
+def test_an_invalid_phone_number_is_rejected(phone: str) -> None:
     body = {"name": "x", "email": "a@b", "phoneNumber": phone}
     assert pointers(body, NewCustomer) == ["/phoneNumber"]
 
@@ -210,7 +210,7 @@ def test_what_is_no_phone_number_is_refused(phone: str) -> None:
      "a\u202e@b", "a\xad@b.c", "\u2002a@b.c", "a@\u3164", "\u115f@b.c", "a\u2800@b.c",
      "a\ufe0f@b.c", "a\u034f@b.c", "a\uffa0@b.c", "a\U000e0041@b.c", "a@b.c\U000e0020"],
 )  # fmt: skip
-def test_what_is_no_email_address_is_refused(address: str) -> None:
+def test_an_invalid_email_address_is_rejected(address: str) -> None:
     assert pointers({"name": "x", "email": address}, NewCustomer) == ["/email"]
 
 

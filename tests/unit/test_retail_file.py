@@ -89,19 +89,19 @@ def test_a_limit_counts_what_it_leaves_out(tmp_path: Path) -> None:
         ('1,A,"x,6,2010-12-01 08:26:00,1,1,UK', "unexpected end"),
     ],
 )
-def test_a_bad_row_is_refused_by_its_line_number(tmp_path: Path, row: str, why: str) -> None:
+def test_a_bad_row_is_rejected_by_its_line_number(tmp_path: Path, row: str, why: str) -> None:
     path = write(tmp_path / "a.csv", f"{HEADER}\n{ROWS}{row}\n")
     with pytest.raises(BadUse, match=f"line 8: .*{why}"):
         read_retail_file(path)
 
 
-def test_a_missing_column_is_refused(tmp_path: Path) -> None:
+def test_a_missing_column_is_rejected(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", HEADER.replace("UnitPrice", "Cost") + "\n" + ROWS)
     with pytest.raises(BadUse, match="line 1: the column UnitPrice is missing"):
         read_retail_file(path)
 
 
-def test_a_wrong_encoding_is_refused_near_its_line(tmp_path: Path) -> None:
+def test_a_wrong_encoding_is_rejected_near_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(f"{HEADER}\n{ROWS}".encode() + b"1,A,caf\xe9,6,2010-12-01 08:26:00,1,1,UK\n")
     with pytest.raises(BadUse, match=r"line \d.*not UTF-8; it seems to be cp1252: --encoding"):
@@ -110,7 +110,7 @@ def test_a_wrong_encoding_is_refused_near_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", [lzma.compress, gzip.compress])
-def test_a_truncated_file_is_refused(tmp_path: Path, pack: object) -> None:
+def test_a_truncated_file_is_rejected(tmp_path: Path, pack: object) -> None:
     name = "a.csv.xz" if pack is lzma.compress else "a.csv.gz"
     packed = pack(f"{HEADER}\n{ROWS * 500}".encode())  # type: ignore[operator]
     (tmp_path / name).write_bytes(packed[: len(packed) // 2])
@@ -118,7 +118,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, pack: object) -> None:
         read_retail_file(tmp_path / name)
 
 
-def test_what_is_not_there_or_not_csv_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_csv_is_rejected(tmp_path: Path) -> None:
     for path in (
         tmp_path / "none.csv",
         write(tmp_path / "a.txt", "x"),
@@ -136,7 +136,7 @@ def test_a_workbook_gives_what_the_same_rows_give_as_csv(stand_in: tuple[Path, P
     assert "" in read.customers
 
 
-def test_a_workbook_that_is_none_is_refused(tmp_path: Path, stand_in: tuple[Path, Path]) -> None:
+def test_an_invalid_workbook_is_rejected(tmp_path: Path, stand_in: tuple[Path, Path]) -> None:
     path = write(tmp_path / "a.xlsx", "no workbook")
     with pytest.raises(BadUse, match=r"not an .xlsx file, or it is damaged"):
         read_retail_file(path)
@@ -147,7 +147,7 @@ def test_a_workbook_that_is_none_is_refused(tmp_path: Path, stand_in: tuple[Path
             read_retail_file(path)
 
 
-def test_a_file_with_damage_in_what_is_packed_is_refused(
+def test_a_file_with_damaged_compressed_data_is_rejected(
     tmp_path: Path, stand_in: tuple[Path, Path]
 ) -> None:
     plain, whole = stand_in
@@ -164,13 +164,13 @@ def test_a_file_with_damage_in_what_is_packed_is_refused(
             read_retail_file(tmp_path / name)
 
 
-def test_a_plain_file_in_a_wrong_encoding_is_refused(tmp_path: Path) -> None:
+def test_a_plain_file_in_a_wrong_encoding_is_rejected(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", f"{HEADER}\n{ROWS}")
     with pytest.raises(BadUse, match="not utf-32"):
         read_retail_file(path, encoding="utf-32")
 
 
-def test_a_bad_cell_is_refused_by_its_line_number(tmp_path: Path) -> None:
+def test_a_bad_cell_is_rejected_by_its_line_number(tmp_path: Path) -> None:
     bad = f"{HEADER}\n{ROWS}1,A,x,six,2010-12-01 08:26:00,2.55,1,UK\n"
     path = write_workbook(write(tmp_path / "a.csv", bad), tmp_path / "a.xlsx")
     with pytest.raises(BadUse, match="line 8: Quantity"):
@@ -197,7 +197,7 @@ def test_the_headers_of_online_retail_ii_are_understood(tmp_path: Path) -> None:
     assert workbook.invoices == old.invoices
 
 
-def test_a_stock_that_is_too_large_with_what_is_spare_is_refused_before_anything_is_sent(
+def test_a_stock_that_is_too_large_with_the_spare_units_is_rejected_before_anything_is_sent(
     tmp_path: Path,
 ) -> None:
     rows = "1,A,x,1000000,2010-12-01 08:26:00,1,1,UK\n" * 1_200
@@ -226,7 +226,7 @@ def test_an_error_names_an_encoding_in_which_the_file_can_be_read(
     assert read_retail_file(path, encoding=named).items["A"].name == word
 
 
-def test_an_encoding_that_there_is_not_is_refused() -> None:
+def test_an_unknown_encoding_is_rejected() -> None:
     for name in ("utf-99", "base64", ""):
         with pytest.raises(BadUse, match="no such encoding"):
             check_encoding(name)

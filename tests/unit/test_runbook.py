@@ -32,13 +32,13 @@ TESTED: dict[str, tuple[str, ...]] = {
         "test_the_documented_commands_leave_no_difference",
     ),
     "The read model is wrong, or its shape is new": (
-        "test_a_rebuilt_read_model_heals_and_can_be_rolled_back",
+        "test_a_rebuilt_read_model_recovers_and_can_be_rolled_back",
         "test_an_interrupted_rebuild_goes_on_and_an_abandoned_promotion_ends",
-        "test_an_emptied_read_model_is_filled_again_figures_too",
+        "test_an_emptied_read_model_is_filled_again_with_its_totals",
         "test_everything_comes_back_from_a_base_backup_of_postgresql_alone",
     ),
     "PostgreSQL was restored": (
-        "test_a_restored_dump_goes_on_and_an_older_one_is_refused",
+        "test_a_restored_dump_goes_on_and_an_older_one_is_rejected",
         "test_recover_appends_what_is_unchanged_names_the_rest_and_all_processes_go_on",
         "test_everything_comes_back_from_a_base_backup_of_postgresql_alone",
         "test_state_tables_that_differ_become_what_the_log_says",
@@ -50,7 +50,7 @@ TESTED: dict[str, tuple[str, ...]] = {
         "test_from_a_shortened_kafka_it_says_so_and_from_the_log_it_works",
     ),
     "MongoDB came back from an older copy": (
-        "test_an_older_read_model_is_brought_up_again_figures_too",
+        "test_an_older_read_model_catches_up_with_its_totals",
         "test_a_mongodb_that_lacks_what_kafka_has_removed_is_told_to_rebuild_from_the_log",
     ),
     "The embedded MongoDB server cannot open its files": (

@@ -46,7 +46,9 @@ def test_run_json_is_its_users_own(tmp_path: Path) -> None:
         ("STORELOG_API_KEYS", f"ann:boss:{SECRET}"),
     ],
 )
-def test_a_bad_secret_is_refused_without_being_shown(name: str, value: str, tmp_path: Path) -> None:
+def test_a_bad_secret_is_rejected_without_being_shown(
+    name: str, value: str, tmp_path: Path
+) -> None:
     with pytest.raises(Exception, match=name) as refused:
         load(environ={name: value}, data_dir=tmp_path)
     assert SECRET not in str(refused.value)

@@ -91,6 +91,6 @@ def test_a_command_says_in_a_line_that_postgresql_went_away_in_the_middle(
         asyncio.run(rebuild_state_tables(settings, lambda *_: None))
 
 
-def test_a_mongodb_that_never_answers_is_said_so_and_not_in_its_drivers_words() -> None:
+def test_a_mongodb_that_never_responds_is_reported_without_its_drivers_words() -> None:
     said = "No servers found yet, Timeout: 5.0s, Topology Description: <TopologyDescription id: 1>"
     assert reason(ServerSelectionTimeoutError(said)) == "it did not respond in time"

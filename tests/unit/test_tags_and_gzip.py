@@ -62,7 +62,7 @@ def test_what_the_client_lacks_is_sent_whole(wanted: str) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["3", "", ",", '"3', '"3" "4"', '"3"; "4"', "W/*", '"3", *'])
-def test_tags_that_are_none_are_malformed(wanted: str) -> None:
+def test_invalid_tags_are_malformed(wanted: str) -> None:
     with pytest.raises(Malformed):
         chosen(SMALL, TAGGED, if_none_match=wanted)
 
@@ -79,7 +79,7 @@ def test_bodies_have_the_same_weak_tag_only_when_they_are_the_same(a: bytes, b: 
     "accepted",
     ["gzip", "deflate, gzip;q=0.5", "GZIP", "*", "br;q=1.0, *;q=0.1", "x-gzip", "gzip, identity"],
 )
-def test_large_bodies_are_compressed_for_who_accepts_it(accepted: str) -> None:
+def test_large_bodies_are_compressed_for_clients_that_accept_it(accepted: str) -> None:
     answer = chosen(LARGE, TAGGED, accept_encoding=accepted)
     said = dict(answer.headers)
     assert said["Content-Encoding"] == "gzip"
@@ -93,7 +93,7 @@ def test_large_bodies_are_compressed_for_who_accepts_it(accepted: str) -> None:
     "accepted",
     ["", "identity", "br", "gzip;q=0", "*;q=0", "gzip;q=0.2, identity;q=0.9", "gzip;q=x", "gzip;;"],
 )
-def test_nobody_gets_gzip_who_did_not_ask(accepted: str) -> None:
+def test_no_client_gets_gzip_without_asking(accepted: str) -> None:
     answer = chosen(LARGE, accept_encoding=accepted)
     assert answer.body == LARGE
     assert "Content-Encoding" not in dict(answer.headers)

@@ -23,7 +23,7 @@ def judged(changes: dict[str, str], copies: int = 3) -> tuple[list[str], list[st
     return list(found.errors), list(found.warnings)
 
 
-def test_topics_as_migrate_makes_them_are_neither_refused_nor_warned_of() -> None:
+def test_topics_as_migrate_makes_them_are_neither_rejected_nor_warned_of() -> None:
     assert judged({}) == ([], [])
     assert judged({"min.insync.replicas": "1"}, copies=1) == ([], [])
 
@@ -36,7 +36,7 @@ def test_topics_as_migrate_makes_them_are_neither_refused_nor_warned_of() -> Non
         ({"max.message.bytes": "1048588"}, "max.message.bytes=8388608 on T"),
     ],
 )
-def test_what_keeps_events_from_being_applied_is_refused_with_what_to_set(
+def test_a_topic_setting_that_keeps_events_from_being_applied_is_an_error_with_what_to_set(
     changes: dict[str, str], said: str
 ) -> None:
     refused, warnings = judged(changes)

@@ -155,7 +155,7 @@ def answers_of(log: Log, requests: dict[str, SentRequest]) -> list[str]:
     return report.breaches
 
 
-def test_a_good_log_with_good_answers_has_no_breach() -> None:
+def test_a_good_log_with_good_responses_has_no_breach() -> None:
     history, breaches = history_of(good_log())
     assert (breaches, history.orders, str(history.sales)) == ([], 0, "0")
     history, breaches = history_of(good_log()[:7])
@@ -202,14 +202,14 @@ def test_a_fault_in_the_log_is_found(plant: Callable[[Log], Log], found: str) ->
         (again(7, "stranger"), "position 12 was caused by stranger, which nobody sent"),
     ],
 )
-def test_an_answer_that_the_log_does_not_bear_out_is_found(
+def test_a_response_that_contradicts_the_log_is_found(
     plant: Callable[[Log], Log], found: str
 ) -> None:
     breaches = answers_of(plant(good_log()), good_requests())
     assert any(found in breach for breach in breaches), breaches
 
 
-def test_an_effect_of_a_refused_command_is_found() -> None:
+def test_an_effect_of_a_rejected_command_is_found() -> None:
     requests = good_requests()
     requests["adjust"].answer = SeenResponse(409, {"type": "/problems/insufficient-stock"}, 0)
     (breach,) = answers_of(good_log(), requests)
@@ -225,7 +225,7 @@ def test_an_effect_of_a_command_that_was_turned_away_is_found(refusal: str) -> N
 
 
 @pytest.mark.parametrize("trouble", ["ConnectionResetError", "503 outcome-unknown"])
-def test_a_command_without_an_answer_happened_once_or_not_at_all(trouble: str) -> None:
+def test_a_command_without_a_response_happened_once_or_not_at_all(trouble: str) -> None:
     requests = good_requests()
     open_one = replace(requests["adjust"], answer=None, key=None, troubles=[trouble])
     requests["adjust"] = open_one
@@ -256,7 +256,7 @@ FIRST = SeenResponse(201, {"orderId": 1}, 6)
         (SeenResponse(503, {"type": "/problems/unavailable"}, 0), False),
     ],
 )
-def test_a_replay_with_another_answer_is_found(
+def test_a_replay_with_another_response_is_found(
     tmp_path: Path, repeated: SeenResponse, is_breach: bool
 ) -> None:
     ledger = RequestLedger(tmp_path / "ledger.jsonl")

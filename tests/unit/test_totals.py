@@ -109,7 +109,7 @@ def test_a_read_model_that_is_not_named_is_not_filled_but_those_of_every_release
     assert re.search(r"totals\b[^;]* no documents yet", str(to_do(shapes)))
 
 
-def test_a_view_of_the_past_refuses_what_does_not_say_how_it_was(
+def test_a_view_of_the_past_rejects_a_read_model_of_the_present_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(listed.BY_COLLECTION, "totals", model())

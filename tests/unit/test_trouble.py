@@ -75,14 +75,14 @@ def test_every_timeout_of_an_operation_makes_the_next_batch_smaller(error: Excep
     ],
     ids=str,
 )
-def test_what_is_no_timeout_leaves_the_batch_as_it_is(error: Exception) -> None:
+def test_an_error_that_is_no_timeout_leaves_the_batch_size(error: Exception) -> None:
     assert not is_timeout(error)
     now = Pace()
     now.failed(error)
     assert now.batch_events == MAX_EVENTS
 
 
-def test_a_refused_write_says_why_and_quotes_nobody() -> None:
+def test_a_rejected_write_has_a_reason_and_quotes_no_data() -> None:
     invalid = {
         "index": 3,
         "code": 121,

@@ -66,7 +66,9 @@ def nobody_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("waiting", [wait_for_seven, follow_from_seven])
-def test_who_waits_in_a_queue_gets_what_is_there_when_the_time_is_over(waiting: Waiting) -> None:
+def test_a_read_that_waits_in_a_queue_gets_the_newest_view_when_the_time_is_over(
+    waiting: Waiting,
+) -> None:
     found = outcome(waiting, Place(8))
     if isinstance(found, Stream):
         assert ("Storelog-Position", "8") in found.headers
@@ -75,7 +77,7 @@ def test_who_waits_in_a_queue_gets_what_is_there_when_the_time_is_over(waiting: 
 
 
 @pytest.mark.parametrize("waiting", [wait_for_seven, follow_from_seven])
-def test_a_refusal_says_how_far_it_is_when_the_time_is_over(waiting: Waiting) -> None:
+def test_a_503_names_the_read_models_position_when_the_time_is_over(waiting: Waiting) -> None:
     found = outcome(waiting, Place(5))
     assert isinstance(found, NotCaughtUp)
     assert found.facts == {"waitedFor": 7, "position": 5}
