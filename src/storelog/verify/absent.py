@@ -1,7 +1,7 @@
-"""Which events of the log the read model lacks, and says so: verify's own statement of it.
+"""Tells which events the read model lacks because of dead letters: verify's own derivation.
 
 Parked and waiting events are in the dead letters, each by its position. A discarded event is left
-out; one that was its aggregate's first leaves out every later event of the aggregate.
+out; if it was its aggregate's first, all later events of the aggregate are left out as well.
 Next: verify/verify.py
 """
 
@@ -16,7 +16,7 @@ class Placed(Protocol):
 
     @property
     def position(self) -> int:
-        """The place in the log."""
+        """The position in the log."""
 
     @property
     def aggregate(self) -> str:
@@ -33,7 +33,7 @@ DEAD_LETTERS = "dead_letters"
 
 
 async def read_letters(database: AsyncDatabase[dict[str, Any]]) -> Letters:
-    """Return the dead letters with what places them in the log."""
+    """Return the dead letters with their positions in the log."""
     fields = {"position": 1, "state": 1, "lane": 1}
     return await database[DEAD_LETTERS].find({}, fields).to_list()
 
@@ -45,7 +45,7 @@ async def read_absent(database: AsyncDatabase[dict[str, Any]]) -> set[int]:
 
 
 class Absent:
-    """The dead letters as they were read last; events are asked about in log order."""
+    """The dead letters as they were last read; `has` must be called in log order."""
 
     def __init__(self) -> None:
         self.positions: frozenset[int] = frozenset()
@@ -53,7 +53,7 @@ class Absent:
         self._left_out: set[str] = set()
 
     def take(self, letters: Iterable[Mapping[str, Any]]) -> None:
-        """Take in the dead letters that there are now; events are asked about from the first."""
+        """Take the present dead letters; `has` then begins again with the log's first event."""
         placed = [letter for letter in letters if letter["position"] is not None]
         self.positions = frozenset(int(letter["position"]) for letter in placed)
         self.discarded = frozenset(

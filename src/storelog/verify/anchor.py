@@ -1,7 +1,8 @@
-"""Signed heads of the log, kept in a file outside the servers: they find even a rewritten chain.
+"""Signed heads of the log, kept in a file outside the servers: they reveal even a rewritten chain.
 
-Whoever can rewrite PostgreSQL can compute all hashes anew; a head that was signed before, with a
-key that is not in PostgreSQL, still says what the log was. One JSON line for each signed head.
+An attacker who can rewrite PostgreSQL can compute all hashes anew; but a head that was signed
+before, with a key that is not in PostgreSQL, still shows what the log was. One JSON line for each
+signed head.
 Next: verify/log.py
 """
 
@@ -33,8 +34,8 @@ class AnchoredHead(msgspec.Struct):
 
     def sign(self, key: bytes) -> str:
         """Return what the signature must be."""
-        said = f"storelog anchor\n{self.position}\n{self.hash}\n{self.signedAt}".encode()
-        return hmac.new(key, said, hashlib.sha256).hexdigest()
+        text = f"storelog anchor\n{self.position}\n{self.hash}\n{self.signedAt}".encode()
+        return hmac.new(key, text, hashlib.sha256).hexdigest()
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Anchor:
     heads: dict[int, AnchoredHead] = field(default_factory=dict)
 
     def check_signatures(self, report: Report) -> None:
-        """Name heads that were not signed with this key, or were changed afterwards."""
+        """Report heads that were not signed with this key, or were changed afterwards."""
         for head in self.heads.values():
             report.count("anchors")
             if not hmac.compare_digest(head.sign(self.key), head.signature):
@@ -59,7 +60,7 @@ class Anchor:
             report.differ("log", event.position, "anchor", head.hash, event.hash.hex())
 
     def check_end(self, position: int, report: Report) -> None:
-        """Name heads that the log does not reach."""
+        """Report heads beyond the end of the log."""
         for head in self.heads.values():
             if head.position > position:
                 report.differ("log", head.position, "anchor", head.hash, None)
@@ -80,7 +81,7 @@ class Anchor:
 def open_anchor(path: Path, data_dir: Path) -> Anchor:
     """Return the heads of a file, none for a new one; the key is kept in the data directory.
 
-    Raises BadUse for a file that is none, CannotRun without the key that signed it.
+    Raises BadUse for a file of another kind, CannotRun without the key that signed it.
     """
     try:
         if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
@@ -100,7 +101,7 @@ def _key(path: Path, *, must_exist: bool) -> bytes:
         if path.exists():
             return path.read_bytes()
         if must_exist:
-            raise CannotRun(f"{path}, the key that signed the anchor, is not there")
+            raise CannotRun(f"{path}, the key that signed the anchor, is missing")
         path.parent.mkdir(parents=True, exist_ok=True)
         key = secrets.token_bytes(KEY_BYTES)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -1,8 +1,8 @@
 """Compares the collection `changes` with the log, block by block, as the log is read.
 
-A block's documents say what live readers are told of its positions. A position must be told once or
-several times alike; none may be told that the read model lacks, and none by a block that is not its
-own. Newer positions than this run's are left as they are.
+A block's documents have what live readers are told about its positions. A position must appear
+once, or several times with the same content; it must be in the read model, and in its own block.
+Positions newer than this run's are not compared.
 Next: verify/repair_changes.py
 """
 
@@ -22,7 +22,7 @@ from storelog.verify.report import Report, differing
 COLLECTION = "changes"
 WHERE = f"mongodb.{COLLECTION}"
 Document = dict[str, Any]
-# An event's type, and what is told of it.
+# An event's type, and what live readers are told about it.
 Told = tuple[str, Document]
 read_entries = msgspec.json.Decoder(list[tuple[int, str, dict[str, Any]]]).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -30,12 +30,12 @@ _UNREADABLE = (zlib.error, msgspec.MsgspecError, KeyError, TypeError, ValueError
 
 
 def block_of(position: int) -> int:
-    """Return the number of the block that tells of a position."""
+    """Return the number of the block that a position belongs to."""
     return (position - 1) // BLOCK_POSITIONS
 
 
 class ChangesCheck:
-    """`bad_blocks` are to be written again, `strays` to be removed: documents of no block."""
+    """`bad_blocks` must be rewritten; `strays`, documents of no block, must be removed."""
 
     def __init__(self, database: AsyncDatabase[Document], report: Report, position: int) -> None:
         self._collection = database[COLLECTION]
@@ -47,9 +47,9 @@ class ChangesCheck:
         self.strays: list[Any] = []
 
     async def fold(self, up_to: int, changes: Iterable[Change]) -> None:
-        """Compare what is told up to a position, from where the last call ended.
+        """Compare the blocks up to a position, from where the last call ended.
 
-        `changes`: those of the read model's events in between.
+        `changes`: those of the events in between that the read model must have.
         """
         first, last = self._last + 1, min(up_to, self._position)
         if last < first:
@@ -104,7 +104,8 @@ class ChangesCheck:
     def _compare(self, position: int, expected: Told, found: Told) -> None:
         if expected[0] != found[0]:
             self._differ(block_of(position), position, "eventType", expected[0], found[0])
-        # Nearly all are the same: only of others it is looked up where they differ.
+        # Nearly all are equal, and comparing their bytes is fast; only others are compared by
+        # field.
         if _encode(expected[1]) == _encode(found[1]):
             return
         for place in differing(expected[1], found[1]):
@@ -115,9 +116,9 @@ class ChangesCheck:
             self._named.add(name)
             self._differ(block, name, *place)
 
-    def _differ(self, block: int, thing: Any, name: str, expected: Any, found: Any) -> None:
+    def _differ(self, block: int, subject: Any, name: str, expected: Any, found: Any) -> None:
         self.bad_blocks.add(block)
-        self._report.differ(WHERE, thing, name, expected, found)
+        self._report.differ(WHERE, subject, name, expected, found)
 
     async def finish(self, head: int) -> None:
         """Find documents whose block has no position of the log; `head` is its present end."""

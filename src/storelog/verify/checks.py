@@ -1,4 +1,4 @@
-"""All that verify compares of the read model, as one: fold the log once, then finish.
+"""All comparisons of the read model, together: fold the log once, then finish.
 
 Next: verify/verify.py
 """
@@ -67,7 +67,7 @@ class Checks:
     async def scan(self, head: int) -> int:
         """Read all documents once; return the newest position among them.
 
-        `head` is a position of the log that no document was beyond when the scan began.
+        `head`: a position of the log that no document had passed when the scan began.
         """
         shapes = shapes_of(await self._database[SHAPES].find({}).to_list())
         for model in TOTALS_MODELS:
@@ -80,7 +80,7 @@ class Checks:
         return max([await self.model.scan(head, shapes), *newest])
 
     async def read_absent(self) -> None:
-        """Read which events are not in the read model, and said to be so."""
+        """Read the dead letters, which tell what the read model lacks."""
         self.absent.take(await read_letters(self._database))
         self.report.discarded = sorted(self.absent.discarded)
         if self.absent.positions:
@@ -91,7 +91,7 @@ class Checks:
         return self.absent.without(self._read(events))
 
     async def fold(self, events: Sequence[Envelope], changes: Sequence[Change]) -> None:
-        """Take in the log's next events, and their changes."""
+        """Fold the log's next events, and their changes."""
         by_position = {event.position: event for event in events}
         projected = []
         for change in changes:
@@ -107,7 +107,7 @@ class Checks:
         await self.blocks.compare(self.places.full, BLOCKS_AT_ONCE)
 
     async def finish(self, newest: int, progress: Progress) -> None:
-        """Compare what is left, and look closely at what does not agree."""
+        """Compare the rest, and inspect what does not agree."""
         connection = self._connection
         await self._compare_newer(newest)
         await self.histories.finish()
@@ -122,7 +122,7 @@ class Checks:
         await self._inspect(progress)
 
     async def _compare_newer(self, newest: int) -> None:
-        """Go on over the events that were written meanwhile, for documents that have them."""
+        """Fold the events that were written meanwhile, for documents that have them."""
         await self.read_absent()
         head = await self._connection.fetchval("SELECT position FROM log_head")
         async for events in read_log(self._connection, self.position, min(newest, head)):
@@ -137,7 +137,7 @@ class Checks:
             totals.fold(changes)
 
     async def _compare_letters(self) -> None:
-        """Compare how many dead letters each lane says that it has; again, as they may move."""
+        """Compare each lane's count of dead letters, several times, since letters come and go."""
         wrong: dict[int, tuple[int, int]] = {}
         for turn in range(LETTER_LOOKS):
             await asyncio.sleep(LETTER_SECONDS if turn else 0)
@@ -157,7 +157,7 @@ class Checks:
             self.report.differ(WHERE, number, "deadLetters", expected, found)
 
     async def _inspect(self, progress: Progress) -> None:
-        """Look closely at what does not agree, with the log read again up to its present end."""
+        """Inspect what does not agree, with the log read again up to its present end."""
         inspection = self.inspection = self.model.inspection()
         totals = [each for each in self.totals if each.is_wrong]
         if inspection is None and not self.ledger.suspects and not totals:

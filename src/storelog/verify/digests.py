@@ -1,7 +1,7 @@
 """Sums of hashes, by which very many documents are compared in little memory.
 
-Each side adds up the hashes of its documents by bucket; where two sums are equal the bucket's
-documents are, whatever their order. Only a bucket that differs is looked at closely.
+Each side adds up the hashes of its documents by bucket. If two sums are equal, so are the bucket's
+documents, in any order. Only buckets that differ are inspected.
 Next: verify/read_model.py
 """
 
@@ -14,7 +14,7 @@ POSITIONS = 4_096
 
 
 def digest(fields: dict[str, Any]) -> int:
-    """Return the hash of a document's fields, whatever order they were set in."""
+    """Return the hash of a document's fields, in any order."""
     raw = bson.encode(dict(sorted(fields.items())))
     return int.from_bytes(hashlib.blake2b(raw, digest_size=16).digest())
 

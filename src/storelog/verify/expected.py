@@ -1,7 +1,7 @@
-"""What the log makes of each document: verify's own fold, and what an event leaves as it was.
+"""Folds the log into the documents that MongoDB must have: verify's own fold.
 
-Kept are the products and the creation of customers; the creation of what has lines, of orders, is
-looked up, so that memory does not grow with them.
+Products and the creation of customers are kept in memory. The creation of entities with lines, of
+orders, is looked up, so that memory does not grow with them.
 Next: verify/suspects.py
 """
 
@@ -18,16 +18,16 @@ from storelog.verify.fold import ExpectedWrite, Fields, writes_of
 from storelog.verify.listed_documents import Models, listed_writes
 
 Key = tuple[str, int]
-# Where an event sets only some fields, the rest is kept; elsewhere what it says is all.
+# Collections in which some events set only some fields, so that the rest must be kept.
 _WHOLE = frozenset(kind.entity.collection for kind in EVENTS if not kind.sets_all)
 _LOOKED_UP = {each.collection: each for each in ENTITIES if has_lines(each.structure)}
 
 
 class Expected:
-    """Folds changes, in log order, into the whole documents that they leave."""
+    """Folds changes, in log order, into complete documents."""
 
     def __init__(self, connection: asyncpg.Connection, models: Models = ()) -> None:
-        """`models`: those that are not verify's own."""
+        """`models`: read models that verify has no fold of its own for."""
         self._connection = connection
         self._models = models
         self._kept = _WHOLE | {model.collection for model in models}
@@ -58,7 +58,7 @@ class Expected:
             write.fields["created"] = self._created[key]
 
     async def _creations(self, changes: Sequence[Change]) -> dict[Key, Fields]:
-        """Return which event made each thing with lines that is changed or deleted here."""
+        """Return the creation of each entity with lines that the changes change or delete."""
         found: dict[Key, Fields] = {}
         for collection, entity in _LOOKED_UP.items():
             changed = [

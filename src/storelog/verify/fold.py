@@ -1,7 +1,7 @@
-"""What each event leaves behind, in the plainest code: verify's own fold, which nobody else uses.
+"""Folds each event in the plainest code: verify's own fold, which nothing else uses.
 
-A wrong fold of the projector is found because this one says the same in other words: it shares the
-reading of payloads, the names of fields and the packing of bytes, and nothing that adds or decides.
+A wrong fold of the projector is found because this one does the same by other code: both share the
+reading of payloads, the names of fields and the packing of bytes, but nothing that adds or decides.
 Next: verify/expected.py
 """
 
@@ -28,18 +28,18 @@ from storelog.words import heads_of
 
 Fields = dict[str, Any]
 SALES = "product_sold"
-# Where the words stand by which an entity is found.
+# The collections of the words by which entities are found.
 NAMES = {
     entity: f"{entity.name}_names" for entity in ENTITIES if searched_fields_of(entity.structure)
 }
 COLLECTIONS = (*(entity.collection for entity in ENTITIES), SALES, *NAMES.values())
-# When an entity ended, as every event says it that ends one.
+# The time of deletion; all events that end an entity have it under the same name.
 _DELETED_AT = field_at(CustomerDeleted.deleted_at)
 
 
 @dataclass(slots=True)
 class ExpectedWrite:
-    """Fields that an event sets on one document; `is_mark`: beside those of the document's owner.
+    """Fields that an event sets on one document; `is_mark`: on a document of another lane.
 
     `is_new`: the document begins with this event.
     """
@@ -52,7 +52,7 @@ class ExpectedWrite:
 
 
 def writes_of(change: Change) -> list[ExpectedWrite]:
-    """Return what an event sets."""
+    """Return all writes of an event."""
     kind = change.kind
     writes = [_whole(change) if kind.sets_all else _part(change)]
     if kind.entity in NAMES and kind.renames(change.event):
@@ -72,14 +72,14 @@ def writes_of(change: Change) -> list[ExpectedWrite]:
 
 
 def _whole(change: Change) -> ExpectedWrite:
-    """Return the write of a document that the event says all of."""
+    """Return the write of an event that sets all fields of its document."""
     entity = change.kind.entity
     fields = document_of(change.event, entity.structure) | _life(change)
     return ExpectedWrite(entity.collection, Int64(_number(change)), fields, change.kind.begins)
 
 
 def _part(change: Change) -> ExpectedWrite:
-    """Return the write of a document that the event says some fields of."""
+    """Return the write of an event that sets some fields of its document."""
     entity = change.kind.entity
     fields = members_of(change.event, change.kind)
     if change.kind.renames(change.event):
@@ -152,11 +152,11 @@ def entry_of(change: Change) -> Entry:
     kind, facts = change.kind, dict[str, Any]()
     for field in fields_of(kind.entity.structure)[1:]:
         if field.name in kind.members:
-            facts[field.json] = _as_told(getattr(change.event, kind.members[field.name]))
+            facts[field.json] = _as_json(getattr(change.event, kind.members[field.name]))
     for name, member in kind.about.items():
         value = getattr(change.event, member)
         if value is not None and value is not UNSET:
-            facts[name] = _as_told(value)
+            facts[name] = _as_json(value)
     origin = change.origin
     return Entry(
         change.position,
@@ -169,10 +169,10 @@ def entry_of(change: Change) -> Entry:
     )
 
 
-def _as_told(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [
-            {field.json: _as_told(getattr(line, field.name)) for field in fields_of(type(line))}
+            {field.json: _as_json(getattr(line, field.name)) for field in fields_of(type(line))}
             for line in value
         ]
     if isinstance(value, Money):
@@ -181,7 +181,7 @@ def _as_told(value: Any) -> Any:
 
 
 def told_of(change: Change) -> Fields:
-    """Return what live readers are told of an event."""
+    """Return what live readers are told about an event."""
     return {
         "position": change.position,
         "eventType": change.kind.name,
@@ -208,5 +208,5 @@ def _members(change: Change) -> Fields:
         if isinstance(value, tuple):
             members["lines"] = len(value)
         else:
-            members[field.json] = _as_told(value)
+            members[field.json] = _as_json(value)
     return members

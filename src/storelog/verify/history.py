@@ -1,7 +1,7 @@
 """Folds the log into histories; compares buckets once they are closed, the open ones at the end.
 
-A bucket may hold newer events than this run has folded: those are left out of the comparison. It
-may have been closed meanwhile, so it is looked for in the collection and in the thing's document.
+A bucket may hold newer events than this run has folded, which are not compared. It may have been
+closed meanwhile, so it is looked for in the collection and in the entity's document.
 Next: verify/ledger.py
 """
 
@@ -32,7 +32,7 @@ _NOTHING = object()
 class _Bucket:
     """What a bucket must hold: the state before it, and its entries by version.
 
-    `starts`: where the buckets before it begin, which it says while it is open.
+    `starts`: where the earlier buckets begin, which an open bucket stores.
     """
 
     key: Key
@@ -49,7 +49,7 @@ class _Bucket:
 
 
 @dataclass(slots=True)
-class _Thing:
+class _Folded:
     state: histories.EntityState
     bucket: _Bucket
 
@@ -57,15 +57,15 @@ class _Thing:
 class Histories:
     """What the histories must be up to `position`.
 
-    `repairs` says what closed buckets must be, `open_repairs` what the documents' own must be, each
-    with the position at which it was compared.
+    `repairs` has the right closed buckets, `open_repairs` the right open ones in the documents,
+    each with the position at which it was compared.
     """
 
     def __init__(self, database: AsyncDatabase[Document], report: Report, position: int) -> None:
         self._database = database
         self._report = report
         self._position = position
-        self._things: dict[Key, _Thing] = {}
+        self._entities: dict[Key, _Folded] = {}
         self._closed: list[_Bucket] = []
         self._stored = 0
         self.repairs: dict[str, tuple[int | None, Document]] = {}
@@ -81,30 +81,30 @@ class Histories:
         await self._compare_closed(IDS_AT_ONCE)
 
     def _fold(self, key: Key, change: Change) -> None:
-        entry, thing = entry_of(change), self._things.get(key)
-        if thing is None or histories.begins_new_bucket(entry.version):
+        entry, entity = entry_of(change), self._entities.get(key)
+        if entity is None or histories.begins_new_bucket(entry.version):
             before, starts = None, b""
             state = histories.EntityState({}, {})
-            if thing is not None:
-                last = thing.bucket
+            if entity is not None:
+                last = entity.bucket
                 self._closed.append(last)
-                state, before = thing.state, histories.encode_state(thing.state)
+                state, before = entity.state, histories.encode_state(entity.state)
                 starts = histories.add_start(last.starts, last.number, last.first)
             number = histories.bucket_of(entry.version)
             bucket = _Bucket(key, number, entry.position, before, starts)
-            thing = self._things[key] = _Thing(state, bucket)
+            entity = self._entities[key] = _Folded(state, bucket)
         newer = newer_fields(change.aggregate)
         for name in histories.shown_fields(change.aggregate):
-            before = thing.state.fields.get(name, newer.get(name, _NOTHING))
+            before = entity.state.fields.get(name, newer.get(name, _NOTHING))
             if name in entry.facts and entry.facts[name] != before:
-                thing.state.fields[name] = entry.facts[name]
-                thing.state.set_by[name] = entry.position
-        thing.bucket.entries[entry.version] = histories.encode_entry(entry)
-        thing.bucket.position = entry.position
+                entity.state.fields[name] = entry.facts[name]
+                entity.state.set_by[name] = entry.position
+        entity.bucket.entries[entry.version] = histories.encode_entry(entry)
+        entity.bucket.position = entry.position
 
     async def finish(self) -> None:
-        """Compare what is left, and find buckets that no event accounts for."""
-        self._closed += [thing.bucket for thing in self._things.values()]
+        """Compare the rest, and find buckets without an event."""
+        self._closed += [entity.bucket for entity in self._entities.values()]
         await self._compare_closed(1)
         if await self._database[COLLECTION].count_documents({}) != self._stored:
             await self._find_strays()
@@ -122,7 +122,7 @@ class Histories:
         left = [bucket for bucket in some if bucket.label not in found]
         found |= await self._open_buckets(left)
         left = [bucket for bucket in left if bucket.label not in found]
-        # One that was closed between the two readings.
+        # A bucket may have been closed between the two reads.
         return found | await self._stored_buckets(left)
 
     async def _stored_buckets(self, some: list[_Bucket]) -> dict[str, tuple[Bucket, int | None]]:
@@ -164,7 +164,7 @@ class Histories:
         repaired: Bucket = {"entries": expected + newer}
         if bucket.before is not None:
             repaired["before"] = bucket.before
-        is_open = self._things[bucket.key].bucket is bucket
+        is_open = self._entities[bucket.key].bucket is bucket
         if at is not None or (found is None and is_open):
             repaired |= {"starts": bucket.starts} if bucket.starts else {}
             self.open_repairs[bucket.key] = (bucket.position if at is None else at, repaired)
@@ -175,7 +175,7 @@ class Histories:
             self.repairs[bucket.label] = (known, whole)
 
     async def _find_strays(self) -> None:
-        last = {histories.name_of(*k): t.bucket.number for k, t in self._things.items()}
+        last = {histories.name_of(*k): t.bucket.number for k, t in self._entities.items()}
         async for bucket in self._database[COLLECTION].find({}):
             name, _, number = str(bucket["_id"]).rpartition("/")
             if number.isdecimal() and int(number) <= last.get(name, -1):
@@ -186,13 +186,13 @@ class Histories:
             self._report.differ(WHERE, bucket["_id"], "document", None, bucket.get("position"))
 
     def _is_newer(self, bucket: Document) -> bool:
-        """Tell whether all of a bucket came after the position."""
+        """Tell whether all entries of a bucket came after the position."""
         entries = _entries_of(bucket)
         return bool(entries) and all(entry.position > self._position for entry in entries)
 
 
 def _entries_of(bucket: Bucket) -> list[histories.Entry]:
-    """Return a bucket's entries, none where they cannot be read."""
+    """Return a bucket's entries; none if they cannot be read."""
     try:
         return histories.read_entries(bucket)
     except (msgspec.MsgspecError, KeyError, TypeError):
@@ -218,7 +218,7 @@ def _first(expected: list[bytes], found: list[bytes]) -> tuple[str, Any, Any] | 
 
 
 def _beside(bucket: _Bucket, found: Bucket, *, is_open: bool) -> tuple[str, Any, Any] | None:
-    """Return what differs of all that a bucket says beside its entries."""
+    """Return the first difference in a bucket beside its entries."""
     if found.get("before") != bucket.before:
         return "before", "the state before", (found.get("before") or b"").decode()
     starts = found.get("starts", b"")

@@ -1,6 +1,6 @@
-"""Compares the API keys that the Query Service goes by with those that PostgreSQL has.
+"""Compares the API keys in MongoDB, which the Query Service uses, with those in PostgreSQL.
 
-Beside them stands by whom a set must be signed. Both are in the URI's database, whichever read
+MongoDB also has the signer of the sets. Both documents are in the URI's database, whichever read
 model is the active one.
 Next: verify/verify.py
 """
@@ -18,7 +18,7 @@ from storelog.log_history import ALL
 from storelog.verify.report import Report, differing
 
 WHERE = f"mongodb.{COLLECTION}"
-# What was created or revoked just now is on its way.
+# How long a key that was just created or revoked may be on its way.
 ON_ITS_WAY_SECONDS = 12.0
 Document = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Keys:
         self._has_hashes = True
 
     async def compare(self, connection: asyncpg.Connection) -> None:
-        """Compare, once what is on its way has had the time to come."""
+        """Compare, after changes on their way have had the time to arrive."""
         give_up_at = asyncio.get_running_loop().time() + ON_ITS_WAY_SECONDS
         while True:
             expected = await _expected(connection)
@@ -62,7 +62,7 @@ class Keys:
     async def repair(self) -> int:
         """Write what must be there, and remove what must not; return how many documents.
 
-        Where the account may not see the hashes, nothing is written.
+        If the account may not read the hashes, nothing is written.
         """
         if not self._has_hashes:
             return 0
@@ -76,14 +76,14 @@ class Keys:
 
 
 def _excuse(expected: dict[Any, Document], found: dict[Any, Document]) -> None:
-    """Take back what may be otherwise for a reason."""
+    """Accept differences that have a legitimate reason."""
     if origin.DOCUMENT_ID in expected and "provenFrom" in found.get(origin.DOCUMENT_ID, {}):
         if found[origin.DOCUMENT_ID]["provenFrom"] is None:
-            # It is not known until the next `storelog migrate`.
+            # MongoDB does not know it until the next `storelog migrate`.
             expected[origin.DOCUMENT_ID]["provenFrom"] = None
     elif origin.DOCUMENT_ID not in expected:
-        # This account may see no hash, nor who signs what version: that is taken as it is found,
-        # where it is signed.
+        # This account may read neither the hashes nor the signer and version: accept them as found,
+        # if the signature is valid.
         signer = origin.origin_of(found.pop(origin.DOCUMENT_ID, None))
         own = found.get(DOCUMENT_ID)
         if own is not None and signer is not None and of_document(own, signer) is not None:
@@ -103,7 +103,7 @@ async def _without_hashes(connection: asyncpg.Connection) -> Document:
         for row in rows
         if row["revoked_at"] is None
     ]
-    # Sorted as the set is, whatever PostgreSQL's collation.
+    # Sorted here, since PostgreSQL's collation may sort names in another order.
     return {
         "version": 0,
         "isUsed": bool(rows),

@@ -1,9 +1,9 @@
 """Compares the ledger with the log, fact by fact, and each node with the leaves below it.
 
-Facts are first added up by position, as the log has them and as the leaves have them, so memory
-does not grow with them; only where the sums differ both are read again. A leaf may hold facts of
-newer events than this run has folded: those are left out of the comparison with the log. Which leaf
-holds a fact is the projector's affair, that it is there once is what counts.
+Facts are first added up by position, those of the log and those of the leaves, so memory does not
+grow with them; only where the sums differ are both read again. A leaf may hold facts of newer
+events than this run has folded, which are not compared. A fact may be in any leaf, but must be
+there once.
 Next: verify/repair_ledger.py
 """
 
@@ -30,9 +30,9 @@ LEAVES, SUMS, PLACES = f"mongodb.{LEDGER}", f"mongodb.{NODES}", "mongodb.checkpo
 
 
 class Ledger:
-    """What the ledger must hold up to `position`; `suspects`: where facts are looked at closely.
+    """What the ledger must hold up to `position`; `suspects`: the buckets to inspect.
 
-    `bad_lanes` are to be written again, whole.
+    The ledgers of `bad_lanes` must be rewritten.
     """
 
     def __init__(
@@ -50,21 +50,21 @@ class Ledger:
         self.bad_lanes: set[int] = set()
 
     def fold(self, changes: Iterable[Change]) -> None:
-        """Add up what the changes add."""
+        """Add up the facts of the changes."""
         for change in changes:
             fact = fact_of(change)
             if fact is not None:
                 self._sums.add(fact.position, _hash(pack_facts([fact])))
 
     async def finish(self) -> None:
-        """Add up every leaf, compare every node, and find what no lane has."""
+        """Add up every leaf, compare every node, and find strays."""
         for lane in range(self._lanes):
             await self._compare_lane(lane)
         self.suspects = self._sums.suspects()
         await self._find_strays()
 
     def fold_closely(self, changes: Iterable[Change]) -> None:
-        """Take in what the changes add where the sums differ."""
+        """Keep the facts of the changes where the sums differ."""
         for change in changes:
             is_due = change.position <= self._position and self._is_suspect(change.position)
             fact = fact_of(change) if is_due else None
@@ -72,7 +72,7 @@ class Ledger:
                 self._expected[fact.position] = fact
 
     async def finish_closely(self) -> None:
-        """Name the facts that differ."""
+        """Report the facts that differ."""
         for lane in range(self._lanes) if self.suspects else ():
             leaf = 0
             while (found := await self._read(lane, leaf)) is not None:
@@ -93,7 +93,7 @@ class Ledger:
             facts = self._facts(found)
             follows = await self._read(lane, leaf + 1)
             if follows is not None and not is_full(facts):
-                # It may have been filled between the two reads.
+                # The projector may have filled it between the two reads.
                 found = await self._read(lane, leaf) or found
                 facts = self._facts(found)
             self._check_leaf(lane, found, facts)
@@ -117,7 +117,7 @@ class Ledger:
             return []
 
     def _check_leaf(self, lane: int, leaf: Document, facts: list[Fact]) -> None:
-        """Check what stands beside a leaf's facts."""
+        """Check a leaf's other fields."""
         highest = max((fact.position for fact in facts), default=0)
         if leaf.get("count") != len(facts):
             self._differ(lane, LEAVES, leaf["_id"], "count", len(facts), leaf.get("count"))
@@ -125,7 +125,7 @@ class Ledger:
             self._differ(lane, LEAVES, leaf["_id"], "position", highest, leaf.get("position"))
 
     async def _compare_leaf(self, lane: int, leaf: int) -> None:
-        """Compare which leaf is being filled with what the checkpoint says, which may move on."""
+        """Compare the leaf that is being filled with the checkpoint, which may move on."""
         at = None
         for _ in range(LEAF_TRIES):
             place = await self._database["checkpoints"].find_one({"_id": lane}, {"leaf": 1})
@@ -157,7 +157,7 @@ class Ledger:
         name = {"_id": expected["_id"]}
         found = await self._nodes.find_one(name)
         if found is None:
-            # A leaf that was filled just now gets its node a moment later.
+            # A leaf that was just filled gets its node a moment later.
             await asyncio.sleep(NODE_SECONDS)
             found = await self._nodes.find_one(name)
         self._report.count(SUMS)
@@ -166,7 +166,7 @@ class Ledger:
             self._differ(lane, SUMS, expected["_id"], "sums", expected["maxPosition"], at)
 
     async def _find_strays(self) -> None:
-        """Find nodes and leaves that follow on nothing. Nodes are listed first: they come last."""
+        """Find stray nodes and leaves. Nodes are listed first, since they are written last."""
         nodes = [node["_id"] async for node in self._nodes.find({}, {"_id": 1})]
         leaves = {leaf["_id"] async for leaf in self._leaves.find({}, {"_id": 1})}
         known, whole = set[str](), set[str]()
@@ -186,10 +186,10 @@ class Ledger:
                 self._differ(lane, where, stray, "document", None, "a document")
 
     def _differ(
-        self, lane: int, where: str, thing: Any, name: str, expected: Any, found: Any
+        self, lane: int, where: str, subject: Any, name: str, expected: Any, found: Any
     ) -> None:
         self.bad_lanes.add(lane if lane < self._lanes else 0)
-        self._report.differ(where, thing, name, expected, found)
+        self._report.differ(where, subject, name, expected, found)
 
 
 def _shown(fact: Fact | None) -> Any:

@@ -1,7 +1,7 @@
-"""What the log makes of the documents of read models that verify has no fold of its own for.
+"""Folds the log into documents of read models that verify has no fold of its own for.
 
-What such a read model writes for an event is its own statement: no other says it. So this finds
-what was lost or altered as it was written, not a wrong fold. Next: verify/expected.py
+It uses the read model's own fold, so it finds writes that were lost or altered, but not a wrong
+fold. Next: verify/expected.py
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ Models = tuple[DocumentModel, ...]
 
 
 def filled_models(shapes: Shapes) -> Models:
-    """Return those that a database was filled with, as they are now, of all but verify's own."""
+    """Return the models, but verify's own, that a database was filled with in the present shape."""
     others = (each for each in DOCUMENT_MODELS if each.collection not in COLLECTIONS)
     return tuple(each for each in others if shapes.get(each.collection) == each.shape)
 
 
 def other_shapes(shapes: Shapes) -> list[str]:
-    """Return those that were filled with another shape: what their documents lack, nobody says."""
+    """Return the models that were filled with another shape, so that they cannot be compared."""
     others = (each for each in DOCUMENT_MODELS if each.collection not in COLLECTIONS)
     return [
         each.collection for each in others if shapes.get(each.collection, 0) not in (0, each.shape)
@@ -31,7 +31,7 @@ def other_shapes(shapes: Shapes) -> list[str]:
 
 
 def listed_writes(change: Change, models: Models) -> Iterable[ExpectedWrite]:
-    """Return what an event sets there; nothing of one that would be a dead letter."""
+    """Return an event's writes to the models; none if the event would be a dead letter."""
     try:
         found = [write for model in models for write in model.fold(change)]
     except PoisonRecord:

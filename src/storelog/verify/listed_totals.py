@@ -1,9 +1,9 @@
-"""Compares the sums of read models that add up with the log, added up anew in plain code.
+"""Compares read models that keep sums with the log, whose events are added up again in plain code.
 
-What a read model adds for an event is its own statement: no other says it. So this finds what was
-lost, doubled or altered as it was written, not a wrong fold. Each document is compared at the
-position that it names; what differs is read again, with the log, before it is named.
-In memory are the keys, not the events.
+It uses the read model's own additions, so it finds writes that were lost, doubled or altered, but
+not a wrong fold. Each document is compared at the position that it names; a difference is reported
+only after the document and the log were read again. Memory grows with the keys, not with the
+events.
 Next: verify/checks.py
 """
 
@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 
 class TotalsCheck:
-    """One read model. `shape`: with which it was filled."""
+    """One read model. `shape`: the shape that it was filled with."""
 
     def __init__(
         self,
@@ -58,26 +58,26 @@ class TotalsCheck:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether something is to be looked at closely."""
+        """Whether documents must be inspected."""
         return bool(self._suspects)
 
     async def scan(self) -> None:
-        """Read the documents; in the second turn those that did not agree."""
+        """Read the documents; in the second turn only those that did not agree."""
         self._found, self._expected = {}, {}
         async for document in self._collection.find({}, batch_size=SCAN_DOCUMENTS):
             name = document.pop("_id")
             if self._suspects is None or name in self._suspects:
-                # Which late events it holds says how it came about, not what it is.
+                # `late` tells how the sums came about, not what they are.
                 document.pop("late", None)
                 self._found[name] = document
 
     def fold(self, changes: Iterable[Change]) -> None:
-        """Add up what the next changes of the log add, as far as the documents say they are."""
+        """Add up the log's next changes, up to the position of each document."""
         for change in changes:
             try:
                 additions = self._model.additions(change)
             except PoisonRecord:
-                # A dead letter, which the read model does not have.
+                # It is a dead letter, which the read model lacks.
                 continue
             lane = lane_of(owner_of(change.event), self._lanes) if additions else 0
             for added in additions:
@@ -98,7 +98,7 @@ class TotalsCheck:
             total[each.name] += sums.get(each.name, 0)
 
     def finish(self) -> None:
-        """Note what does not agree; of what was looked at closely, name it."""
+        """Note documents that do not agree; after the second turn, report them."""
         is_second = self._suspects is not None
         differs = {
             name
@@ -129,17 +129,17 @@ class TotalsCheck:
         }
 
     async def repair(self) -> int:
-        """Correct each document by what it lacks or has too much; return how many.
+        """Correct the documents by their differences; return how many.
 
-        The projector may go on meanwhile: what it adds stays added. A document that no event is in
-        is deleted only as it was found.
+        The projector may go on meanwhile: what it adds stays added. A document without any event is
+        deleted only if it has not changed.
         """
         repaired = 0
         for name, found in self._bad.items():
             expected = self._expected.get(name)
             for _ in range(MAX_TURNS):
                 now = await self._collection.find_one({"_id": name})
-                # None is also where there is no position at all.
+                # None also matches a document without a position.
                 same = {"_id": name, "position": (now or {}).get("position")}
                 if expected is None:
                     as_found = {"_id": name, "position": (found or {}).get("position")}
@@ -156,7 +156,7 @@ class TotalsCheck:
     def _corrected(
         self, expected: Document, found: Document | None, now: Document | None
     ) -> Document:
-        """Return what a document is to be: as expected, and what was added since it was read."""
+        """Return the right document: the expected sums, and what was added since it was read."""
         was, since = self._plain(found) or {}, self._plain(now) or {}
         at = since.get("position")
         has_moved = isinstance(at, int) and at != was.get("position")

@@ -1,4 +1,4 @@
-"""Reads the log once, in order, and checks its chain: every field, every hash, no gap, no more.
+"""Reads the log once, in order, and checks its chain: every field and hash, no gap, nothing added.
 
 Next: verify/state_tables.py
 """
@@ -21,12 +21,12 @@ async def read_log(
 ) -> AsyncIterator[list[tuple[Envelope, bytes]]]:
     """Yield events with their payload hashes in (after, up_to], a chunk at a time.
 
-    A chunk has at most CHUNK events, and none after READ_BYTES of payload.
+    A chunk has at most CHUNK events, and about READ_BYTES of payloads.
     """
     while after < up_to:
         some = min(CHUNK, up_to - after)
         read = await connection.fetch(_READ_CHUNK, after, some, cursor.READ_BYTES)
-        # Where positions are missing, there may be some beyond.
+        # If positions are missing, the read may reach beyond `up_to`.
         rows = [row for row in read if row["position"] <= up_to]
         if not rows:
             return
@@ -35,7 +35,7 @@ async def read_log(
 
 
 async def positions_above(connection: asyncpg.Connection, head: int) -> list[int]:
-    """Return where there are events that the head does not know of; the first of them."""
+    """Return the first positions of events beyond the head."""
     rows = await connection.fetch(
         "SELECT position FROM events WHERE position > $1 ORDER BY position LIMIT $2",
         head,

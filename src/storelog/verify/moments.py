@@ -1,4 +1,4 @@
-"""Compares the full blocks of moments with those that the log makes.
+"""Compares the full blocks of moments with the log.
 
 Next: verify/places.py
 """
@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 
 class Blocks:
-    """`repairs`: what blocks must be, by name; None: not there."""
+    """`repairs`: the right blocks by name; None: the block must not be there."""
 
     def __init__(self, database: AsyncDatabase[Document], report: Report) -> None:
         self._database = database
@@ -26,7 +26,7 @@ class Blocks:
         self.repairs: dict[Any, bytes | None] = {}
 
     async def compare(self, full: list[tuple[str, list[Moment], bool]], at_least: int) -> None:
-        """Compare blocks, and take them off the list, as long as there are so many."""
+        """Compare blocks, and remove them from the list, while it has at least so many."""
         while len(full) >= at_least:
             some = full[:IDS_AT_ONCE]
             del full[:IDS_AT_ONCE]
@@ -51,7 +51,7 @@ class Blocks:
             self.repairs[name] = pack_moments(rows)
 
     async def find_strays(self) -> None:
-        """Find blocks that no lane has come to."""
+        """Find blocks beyond those of every lane."""
         names = {d["_id"] async for d in self._database[COLLECTION].find({}, {"_id": 1})}
         for _ in range(TRIES):
             places = self._database["checkpoints"].find({}, {"momentBlocks": 1})
@@ -66,7 +66,7 @@ class Blocks:
             self.repairs[name] = None
 
     async def repair(self) -> int:
-        """Write what must be there, remove what must not; return how many documents."""
+        """Write the right blocks, remove the others; return how many documents."""
         blocks, repaired = self._database[COLLECTION], 0
         for name, rows in self.repairs.items():
             if rows is None:

@@ -1,7 +1,7 @@
-"""What was written by an earlier release lacks the fields that came later: how it is compared.
+"""Compares data of earlier releases, which lacks the fields that came later.
 
-A field that is missing counts as the value that was declared for before it came; any other value is
-a difference. Documents, histories and changes are so compared without being written anew.
+A missing field counts as the value that is declared for data before it; any other value is a
+difference. So documents, histories and changes are compared without being rewritten.
 Next: verify/read_model.py
 """
 
@@ -46,7 +46,7 @@ def newer_fields(aggregate: str) -> Mapping[str, Any]:
 
 
 def fill_facts(event_type: str, facts: Document) -> None:
-    """Give what live readers are told of an event the fields that came later."""
+    """Add the fields that came later to what live readers are told about an event."""
     for name, before in _of_events(event_type).items():
         facts.setdefault(name, before)
 

@@ -1,7 +1,7 @@
-"""Compares the offsets in checkpoints, from which Kafka is read on, with the topics.
+"""Compares the offsets in checkpoints, from which projectors continue in Kafka, with the topics.
 
-Each lies between the beginning and the end of its partition, and no event that the checkpoint does
-not hold lies before it: that one would not be read. Where Kafka is away, that is said.
+An offset must lie between the beginning and the end of its partition, and after no event that the
+checkpoint lacks, since that event would be skipped. If Kafka is away, the report says so.
 Next: verify/repair_places.py
 """
 
@@ -20,9 +20,9 @@ from storelog.kafka import FETCHES, client_settings, event_topics, kafka_failure
 from storelog.verify.report import Report
 
 WHERE = "mongodb.checkpoints"
-# So many records before each offset are looked at.
+# How many records before each offset are checked.
 LOOK_BACK = 8
-ANSWER_SECONDS, READ_SECONDS = 10.0, 20.0
+RESPONSE_SECONDS, READ_SECONDS = 10.0, 20.0
 _CONSUMER = {
     "group.id": "storelog-verify",
     "enable.auto.commit": False,
@@ -47,7 +47,7 @@ def has_offsets(place: Document) -> bool:
 
 
 class Offsets:
-    """`bad`: for each lane and topic the offset that is wrong, and the one to begin at."""
+    """`bad`: for each lane and topic the wrong offset, and the offset to begin at instead."""
 
     def __init__(self, settings: Settings, report: Report) -> None:
         self._settings = settings
@@ -88,14 +88,14 @@ class Offsets:
         """Return each partition's bounds, and the last records before the offsets."""
         consumer = Consumer({**client_settings(self._settings), **_CONSUMER})
         try:
-            known = consumer.list_topics(timeout=ANSWER_SECONDS).topics
+            known = consumer.list_topics(timeout=RESPONSE_SECONDS).topics
             ours = {*event_topics(self._settings), watermark_topic(self._settings)} & known.keys()
             bounds, wanted = {}, {}
             for lane, topic, offset in _offsets(places):
                 if topic not in ours or lane not in known[topic].partitions:
                     continue
                 first, end = bounds[topic, lane] = consumer.get_watermark_offsets(
-                    TopicPartition(topic, lane), timeout=ANSWER_SECONDS
+                    TopicPartition(topic, lane), timeout=RESPONSE_SECONDS
                 )
                 if first < offset <= end and topic != watermark_topic(self._settings):
                     wanted[topic, lane] = (max(first, offset - LOOK_BACK), offset)
@@ -137,10 +137,10 @@ def _read(consumer: Consumer, wanted: dict[Place, tuple[int, int]]) -> dict[Plac
 async def _event_of(
     connection: asyncpg.Connection, message: Message, after: int, lanes: int
 ) -> int | None:
-    """Return the position of the event that a record is, where it comes after another position.
+    """Return the position of a record's event, if it is after another position; else None.
 
-    A record that is no event of the log has none, nor has one that was sent while there were fewer
-    lanes and is another lane's now.
+    None also for a record that is no event of the log, and for one that was sent with fewer lanes
+    and belongs to another lane now.
     """
     headers: dict[str, Any] = dict(message.headers() or ())
     try:

@@ -1,8 +1,8 @@
 """Compares the lanes' checkpoints, bounds and moments with the log, as far as each checkpoint says.
 
-A lane's state is folded from the log, event by event: where its documents end, and when each of
-its positions was recorded. At the position that the checkpoint names, both must be the same.
-Where a dead letter was replayed late, the bounds that older moments name say nothing (`isLate`).
+A lane's state is folded from the log, event by event: where its documents end, and when each of its
+positions was recorded. At the checkpoint's position, both must be equal. After a dead letter was
+replayed late (`isLate`), the bounds in older moments are not compared.
 Next: verify/repair_places.py
 """
 
@@ -21,7 +21,7 @@ from storelog.verify.report import Report
 
 WHERE, MOMENTS = "mongodb.checkpoints", "mongodb.moments"
 Document = dict[str, Any]
-# What the checkpoint calls each bound.
+# The checkpoint's name of each bound.
 BOUNDS = {
     "highestCustomer": "customers",
     "highestProduct": "products",
@@ -37,7 +37,7 @@ def lane_of_change(change: Change, lanes: int) -> int:
 
 
 def is_whole(place: Document) -> bool:
-    """Tell whether a checkpoint has what its readers need, of the right type."""
+    """Tell whether a checkpoint has all that its readers need, with the right types."""
     numbers = all(isinstance(place.get(name), int) for name in _NUMBERS)
     has_moments = isinstance(place.get("moments"), bytes)
     return numbers and has_moments and "hash" in place and has_offsets(place)
@@ -63,7 +63,7 @@ class LaneState:
         self.position, self.hash = event.position, event.hash.hex()
         recorded = milliseconds(event.recorded_at)
         if self.rows and self.rows[-1].recorded_ms >= recorded:
-            # Those of one millisecond share a row, and time never goes back.
+            # Events of one millisecond share a row, and time never goes back.
             recorded = self.rows.pop().recorded_ms
         oldest = None if self.oldest is None else milliseconds(self.oldest)
         newest = None if self.newest is None else milliseconds(self.newest)
@@ -95,12 +95,12 @@ class LaneState:
                 assert_never(bound)
 
     def copy(self) -> "LaneState":
-        """Return a state that moves on by itself."""
+        """Return an independent copy."""
         return replace(self, rows=list(self.rows))
 
 
 class Places:
-    """The checkpoints as they were when the run began. `bad`: lanes to be written again."""
+    """The checkpoints as they were when the run began. `bad`: lanes to rewrite."""
 
     def __init__(self, report: Report, places: list[Document], lanes: int) -> None:
         self._report = report
@@ -114,7 +114,7 @@ class Places:
         self.bad: set[int] = set()
 
     def add(self, event: Envelope, change: Change, *, is_absent: bool) -> None:
-        """Take in the log's next event; `full` gets the blocks that it fills."""
+        """Fold the log's next event; `full` gets the blocks that it fills."""
         number = lane_of_change(change, self.lanes)
         place = self._found.get(number)
         if event.position in self._safe:

@@ -1,8 +1,8 @@
 """Compares the pointer to the active read model with the databases that there are.
 
-It must name one whose checkpoints are those of the shop's lanes. The one before it must be there
-for a roll back, no checkpoint may stay frozen by a promotion that is over, and beside the pointer
-stands what a rebuild has begun. Next: verify/offsets.py
+It must name a database whose checkpoints are those of the shop's lanes. The previous read model
+must exist for a rollback, and no checkpoint may stay frozen by a promotion that is over. Beside the
+pointer is the record of a rebuild that has begun. Next: verify/offsets.py
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from storelog.verify.report import Report
 
 WHERE, PLACES = f"mongodb.{POINTERS}", "mongodb.checkpoints"
 BUILDING_ID = "building"
-# A promotion that ends just now moves the pointer before it lets the lanes go.
+# A promotion that is just ending moves the pointer before it releases the lanes.
 FROZEN_LOOKS, FROZEN_SECONDS = 3, 0.5
 Document = dict[str, Any]
 
 
 class Pointers:
-    """What the URI's database says of read models. `name`: the one that must be the active one."""
+    """The documents about read models in the URI's database. `name`: the right active one."""
 
     def __init__(self, home: AsyncDatabase[Document], report: Report) -> None:
         self._home = home
@@ -33,12 +33,12 @@ class Pointers:
         self.is_wrong = False
 
     async def compare(self, lanes: set[int]) -> None:
-        """Name what differs; `lanes`: how many the shop has, or is about to have."""
+        """Report what differs; `lanes`: the numbers that the shop has, or is about to have."""
         documents = {each["_id"]: each for each in await self._collection.find().to_list()}
         self._report.count(WHERE, len(documents))
-        for thing in documents.keys() - {POINTER_ID, BUILDING_ID}:
-            self._differ(thing, "document", None, "a document")
-            self._repairs[thing] = None
+        for document_id in documents.keys() - {POINTER_ID, BUILDING_ID}:
+            self._differ(document_id, "document", None, "a document")
+            self._repairs[document_id] = None
         numbered = await self._numbered()
         building = documents.get(BUILDING_ID)
         begun = building.get("database") if building else None
@@ -56,15 +56,15 @@ class Pointers:
     async def _compare_active(
         self, found: Document | None, lanes: set[int], numbered: list[str], begun: Any
     ) -> None:
-        said = {"database": self._home.name} if found is None else found
-        name = said.get("database")
+        stored = {"database": self._home.name} if found is None else found
+        name = stored.get("database")
         others = [each for each in (self._home.name, *numbered) if each not in (name, begun)]
         is_named = name in (self._home.name, *numbered)
         if not is_named or await self._reached(str(name), lanes) is None:
             reached = {each: await self._reached(each, lanes) for each in others}
             whole = {each: at for each, at in reached.items() if at is not None}
-            # The one before the last promotion stands still; of others, the newest goes on.
-            before = said.get("previous")
+            # The one before the last promotion stands still; of the others, take the newest.
+            before = stored.get("previous")
             best = max(whole, key=lambda n: (n != before, whole[n], others.index(n)), default=None)
             if best is not None or not isinstance(name, str):
                 self.is_wrong = True
@@ -73,23 +73,23 @@ class Pointers:
         self.name = str(name)
         right: Document = {"database": self.name}
         for field in ("previous", "promoting"):
-            right[field] = said.get(field)
+            right[field] = stored.get(field)
             if right[field] is not None and not isinstance(right[field], str):
                 self._differ(POINTER_ID, field, "a name or null", right[field])
                 right[field] = None
-        if not is_lane_change(said.get("laneChange")):
-            self._differ(POINTER_ID, "laneChange", None, said["laneChange"])
+        if not is_lane_change(stored.get("laneChange")):
+            self._differ(POINTER_ID, "laneChange", None, stored["laneChange"])
             right["laneChange"] = None
         if right["previous"] not in (None, self._home.name, *numbered):
             self._differ(POINTER_ID, "previous", None, right["previous"])
             right["previous"] = None
         if right["previous"] == self.name:
             right["previous"] = None
-        if any(right[field] != said.get(field) for field in right):
+        if any(right[field] != stored.get(field) for field in right):
             self._repairs[POINTER_ID] = right
 
     async def _reached(self, name: str, lanes: set[int]) -> int | None:
-        """Return how far a read model is; None: its checkpoints are not those of the lanes."""
+        """Return how far a read model is; None if its checkpoints are not those of the lanes."""
         places = self._home.client[name]["checkpoints"]
         found = await places.find({}, {"safe": 1}).to_list()
         numbers = {place["_id"] for place in found}
@@ -126,21 +126,23 @@ class Pointers:
             self._frozen_by = place["frozen"]
             self._report.differ(PLACES, place["_id"], "frozen", None, place["frozen"])
 
-    def _differ(self, thing: Any, field: str, expected: Any, found: Any) -> None:
-        self._report.differ(WHERE, thing, field, expected, found)
+    def _differ(self, document_id: Any, field: str, expected: Any, found: Any) -> None:
+        self._report.differ(WHERE, document_id, field, expected, found)
 
     async def repair(self) -> int:
-        """Write what differed; return how many documents. Who follows the pointer does in 2 s."""
-        for thing, fields in self._repairs.items():
+        """Write what differed; return how many documents. Processes follow the pointer in 2 s."""
+        for document_id, fields in self._repairs.items():
             if fields is None:
-                await self._collection.delete_one({"_id": thing})
+                await self._collection.delete_one({"_id": document_id})
             else:
-                await self._collection.update_one({"_id": thing}, {"$set": fields}, upsert=True)
+                await self._collection.update_one(
+                    {"_id": document_id}, {"$set": fields}, upsert=True
+                )
         repaired = len(self._repairs)
         if self._frozen_by is not None:
             places = self._home.client[self.name]["checkpoints"]
             left = {"frozen": self._frozen_by}
-            # One by one: see projector/checkpoints.py.
+            # One by one, for the reason in projector/checkpoints.py.
             for place in await places.find(left, {"_id": 1}).to_list():
                 done = await places.update_one({**place, **left}, {"$unset": {"frozen": ""}})
                 repaired += done.modified_count

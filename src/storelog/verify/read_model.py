@@ -1,8 +1,8 @@
 """Compares every document of MongoDB with the log, at the position that the document itself names.
 
-First all documents are read once and added up: by position what they hold, by id which version they
-are. Then the log is folded and taken away from the sums. So writes may go on meanwhile, memory does
-not grow with orders or events, and only what does not come out as nothing is looked at closely.
+First all documents are read once and added up: their contents by position, their versions by id.
+Then the log is folded and subtracted from the sums. So writes may go on meanwhile, memory does not
+grow with orders or events, and only sums that are not zero are inspected.
 Next: verify/suspects.py
 """
 
@@ -23,7 +23,7 @@ from storelog.verify.newer import fill_document
 from storelog.verify.report import Report
 from storelog.verify.suspects import Inspection, Suspects, marks_of
 
-# The embedded Python server reads a collection fastest by this many.
+# The embedded Python server reads a collection fastest in batches of this size.
 SCAN_DOCUMENTS = 500
 Document = dict[str, Any]
 
@@ -48,7 +48,7 @@ class _Collection:
 
 
 class ReadModel:
-    """The documents as of `position`; those that are beyond it are compared where they are."""
+    """The documents as of `position`; newer ones are compared at their own position."""
 
     def __init__(
         self,
@@ -69,8 +69,8 @@ class ReadModel:
     async def scan(self, head: int, shapes: Shapes) -> int:
         """Read all documents once; return the newest position among them.
 
-        `shapes`: with which the read models were filled. `head` is a position of the log that no
-        document was beyond when the scan began.
+        `shapes`: those that the read models were filled with. `head`: a position of the log that no
+        document had passed when the scan began.
         """
         newest = 0
         self._models = filled_models(shapes)
@@ -78,7 +78,7 @@ class ReadModel:
             self._report.not_checked.append(f"mongodb.{name}: it has another release's shape")
         self._expected = Expected(self._connection, self._models)
         for name in (*COLLECTIONS, *(model.collection for model in self._models)):
-            # What is written meanwhile may be beyond the head by then; far beyond, it is no event.
+            # Documents written meanwhile may be beyond the head; one far beyond it is damaged.
             highest = 2 * head + 1_000_000
             sums = self._collections[name] = _Collection(highest)
             cursor = self._database[name].find({}, batch_size=SCAN_DOCUMENTS)
@@ -94,18 +94,18 @@ class ReadModel:
         return newest
 
     def _found(self, name: str, sums: _Collection, document: Document, at: int) -> int:
-        thing = document.pop("_id")
+        document_id = document.pop("_id")
         marks = marks_of(document)
-        if not isinstance(thing, int):
+        if not isinstance(document_id, int):
             sums.has_strays = True
             return 0
         fields = {n: value for n, value in document.items() if n not in marks}
-        document["_id"] = thing
+        document["_id"] = document_id
         sums.claims.add(at)
         sums.contents.add(at, digest(fields))
-        sums.versions.add(thing, hash((thing, fields.get("version", 0))))
+        sums.versions.add(document_id, hash((document_id, fields.get("version", 0))))
         if at > self._position:
-            self._newer[name, thing] = at
+            self._newer[name, document_id] = at
         else:
             self._report.count(f"mongodb.{name}")
         return at
@@ -117,7 +117,7 @@ class ReadModel:
             sums.marks.add(document["_id"], digest(marks))
 
     async def fold(self, changes: Sequence[Change]) -> None:
-        """Take a chunk of the log up to the position away from the sums."""
+        """Subtract a chunk of the log, up to the position, from the sums."""
         for change, write in await self._expected.writes(changes):
             sums = self._collections[write.collection]
             if write.is_mark:
@@ -128,14 +128,16 @@ class ReadModel:
                 sums.contents.add(change.position, -digest(write.fields))
 
     def _take_version(self, sums: _Collection, change: Change, write: ExpectedWrite) -> None:
-        """Take away the document's new version, and put its version before back."""
-        thing, has_version = write.document_id, "version" in write.fields
-        sums.versions.add(thing, -hash((thing, change.version if has_version else 0)))
+        """Subtract the document's new version, and add its previous one again."""
+        document_id, has_version = write.document_id, "version" in write.fields
+        sums.versions.add(document_id, -hash((document_id, change.version if has_version else 0)))
         if not write.is_new:
-            sums.versions.add(thing, hash((thing, change.version - 1 if has_version else 0)))
+            sums.versions.add(
+                document_id, hash((document_id, change.version - 1 if has_version else 0))
+            )
 
     async def fold_later(self, changes: Sequence[Change]) -> None:
-        """Take newer events away, for the documents that hold them already."""
+        """Subtract newer events, for the documents that hold them already."""
         for change, write in await self._expected.writes(changes):
             held = self._newer.get((write.collection, write.document_id), 0)
             if write.is_mark or change.position > held:
@@ -148,7 +150,7 @@ class ReadModel:
                     self._report.count(f"mongodb.{write.collection}")
 
     def inspection(self) -> Inspection | None:
-        """Return the closer look that is needed at what did not come out as nothing."""
+        """Return the inspection of sums that are not zero; None if all are."""
         found = {name: sums.suspects() for name, sums in self._collections.items()}
         suspects = {name: buckets for name, buckets in found.items() if buckets}
         if not suspects:

@@ -1,9 +1,9 @@
 """Rewrites what differs in the read model, from the log. Never touches PostgreSQL.
 
-A document is replaced only while it is at the position it was compared at, so the projector may go
-on meanwhile; for what it keeps in memory (ledger, checkpoints, moments) it stands still and loads
-all again. What never changes once it is full is written before that, so that the standstill lasts
-no longer than what was written meanwhile takes. Next: verify/verify.py
+A document is replaced only while it has the position at which it was compared, so the projector may
+go on meanwhile. While its own data (ledger, checkpoints, moments) is repaired, the projector stands
+still, and then loads it again. Parts that never change once they are full are written before, so
+that the standstill is short. Next: verify/verify.py
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ from storelog.verify.report import Report
 from storelog.verify.standstill import standstill
 from storelog.verify.suspects import MARKS, Inspection, Repair
 
-# Projectors end a standstill of 20 s: with no more events to be read it is over in time.
+# Projectors end a standstill after 20 s; to read no more than this many events fits in.
 CLOSE_EVENTS, MAX_ROUNDS = 2_000, 20
 Document = dict[str, Any]
 
@@ -39,7 +39,7 @@ async def repair_all(
     checks: Checks,
     offsets: Offsets,
 ) -> int:
-    """Rewrite all that differs; return how many documents."""
+    """Rewrite everything that differs; return how many documents."""
     repaired = 0
     if checks.inspection is not None:
         repaired += await _documents(database, checks.inspection, checks.report)
@@ -57,7 +57,7 @@ async def repair_all(
 
 
 class _Kept:
-    """What projectors and readers keep in memory: ledger, moments, changes and checkpoints."""
+    """Data that projectors and readers keep in memory: ledger, moments, changes, checkpoints."""
 
     def __init__(
         self,
@@ -75,13 +75,13 @@ class _Kept:
 
     @property
     def is_bad(self) -> bool:
-        """Whether anything is to be repaired."""
+        """Whether anything must be repaired."""
         checks = self._checks
         changes = checks.changes.bad_blocks or checks.changes.strays
         return bool(checks.ledger.bad_lanes or checks.blocks.repairs or changes or self._places.bad)
 
     async def repair_what_is_full(self) -> int:
-        """Write all that no projector changes any more, until little is left to be read."""
+        """Write the parts that no projector changes any more, until few events are left to read."""
         checks, done = self._checks, 0
         for _ in range(MAX_ROUNDS):
             ends = await self._ends()
@@ -96,7 +96,7 @@ class _Kept:
         return repaired + await self._ledger.write_full()
 
     async def repair_the_rest(self) -> int:
-        """Write what is left, while nobody else does."""
+        """Write the rest, while no projector writes."""
         ends = await self._ends()
         full = self._checks.position // BLOCK_POSITIONS
         repaired = await self._changes({b for b in self._checks.changes.bad_blocks if b >= full})
@@ -119,7 +119,7 @@ class _Kept:
 
 
 async def _documents(database: AsyncDatabase[Document], model: Inspection, report: Report) -> int:
-    """Rewrite each document that differs; return how many. One that is refused is named."""
+    """Rewrite each document that differs; return how many. Report one that MongoDB rejects."""
     repaired = 0
     for key, one in model.repairs.items():
         try:
@@ -134,27 +134,27 @@ async def _documents(database: AsyncDatabase[Document], model: Inspection, repor
 
 
 async def _repair(
-    documents: AsyncCollection[Document], thing: int, repair: Repair, marks: Document
+    documents: AsyncCollection[Document], document_id: int, repair: Repair, marks: Document
 ) -> int:
     if repair.fields is None:
-        return (await documents.delete_one({"_id": thing})).deleted_count
+        return (await documents.delete_one({"_id": document_id})).deleted_count
     whole = {**repair.fields, **marks}
-    found = await documents.find_one({"_id": thing})
+    found = await documents.find_one({"_id": document_id})
     if found is not None and OPEN in found:
-        # Its newest events are compared and mended by themselves.
+        # Its open bucket is compared and repaired separately.
         whole[OPEN] = found[OPEN]
     if found is None:
-        await documents.insert_one({"_id": thing, **whole})
+        await documents.insert_one({"_id": document_id, **whole})
         return 1
     at = found.get("position")
     if not repair.is_forced and isinstance(at, int) and at > whole["position"]:
         return 0
-    same = {"_id": thing, "position": at}
-    return (await documents.replace_one(same, {"_id": thing, **whole})).matched_count
+    same = {"_id": document_id, "position": at}
+    return (await documents.replace_one(same, {"_id": document_id, **whole})).matched_count
 
 
 async def _histories(database: AsyncDatabase[Document], histories: Histories) -> int:
-    """Rewrite each bucket that differs, remove what is none; return how many."""
+    """Rewrite each bucket that differs, remove strays; return how many."""
     repaired = 0
     for name in histories.strays:
         repaired += (await database[COLLECTION].delete_one({"_id": name})).deleted_count

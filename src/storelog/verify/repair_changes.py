@@ -1,6 +1,6 @@
-"""Writes blocks of `changes` again from the log: one document in place of those that are there.
+"""Rewrites blocks of `changes` from the log: one document replaces those of the block.
 
-Entries beyond the position of the run stay. Live readers see a block again when they read it anew.
+Entries beyond the run's position stay. Live readers see the new block when they next read it.
 Next: verify/repair.py
 """
 
@@ -31,7 +31,7 @@ async def repair_changes(
     some: tuple[set[int], int],
     present: Present,
 ) -> int:
-    """Write some blocks again, and remove strays; return how many documents it were.
+    """Write some blocks again, and remove strays; return how many documents.
 
     `some`: the blocks, and the position up to which they are written. `present`: returns the
     changes of events that the read model must hold.

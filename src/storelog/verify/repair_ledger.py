@@ -1,6 +1,6 @@
-"""Writes the ledger of a lane again from the log: every leaf, every node, and nothing else.
+"""Rewrites the ledger of a lane from the log: every leaf, every node, and nothing else.
 
-All that is full is written while the lane goes on; what came since, and the rest, while it stands
+Full leaves are written while the lane goes on; what came since, and the rest, while it stands
 still. Packed, a line takes 24 bytes of memory.
 Next: verify/repair.py
 """
@@ -34,7 +34,7 @@ class _Lane:
     facts: list[Fact] = field(default_factory=list)
     leaves: list[Document] = field(default_factory=list)
     nodes: list[Document] = field(default_factory=list)
-    # The leaves below it, and the nodes over them alone, are as they must be.
+    # The number of leaves that are right, as are the nodes over only these.
     settled: int = 0
 
     def add(self, fact: Fact) -> None:
@@ -76,7 +76,7 @@ class LedgerRepair:
         self._done = 0
 
     async def read(self, up_to: Mapping[int, int]) -> None:
-        """Go on to a position in each lane."""
+        """Read the log on to a position in each lane."""
         last = max((up_to.get(number, 0) for number in self._bad), default=0)
         async for events in _orders(self._connection, self._done, last):
             for change in self._present(events):
@@ -96,12 +96,13 @@ class LedgerRepair:
             place = await self._database["checkpoints"].find_one({"_id": lane.number}) or {}
             repaired += await self._replace(LEDGER, lane.leaves)
             repaired += await self._replace(NODES, lane.nodes)
-            # A projector goes on in the leaf that its checkpoint names, whatever that one is.
+            # A projector writes on to the leaf that its checkpoint names, so that one is not
+            # settled.
             lane.settled = min(int(place.get("leaf", 0)), len(lane.leaves))
         return repaired
 
     async def write(self) -> int:
-        """Write the rest of the lanes' ledgers, while nobody else does; return how many."""
+        """Write the rest of the lanes' ledgers, while no projector writes; return how many."""
         repaired = 0
         for lane in self._bad.values():
             nodes = [node for node in lane.nodes if _end(node) > lane.settled]
@@ -131,7 +132,7 @@ class LedgerRepair:
         return changed
 
     async def _remove_others(self, name: str, known: set[str]) -> int:
-        """Remove what names no lane, or one of these lanes and is not known."""
+        """Remove documents of no lane, and those of these lanes that are not known."""
         collection = self._database[name]
         others = tuple(f"{number}/" for number in range(self._lanes) if number not in self._bad)
         ids = [found["_id"] async for found in collection.find({}, {"_id": 1})]

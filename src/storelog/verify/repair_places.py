@@ -1,6 +1,7 @@
-"""Writes checkpoints again as the log has them, while the lanes stand still.
+"""Rewrites checkpoints from the log, while the lanes stand still.
 
-A checkpoint may have moved on since it was compared: its state is folded on to where it is now.
+A checkpoint may have moved on since it was compared, so its state is folded up to its present
+position.
 Next: verify/repair.py
 """
 
@@ -24,7 +25,7 @@ Document = dict[str, Any]
 
 
 class PlacesRepair:
-    """The checkpoints that differ. `bad`: of which lanes."""
+    """The checkpoints that differ. `bad`: their lanes."""
 
     def __init__(
         self,
@@ -40,20 +41,21 @@ class PlacesRepair:
         self._absent = absent
         self._offsets = offsets.bad
         self.bad = {*places.bad, *offsets.bad} & places.states.keys()
-        # Where each lane was compared; and up to where the log is in its state.
+        # The state of each lane as it was compared, and the position up to which it was folded
+        # since.
         self._begun = {number: places.states[number] for number in self.bad}
         self._states = {number: state.copy() for number, state in self._begun.items()}
         self._folded = {number: state.position for number, state in self._begun.items()}
 
     async def go_on(self, ends: Mapping[int, int]) -> dict[int, int]:
-        """Fold the lanes' states on to positions; return the next event after that of each."""
+        """Fold the lanes' states up to these positions; return each lane's next event after it."""
         if not self.bad:
             return {}
         head: int = await self._connection.fetchval("SELECT position FROM log_head")
         lasts = {number: min(ends.get(number, 0), head) for number in self.bad}
         for number, last in lasts.items():
             if self._states[number].position > last:
-                # It was taken back meanwhile.
+                # The checkpoint was set back meanwhile.
                 self._states[number] = self._begun[number].copy()
                 self._folded[number] = self._states[number].position
         follows: dict[int, int] = {}
@@ -68,7 +70,7 @@ class PlacesRepair:
     async def _add(
         self, event: Envelope, lasts: Mapping[int, int], follows: dict[int, int]
     ) -> None:
-        """Take in an event; it follows where its lane does not go on to it."""
+        """Fold an event, or note it as the next one after its lane's position."""
         try:
             change = change_of_event(event)
         except PoisonRecord:
@@ -87,7 +89,7 @@ class PlacesRepair:
             await self._database[COLLECTION].replace_one(name, block, upsert=True)
 
     async def write(self, ends: Mapping[int, int]) -> int:
-        """Write the checkpoints at these positions, while nobody else does; return how many."""
+        """Write the checkpoints at these positions, while no projector writes; return how many."""
         if not self.bad:
             return 0
         head = await self._connection.fetchval("SELECT position FROM log_head")
@@ -112,7 +114,7 @@ class PlacesRepair:
         return len(self.bad)
 
     def _right_offsets(self, number: int, found: list[Document]) -> list[Document]:
-        """Return the offsets with those that are wrong at their partition's beginning."""
+        """Return the offsets, with wrong ones set to their partition's beginning."""
         bad = self._offsets.get(number, {})
         right = []
         for entry in found:

@@ -1,4 +1,4 @@
-"""What verify found: how much was checked, and each difference by name."""
+"""The report of verify: how much was checked, and each difference."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from bson.decimal128 import Decimal128
 from storelog.envelope import format_time
 
 MAX_DIFFERENCES = 1_000
-# So many fields of one document are named at most.
+# The most fields of one document that are reported.
 MAX_FIELDS = 20
 # The path of a field, what is expected there, and what is found.
 Place = tuple[str, Any, Any]
@@ -23,7 +23,7 @@ Place = tuple[str, Any, Any]
 class Report:
     """`found` counts all differences, `differences` holds the first of them.
 
-    `discarded`: the positions that the read model leaves out because somebody discarded them.
+    `discarded`: the positions that the read model leaves out because an operator discarded them.
     `not_checked`: what could not be compared, and why. `to_do`: what is needed, by which command.
     """
 
@@ -40,14 +40,14 @@ class Report:
         """Note that so many were checked."""
         self.checked[what] = self.checked.get(what, 0) + number
 
-    def differ(self, where: str, thing: Any, name: str, expected: Any, found: Any) -> None:
+    def differ(self, where: str, subject: Any, name: str, expected: Any, found: Any) -> None:
         """Note a difference; `where` is log, postgresql.TABLE or mongodb.COLLECTION."""
         self.found += 1
         if len(self.differences) < MAX_DIFFERENCES:
             self.differences.append(
                 {
                     "where": where,
-                    "id": thing,
+                    "id": subject,
                     "field": name,
                     "expected": plain(expected),
                     "found": plain(found),

@@ -1,4 +1,4 @@
-"""Compares with which shapes of the read models a database was filled with those of this release.
+"""Compares the shapes that a database's read models were filled with to those of this release.
 
 Next: verify/pointer.py
 """
@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 
 class ShapesCheck:
-    """The shapes that are stored with a read model: a document for each."""
+    """The shapes that are stored with a database: a document for each read model."""
 
     def __init__(self, database: AsyncDatabase[Document], report: Report) -> None:
         self._collection = database[SHAPES]
@@ -26,7 +26,7 @@ class ShapesCheck:
         self._others: dict[str, int | None] = {}
 
     async def compare(self) -> None:
-        """Name what differs, and the command that is needed."""
+        """Report what differs, and the command that is needed."""
         found = await self._collection.find().to_list()
         self._report.count(WHERE)
         shapes = shapes_of(found)
@@ -42,9 +42,9 @@ class ShapesCheck:
             self._report.to_do.append(advice)
 
     async def repair(self) -> int:
-        """Store the shapes of read models whose documents are repaired before it; return how many.
+        """Store the shapes of read models whose documents were repaired before; return how many.
 
-        Those that verify has no fold of its own for keep theirs, and so need the rebuild.
+        Read models that verify has no fold of its own for keep their shape, and need a rebuild.
         """
         repaired = 0
         for name in self._strays:

@@ -1,8 +1,9 @@
-"""Lets the read model stand still for a repair of what projectors keep in memory.
+"""Holds the read model still for a repair of what projectors keep in memory.
 
-It is a promotion that switches to nothing: the pointer says so, projectors drop what they know of
-their lanes, and load it again afterwards. One that was abandoned is ended by the projector. Query
-Services read again what they keep of parts that never change: the checkpoints count the repairs.
+It is a promotion without a switch: the pointer announces it, projectors drop what they know of
+their lanes, and load it again afterwards. A projector ends one that was abandoned. Checkpoints
+count the repairs, so that Query Services read again what they keep of parts that otherwise never
+change.
 Next: verify/repair.py
 """
 
@@ -28,7 +29,7 @@ SETTLE_SECONDS = 1.5
 async def standstill(
     settings: Settings, database: AsyncDatabase[dict[str, Any]]
 ) -> AsyncIterator[None]:
-    """Surround a repair, of less than ABANDONED_SECONDS, in which nobody else writes.
+    """Hold the read model still for the block, which must take less than ABANDONED_SECONDS.
 
     Raises CannotRun while a promotion is under way.
     """
@@ -48,7 +49,7 @@ async def standstill(
 
 
 async def wait_for_changes(home: AsyncDatabase[dict[str, Any]]) -> None:
-    """Wait for the end of a change that lets the read model stand still, if it comes soon.
+    """Wait for the end of a change that holds the read model still, if it comes soon.
 
     Raises PyMongoError.
     """

@@ -1,6 +1,6 @@
-"""Folds the log into what PostgreSQL's state tables must hold, and compares them.
+"""Folds the log into the rows that PostgreSQL's state tables must have, and compares them.
 
-All is read in one snapshot, so that the tables and the log are of the same moment.
+Everything is read in one snapshot, so that the tables and the log are of the same moment.
 Next: verify/read_model.py
 """
 
@@ -19,19 +19,19 @@ from storelog.shop.order import Order, OrderItem
 from storelog.verify.report import Report
 
 Row = dict[str, Any]
-# What has lines is compared as it is read, since there are many; the rest is kept until the end.
+# Entities with lines are compared as they are read, since there are many; others at the end.
 _KEPT = tuple(each for each in ENTITIES if not has_lines(each.structure))
 _ORDER_ID, _ITEM_ID = ORDER.id_field, columns_of(OrderItem)[0]
 
 
 class StateTables:
-    """What the tables must hold after the events that were folded."""
+    """What the tables must hold after the folded events."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self._kept: dict[EntityKind, dict[int, Row]] = {each: {} for each in _KEPT}
         # The version of each order that has changed, and whether it is deleted. Its fields are
-        # compared as soon as an event says what the row's version has.
+        # compared when the event of the row's version is folded.
         self._changed_orders: dict[int, tuple[int, bool]] = {}
         self._orders = 0
         self._items = 0
@@ -92,21 +92,21 @@ class StateTables:
             for item_id in expected.keys() | actual.keys():
                 self._compare(LINES_TABLE, item_id, expected.get(item_id), actual.get(item_id))
 
-    def _compare(self, table: str, thing: int, expected: Row | None, found: Row | None) -> None:
+    def _compare(self, table: str, row_id: int, expected: Row | None, found: Row | None) -> None:
         self._report.count(f"postgresql.{table}")
         where = f"postgresql.{table}"
         if expected is None or found is None:
-            self._report.differ(where, thing, "row", expected, found)
+            self._report.differ(where, row_id, "row", expected, found)
             return
-        self._differ(table, thing, expected, found)
+        self._differ(table, row_id, expected, found)
 
-    def _differ(self, table: str, thing: int, expected: Row, found: Row) -> None:
+    def _differ(self, table: str, row_id: int, expected: Row, found: Row) -> None:
         for name, value in expected.items():
             if found[name] != value:
-                self._report.differ(f"postgresql.{table}", thing, name, value, found[name])
+                self._report.differ(f"postgresql.{table}", row_id, name, value, found[name])
 
     async def finish(self, connection: asyncpg.Connection) -> None:
-        """Compare what is left after the last event: customers, products, deletions, strays."""
+        """Compare the rest after the last event: customers, products, deletions, strays."""
         for entity, rows in self._kept.items():
             await self._compare_table(entity.collection, entity.id_field, rows, connection)
         await self._compare_versions(connection)
@@ -119,8 +119,8 @@ class StateTables:
         left = dict(expected)
         async for row in connection.cursor(f"SELECT * FROM {table}", prefetch=1_000):
             self._compare(table, row[key], left.pop(row[key], None), dict(row))
-        for thing, row in left.items():
-            self._compare(table, thing, row, None)
+        for row_id, row in left.items():
+            self._compare(table, row_id, row, None)
 
     async def _compare_versions(self, connection: asyncpg.Connection) -> None:
         rows = await connection.fetch(
@@ -137,7 +137,7 @@ class StateTables:
                 )
 
     async def _find_strays(self, connection: asyncpg.Connection) -> None:
-        """Find orders that no event made; only where there are more than the log has."""
+        """Find orders without an event; looks only if the table has too many rows."""
         table = ORDER.collection
         if await connection.fetchval(f"SELECT count(*) FROM {table}") <= self._orders:
             return
@@ -151,7 +151,7 @@ class StateTables:
             self._report.differ(f"postgresql.{table}", order_id, "row", None, "a row")
 
     async def _compare_sequences(self, connection: asyncpg.Connection) -> None:
-        """Find sequences that would give ids which their tables have already."""
+        """Find sequences that would give ids that their tables already have."""
         where = "postgresql.sequences"
         self._report.count(where, len(SEQUENCES))
         for each in await find_behind(connection):
@@ -160,7 +160,7 @@ class StateTables:
 
 
 async def _whole(change: Change, connection: asyncpg.Connection) -> Row:
-    """Return a row after an event: what the event itself does not set, those before it say."""
+    """Return a row after an event, with the fields that only earlier events set."""
     if change.kind.sets_all:
         return _columns(change.kind, change.event)
     row: Row = {}
@@ -177,11 +177,11 @@ async def _whole(change: Change, connection: asyncpg.Connection) -> Row:
 
 
 def _columns(kind: EventKind, event: Event) -> Row:
-    """Return the columns that an event sets, but for the id, which the row is found by."""
+    """Return the columns that an event sets, except the id, by which the row was found."""
     names = (name for name in columns_of(kind.entity.structure)[1:] if name in kind.members)
     return {name: getattr(event, kind.members[name]) for name in names}
 
 
 def _fields(line: OrderItem) -> Row:
-    """Return a line's columns but for its id, which the row is found by."""
+    """Return a line's columns, except its id, by which the row was found."""
     return {name: getattr(line, name) for name in columns_of(OrderItem)[1:]}

@@ -1,4 +1,4 @@
-"""Adds facts up as the tree of sums must have them: verify's own adding, in the plainest code.
+"""Adds facts up to the tree of sums: verify's own addition, in the plainest code.
 
 A full leaf has a node over it, and every four nodes have one above them, up to the highest level.
 Next: verify/ledger.py
@@ -31,7 +31,7 @@ class Face:
         self.sums: dict[str, Sums] = {"day": {}, "product": {}, "customer": {}}
 
     def add(self, fact: Fact) -> None:
-        """Add a fact: a deletion takes away."""
+        """Add a fact; a deletion subtracts."""
         units = sum(line[1] for line in fact.lines)
         amount = sum(line[2] for line in fact.lines)
         self.times.append(fact.at_ms)
@@ -41,7 +41,7 @@ class Face:
             self._add("product", product, [line_units, line_amount, 1], fact.sign)
 
     def merge(self, other: "Face") -> None:
-        """Add what another one has."""
+        """Add the sums of another face."""
         self.times = [min(self.times + other.times), max(self.times + other.times)]
         for kind, sums in other.sums.items():
             for key, entry in sums.items():
@@ -54,7 +54,7 @@ class Face:
 
 
 class Node:
-    """What a node over some facts must say."""
+    """The sums that a node over some facts must have."""
 
     def __init__(self) -> None:
         self._positions: list[int] = []
@@ -98,7 +98,7 @@ class Tree:
         self.leaves = 0
 
     def add_leaf(self, facts: Iterable[Fact]) -> list[Document]:
-        """Take in the next full leaf; return the nodes that are whole with it."""
+        """Add the next full leaf; return the nodes that it completes."""
         node = Node()
         for fact in facts:
             node.add(fact)
@@ -116,6 +116,6 @@ class Tree:
 
 
 def is_full(facts: Iterable[Fact]) -> bool:
-    """Tell whether a leaf takes no more."""
+    """Tell whether a leaf is full."""
     some = list(facts)
     return len(some) >= LEAF_FACTS or sum(len(fact.lines) for fact in some) >= LEAF_LINES

@@ -1,7 +1,7 @@
-"""Looks closely at the documents whose sums did not agree: reads them again, field by field.
+"""Inspects the documents whose sums did not agree: reads them again and compares field by field.
 
-It holds in memory only what is in the buckets that differ. Documents and log are read again, so
-what only moved on meanwhile is no difference.
+It keeps in memory only documents of buckets that differ. Documents and log are read again, so a
+document that only moved on meanwhile is no difference.
 Next: verify/repair.py
 """
 
@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 
 def marks_of(document: Document) -> Fields:
-    """Return the fields that another lane sets beside the owner's."""
+    """Return the fields that another lane sets on a document."""
     return {name: document[name] for name in MARKS if name in document}
 
 
@@ -41,11 +41,11 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self.positions or self.ids or self.marked or self.has_strays)
 
-    def has_id(self, thing: Any) -> bool:
+    def has_id(self, document_id: Any) -> bool:
         """Tell whether the document of this id is in a bucket that differs."""
-        if not isinstance(thing, int):
+        if not isinstance(document_id, int):
             return True
-        return thing // POSITIONS in self.ids or thing // POSITIONS in self.marked
+        return document_id // POSITIONS in self.ids or document_id // POSITIONS in self.marked
 
     def has(self, document: Document) -> bool:
         """Tell whether a document is in a bucket that differs."""
@@ -57,7 +57,7 @@ class Suspects:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a document must be, None: not there. `is_forced`: its own position cannot be trusted."""
+    """The right document; None: it must not exist. `is_forced`: its position may be wrong."""
 
     fields: Fields | None
     is_forced: bool = False
@@ -76,7 +76,7 @@ class _Case:
 
 
 class Inspection:
-    """A second reading. `repairs` and `mark_repairs` say what each document must be."""
+    """A second reading. `repairs` and `mark_repairs` have the right documents."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Inspection:
         """Read the documents of the buckets that differ."""
         for name, suspects in self._suspects.items():
             async for document in self._database[name].find({}, batch_size=SCAN_DOCUMENTS):
-                # A thing's newest events are compared by themselves.
+                # The open bucket of the history is compared separately.
                 document.pop(OPEN, None)
                 fill_document(name, document)
                 if suspects.has(document):
@@ -130,13 +130,13 @@ class Inspection:
             case.claimed = write.fields
 
     def finish(self) -> None:
-        """Name what differs."""
+        """Report what differs."""
         for key, case in self._cases.items():
             if not self._settle(key, case) and key[0] == SALES:
                 self._compare_marks(key, case)
 
     def _settle(self, key: Key, case: _Case) -> bool:
-        """Compare the owner's fields; return whether the document is named already."""
+        """Compare the fields of the document's own lane; return whether any differ."""
         found, newest = case.found, case.newest
         at = None if found is None else found.get("position")
         if newest is None:
@@ -161,8 +161,8 @@ class Inspection:
         return bool(places)
 
     def _differ(self, key: Key, place: Place, repair: Repair) -> bool:
-        thing = key[1] if isinstance(key[1], int | str) else repr(key[1])
-        self._report.differ(f"mongodb.{key[0]}", thing, *place)
+        document_id = key[1] if isinstance(key[1], int | str) else repr(key[1])
+        self._report.differ(f"mongodb.{key[0]}", document_id, *place)
         self.repairs[key] = repair
         return True
 
@@ -174,6 +174,6 @@ class Inspection:
         self.mark_repairs[key[1]] = case.marks or None
 
     def marks_of(self, key: Key) -> Fields:
-        """Return the marks that a document must have beside its owner's fields."""
+        """Return the marks that a document must have."""
         case = self._cases.get(key)
         return case.marks if case is not None else {}

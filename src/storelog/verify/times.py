@@ -1,7 +1,7 @@
-"""PostgreSQL's times as they are, on a connection that compares them.
+"""Reads PostgreSQL's times exactly, on a connection that compares them.
 
-The driver takes 0001-01-01T00:00:00Z for -infinity when it writes, and gives no time zone to an
-infinite one that it reads. Earlier releases wrote such a date of an order, so it is to be told.
+The driver writes 0001-01-01T00:00:00Z as -infinity, and reads an infinite time without a time zone.
+Earlier releases wrote such dates of orders, so verify must be able to tell them apart.
 """
 
 from datetime import UTC, datetime, timedelta

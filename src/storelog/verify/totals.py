@@ -1,8 +1,8 @@
-"""Compares the totals as they are answered with sums that PostgreSQL makes of its order lines.
+"""Compares the Query Service's totals with sums that PostgreSQL makes of its order lines.
 
-Both are of one position: the sums of a snapshot at the log's head H, the totals as of H, by the
-Query Service's own reading. Orders that the read model lacks, as its dead letters say, are left out
-of the sums; those whose deletion it lacks are in them.
+Both are of one position: the sums of a snapshot at the log's head H, the totals as of H, read by
+the Query Service's own code. Orders that the read model lacks because of dead letters are left out
+of the sums; orders whose deletion it lacks are included.
 Next: verify/verify.py
 """
 
@@ -26,7 +26,7 @@ from storelog.verify.report import Report
 WHERE = "totals"
 WAIT_SECONDS = 60.0
 SUM_SECONDS = 600.0
-# So often it is looked whether dead letters have come or gone meanwhile.
+# How often to try again when dead letters have come or gone meanwhile.
 TRIES = 5
 KINDS = ("product", "customer", "day")
 Sums = dict[tuple[str, int], tuple[int, int, int]]
@@ -35,7 +35,7 @@ WITH sold AS (
     SELECT i.product_id, o.customer_id, o.order_id, i.quantity, i.quantity * i.price AS amount,
         CASE WHEN isfinite(o.order_date)
             THEN floor(extract(epoch FROM o.order_date) / 86400)::bigint
-            -- What the driver made of the first day of all.
+            -- The driver wrote the first day that it knows as -infinity.
             ELSE date '0001-01-01' - date '1970-01-01'
         END AS day
     FROM order_items i JOIN orders o USING (order_id)
@@ -59,7 +59,7 @@ async def compare_totals(connection: asyncpg.Connection, reads: Reads, report: R
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             head = await connection.fetchval("SELECT position FROM log_head")
             expected = await _summed(connection, sorted(absent), head)
-        found = await _answered(reads, head)
+        found = await _read_totals(reads, head)
         again = await read_absent(database)
         if found is None:
             report.differ("mongodb.checkpoints", "all lanes", "position", head, "an earlier one")
@@ -70,7 +70,7 @@ async def compare_totals(connection: asyncpg.Connection, reads: Reads, report: R
 
 
 async def _view(reads: Reads) -> View:
-    """Open a view; a server that is busy is asked again for a while. Raises PyMongoError."""
+    """Open a view; try again for a while if the server is busy. Raises PyMongoError."""
     give_up_at = asyncio.get_running_loop().time() + WAIT_SECONDS
     while True:
         try:
@@ -93,8 +93,8 @@ async def _summed(connection: asyncpg.Connection, absent: list[int], head: int) 
     return sums
 
 
-async def _answered(reads: Reads, position: int) -> Sums | None:
-    """Return the totals as of a position, None where the read model does not come to it."""
+async def _read_totals(reads: Reads, position: int) -> Sums | None:
+    """Return the totals as of a position; None if the read model does not reach it."""
     give_up_at, best = asyncio.get_running_loop().time() + WAIT_SECONDS, 0
     while (view := await _view(reads)).position < position:
         if view.position > best:

@@ -1,6 +1,6 @@
-"""One run of verify: the chain, the state tables, the read model, from one reading of the log.
+"""One run of verify: the chain, the state tables, the read model, with one reading of the log.
 
-Changes nothing, unless it is asked to repair the read model, which it rewrites from the log.
+It changes nothing unless it is to repair the read model, which it then rewrites from the log.
 Next: verify/log.py
 """
 
@@ -38,7 +38,7 @@ from storelog.verify.times import read_exact_times
 from storelog.verify.totals import compare_totals
 
 WAIT_SECONDS = 60.0
-# A relay that has sent nothing for so long, although there is something to send, is down.
+# A relay that sends nothing for so long, although there are events to send, is down.
 RELAY_SECONDS = 10.0
 Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
@@ -53,7 +53,7 @@ async def verify(
 ) -> Report:
     """Compare everything at the position written now. Raises CannotRun when a server is away.
 
-    `anchor`: signed heads to check; the head is added to them when the log is as it must be.
+    `anchor`: signed heads to check; the log's head is added if the log is right.
     """
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
@@ -179,7 +179,7 @@ class _Run:
             await tables.finish(connection)
 
     def _check_anchor(self, chain: Chain) -> None:
-        """Check the signed heads, and sign the log's head when there is nothing against it."""
+        """Check the signed heads, and sign the log's head if the log has no difference."""
         if self._anchor is None:
             return
         self._anchor.check_signatures(self._report)
@@ -193,12 +193,12 @@ class _Run:
     ) -> list[Document] | None:
         """Wait until the lanes' checkpoints hold the position, and return them.
 
-        One that goes on is waited for, WAIT_SECONDS from step to step.
+        A lane that moves on is waited for, up to WAIT_SECONDS after its last step.
 
-        `wanted`: how many lanes there are about to be, if that is under way.
+        `wanted`: the number of lanes that a pending change will bring.
 
-        None, and a difference, where one does not come to it, or cannot be read. Raises CannotRun
-        where the relay does not send what they wait for.
+        Returns None, and reports a difference, if a lane does not reach the position or cannot be
+        read. Raises CannotRun if the relay does not send the events that they wait for.
         """
         loop = asyncio.get_running_loop()
         relay = _Relay(self._connection)
@@ -208,18 +208,18 @@ class _Run:
         while True:
             found = await self._database["checkpoints"].find({}).to_list()
             if wanted is not None and len(found) >= wanted:
-                # The read model is switched already, the relay's row is not.
+                # The read model was switched already, but not yet the relay's row.
                 self._lanes = wanted
             lanes = self._lanes
             mine = [d for d in found if d["_id"] in range(lanes) and is_whole(d)]
             wrong = [d["_id"] for d in found if d not in mine]
-            for thing in (each for each in wrong if str(each) not in named):
-                named.add(str(thing))
-                is_lane = thing in range(lanes)
+            for document_id in (each for each in wrong if str(each) not in named):
+                named.add(str(document_id))
+                is_lane = document_id in range(lanes)
                 expected = "a checkpoint" if is_lane else None
-                self._report.differ(WHERE, thing, "document", expected, "another document")
+                self._report.differ(WHERE, document_id, "document", expected, "another document")
             if wrong and has_repair:
-                # A lane without one begins anew, and finds its documents there.
+                # A lane without a checkpoint begins anew, and finds its documents up to date.
                 gone = await self._database["checkpoints"].delete_many({"_id": {"$in": wrong}})
                 self._report.repaired += gone.deleted_count
                 continue
@@ -247,7 +247,7 @@ class _Run:
             await reads.close()
 
     def _changes(self, events: Iterable[Envelope]) -> list[Change]:
-        """Return the events' changes; one that cannot be read is a difference."""
+        """Return the events' changes; report one that cannot be read as a difference."""
         changes = []
         for event in events:
             try:
@@ -258,7 +258,7 @@ class _Run:
 
 
 class _Relay:
-    """Whether the relay still sends what the log holds: what it has not sent is no difference."""
+    """Checks that the relay still sends: events that it has not sent are no difference."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
@@ -279,7 +279,7 @@ class _Relay:
 
 
 def _readable_changes(events: Iterable[Envelope]) -> list[Change]:
-    """Return the changes of events that can be read; the others are named already."""
+    """Return the changes of events that can be read; the others were reported already."""
     changes = []
     for event in events:
         try:
