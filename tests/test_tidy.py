@@ -25,7 +25,7 @@ BANNED_NAMES = r"(Manager|Helper|Util|Utils|DTO)$"
 BANNED_FOLDERS = {"utils", "common", "helpers", "services", "adapters"}
 
 
-# Two classes of one name mean one thing: what the client has is what the shop or the API calls so.
+# Two classes of one name must mean the same: the client's are those of the shop or the API.
 ONE_MEANING = {"ChainedEvent", "Change", "Customer", "Order", "Page", "Product"}
 
 

@@ -1,4 +1,4 @@
-"""Time travel: what was answered under load is answered again, by position and by time."""
+"""Time travel: reads as of a position or a time repeat the responses that were given under load."""
 
 import random
 import re
@@ -93,7 +93,7 @@ class Trade:
 
 @dataclass
 class Record:
-    """One answer of a moment in which the log stood still, and that moment."""
+    """One response from a moment in which the log stood still, and that moment."""
 
     path: str
     reply: Reply
@@ -102,7 +102,7 @@ class Record:
 
 
 class Past:
-    """Some hundred answers that were recorded under load."""
+    """Some hundred responses that were recorded under load."""
 
     def __init__(self, system: System) -> None:
         self.system = system

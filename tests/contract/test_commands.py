@@ -1,4 +1,4 @@
-"""Each row of the Command Service's table: what succeeds, and that a refusal changes nothing."""
+"""Each row of the Command Service's table: what succeeds, and that a rejection changes nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def everything(shop: System) -> dict[str, Any]:
 
 @pytest.fixture
 def refused(shop: System) -> Callable[..., Reply]:
-    """Send a command that must be refused, and show that nothing changed."""
+    """Send a command that must be rejected, and check that nothing changed."""
 
     def send(method: str, path: str, body: Any = None, **headers: str) -> Reply:
         shop.wait_projected()

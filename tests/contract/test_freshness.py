@@ -1,4 +1,4 @@
-"""Positions: on every answer, waited for, and refused with a reason where they do not come."""
+"""Positions: on every response, waited for, and a 503 with the reason where they do not come."""
 
 import signal
 import time
@@ -193,7 +193,7 @@ def test_a_time_that_is_not_all_here_is_503_and_says_how_far_it_is(shop: System)
 
 @pytest.mark.alone
 def test_a_preference_of_many_spaces_holds_up_nobody(shop: System) -> None:
-    # Once it was looked at for a minute, in which nobody was answered.
+    # It once took a minute to read, during which no request got a response.
     began = time.monotonic()
     asked = {"Prefer": "wait=" + " " * 60_000 + 'x"y'}
     assert shop.queries.get("/customers", asked).status == 200

@@ -1,4 +1,4 @@
-"""Histories: who changed what, from what to what, for things with few events and with hundreds."""
+"""Histories: who changed what, with old and new values, for entities with few or many events."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same key has one effect and one answer."""
+"""Idempotency keys: the same key has one effect and one response."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

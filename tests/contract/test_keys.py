@@ -81,7 +81,7 @@ def _endpoints(admin: Client) -> list[tuple[str, str, str]]:
 
 
 def _status(url: str, method: str, path: str, key: str | None) -> int:
-    """Return the status alone: some answers have no end."""
+    """Return the status alone: some responses have no end."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
     sent = {} if key is None else {"Authorization": f"Bearer {key}"}

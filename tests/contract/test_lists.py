@@ -107,7 +107,7 @@ def test_a_cursor_is_good_for_its_own_search_only(small: System) -> None:
 @pytest.mark.parametrize("part", [2**62, -(2**62), 2**63 - 1, 0])
 @pytest.mark.parametrize("sort", ["id", "-id"])
 def test_a_forged_cursor_costs_no_more_than_another(small: System, sort: str, part: int) -> None:
-    # Once it set out from there in steps of 4,096 ids, and nobody else was answered meanwhile.
+    # The search once started there in steps of 4,096 ids and delayed all other requests.
     filters = {"list": "products", "q": "", "sort": sort}
     cursor = make_cursor(filters, [part])
     reply = small.queries.get(f"/products?sort={sort}&cursor={cursor}")

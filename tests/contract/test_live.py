@@ -1,4 +1,4 @@
-"""GET /live: each change once, when it is readable, from any position on, whoever broke off."""
+"""GET /live: each change once, when it is readable, from any position, after any disconnection."""
 
 import json
 import signal

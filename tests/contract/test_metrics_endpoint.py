@@ -36,7 +36,7 @@ def total(samples: Samples, name: str) -> float:
 
 @pytest.fixture(scope="module")
 def traded(servers: EmbeddedServers) -> Iterator[System]:
-    """A system with three orders, one of them refused, and all of it projected."""
+    """A system with three orders, one of them rejected, and everything projected."""
     with System(new_settings(servers)) as system:
         customer = system.new_customer()["customerId"]
         product = system.new_product(stock=5)["productId"]

@@ -1,4 +1,4 @@
-"""The Query Service's table: bodies, filters, pages and figures, against a shop of known sales."""
+"""The Query Service's table: bodies, filters, pages and totals, against a shop of known sales."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Times that clients send: one strict form, any year is answered or refused, never an error."""
+"""Times that clients send: one strict form, and any year is served or rejected, never an error."""
 
 from typing import Any
 from urllib.parse import quote

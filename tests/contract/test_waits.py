@@ -1,4 +1,4 @@
-"""A request that waits has its time to read behind its wait; what waits share is nobody's own."""
+"""A read that waits has its whole time to read afterwards; shared waits have no owner."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

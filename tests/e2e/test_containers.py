@@ -27,7 +27,7 @@ STOP_SECONDS = 10.0
 
 @pytest.fixture(scope="module", autouse=True)
 def containers() -> None:
-    """Skip where the machine lets nobody make the name spaces that a container has."""
+    """Skip where the machine does not allow the name spaces of a container."""
     reason = why_not()
     if reason is not None:
         pytest.skip(f"programs cannot be run as in a container: {reason}")

@@ -81,7 +81,7 @@ def test_the_image_runs_as_nobody_and_has_a_health_check() -> None:
 
 
 def test_no_process_writes_a_file(settings: Settings) -> None:
-    """A read-only root: whoever writes a byte to a file is ended by the limit."""
+    """A read-only root: a process that writes a byte to a file is ended by the limit."""
     system = System(settings)
     ports = {name: free_port() for name in PROCESSES}
     running = []

@@ -1,4 +1,4 @@
-"""An answer that says P holds every event up to P: under load, with the projector killed."""
+"""A response at position P includes every event up to P: under load, with the projector killed."""
 
 import signal
 import threading
@@ -20,7 +20,7 @@ HEAD = "/events?after=9000000000000000000&limit=1"
 
 @dataclass
 class Seen:
-    """An answer, and where the log ended after it."""
+    """A response, and the log's end after it."""
 
     reply: Reply
     head: int

@@ -16,7 +16,7 @@ from support.damaged import half_make_table
 from support.system import ANN, CAKE_STAND, free_port, wait_for
 from support.up import Up, kill
 
-# The tables that the server cannot do without though it starts: it would refuse every write.
+# The tables without which the server starts, but would reject every write.
 FIRST_TABLES = ("collections", "natural_seq", "indexes", "index_entries", "unique_keys")
 
 

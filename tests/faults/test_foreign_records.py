@@ -59,7 +59,7 @@ def check_all_goes_on(system: System) -> None:
 
 
 def lag(system: System) -> dict[str, Any]:
-    """Return what `storelog lag` says, once MongoDB has time to answer it."""
+    """Return what `storelog lag` says, once MongoDB has time to respond."""
     done = wait_for(lambda: (it := system.cli("lag", "--json")).returncode == 0 and it, "the lag")
     facts: dict[str, Any] = json.loads(done.stdout)
     return facts
@@ -79,7 +79,7 @@ def wait_foreign(system: System, number: int) -> None:
 
 
 def verified(system: System) -> None:
-    """Check that `storelog verify` finds nothing, once MongoDB has time to answer it."""
+    """Check that `storelog verify` finds nothing, once MongoDB has time to respond."""
     done = wait_for(lambda: (it := system.cli("verify", "--json")).returncode < 3 and it, "verify")
     assert done.returncode == 0, done.stdout
 
@@ -147,7 +147,7 @@ def test_records_with_forged_headers_stop_neither_the_relay_nor_the_projector(
 
 
 def test_transactions_on_the_topics_stop_nothing(busy: System) -> None:
-    """Their markers are never delivered, and one that does not end holds up who waits for it."""
+    """Their markers are never delivered, and an open one holds up waiting consumers."""
     system = busy
     open_one = producer_of(system, **{"transactional.id": "open", "transaction.timeout.ms": 60_000})
     for name, end in (

@@ -1,4 +1,4 @@
-"""Topics repeated, shuffled, late and replayed: the same bytes, and no wrong answer on the way."""
+"""Topics repeated, shuffled, late and replayed: the same bytes, no wrong response on the way."""
 
 import json
 from collections import deque
@@ -15,7 +15,7 @@ from support.system import System, wait_for
 
 
 class Reader:
-    """Reads lists and figures, and checks each answer against the log up to its position."""
+    """Reads lists and totals, and checks each response against the log up to its position."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -30,7 +30,7 @@ class Reader:
             check()
 
     def read_next(self) -> None:
-        """Read one of the answers, each in its turn."""
+        """Do one of the reads, each in its turn."""
         self._checks.rotate()
         self._checks[0]()
 
@@ -103,7 +103,7 @@ def test_hostile_topics_make_the_same_bytes_and_no_wrong_response_on_the_way(
     expected = undisturbed(traded)
     assert all(expected.values()), {name: len(found) for name, found in expected.items()}
     relay, reader = HostileRelay(traded.settings), Reader(traded)
-    # Each event's watermark is there before the event, so that an answer can have any position.
+    # Each event's watermark comes before the event, so a response can have any position.
     relay.announce_each()
     is_late = False
     for outgoing in relay.shuffled(seed, last_topic=late):

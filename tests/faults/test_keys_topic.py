@@ -1,4 +1,4 @@
-"""The topic of keys, and what became of it, are lost on no reader: a revoked key stays refused."""
+"""Whatever happens to the topic of keys, a revoked key stays rejected by every service."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ def test_keys_are_kept_though_their_topic_was_made_again_after_its_broker_was_ki
         other = make_key(system, "other")
         wait_status(system, other, 200)
         delete_topic(settings, keys_topic(settings))
-        # At once, so that nobody sees that there was none in between.
+        # At once, so that no process sees the time without it.
         ensure_topics(settings, 3)
         assert system.cli("keys", "revoke", "till").returncode == 0
         wait_status(system, key, 401)

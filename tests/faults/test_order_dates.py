@@ -1,6 +1,6 @@
 """Orders of the first and the last moment there is, which earlier releases took.
 
-A shop that holds them reads, verifies and rebuilds, and can delete them; nobody can add one.
+A shop that holds them reads, verifies and rebuilds, and can delete them, but no client can add one.
 """
 
 import asyncio

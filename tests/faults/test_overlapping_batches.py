@@ -42,7 +42,7 @@ class Feed:
             lane.receive(message, is_watermark=message.topic() == self.watermarks)
 
     def to_read_again(self, messages: Iterable[Message]) -> list[Message]:
-        """Return those of the messages that who comes next reads."""
+        """Return the messages that the next consumer reads."""
         saved = {place.lane: place.offsets for place in load(self.database, ALL)}
         return [
             message

@@ -1,4 +1,4 @@
-"""A topic of which more records wait than may: it is paused, and read on from where it was."""
+"""A topic with more waiting records than the limit is paused, and later read from there on."""
 
 from storelog.projector.receive.merge import PAUSE_ABOVE
 from storelog.read_side import POINTER_ID, POINTERS

@@ -203,7 +203,7 @@ SLOW_COMMIT = (
 
 @contextmanager
 def orders_go_on(system: System, product: int) -> Iterator[list[dict[str, Any]]]:
-    """Place orders from several threads; gives every order that was answered with 201."""
+    """Place orders from several threads; yields every order that got a 201."""
     made: list[dict[str, Any]] = []
     wrong: list[Reply] = []
     stop = threading.Event()

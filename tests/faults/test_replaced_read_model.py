@@ -35,7 +35,7 @@ def trade(system: System) -> None:
 
 
 def order_of_everybody(system: System) -> None:
-    """One more event in every lane, of things that are there already."""
+    """One more event in every lane, for entities that exist already."""
     for customer in range(1, 7):
         system.new_order(customer, (1 + customer % 4, 1))
 
@@ -56,7 +56,7 @@ def exchange(system: System, copy: Copy) -> None:
 
 
 def test_an_emptied_read_model_is_filled_again_with_its_totals(projected: System) -> None:
-    # A projector that begins anew has no figures in memory: it would read them, and find none.
+    # A new projector has no sums in memory: it would read them, and find none.
     projected.signal("projector", signal.SIGKILL)
     projected.start("projector")
     projected.wait_ready("projector")

@@ -1,4 +1,4 @@
-"""Servers that come back from an older copy, or empty: noticed, said, and mended on command."""
+"""Servers that come back empty or from an older copy: noticed, reported, repaired by command."""
 
 import asyncio
 import json
@@ -96,7 +96,7 @@ def test_a_restored_dump_goes_on_and_an_older_one_is_rejected(
         assert "`storelog recover`" in lag.stderr
         assert json.loads(lag.stdout)["is_log_behind"]
 
-    # With other topics but the same MongoDB it is the projector that refuses.
+    # With other topics but the same MongoDB, the projector finds the mismatch.
     other = replace(older, kafka_topic_prefix=f"x{older.kafka_topic_prefix}")
     asyncio.run(set_up_servers(other))
     with System(other, ()) as system:
@@ -241,7 +241,7 @@ def test_kafka_that_has_lost_events_is_noticed_and_filled_again(
         assert system.exit_code("relay", 90) == 3
         assert said in system.log("relay")
         assert "storelog resend --from 1" in system.log("relay")
-        # Commands go on meanwhile, and the relay stays away until it was mended.
+        # Commands go on meanwhile, and the relay stays away until the log is repaired.
         system.new_order(3, (3, 1))
         assert system.cli("resend", "--from", "1").returncode == 0
         system.start("relay")
@@ -262,7 +262,7 @@ def test_a_topic_made_again_after_its_broker_was_killed_is_read_by_projectors_th
         system.new_order(3, (3, 1))
         system.wait_projected()
         delete_topic(settings, f"{settings.kafka_topic_prefix}ProductSold")
-        # At once, so that nobody sees that there was none in between.
+        # At once, so that no process sees the time without it.
         ensure_topics(settings, 3)
         system.new_order(3, (3, 1))
         assert system.exit_code("relay", 90) == 3

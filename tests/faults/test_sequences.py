@@ -1,4 +1,4 @@
-"""Sequences behind their tables are raised, never lowered, and nobody waits for it."""
+"""Sequences behind their tables are raised and never lowered, and no command waits for that."""
 
 import asyncio
 import json

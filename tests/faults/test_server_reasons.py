@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses to everybody is 503 with the reason, and over when that is over."""
+"""An error that PostgreSQL gives every client is a 503 with the reason, and ends with its cause."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit

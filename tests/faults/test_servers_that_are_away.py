@@ -60,7 +60,7 @@ def value(client: Client, name: str) -> float:
 
 
 def has_metrics(client: Client) -> bool:
-    """Tell whether it listens, and knows the keys, without which nobody is let in."""
+    """Tell whether it listens and knows the keys, without which it admits no client."""
     try:
         return client.get("/metrics").status == 200
     except OSError:

@@ -1,4 +1,4 @@
-"""SIGTERM under load: what was accepted is answered, and a client that repeats sees no error."""
+"""SIGTERM under load: accepted commands get responses; a client that repeats sees no error."""
 
 import asyncio
 import signal

@@ -34,7 +34,7 @@ def empty_report() -> TortureReport:
 
 @contextmanager
 def service(status: int, slug: str, late_seconds: float = 0.0) -> Iterator[str]:
-    """A Command Service that gives one answer to everything."""
+    """A Command Service that gives the same response to every request."""
     body = json.dumps({"type": f"/problems/{slug}", "customerId": 1}).encode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -125,7 +125,7 @@ LOW, HIGH = Lag(9, 9, 8, 1, 0.4, 0), Lag(9, 9, 1, 8, 2.5, 0)
 
 @pytest.fixture
 def lags(monkeypatch: pytest.MonkeyPatch) -> list[Lag | None]:
-    """What the next readings of the lag say; None: a server does not answer."""
+    """The next readings of the lag; None: a server cannot be reached."""
     to_come: list[Lag | None] = []
     monkeypatch.setattr(progress, "_lag", lambda _: to_come.pop(0))
     monkeypatch.setattr(progress, "_POLL_SECONDS", 0.0)
@@ -164,7 +164,7 @@ def test_a_lag_that_never_stays_low_ends_the_wait_with_a_breach(
 
 
 class Fallen:
-    """A system of which no process gets ready again after the faults."""
+    """A system whose processes do not get ready again after the faults."""
 
     def __init__(self, *_: object) -> None:
         self.settings = Settings()

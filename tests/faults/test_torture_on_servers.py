@@ -31,7 +31,7 @@ _numbers = count()
 
 @pytest.fixture(scope="module")
 def logged(servers: EmbeddedServers) -> Iterator[Settings]:
-    """A log with every kind of event, of which nothing is in Kafka."""
+    """A log with every kind of event, none of them in Kafka."""
     with System(new_settings(servers), ("command-service",)) as system:
         trade(system)
         yield system.settings

@@ -1,4 +1,4 @@
-"""What Schemathesis cannot know by itself: which refusals are the shop's rules, not the schema's.
+"""What Schemathesis cannot know by itself: which rejections come from rules, not the schema.
 
 Loaded by Schemathesis (SCHEMATHESIS_HOOKS). The checks of the same purpose that it brings are off.
 """
@@ -52,7 +52,7 @@ def no_failure_of_its_own(ctx: Any, response: Any, case: Any) -> None:
 
 @schemathesis.check
 def what_the_schema_allows_is_accepted(ctx: Any, response: Any, case: Any) -> None:
-    """A request that fits the document is refused by a rule of the shop only."""
+    """A request that fits the schema is rejected by a rule of the shop only."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if response.status_code < 400 or _slug(response) in RULES:

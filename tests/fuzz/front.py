@@ -33,7 +33,7 @@ class Front:
         self._query_paths = [path.split("/") for path in paths if _is_read(path)]
         for path, item in command_document["paths"].items():
             paths[path] = {**paths.get(path, {}), **item}
-        # The first key of all would close the shop to whoever comes after it.
+        # The first key of all would close the shop to all later requests.
         del paths["/keys"]
         # Two dozen pages that never change: one stands for all.
         for path in [path for path in paths if path.startswith("/problems/")][1:]:
@@ -42,7 +42,7 @@ class Front:
         schemas = {**parts[0]["schemas"], **parts[1]["schemas"]}
         components = {**parts[0], "schemas": schemas}
         self.document = {**command_document, "paths": paths, "components": components}
-        # All requests, those that met a busy server, and reads that found a thing by its id.
+        # All requests, those that met a busy server, and reads that found an entity by its id.
         self.requests = self.busy = self.found = 0
         self._position = 0
         self._loop = asyncio.new_event_loop()
@@ -83,7 +83,7 @@ class Front:
         given = headers.get("Storelog-Wait-For")
         if given is not None:
             if given.isdecimal() and int(given[:19]) > self._position:
-                # Nobody wrote that: the answer is known, and need not be waited for.
+                # No event has that position: the response is known without waiting.
                 headers["Prefer"] = "wait=0"
             elif re.fullmatch("[0-9]{1,18}", given):
                 # What was deleted after it may still be read: as careful, but no less fresh.
@@ -137,7 +137,7 @@ def _fits(known: list[str], parts: list[str]) -> bool:
 
 
 def _is_read(path: str) -> bool:
-    """Tell what only the Query Service answers; what both answer alike is asked of the other."""
+    """Tell whether only the Query Service has the path; a shared one goes to the other service."""
     both = ("/", "/events", "/operations", "/metrics", "/docs", "/openapi.json")
     return path not in both and (not path.startswith(("/health/", "/problems/")))
 

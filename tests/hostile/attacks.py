@@ -42,7 +42,7 @@ _JSON = b"Content-Type: application/json\r\n"
 
 @dataclass(frozen=True)
 class Attack:
-    """What is sent, and whether the sender then half-closes, resets, or waits for an answer."""
+    """What is sent, and whether the sender then half-closes, resets, or waits for a response."""
 
     kind: str
     pieces: tuple[bytes, ...]

@@ -21,7 +21,7 @@ AT_ONCE = 12
 
 @dataclass
 class Outcome:
-    """Answers by status (0: the connection ended without one), and what must not be."""
+    """Responses by status (0: the connection ended without one), and forbidden ones."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A closed connection leaves nothing behind, whatever state it was in and whoever closed it.
+"""A closed connection leaves nothing behind, in any state and whichever side closed it.
 
 STORELOG_CLOSED_CONNECTIONS says how many of each kind (`make closed`: 100,000), and
 STORELOG_CLOSED_KINDS of which kinds (`make closed KINDS='rejected;malformed'`: all by default).

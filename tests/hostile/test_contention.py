@@ -1,4 +1,4 @@
-"""Many at once on one Command Service: nobody starves, nothing piles up, every figure is exact."""
+"""Many clients on one Command Service: none starves, nothing piles up, every number is exact."""
 
 import statistics
 import threading
@@ -95,8 +95,8 @@ def test_ten_times_what_it_can_take_is_rejected_in_time_and_leaves_nothing_behin
         # one is smaller.
         within = min(1 / share, 4)
         slowest = max(over.refused)
-        assert slowest < within, f"a refusal took {slowest:.1f} s with {share:.0%} of a processor"
-        # It goes on taking orders meanwhile: those refused cost time, not the others' progress.
+        assert slowest < within, f"a rejection took {slowest:.1f} s with {share:.0%} of a processor"
+        # It goes on taking orders meanwhile: rejected ones cost time, but not the others' progress.
         assert over.rate > before / 5
         assert max(memory) < memory[0] + 100 * 2**20
         assert all(set(run.statuses) == {201} for run in after)

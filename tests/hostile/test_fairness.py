@@ -1,4 +1,4 @@
-"""Work is counted in lines and bytes, and shared fairly between those who ask for it."""
+"""Work is counted in lines and bytes, and shared fairly between clients."""
 
 import statistics
 import threading

@@ -1,4 +1,4 @@
-"""A thousand open pages of the console that nobody looks at."""
+"""A thousand open pages of the console in the background."""
 
 import asyncio
 import time

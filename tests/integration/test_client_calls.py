@@ -1,4 +1,4 @@
-"""The client against a server that is told what to answer: keys, retries, positions, problems."""
+"""The client against a scripted server: keys, retries, positions, problems."""
 
 import asyncio
 import inspect

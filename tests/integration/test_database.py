@@ -1,4 +1,4 @@
-"""PostgreSQL itself: the log refuses to change, constraints hold the rules, migrations repeat."""
+"""PostgreSQL itself: the log rejects changes, constraints hold the rules, migrations repeat."""
 
 import asyncio
 from importlib.resources import files

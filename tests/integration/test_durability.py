@@ -1,4 +1,4 @@
-"""What is answered is on disk: none of the settings that say so was given up for speed."""
+"""A confirmed command is on disk: none of the settings for that was given up for speed."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""A command that fails for a reason of its own fails alone; what the server refuses is a 503."""
+"""A command that fails for a reason of its own fails alone; an error of the server is a 503."""
 
 import asyncio
 import json

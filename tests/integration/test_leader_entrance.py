@@ -1,4 +1,4 @@
-"""A leader hears few connections at once that have not said its secret, and keeps nobody out."""
+"""A leader limits connections that have not sent its secret, and keeps no follower out."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def on(loop: Callable[[], Any], work: Callable[[Leader, Post], Awaitable[None]]) -> None:
-    """Do the work beside a leader that nobody follows."""
+    """Do the work beside a leader without followers."""
 
     async def run() -> None:
         leader = Leader(lambda _: asyncio.get_running_loop().create_future())

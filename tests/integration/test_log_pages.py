@@ -44,7 +44,7 @@ def long_log(servers: EmbeddedServers) -> Iterator[System]:
 
 @contextmanager
 def locked(system: System, table: str) -> Iterator[None]:
-    """Hold a table so that nobody can read it."""
+    """Lock a table so that no other connection can read it."""
     held, done = threading.Event(), threading.Event()
 
     async def hold() -> None:

@@ -26,7 +26,7 @@ from support.system import NOBODY_LEADS, System, free_port, let_contention_pass,
 
 @pytest.fixture
 def two_services(settings: Settings) -> Iterator[tuple[System, System]]:
-    """Two that both decide: what holds then holds whoever leads."""
+    """Two services that both decide: what holds for them holds whichever one leads."""
     alone = replace(settings, leader_host=NOBODY_LEADS)
     with ExitStack() as stack:
         first = stack.enter_context(System(alone, ("command-service",)))

@@ -1,4 +1,4 @@
-"""The projector: each event once, in order, whatever Kafka delivers and whoever is killed."""
+"""The projector: each event once, in order, whatever Kafka delivers or whatever is killed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The key set of an OpenID provider: one that hangs stalls nobody; each key checks what it fits."""
+"""The key set of an OpenID provider: a hanging one stalls no request; keys check what fits them."""
 
 import asyncio
 import json

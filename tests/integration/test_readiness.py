@@ -14,7 +14,7 @@ from support.system import System, wait_for
 
 
 class Swallower:
-    """A way to a server on which what names `name` is lost, and so never gets an answer."""
+    """A way to a server that loses requests naming `name`, so they never get a response."""
 
     def __init__(self, target: str) -> None:
         at = urlsplit(target)

@@ -1,4 +1,4 @@
-"""The relay: what is in Kafka is the log, in lanes, whoever dies on the way."""
+"""The relay: Kafka has the log, in lanes, whichever process dies on the way."""
 
 import asyncio
 import json

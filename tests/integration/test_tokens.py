@@ -174,7 +174,7 @@ def test_the_key_set_is_cached_and_a_rotated_key_is_found(
 
 
 async def is_refused_in_time(checked: Tokens, token: str) -> bool:
-    """Tell whether a token that was good is refused within seconds."""
+    """Tell whether a token that was good is rejected within seconds."""
     async with asyncio.timeout(20):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Topics that somebody else has made: `migrate` and `doctor` say what their settings mean."""
+"""Topics made by other tools: `migrate` and `doctor` say what their settings mean."""
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,

@@ -1,4 +1,4 @@
-"""A request whose turn comes late is answered whole, by a server that listens."""
+"""A request whose turn comes late gets its whole response, and the server keeps listening."""
 
 import asyncio
 import contextlib

@@ -151,7 +151,7 @@ def test_the_first_page_of_a_quiet_shop_takes_few_finds(settings: Settings) -> N
 def test_a_page_of_who_bought_much_until_a_while_ago_reads_about_a_page(
     settings: Settings, is_up: bool, hours: int
 ) -> None:
-    """A burst of 500 orders a second, and a few orders of somebody else at some distance from it.
+    """A burst of 500 orders a second, and a few of another customer at some distance from it.
 
     The windows over the distance may not hold the burst; `hours` ask for a range, which begins
     where no order is.

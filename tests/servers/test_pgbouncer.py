@@ -1,4 +1,4 @@
-"""Behind a PgBouncer of Debian's package: session mode works, the other modes are refused."""
+"""Behind a PgBouncer of Debian's package: session mode works, the other modes are errors."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def pgbouncer(behind: int, mode: str) -> Iterator[int]:
     program = shutil.copy(root / "usr/sbin/pgbouncer", home)
     user = None
     if os.geteuid() == 0:
-        # It refuses root, as PostgreSQL does.
+        # It does not run as root, like PostgreSQL.
         user = postgres.USER
         for path in (home, *home.iterdir()):
             shutil.chown(path, user)

@@ -63,7 +63,7 @@ def signed_in(
 
 
 def barriers(page: Page) -> list[str]:
-    """Return what axe-core finds on a page that keeps somebody out."""
+    """Return the faults that axe-core finds on a page that keep some people out."""
     page.evaluate(_axe() + ";0")
     rules = {"runOnly": RULES}
     found = page.evaluate("rules => axe.run(document, rules)", rules)["violations"]

@@ -6,7 +6,7 @@ import sys
 
 
 def run(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run it in a directory of nobody's; return its exit code and its words."""
+    """Run it in an empty directory; return its exit code and its output."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("STORELOG_")}
     return subprocess.run(
         [sys.executable, "-m", "storelog", *argv],

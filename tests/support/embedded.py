@@ -74,7 +74,7 @@ def _wait_ready(program: Program) -> None:
     while program.state != "ready":
         assert not program.look(), f"{program.name} ended: {program.last_words()}"
         assert time.monotonic() < give_up_at, f"{program.name} does not get ready"
-        # A server tells nobody that it is ready: it is asked again, until the deadline.
+        # A server does not announce that it is ready: it is asked again, until the deadline.
         threading.Event().wait(0.1)
 
 

@@ -24,8 +24,8 @@ ADDRESSES = 4
 class Flood:
     """What a flood saw; times in seconds from the moment that a request was sent.
 
-    `bare`: refusals without `Retry-After`; `lost`: connections that ended; `made`: the `Location`
-    of each 201; `seconds`: from the first request to the last answer; `sent`: requests.
+    `bare`: rejections without `Retry-After`; `lost`: connections that ended; `made`: the `Location`
+    of each 201; `seconds`: from the first request to the last response; `sent`: requests.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""How the corpus in tests/golden writes things down: short lines that can be read and compared."""
+"""The forms of values in tests/golden: short lines that can be read and compared."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A plain HTTP client that shows exactly what was answered."""
+"""A plain HTTP client that shows each response exactly as it came."""
 
 import http.client
 import json
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; header names are in lower case."""
+    """One response; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]

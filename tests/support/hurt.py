@@ -1,4 +1,4 @@
-"""Commands that PostgreSQL refuses by a trigger, among many others sent at the same time."""
+"""Commands that a trigger in PostgreSQL rejects, among many others sent at the same time."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

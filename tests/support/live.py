@@ -37,12 +37,12 @@ class LiveReader:
 
     @property
     def said(self) -> dict[str, str]:
-        """The answer's headers; names are in lower case."""
+        """The response's headers; names are in lower case."""
         return {name.lower(): value for name, value in self._answer.getheaders()}
 
     @property
     def refusal(self) -> Reply:
-        """The answer that was no stream."""
+        """The response that was not a stream."""
         return Reply(self._answer.status, self.said, self._answer.read())
 
     def _read(self) -> None:

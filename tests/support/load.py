@@ -11,7 +11,7 @@ import aiohttp
 def place_orders(
     urls: Sequence[str], bodies: Sequence[Any], connections: int, *, seconds: float = 60
 ) -> tuple[Counter[int], list[dict[str, Any]]]:
-    """Send each body once, to the services in turn; return statuses and answers."""
+    """Send each body once, to the services in turn; return the statuses and bodies."""
 
     async def run() -> tuple[Counter[int], list[dict[str, Any]]]:
         statuses: Counter[int] = Counter()

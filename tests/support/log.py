@@ -1,4 +1,4 @@
-"""The log of a system, to check answers against."""
+"""The log of a system, to check responses against."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ PRODUCT = ("productId", "name", "price", "stock", "stockStatus", "sku")
 
 
 class Log:
-    """The whole log, to check answers against."""
+    """The whole log, to check responses against."""
 
     def __init__(self, system: System) -> None:
         self._rows: list[dict[str, Any]] = system.sql(

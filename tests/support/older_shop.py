@@ -1,6 +1,6 @@
 """A shop as the code at commit 4b21a24 left it, put onto servers of today: tests/golden/4b21a24.
 
-Its log has 74 events, of which 69 were sent and 64 projected when its processes were stopped.
+Its log has 74 events; 69 were sent and 64 projected when its processes were stopped.
 """
 
 import asyncio

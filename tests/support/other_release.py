@@ -132,7 +132,7 @@ class OtherRelease:
         self.change("read_models/__init__.py", (LIST, f'{LIST}    "{NAME}",\n'))
 
     def change(self, name: str, *parts: tuple[str, str]) -> None:
-        """Put something in the place of parts of a file, each of which must be there."""
+        """Replace parts of a file, each of which must be there."""
         path = self._package / name
         text = path.read_text("utf-8")
         for part, other in parts:

@@ -25,7 +25,7 @@ class Provider:
         self.keys: dict[str, PrivateKey] = {}
         self.reads = 0
         self.is_away = False
-        # Cleared: its answers do not come, as with a provider that hangs.
+        # Cleared: its responses do not come, as with a provider that hangs.
         self.answers = threading.Event()
         self.answers.set()
         # What each key of the set says of itself beside its type and id.

@@ -1,6 +1,6 @@
 """Notices what a unit test may not do: start a process, or speak to a network.
 
-Python tells its audit hooks of both, whoever calls it, so that no library can hide it.
+Python tells its audit hooks of both for every caller, so no library can hide it.
 """
 
 import sys

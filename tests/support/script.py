@@ -1,4 +1,4 @@
-"""A server that answers with what it is told, in turn, and a client that talks to it."""
+"""A server that sends scripted responses in turn, and a client that talks to it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -28,7 +28,7 @@ def done(body: Any, position: int = 0, status: int = 200) -> web.Response:
 
 
 class Script:
-    """Answers with what it is given, in turn, and keeps what was asked."""
+    """Sends the given responses in turn, and keeps the requests."""
 
     def __init__(self, *answers: web.Response) -> None:
         self.answers = list(answers)

@@ -89,7 +89,7 @@ class SecureMongoDb:
 
 @contextmanager
 def name_server(port: int) -> Iterator[int]:
-    """Answer for CLUSTER's SRV record with NODE and `port`, and say no to the rest."""
+    """Resolve CLUSTER's SRV record to NODE and `port`, and nothing else."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         server.settimeout(0.2)

@@ -56,7 +56,7 @@ class TlsPostgres:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
-            # Who does not ask for TLS gets no answer at all.
+            # A client without TLS gets no response at all.
             if await reader.readexactly(8) == _SSL_REQUEST:
                 writer.write(b"S")
                 await writer.start_tls(self._context)

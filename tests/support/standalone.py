@@ -1,6 +1,6 @@
-"""MongoDB's own server alone, without a replica set: it refuses every transaction.
+"""MongoDB's own server alone, without a replica set: it rejects every transaction.
 
-A proxy answers in place of the server behind it what mongod says to a transaction number
+A proxy sends, in place of its server, the response of mongod to a transaction number
 (`initializeOperationSessionInfo` in its sources: IllegalOperation), and passes on everything else.
 """
 
@@ -61,7 +61,7 @@ class Standalone:
             back.join()
 
     def _refusal(self, message: bytes) -> bytes | None:
-        """Return what mongod answers to a command with a transaction number, alone."""
+        """Return a standalone mongod's response to a command with a transaction number."""
         _, request, _, kind = _HEADER.unpack_from(message)
         if not self.is_alone or kind != OP_MSG:
             return None

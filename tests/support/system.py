@@ -32,7 +32,7 @@ READY_SECONDS = 60.0
 WRONG_CLOCK = Path(__file__).parent / "wrong_clock.py"
 PROJECTED_SECONDS = 60.0
 STOP_SECONDS = 20.0
-# Nobody can be reached there (RFC 5737): so no Command Service leads, and each decides for itself.
+# No server is there (RFC 5737): so no Command Service leads, and each decides for itself.
 NOBODY_LEADS = "192.0.2.1"
 CAKE_STAND = {"name": "Cake stand", "price": "12.75", "stock": 10}
 ANN = {"name": "Ann Miller", "email": "ann@example.com", "phoneNumber": None}
@@ -58,12 +58,12 @@ def let_contention_pass() -> None:
     threading.Event().wait(CONTENDED_SECONDS + 0.1)
 
 
-# Below the ports that Linux gives to who asks for any: what is free now stays so until it is used.
+# Below the ports that Linux gives to clients of any port: a free one stays free until it is used.
 _ports = itertools.cycle(random.SystemRandom().sample(range(20_000, 32_000), 12_000))
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, and that no other test is given soon."""
+    """Return a port without a listener, which no other test gets soon."""
     for port in _ports:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

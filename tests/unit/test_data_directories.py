@@ -1,4 +1,4 @@
-"""A data directory that no server could use is refused on one line, before anything is made."""
+"""A data directory that no server could use is an error of one line, before anything is made."""
 
 import os
 from pathlib import Path

@@ -11,7 +11,7 @@ from support.parsed import SOURCE, nodes
 
 # Declarations, read models, migrations, and checks from outside, which share nothing with the code.
 FREE = ("shop", "read_models", "migrations", "torture/checks")
-# Names that other things have as well: a key, a setting, a refusal.
+# Names that are also used elsewhere: for a key, a setting, a rejection.
 COMMON = frozenset({"name", "reason"})
 # The names of what is declared: events, entities, and the unions of events.
 _ENTITIES = {kind.structure.__name__ for kind in ENTITIES}

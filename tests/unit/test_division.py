@@ -21,7 +21,7 @@ READ_ONLY = asyncpg.ReadOnlySQLTransactionError("read-only")
 
 
 async def outcomes(number: int, culprits: set[int], error: Exception) -> list[int]:
-    """Return the status of each command of a batch of which some are refused with an error."""
+    """Return the status of each command of a batch in which some are rejected with an error."""
     loop = asyncio.get_running_loop()
     batch = []
     for place in range(number):

@@ -1,4 +1,4 @@
-"""README and the docs' home: what somebody sees first."""
+"""README and the docs' home: the first pages that a reader sees."""
 
 import re
 from pathlib import Path

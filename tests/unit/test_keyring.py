@@ -80,7 +80,7 @@ def test_a_set_of_the_right_signer_takes_the_place_of_a_later_one_of_another() -
 def test_a_set_that_cannot_be_read_at_all_does_not_end_the_reading(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else a document that somebody damaged would keep a revoked key for as long as we run."""
+    """Otherwise a damaged document would keep a revoked key for as long as the service runs."""
     monkeypatch.setattr(keyring, "POLL_SECONDS", 0.01)
     till = ApiKey("till", "admin", "a" * 64)
     damaged, last = KeyError("keys"), KeySet((), is_used=True, version=2)

@@ -17,7 +17,7 @@ class _Pipeline:
 
 
 class _BrokenReader:
-    """Fails in a way that nobody has thought of."""
+    """Fails in an unexpected way."""
 
     def __init__(self) -> None:
         self.reads = 0

@@ -71,7 +71,7 @@ class Shop:
 
 @dataclass
 class Collection:
-    """Answers the finds of lists: by ids, or by equalities and a range of times."""
+    """Serves the finds of lists: by ids, or by equalities and a range of times."""
 
     shop: Shop
     name: str

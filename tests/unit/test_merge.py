@@ -136,7 +136,7 @@ def test_a_batch_ends_after_so_many_bytes_and_the_rest_follows() -> None:
 
 
 class Paused:
-    """A consumer of which only what is paused is asked."""
+    """A consumer that only tells which partitions are paused."""
 
     def __init__(self) -> None:
         self.places: set[tuple[str, int]] = set()
@@ -177,7 +177,7 @@ def test_a_topic_of_large_records_is_paused_long_before_there_are_many() -> None
 
 
 def test_a_record_that_was_sent_with_fewer_lanes_follows_nothing() -> None:
-    # The read model was filled up to 104, of which 88 is this lane's last.
+    # The read model was filled up to 104, and this lane's last event is at 88.
     merge = LaneMerge(88, safe=104)
     merge.add(Record("a", 0, 0, 93, 88, *REST))
     assert not merge.has_waiting()

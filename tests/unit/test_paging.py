@@ -1,4 +1,4 @@
-"""Cursors: bound to their list and filters, and refused when they are anything else."""
+"""Cursors: bound to their list and filters, and rejected when they are anything else."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The watcher: one poll for all who wait, and a word for each of them whatever happens."""
+"""The watcher: one poll for all waiting reads, and a result for each of them in every case."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Of several hosts of PostgreSQL, none keeps a connection that nobody uses."""
+"""Of several hosts of PostgreSQL, none keeps an unused connection."""
 
 import asyncio
 from typing import Any

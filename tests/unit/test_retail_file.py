@@ -1,4 +1,4 @@
-"""The retail file: what is taken, what is skipped and why, what is refused and on which line."""
+"""The retail file: which rows are imported, skipped (and why) or rejected (and on which line)."""
 
 import gzip
 import lzma

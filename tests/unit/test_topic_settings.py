@@ -1,4 +1,4 @@
-"""How topics that somebody else has made are judged: what is refused, what is said."""
+"""How topics made by other tools are judged: which settings are errors, which are warnings."""
 
 from types import SimpleNamespace
 

@@ -25,7 +25,7 @@ def plans() -> list[Plan]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plans: list[Plan]) -> Runs:
-    """Run the command line on a system that is not there, of which everything is known."""
+    """Run the command line on a system that does not exist but whose facts are all known."""
 
     def run(*argv: str, breaches: tuple[str, ...] = ("planted",), **known: Any) -> str:
         class Untried:

@@ -40,7 +40,7 @@ def test_a_turn_begins_so_many_and_the_rest_in_the_order_in_which_they_came() ->
         while len(begun) < FLOOD + 1:
             await turn()
             if len(sizes) == 1:
-                # Who comes while others wait is behind them.
+                # A request that comes while others wait is behind them.
                 come(FLOOD)
             sizes.append(len(begun))
         assert begun == list(range(FLOOD + 1))
@@ -51,7 +51,7 @@ def test_a_turn_begins_so_many_and_the_rest_in_the_order_in_which_they_came() ->
 
 
 def test_an_idle_service_has_nothing_to_do() -> None:
-    """Looking again goes on only as long as somebody waits: an idle loop sleeps."""
+    """Polling goes on only while a request waits: an idle loop sleeps."""
 
     class Counted(asyncio.SelectorEventLoop):
         calls = 0
