@@ -20,14 +20,9 @@ from storelog.words import RULES, exactly, heads_of, searched_text
 INDEXES = ([("words", 1), ("_id", 1)], [("position", 1)])
 
 
-def names_collection(entity: EntityKind) -> str:
-    """Return the collection of the words of an entity's names."""
-    return f"{entity.name}_names"
-
-
 def names_model(entity: EntityKind) -> DocumentModel:
     """Return the read model of the words of an entity's names; its shape is the rules' version."""
-    collection = names_collection(entity)
+    collection = entity.words_collection
 
     def fold(change: Change) -> list[Write]:
         kind = change.kind

@@ -47,6 +47,11 @@ class EntityKind:
         """The name of its id in JSON and in paths."""
         return fields_of(self.structure)[0].json
 
+    @property
+    def words_collection(self) -> str:
+        """The collection of the words of its names."""
+        return f"{self.name}_names"
+
     def name_of(self, number: int) -> str:
         """Return the name of one of them, by its id: `product-5`."""
         return f"{self.name}-{number}"

@@ -14,7 +14,6 @@ from storelog.documents.forms import searched_names_of
 from storelog.query_service.paging.keyset import Key
 from storelog.query_service.paging.page import Page
 from storelog.query_service.positions.view import Document, Fields, View
-from storelog.read_models.names import names_collection
 from storelog.read_side import IDS_AT_ONCE
 from storelog.shop.event_kinds import EntityKind
 from storelog.words import Asked, exactly, heads_asked, is_match, searched_text
@@ -130,7 +129,7 @@ async def _renamed(view: View, wanted: WantedEntities) -> set[int] | None:
     """Return the ids whose names may have differed at the view's moment; None: possibly all."""
     if not view.is_past or not wanted.heads:
         return set()
-    names = view.present(names_collection(wanted.entity))
+    names = view.present(wanted.entity.words_collection)
     found = names.find({"position": {"$gt": view.position}}).limit(MAX_LOOKED_AT + 1)
     renamed = {name["_id"] async for name in found}
     return renamed if len(renamed) <= MAX_LOOKED_AT else None
@@ -143,7 +142,7 @@ async def _candidates(
     heads = wanted.heads
     if not heads or not ids or renamed is None:
         return ids[::-1] if wanted.is_down else ids
-    names = view.present(names_collection(wanted.entity))
+    names = view.present(wanted.entity.words_collection)
     named: set[int] = set()
     for head in heads[0]:
         found = names.find({"words": head, "_id": {"$gte": ids[0], "$lte": ids[-1]}})

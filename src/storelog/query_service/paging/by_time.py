@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from storelog.envelope import milliseconds, to_moment
 from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging.ends import WalkedPages
 from storelog.query_service.paging.keyset import Bounds, Walk
 from storelog.query_service.positions.view import Document, View
 
@@ -30,6 +31,7 @@ class ByTime:
     `time` and `ties`: the fields of the index, the order's id being the first of the ties. `mark`:
     the field that is true for deleted documents, and `others` its value for all others. `at_once`:
     how many documents are read at a time. `milestones`: limits the windows after empty ones.
+    `size_of`: returns about how many bytes a document has.
     """
 
     collection: str
@@ -39,6 +41,7 @@ class ByTime:
     others: bool | None
     at_once: int
     milestones: Milestones
+    size_of: Callable[[Document], int]
 
 
 def _all(_: Document) -> bool:
@@ -85,7 +88,12 @@ def walk(
     documents = view.collection(by.collection)
     bounds = (to_moment(oldest), to_moment(newest))
     ahead = partial(by.milestones, view, bounds)
+    pages = None
+    # An event adds at most one document to a list, but to the cancelled sales all of an order.
+    if view.ends is not None and not is_marked and fields is None:
+        of = view.database.name, view.place.history, by.collection, *sorted(match.items()), span
+        pages = WalkedPages(view.ends, of, view.position, wanted, by.time, by.size_of)
     return Walk(
         documents, match, by.time, by.ties, *bounds, wanted, chunk, by.mark, marked, keep, fields,
-        ahead, known,
+        ahead, known, pages,
     )  # fmt: skip

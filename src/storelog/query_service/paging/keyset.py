@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -20,18 +20,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from storelog.envelope import milliseconds, to_moment
 from storelog.errors import InvalidFields
+from storelog.query_service.paging.ends import End, WalkedPages
+from storelog.query_service.paging.windows import Steps
 
-# Windows are in milliseconds, like the times of documents. The first one holds six orders of a shop
-# that takes 200 a second; a quiet shop costs one empty window more.
-FIRST_WINDOW = 32
-# Factors after an empty window. Before much was found, the next one may hold a page, but not days
-# of a shop that was closed. After that, the window is empty because of a gap such as a night, and
-# the next page lies right behind it.
-WIDEN_BY, WIDE, WIDEN_WIDE_BY = 32, 60_000, 6
-WIDEN_GAP_BY, LEAST_GAP = 1.5, 1_000
-SPARE = 3
-# After an empty window, one wider than this ends at the next milestone.
-FAR = 2_000
 # At most this many documents of the last page's time are skipped here instead of by the server.
 MAX_TIED = 5_000
 # Far from the limits of 64 bits, so that a part of a key plus or minus one cannot overflow.
@@ -103,60 +94,6 @@ class TimesAhead(Protocol):
     def __call__(self, at: int, order_id: int | None, *, is_up: bool) -> Awaitable[list[int]]: ...
 
 
-@dataclass(slots=True)
-class _Steps:
-    """The size of each window of a walk; `read`: how many documents earlier windows had."""
-
-    wanted: int
-    end: int
-    is_up: bool
-    window: int = FIRST_WINDOW
-    read: int = 0
-    is_empty: bool = False
-    milestones: list[int] | None = None
-
-    def is_left(self, at: int) -> bool:
-        """Tell whether the end has not been reached."""
-        return at <= self.end if self.is_up else at >= self.end
-
-    @property
-    def is_far(self) -> bool:
-        """Whether the next window needs milestones: it is wide, and the last one was empty."""
-        return self.is_empty and self.milestones is None and self.window > FAR
-
-    def edge(self, at: int) -> int:
-        """Return the last millisecond of the window that begins at a time.
-
-        A window never goes beyond the next milestone, and reaches it as long as nothing was found.
-        """
-        sign = 1 if self.is_up else -1
-        ahead = (time for time in self.milestones or () if (time - at) * sign >= 0)
-        edge = self._nearer(next(ahead, self.end), self.end)
-        if not self.milestones or self.read >= SPARE or not self.is_empty:
-            edge = self._nearer(at + sign * (self.window - 1), edge)
-        self.window = abs(edge - at) + 1
-        return edge
-
-    def _nearer(self, one: int, other: int) -> int:
-        return min(one, other) if self.is_up else max(one, other)
-
-    def widen(self, before: int) -> None:
-        """Size the next window to hold what is still wanted, assuming the density of the last.
-
-        `before`: how many documents were read before the last window.
-        """
-        self.is_empty = self.read == before
-        if self.is_empty and self.read < SPARE:
-            self.window *= WIDEN_BY if self.window < WIDE else WIDEN_WIDE_BY
-        elif self.is_empty:
-            self.window = max(LEAST_GAP, int(self.window * WIDEN_GAP_BY))
-        else:
-            left = self.wanted - self.read if self.read < self.wanted else self.wanted
-            # Reading a few too many costs less than one more window.
-            by = min(WIDEN_BY, (left + SPARE) / (self.read - before))
-            self.window = max(FIRST_WINDOW, int(self.window * by))
-
-
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Documents of a collection by (time, *ties), newest or oldest first.
@@ -166,7 +103,8 @@ class Walk:
     `wanted`: how many documents a window aims at, read `chunk` at a time. `keep`: returns what is
     yielded for a document, None to skip it; it sees only `fields`, or all. `milestones`: called
     with a time and, if known, an order of about that time, to limit windows after empty ones.
-    `known`: times at which there is an order. `ties` begin with the order's id.
+    `known`: times at which there is an order. `ties` begin with the order's id. `pages`: remembers
+    where pages end.
     """
 
     collection: AsyncCollection[Document]
@@ -183,18 +121,30 @@ class Walk:
     fields: Mapping[str, int] | None = None
     milestones: TimesAhead | None = None
     known: tuple[int, ...] = ()
+    pages: WalkedPages | None = None
 
     async def documents(
         self, after: Key | None, *, is_up: bool = False
     ) -> AsyncGenerator[Document]:
         """Yield the documents beyond the key, or all."""
-        async with aclosing(self._beyond(after, is_up=is_up)) as found:
-            async for document in found:
-                kept = self.keep(document)
-                if kept is not None:
-                    yield kept
+        reading = None if self.pages is None else self.pages.begin(after, is_up=is_up)
+        end = None if reading is None else reading.end
+        walk = replace(self, chunk=self.wanted) if end is not None and end.is_small else self
+        try:
+            async with aclosing(walk._beyond(after, end, is_up=is_up)) as found:
+                async for document in found:
+                    if reading is not None:
+                        reading.saw(document)
+                    kept = self.keep(document)
+                    if kept is not None:
+                        yield kept
+        finally:
+            if reading is not None:
+                reading.done()
 
-    async def _beyond(self, after: Key | None, *, is_up: bool) -> AsyncGenerator[Document]:
+    async def _beyond(
+        self, after: Key | None, known: End | None, *, is_up: bool
+    ) -> AsyncGenerator[Document]:
         first, last = milliseconds(self.oldest), milliseconds(self.newest)
         at, end = (first, last) if is_up else (last, first)
         start, order_id = at, None
@@ -204,7 +154,9 @@ class Walk:
                     yield document
             at = max(after[0] + 1, at) if is_up else min(after[0] - 1, at)
             order_id = after[1]
-        steps = _Steps(self.wanted, end, is_up)
+        steps = Steps(self.wanted, end, is_up)
+        if known is not None:
+            steps.begin(at, known.time)
         while steps.is_left(at):
             is_known = order_id is not None or start in self.known
             if steps.is_far and is_known and self.milestones is not None:

@@ -19,6 +19,8 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import ReadModelUnknown, Unavailable
+from storelog.query_service.paging.ends import Ends
+from storelog.query_service.positions.names import KnownNames
 from storelog.query_service.positions.place import place_of
 from storelog.query_service.positions.view import Document, View
 from storelog.query_service.positions.watch import Condition, Positions, start_shared
@@ -66,6 +68,7 @@ class Reads:
         self._shapes: Shapes = {}
         self._shapes_name, self._look_at_shapes = "", 0.0
         self._reading: asyncio.Task[View] | None = None
+        self._known, self._ends = KnownNames(), Ends()
         self.positions = Positions(self.view)
         self.clock = clock or LogClock()
 
@@ -132,7 +135,7 @@ class Reads:
         place = replace(place_of(found), shapes=shapes)
         if place.clock is not None:
             self.clock.saw(place.clock)
-        return View(database, place)
+        return View(database, place, self._known, self._ends)
 
 
 @asynccontextmanager

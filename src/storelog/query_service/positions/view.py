@@ -10,9 +10,12 @@ from typing import Any
 from bson.int64 import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 
+from storelog.query_service.paging.ends import Ends
+from storelog.query_service.positions.names import KnownNames
 from storelog.query_service.positions.place import Place
 from storelog.read_models.listed import BY_COLLECTION, DOCUMENT_MODELS
 from storelog.read_side import IDS_AT_ONCE, NUMBERED
+from storelog.shop.events import CUSTOMER
 
 Document = dict[str, Any]
 Fields = Mapping[str, int]
@@ -21,10 +24,15 @@ _NEWER = {model.collection: model.newer for model in DOCUMENT_MODELS}
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A request reads everything through its one view, so that all of it is of one position."""
+    """A request reads everything through its one view, so that all of it is of one position.
+
+    `known` and `ends`: what the process remembers of customers' names and of pages; None: nothing.
+    """
 
     database: AsyncDatabase[Document]
     place: Place
+    known: KnownNames | None = None
+    ends: Ends | None = None
 
     def collection(self, name: str) -> Any:
         """Return a collection to read; its documents must go through `as_was`.
@@ -64,6 +72,12 @@ class View:
 
     async def names(self, collection: str, ids: Iterable[int]) -> dict[int, str]:
         """Return the names of customers or products, of deleted ones too."""
+        if self.known is not None and collection == CUSTOMER.collection:
+            return await self.known.names(self, ids)
+        return await self.read_names(collection, ids)
+
+    async def read_names(self, collection: str, ids: Iterable[int]) -> dict[int, str]:
+        """Return the names as MongoDB has them."""
         found = await self.raw(collection, ids, {"name": 1})
         return {number: document["name"] for number, document in found.items()}
 

@@ -24,7 +24,16 @@ AT_ONCE = 32
 ITS_PRODUCT = "orderItems.productId"
 # The fields that tell whether an order exists and its place in the list: counting reads no others.
 COUNTED_FIELDS = dict.fromkeys(("orderDate", "deleted", "position", "created", "version"), 1)
-ORDERS = ByTime(ORDER.collection, "orderDate", ("_id",), "deleted", False, AT_ONCE, milestones)
+
+
+def _size(order: Document) -> int:
+    """Return about how many bytes an order's body has."""
+    return sum(LINE_BYTES + len(item["productName"]) for item in order.get("orderItems", ()))
+
+
+ORDERS = ByTime(
+    ORDER.collection, "orderDate", ("_id",), "deleted", False, AT_ONCE, milestones, _size
+)
 
 
 async def find_orders(
@@ -73,11 +82,6 @@ def _has(order: Document, name: str, value: Any) -> bool:
 
 def _key(order: Document) -> Key:
     return [milliseconds(order["orderDate"]), order["_id"]]
-
-
-def _size(order: Document) -> int:
-    """Return about how many bytes an order's body has."""
-    return sum(LINE_BYTES + len(item["productName"]) for item in order.get("orderItems", ()))
 
 
 async def _first_of(finds: list[Coroutine[Any, Any, Page]]) -> Page:

@@ -44,7 +44,7 @@ LINES_GUESSED = 8
 # How many sales of an order are read at a time, since a page may need few of thousands of lines.
 AT_ONCE = 3 * IDS_AT_ONCE
 SALES = ByTime(
-    COLLECTION, "soldAt", ("orderId", "_id"), "cancelled", None, MAX_LIMIT + 1, milestones
+    COLLECTION, "soldAt", ("orderId", "_id"), "cancelled", None, MAX_LIMIT + 1, milestones, len
 )
 SCHEMAS: dict[str, Any] = {
     "Sale": strict_object(**response_schema(ProductSold)["properties"], cancelled=FLAG),
