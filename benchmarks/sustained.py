@@ -120,7 +120,7 @@ def _hold(
     report: Report, stage: Stage, system: System, rate: float, warm_up: float, seconds: float
 ) -> Try | None:
     """Return the first of two tries in a row that both hold, of this rate or of a lower one."""
-    for _ in range(MAX_HOLDS):
+    for _ in range(MAX_HOLDS if rate else 0):
         with stage.using(system) as use:
             first = _try(system, rate, warm_up, seconds)
         if first.held and _try(system, rate, warm_up, seconds).held:

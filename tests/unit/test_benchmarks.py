@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -49,3 +50,8 @@ def test_a_machine_has_room_for_half_as_many_processes_of_a_kind_as_cores_but_tw
     None
 ):
     assert [scale.at_most(cores) for cores in (1, 2, 4, 8, 12, 64)] == [2, 2, 2, 4, 6, 8]
+
+
+def test_where_no_rate_holds_none_is_tried_for_the_whole_time() -> None:
+    nobody: Any = None
+    assert sustained._hold(nobody, nobody, nobody, 0.0, 10.0, 60.0) is None
