@@ -9,6 +9,7 @@ from storelog.cli.options import AsJson, DataDir, print_json, settings_of
 from storelog.errors import BadUse, NotFound
 
 app = typer.Typer(help="Events that could not be projected, and events that wait for them.")
+# There can be very many foreign records; `--json` lists all that are kept.
 SHOWN_FOREIGN = 20
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
 Ids = Annotated[

@@ -24,6 +24,7 @@ def down(data_dir: DataDir = None) -> None:
     if facts is None:
         print("Nothing runs.")
         return
+    # It may have ended since its file was read.
     with suppress(ProcessLookupError):
         os.kill(facts["pid"], signal.SIGTERM)
     give_up_at = time.monotonic() + STOP_SECONDS
@@ -39,6 +40,7 @@ def down(data_dir: DataDir = None) -> None:
 
 def _lives(pid: int) -> bool:
     try:
+        # A zombie has released everything; only its parent has not read its exit code yet.
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from storelog.config import Settings
     from storelog.traffic.retail_import import RetailImport
 
+# The wait for the read model ends when it has not moved for so long.
 STALL_SECONDS = 120.0
 app = typer.Typer(help="Import sales from elsewhere.", no_args_is_help=True)
 
 
+# Without a callback Typer would turn the only command into the group itself.
 @app.callback()
 def _import() -> None:
     return None

@@ -33,6 +33,7 @@ def install_mongodb(
     path = download.this_platform(wanted)
     url = f"{(mirror or download.OFFICIAL).rstrip('/')}/{path}"
     print(
+        # On stderr, so that stdout has only the result.
         f"MongoDB Community Server {wanted}, a program of MongoDB, Inc.\n"
         f"  licence  {download.LICENCE}\n           {download.LICENCE_URL}\n"
         f"  from     {url}\n  into     {download.home() / wanted}\n"

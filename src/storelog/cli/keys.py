@@ -42,6 +42,7 @@ def create(
     if not _NAME.fullmatch(name) or role not in ROLES:
         raise BadUse(f"a name has letters, digits, . _ -, at most 64; a role is {', '.join(ROLES)}")
     if expires is not None:
+        # Checked before any server is needed; the real check uses PostgreSQL's time.
         parse_expiry(expires, _BEFORE_ALL)
     settings = settings_of(data_dir, "postgres_url").settings
     if any(key.name == name for key in settings.api_keys):

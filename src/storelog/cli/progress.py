@@ -14,6 +14,7 @@ class Shown:
     """Progress by name: `show(name, done, total)` as often as wanted."""
 
     def __init__(self) -> None:
+        # A bar redraws itself with control characters, which a file or a pipe would keep.
         console = Console(stderr=True)
         self._bar = (
             Progress(

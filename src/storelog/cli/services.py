@@ -25,6 +25,8 @@ def projector(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 8091
     """Project Kafka into MongoDB. Example: storelog projector --port 8091"""
     settings = settings_of(data_dir, "kafka_bootstrap_servers", "mongodb_uri").settings
     from storelog.projector.app import run
+
+    # The projector must not import upkeep, so the command brings the two together.
     from storelog.upkeep.dead_letter_api import SCHEMAS, dead_letter_routes
 
     run(settings, host, port, dead_letter_routes(settings), SCHEMAS)
@@ -35,6 +37,7 @@ def query_service(data_dir: DataDir = None, host: Host = LOOPBACK, port: Port = 
     settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.query_service.app import run
 
+    # Without the console, its pages are not even imported.
     if not settings.console:
         run(settings, host, port)
         return

@@ -43,6 +43,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     ]
     _look_at_processes(processes, settings)
     _look_at_servers(servers, settings)
+    # The URI or the default gives the name, so any address will do where no URI is set.
     database = database_name(
         replace(settings, mongodb_uri=settings.mongodb_uri or "mongodb://127.0.0.1")
     )

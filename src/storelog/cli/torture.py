@@ -61,6 +61,7 @@ def torture(
     except KeyboardInterrupt:
         raise CannotRun("stopped before the system was ready: nothing was tried") from None
     finally:
+        # After a breach, the ledger and the logs are the evidence: keep them.
         if data_dir is None and facts is not None and not facts["breaches"]:
             shutil.rmtree(home, ignore_errors=True)
         else:

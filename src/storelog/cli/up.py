@@ -55,6 +55,7 @@ def up(
     from storelog.web.hosts import check_allowed_hosts
 
     began = time.monotonic()
+    # Settings of an `up` that runs on this directory must not count: this one replaces it.
     loaded = load(data_dir=data_dir, use_running=False)
     settings = loaded.settings
     check_allowed_hosts(settings)
@@ -120,6 +121,7 @@ def _detach(home: Path, ports: tuple[int, ...], more: list[str]) -> None:
         argv += [flag, str(port)]
     argv += more
     shown = 0
+    # Emptied, so that the error of an earlier run is not taken for one of this run.
     (logs / "up.log").write_bytes(b"")
     with (logs / "up.log").open("a") as log:
         process = subprocess.Popen(

@@ -35,6 +35,7 @@ def verify(
         work = run(loaded.settings, progress.show, repair=repair, anchor=signed)
         report = run_async(work)
     facts = report.facts()
+    # One run is recorded as each operation that it was, so that the console finds both.
     operations = [VERIFY] if anchor is None else [VERIFY, ANCHOR]
     seconds = time.monotonic() - began
     keep(

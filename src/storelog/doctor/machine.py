@@ -52,6 +52,7 @@ def _data_dir(path: Path) -> Finding:
     advice = "choose another with --data-dir"
     if (why := check_name(path)) is not None:
         return problem("data directory", f"{str(path)!a}: {why}", advice)
+    # The directory need not exist yet: the nearest existing parent decides.
     folder = _existing(path)
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         advice = f"{advice}, or let this user write there"
@@ -88,6 +89,7 @@ def _ports() -> list[Finding]:
     return [
         ok(f"port {port}", "free")
         if is_free(port)
+        # Only a warning, since `up` takes another port with an option.
         else warning(f"port {port}", "in use", f"start with `storelog up {flag} N`")
         for flag, port in _PORTS
     ]
@@ -105,6 +107,7 @@ def _embedded(loaded: Loaded) -> list[Finding]:
         ),
     }
     for name, (address, setting, needed) in modules.items():
+        # Looked up, not imported: that would take seconds.
         missing = [module for module in needed if find_spec(module) is None]
         if address is None and missing:
             advice = f"pip install 'storelog[local]', or set {setting}"

@@ -106,9 +106,7 @@ def check_postgres(settings: Settings, known_version: str = "") -> Finding:
     if row["is_replica"]:
         return problem("PostgreSQL", f"{found}: a replica", "name the primary, which takes writes")
     if row["is_read_only"]:
-        advice = (
-            "it takes no commands: reset default_transaction_read_only of server, role, database"
-        )
+        advice = "reset default_transaction_read_only of the server, the role and the database"
         return problem("PostgreSQL", f"{found}: read-only", advice)
     if row["encoding"] != migrations.ENCODING:
         found = f"{found}: the database has the encoding {row['encoding']}"
@@ -201,6 +199,7 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
         return problem("Kafka", found, "; ".join(judged.errors))
     if judged.warnings:
         return warning("Kafka", found, "; ".join(judged.warnings))
+    # With one broker there can be only one copy, so that is no fault.
     if copies == 1 and brokers > 1:
         return warning(
             "Kafka", f"{found}: one copy of each", "set STORELOG_KAFKA_REPLICATION_FACTOR"
@@ -237,6 +236,7 @@ def check_mongodb(settings: Settings, known_version: str = "") -> Finding:
     found = f"{release} at {where}"
     if int(version.split(".")[0]) < OLDEST_MONGODB:
         return problem("MongoDB", found, f"use MongoDB {OLDEST_MONGODB} or newer")
+    # Every collection has an index on `_id`; only a migrated one has more.
     if len(indexes) < 2:
         return problem("MongoDB", f"{found}: no indexes", "run `storelog migrate`")
     if not has_keys:
@@ -278,6 +278,7 @@ def _as_warnings(lag: Lag) -> list[Finding]:
 def _check_lag(settings: Settings, lag: Lag) -> Finding:
     found = f"{lag.events_behind} events and {lag.seconds_behind:.1f} s behind"
     standing = (why_not_ready(settings.projector_url or "") or "") if lag.events_behind else ""
+    # Lag alone may be load; a projector that stands still says so itself.
     if "has not moved" in standing:
         return problem("read side", f"{found}: {standing}", SLOW)
     if lag.seconds_behind > LATE_SECONDS:

@@ -72,6 +72,7 @@ def describe() -> str:
 
 
 def _choose(home: Path | None, port: int) -> tuple[str, list[str], str]:
+    # A server that was installed for this purpose comes before one that is there by chance.
     own = mongodb_download.installed()
     mongod = str(own) if own else shutil.which("mongod")
     rust = shutil.which("secantusd-rs")

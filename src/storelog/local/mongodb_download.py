@@ -34,6 +34,7 @@ TIMEOUT_SECONDS = 30.0
 GIVE_UP_SECONDS = 3600.0
 MAX_BYTES = 2 * 1024**3
 _CHUNK = 1024 * 1024
+# The archive also has tools that are not needed, and paths that must not be trusted.
 _KEPT = re.compile(r"[^/]+/(bin/mongod|LICENSE[^/]*|MPL-2|README|THIRD-PARTY-NOTICES)")
 Show = Callable[[str, int, int], None]
 

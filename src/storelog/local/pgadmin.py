@@ -124,6 +124,7 @@ def _environment() -> Path:
     pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     _run([*pip, "--disable-pip-version-check", REQUIREMENT], {}, INSTALL_SECONDS)
     (_package(home) / "config_local.py").write_text(_CONFIG, "utf-8")
+    # Written last: an environment without the mark is incomplete, and made anew.
     mark.write_text(REQUIREMENT, "utf-8")
     return home
 

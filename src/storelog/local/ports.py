@@ -25,6 +25,7 @@ def kept_ports(data_dir: Path, names: tuple[str, ...]) -> dict[str, int]:
     ports: dict[str, int] = {}
     for name in names:
         port = known.get(name)
+        # The same port again, so that clients configured for it keep working.
         ports[name] = port if port is not None and is_free(port) else _new_port(ports)
     path.write_text(json.dumps({**known, **ports}, indent=1) + "\n", "utf-8")
     return ports

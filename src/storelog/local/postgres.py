@@ -81,6 +81,7 @@ def _user(bin_dir: Path, home: Path) -> str:
     for target in (bin_dir, home):
         for folder in target.resolve().parents:
             mode = folder.stat().st_mode
+            # The user of the server must be able to pass through the parents of its folders.
             if not mode & 0o001:
                 folder.chmod(mode | 0o001)
     if home.owner() != USER:

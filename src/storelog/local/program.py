@@ -113,6 +113,7 @@ class Program:
         """Plan the next start, later each time; return the exit code of the last run."""
         code = None if self.process is None else self.process.returncode
         self.process = None
+        # A program that fails at its start must not keep the machine busy.
         wait = min(0.2 * 2.0 ** min(self.restarts, 10), MAX_RESTART_WAIT_SECONDS)
         self.start_at = time.monotonic() + wait
         self.restarts += 1

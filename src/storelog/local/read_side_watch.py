@@ -71,6 +71,7 @@ class ReadSideWatch:
     def look(self, lag: Lag) -> None:
         """Print the troubles that are new."""
         found = troubles(lag)
+        # A trouble that is over and comes back is printed again.
         for kind in sorted(found.keys() - self._said):
             self._say(found[kind])
         self._said = set(found)

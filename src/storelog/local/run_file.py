@@ -73,6 +73,7 @@ def lock(data_dir: Path) -> IO[str]:
 def write(data_dir: Path, facts: Mapping[str, Any]) -> None:
     """Replace `run.json` in one step; others on this machine cannot read it."""
     unfinished = data_dir / f"{RUN_FILE}.new"
+    # The addresses in it may contain passwords.
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(facts, file, indent=1)

@@ -71,6 +71,7 @@ def plan(
         makers["mongodb"] = lambda: mongodb.program(data_dir, ports["mongodb"])
     else:
         external.append("mongodb")
+    # Side by side, since each may take seconds: jars, a JVM, initdb.
     with ThreadPoolExecutor(3) as pool:
         servers = list(pool.map(lambda make: make(), makers.values()))
     return RunPlan(complete, servers, external)

@@ -83,6 +83,7 @@ async def connect(postgres_url: str) -> asyncpg.Connection:
 
 async def lead(connection: asyncpg.Connection) -> bool:
     """Try to become the one active relay, for as long as this connection lives."""
+    # A lock of the session: PostgreSQL releases it however this process ends.
     return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK))
 
 
@@ -161,6 +162,7 @@ async def read_some(connection: asyncpg.Connection, position: int, limit: int) -
 
 
 def _without_gap(position: int, events: list[ChainedEvent]) -> list[ChainedEvent]:
+    # Sending on over a gap would make it permanent for every reader.
     if events and events[-1].position != position + len(events):
         raise HistoryMismatch(f"the log has a gap after position {position}: run `storelog verify`")
     return events

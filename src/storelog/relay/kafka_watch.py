@@ -54,6 +54,8 @@ def look(settings: Settings) -> Places:
     last = _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
     return {
         topic: {
+            # The id reveals a topic that was deleted and made again, even if its offsets look
+            # right.
             "id": str(described[topic].result(TIMEOUT_SECONDS).topic_id),
             "first": [first[topic, n] for n in sorted(known[topic].partitions)],
             "last": [last[topic, n] for n in sorted(known[topic].partitions)],

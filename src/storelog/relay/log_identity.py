@@ -57,6 +57,7 @@ async def check_history(connection: asyncpg.Connection, settings: Settings) -> N
         is_there = found is not None and found.hex() == mark.hash
         names_own = mark.history is not None and number_of(known, mark.history) is not None
         is_own = is_own or is_there or names_own
+        # Marks come newest first, so this is the newest position that differs.
         if not is_there and wrong is None:
             wrong = mark, found
     if wrong is None:

@@ -22,6 +22,7 @@ LAG_EVENTS = gauge("storelog_relay_lag_events", "Events in the log that Kafka la
 LAG_SECONDS = gauge(
     "storelog_relay_lag_seconds", "Age of the oldest event in the log that Kafka lacks; 0: none."
 ).of()
+# From the start, so that a standby shows 0 and not a missing series.
 ACTIVE.set(0)
 _BEHIND = """SELECT c.position AS relayed, h.position - c.position AS events,
     (SELECT extract(epoch FROM clock_timestamp() - occurred_at)::float8

@@ -29,6 +29,7 @@ from storelog.relay.record_headers import Header, record_headers
 
 FLUSH_SECONDS = 60.0
 PRODUCER = {
+    # Kafka drops what the producer repeats after a lost reply, within one session.
     "enable.idempotence": True,
     # If Kafka rejects a batch, this producer fails for good and sends none after it. Otherwise a
     # later event would arrive before the earlier one, which is sent again.

@@ -33,6 +33,7 @@ PACES = ((100, 0.05), (8, 0.03), (0, 0.01))
 IDLE_SECONDS = 1.0
 FIRST_BACK_OFF_SECONDS = 0.1
 MAX_BACK_OFF_SECONDS = 5.0
+# The check takes several requests to Kafka: too many for each batch.
 CHECK_SECONDS = 10.0
 _log = structlog.get_logger()
 

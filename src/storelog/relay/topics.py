@@ -31,12 +31,14 @@ from storelog.kafka import (
 )
 from storelog.relay.topic_settings import judge, read_configs
 
+# A new projector, or a rebuild from Kafka, reads the topics from their beginning.
 _FOR_EVER = {
     "retention.ms": "-1",
     "retention.bytes": "-1",
     "cleanup.policy": "delete",
     "max.message.bytes": str(MAX_RECORD_BYTES),
 }
+# Only the newest watermark and the newest set of keys count: older ones may be compacted away.
 _NEWEST = {"cleanup.policy": "compact", "segment.ms": "3600000"}
 TIMEOUT_SECONDS = 30.0
 REACH_SECONDS = 10.0
@@ -59,6 +61,7 @@ def ensure_topics(settings: Settings, lanes: int) -> list[str]:
     wanted = dict.fromkeys(event_topics(settings), _FOR_EVER)
     wanted[watermark_topic(settings)] = _NEWEST
     try:
+        # Not fewer than any topic has, since partitions cannot be removed.
         most = max(lanes, *_partitions(admin, settings).values(), 0)
     except KafkaException as error:
         raise CannotRun(kafka_failure(error)) from error

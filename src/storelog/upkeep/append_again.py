@@ -72,6 +72,7 @@ async def append_again(
             done.left |= {each.envelope.position: why for each in command}
             continue
         writes = _writes(state, head, command)
+        # With the head locked, nothing can be recorded later with an earlier time.
         writes.stamp(max(cut_off(held.since), held.settled_at))
         await store.append(connection, writes, held)
         for old, new in zip(command, writes.events, strict=True):

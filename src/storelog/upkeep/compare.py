@@ -22,6 +22,7 @@ from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_models.shapes import differing as differing_shapes
 from storelog.verify.report import Place, Report, differing
 
+# So many that a few differences leave nearly all buckets equal.
 BUCKETS = 65_536
 SCAN_DOCUMENTS = 500
 _MARKS = ("cancelled", "cancelPosition")

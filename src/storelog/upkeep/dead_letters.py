@@ -203,6 +203,7 @@ class DeadLetters:
                 letter = letters[event.position]
                 if event.aggregate != aggregate:
                     raise BadUse(f"position {event.position} of the log is {event.aggregate}'s")
+                # Only the record names its predecessor in the lane; the log does not have it.
                 previous = int(dict(letter["headers"])["lane_previous"])
                 fresh = {
                     "topic": self._settings.kafka_topic_prefix + event.event_type,

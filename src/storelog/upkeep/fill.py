@@ -56,6 +56,7 @@ class Fill:
             LaneFold(database, place.lane, place.bounds, models, topic_prefix) for place in places
         ]
         self._writer = BatchWriter(database, places, models)
+        # Where each lane ends as collected; its stored checkpoint follows when that is written.
         self._ends = places
         self._thread = WriterThread()
         self.position = min(place.safe for place in places)

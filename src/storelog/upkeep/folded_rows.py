@@ -40,6 +40,7 @@ class FoldedRows:
             changed = self._changed[kind.entity.name].setdefault(number, {})
             for name in columns_of(kind.entity.structure)[1:]:
                 if name in members:
+                    # Only the last value of each column is needed, since rows are written once.
                     changed[name] = getattr(event, members[name])
             changed.update(version=change.version, is_deleted=kind.ends)
 

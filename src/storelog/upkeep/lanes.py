@@ -129,6 +129,7 @@ class _Change:
     async def _take_the_relays_place(self) -> None:
         """Announce the change, and become the active relay, which then sends nothing more."""
         await self._connection.execute(
+            # PostgreSQL then ends the connection of a paused process, and with it the locks.
             f"SET idle_session_timeout = {PAUSED_MS};"
             f" UPDATE relay_cursor SET lanes_wanted = {self._wanted:d}, epoch = epoch + 1"
         )

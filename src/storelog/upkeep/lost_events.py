@@ -25,6 +25,7 @@ from storelog.shop.events import Event
 
 READ_SECONDS = 30.0
 READ_EVENTS = 5_000
+# All of them are held in memory.
 MAX_LOST = 1_000_000
 _CONSUMER = {
     "enable.auto.commit": False,

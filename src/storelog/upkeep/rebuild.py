@@ -38,8 +38,10 @@ from storelog.upkeep.live_model import compare_with_live, may_follow, position_o
 from storelog.upkeep.rebuilt import Rebuilt
 from storelog.upkeep.sources import KafkaSource, Progress, fill_from_log
 
+# So few that the standstill in which they are read is short.
 CLOSE_EVENTS = 2_000
 MAX_ROUNDS = 20
+# A projector may end a promotion that takes too long; then it is tried again.
 PROMOTIONS = 3
 Document = dict[str, Any]
 

@@ -78,6 +78,7 @@ async def _resend(
     if not first <= last <= written:
         raise BadUse(f"--from {first} --to {last}: the log has positions 1 to {written}")
     if last > row["sent"]:
+        # Events that are sent ahead of the relay must leave no gap behind them.
         first = min(first, row["sent"] + 1)
     await asyncio.to_thread(ensure_topics, settings, count)
     publisher.history = (await cursor.histories(connection))[-1]

@@ -18,6 +18,7 @@ async def end_connections(connection: asyncpg.Connection) -> None:
     Raises CannotRun.
     """
     for _ in range(END_TRIES):
+        # Within a transaction the view of activity would not change.
         await connection.execute("SELECT pg_stat_clear_snapshot()")
         # False for a connection that does not end in time, and for one that has ended by itself.
         has_ended = await connection.fetch(

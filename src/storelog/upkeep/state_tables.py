@@ -137,6 +137,7 @@ class _Tables:
         for table, columns, rows in self._folded.changed():
             await self._change(table, columns, rows)
         for table in TABLES:
+            # Without statistics, the joins of large new tables could take hours.
             await self._connection.execute(f"ANALYZE {BESIDE}_{table}")
 
     async def _change(self, table: str, columns: Row, rows: list[Row]) -> None:

@@ -66,6 +66,7 @@ class Absent:
 
     def has(self, event: Placed) -> bool:
         """Tell whether the read model must lack an event."""
+        # Without its first event, no later event of the aggregate can be applied.
         if event.version == 1 and event.position in self.discarded:
             self._left_out.add(event.aggregate)
         return event.position in self.positions or event.aggregate in self._left_out

@@ -73,6 +73,7 @@ class Anchor:
             with self.path.open("ab") as file:
                 file.write(msgspec.json.encode(head) + b"\n")
                 file.flush()
+                # A head that is lost in a crash would prove nothing.
                 os.fsync(file.fileno())
         except OSError as error:
             raise CannotRun(f"{self.path}: {error.strerror}") from error
@@ -104,6 +105,7 @@ def _key(path: Path, *, must_exist: bool) -> bytes:
             raise CannotRun(f"{path}, the key that signed the anchor, is missing")
         path.parent.mkdir(parents=True, exist_ok=True)
         key = secrets.token_bytes(KEY_BYTES)
+        # Never replaces a key: the heads that it has signed could no longer be checked.
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(key)
     except OSError as error:

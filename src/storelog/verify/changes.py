@@ -51,6 +51,7 @@ class ChangesCheck:
 
         `changes`: those of the events in between that the read model must have.
         """
+        # The chunks of the log end anywhere, so a block may be compared in several steps.
         first, last = self._last + 1, min(up_to, self._position)
         if last < first:
             return
@@ -122,6 +123,7 @@ class ChangesCheck:
 
     async def finish(self, head: int) -> None:
         """Find documents whose block has no position of the log; `head` is its present end."""
+        # The negation also finds blocks that are no numbers.
         inside = {"$gte": 0, "$lte": block_of(head)}
         async for document in self._collection.find({"block": {"$not": inside}}, {"block": 1}):
             self.strays.append(document["_id"])

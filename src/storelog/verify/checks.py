@@ -28,6 +28,8 @@ from storelog.verify.shapes import ShapesCheck
 from storelog.verify.suspects import Inspection
 
 BLOCKS_AT_ONCE = 17
+# A letter and the count of its lane are written one after the other, so one look may find them
+# different.
 LETTER_LOOKS, LETTER_SECONDS = 3, 1.0
 Document = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -96,6 +98,7 @@ class Checks:
         projected = []
         for change in changes:
             is_absent = self.absent.has(change)
+            # A checkpoint also moves over dead letters, so `places` gets every event.
             self.places.add(by_position[change.position], change, is_absent=is_absent)
             if not is_absent and change.position <= self.position:
                 projected.append(change)
@@ -109,6 +112,7 @@ class Checks:
     async def finish(self, newest: int, progress: Progress) -> None:
         """Compare the rest, and inspect what does not agree."""
         connection = self._connection
+        # First of all, since documents that moved on meanwhile need these events to add up.
         await self._compare_newer(newest)
         await self.histories.finish()
         await self.ledger.finish()

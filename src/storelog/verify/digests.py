@@ -39,6 +39,7 @@ class Bits:
     """A set of positions, one bit each."""
 
     def __init__(self, highest: int) -> None:
+        # A Python set would take some 60 bytes for each position.
         self._bits = bytearray(highest // 8 + 1)
 
     def add(self, number: int) -> None:

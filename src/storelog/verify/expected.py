@@ -40,6 +40,7 @@ class Expected:
         found: list[tuple[Change, ExpectedWrite]] = []
         for change in changes:
             for write in (*writes_of(change), *listed_writes(change, self._models)):
+                # Marks are compared separately, since another lane writes them.
                 if not write.is_mark:
                     self._complete(write, creations)
                 found.append((change, write))

@@ -103,6 +103,7 @@ def _named(change: Change) -> ExpectedWrite:
 
 def _sale(change: Change) -> ExpectedWrite:
     sold = document_of(change.event) | {"position": Int64(change.position)}
+    # The first field of the payload is the id of the sale.
     item_id = sold.pop(fields_of(change.kind.payload)[0].json)
     return ExpectedWrite(SALES, item_id, sold, is_new=True)
 
@@ -141,6 +142,7 @@ def fact_of(change: Change) -> Fact | None:
     for item in order.order_items:
         line = lines.setdefault(item.product_id, [0, 0])
         line[0] += item.quantity
+        # Whole ten-thousandths, as the leaves pack amounts.
         line[1] += int(item.price * 10_000 * item.quantity)
     packed = tuple((product, units, amount) for product, (units, amount) in lines.items())
     at_ms = milliseconds(order.order_date)
@@ -155,6 +157,7 @@ def entry_of(change: Change) -> Entry:
             facts[field.json] = _as_json(getattr(change.event, kind.members[field.name]))
     for name, member in kind.about.items():
         value = getattr(change.event, member)
+        # An absent member is not stored.
         if value is not None and value is not UNSET:
             facts[name] = _as_json(value)
     origin = change.origin

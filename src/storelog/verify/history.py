@@ -106,6 +106,7 @@ class Histories:
         """Compare the rest, and find buckets without an event."""
         self._closed += [entity.bucket for entity in self._entities.values()]
         await self._compare_closed(1)
+        # Counting is cheap; only a wrong count is worth a scan of the collection.
         if await self._database[COLLECTION].count_documents({}) != self._stored:
             await self._find_strays()
 
@@ -118,6 +119,7 @@ class Histories:
 
     async def _find(self, some: list[_Bucket]) -> dict[str, tuple[Bucket, int | None]]:
         """Return buckets by label, those of documents with the document's position."""
+        # In this order, since a bucket moves from the document to the collection, and never back.
         found = await self._stored_buckets(some)
         left = [bucket for bucket in some if bucket.label not in found]
         found |= await self._open_buckets(left)
@@ -161,6 +163,7 @@ class Histories:
         if place is None:
             return
         self._report.differ(WHERE, bucket.label, *place)
+        # Entries that are newer than this run must survive the repair.
         repaired: Bucket = {"entries": expected + newer}
         if bucket.before is not None:
             repaired["before"] = bucket.before

@@ -24,6 +24,7 @@ from storelog.verify.report import Report
 from storelog.verify.sums import Tree, is_full
 
 Document = dict[str, Any]
+# The projector writes a leaf, its node and the checkpoint in turn, so each may lag behind.
 NODE_SECONDS, LEAF_SECONDS = 1.0, 0.2
 LEAF_TRIES = 15
 LEAVES, SUMS, PLACES = f"mongodb.{LEDGER}", f"mongodb.{NODES}", "mongodb.checkpoints"
@@ -188,6 +189,7 @@ class Ledger:
     def _differ(
         self, lane: int, where: str, subject: Any, name: str, expected: Any, found: Any
     ) -> None:
+        # The repair of any lane also removes documents that belong to none.
         self.bad_lanes.add(lane if lane < self._lanes else 0)
         self._report.differ(where, subject, name, expected, found)
 

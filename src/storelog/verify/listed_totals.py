@@ -22,6 +22,7 @@ from storelog.read_models.totals import TotalsModel
 from storelog.verify.report import Report, differing
 
 SCAN_DOCUMENTS = 500
+# How often a repair is repeated because the projector changed the document meanwhile.
 MAX_TURNS = 5
 Document = dict[str, Any]
 
@@ -169,6 +170,7 @@ class TotalsCheck:
         for each in self._sums:
             number = expected[each.name]
             if has_moved:
+                # The projector has added events since: keep what they added.
                 number += _number(since.get(each.name)) - _number(was.get(each.name))
             document[each.name] = Int64(number) if each.kind == "count" else Decimal128(str(number))
         if now is not None and "late" in now:

@@ -62,6 +62,7 @@ class Chain:
         if hashlib.sha256(event.payload).digest() != payload_hash:
             actual = hashlib.sha256(event.payload).digest()
             report.differ("log", event.position, "payload", payload_hash, actual)
+        # After a gap the hash cannot be right; the gap itself is reported already.
         computed = chain_hash(self.hash, event, payload_hash)
         if computed != event.hash and not has_gap:
             report.differ("log", event.position, "hash", computed, event.hash)

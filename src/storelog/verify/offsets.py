@@ -24,6 +24,7 @@ WHERE = "mongodb.checkpoints"
 LOOK_BACK = 8
 RESPONSE_SECONDS, READ_SECONDS = 10.0, 20.0
 _CONSUMER = {
+    # A group of its own, which commits nothing: the offsets of the projectors stay untouched.
     "group.id": "storelog-verify",
     "enable.auto.commit": False,
     "isolation.level": "read_uncommitted",
@@ -97,6 +98,7 @@ class Offsets:
                 first, end = bounds[topic, lane] = consumer.get_watermark_offsets(
                     TopicPartition(topic, lane), timeout=RESPONSE_SECONDS
                 )
+                # Watermarks carry no events, so only the topics of events need this check.
                 if first < offset <= end and topic != watermark_topic(self._settings):
                     wanted[topic, lane] = (max(first, offset - LOOK_BACK), offset)
             return bounds, _read(consumer, wanted)

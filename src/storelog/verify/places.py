@@ -122,6 +122,7 @@ class Places:
         if place is None:
             return
         if event.position > place["position"]:
+            # `safe` promises everything up to it, so an event between the two is missing.
             if event.position <= place["safe"]:
                 self._behind.setdefault(number, event.position)
             return

@@ -104,6 +104,7 @@ class Pointers:
         number = found.get("number")
         names = [found.get("database"), found.get("source")]
         right: Document = {"database": None, "source": None, "number": highest}
+        # A number is used only once, or an older rebuild's database would be taken for this one.
         if not isinstance(number, int) or number < highest:
             self._differ(BUILDING_ID, "number", f"at least {highest}", number)
         elif all(name is None or isinstance(name, str) for name in names):

@@ -103,6 +103,7 @@ class ReadModel:
         document["_id"] = document_id
         sums.claims.add(at)
         sums.contents.add(at, digest(fields))
+        # By id, since a missing or outdated document claims no position of the log.
         sums.versions.add(document_id, hash((document_id, fields.get("version", 0))))
         if at > self._position:
             self._newer[name, document_id] = at

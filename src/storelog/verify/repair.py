@@ -147,6 +147,7 @@ async def _repair(
         await documents.insert_one({"_id": document_id, **whole})
         return 1
     at = found.get("position")
+    # The projector has moved it on since, and in doing so written it again.
     if not repair.is_forced and isinstance(at, int) and at > whole["position"]:
         return 0
     same = {"_id": document_id, "position": at}

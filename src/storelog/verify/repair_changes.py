@@ -59,6 +59,7 @@ async def repair_changes(
 async def _write(
     collection: Any, block: int, entries: dict[int, tuple[int, str, Document]], old: list[Any]
 ) -> int:
+    # A fixed name, so that an interrupted repair is repeated on the same document.
     name = f"{block}/repaired"
     if entries:
         whole = [entries[position] for position in sorted(entries)]
@@ -67,6 +68,7 @@ async def _write(
             "last": Int64(whole[-1][0]),
             "entries": zlib.compress(msgspec.json.encode(whole), 1),
         }
+        # Before the old documents are deleted, so that no position is missing in between.
         await collection.replace_one({"_id": name}, fields, upsert=True)
         old = [one for one in old if one != name]
     for start in range(0, len(old), BLOCK_POSITIONS):

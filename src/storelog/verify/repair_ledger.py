@@ -121,6 +121,7 @@ class LedgerRepair:
             some = wanted[start : start + IDS_AT_ONCE]
             names = {"_id": {"$in": [document["_id"] for document in some]}}
             found = {each["_id"]: each for each in await collection.find(names).to_list()}
+            # Equal documents are left alone, so that a repair of little writes little.
             changes = [
                 ReplaceOne({"_id": document["_id"]}, document, upsert=True)
                 for document in some

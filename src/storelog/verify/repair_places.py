@@ -99,12 +99,15 @@ class PlacesRepair:
             if place is None:
                 continue
             fields = _fields(self._states[number]) | {"lanes": self._lanes}
+            # Readers trust everything up to `safe`, so it must end before the next event of the
+            # lane.
             safe = min(place["safe"], head, follows.get(number, head + 1) - 1)
             recorded = await self._connection.fetchval(
                 "SELECT recorded_at FROM events WHERE position = $1", safe
             )
             fields["safe"] = Int64(safe)
             fields["safeRecordedAt"] = None if recorded is None else format_time(recorded)
+            # Not known until the next watermark; a wrong time would promise freshness.
             fields["readAt"] = None
             held_up = {"lane": number, "state": {"$in": ["parked", "waiting"]}}
             letters = self._database[DEAD_LETTERS]

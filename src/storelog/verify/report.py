@@ -120,5 +120,6 @@ def _is_same(expected: Any, found: Any) -> bool:
         found = found.as_doc()
     if isinstance(expected, Decimal128) and isinstance(found, Decimal128):
         return bool(expected.to_decimal() == found.to_decimal())
+    # In Python True equals 1, but MongoDB stores them as different types.
     kinds = {bool} & {type(expected), type(found)}
     return bool(expected == found) and (not kinds or type(expected) is type(found))

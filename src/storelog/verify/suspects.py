@@ -140,6 +140,7 @@ class Inspection:
         found, newest = case.found, case.newest
         at = None if found is None else found.get("position")
         if newest is None:
+            # A document with marks alone belongs to a sale that is a dead letter.
             if found is None or (at is None and case.marks):
                 return False
             return self._differ(key, ("document", None, at), Repair(None, is_forced=True))

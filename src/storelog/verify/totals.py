@@ -56,6 +56,7 @@ async def compare_totals(connection: asyncpg.Connection, reads: Reads, report: R
     for _ in range(TRIES):
         database = (await _view(reads)).database
         absent = await read_absent(database)
+        # One snapshot, so that the sums are those of exactly this head.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             head = await connection.fetchval("SELECT position FROM log_head")
             expected = await _summed(connection, sorted(absent), head)

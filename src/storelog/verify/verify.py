@@ -119,6 +119,7 @@ class _Run:
     async def _run(self, *, has_repair: bool) -> Report:
         report, connection = self._report, self._connection
         if has_repair:
+            # A repair and a change of the read side would undo each other's writes.
             await change_lock.take(connection)
         await wait_for_changes(self._home)
         written = report.position = await connection.fetchval("SELECT position FROM log_head")
@@ -145,6 +146,7 @@ class _Run:
         await self._read_log(checks)
         if checks is not None:
             await checks.finish(newest, self._progress)
+            # With stray checkpoints the Query Service's code cannot open a view.
             if not self._has_strays:
                 await self._compare_totals()
         if has_repair:

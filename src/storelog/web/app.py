@@ -100,6 +100,7 @@ class App:
         }
         repeated = join_repeated(headers, scope["headers"])
         began = time.perf_counter()
+        # The id goes into logs and headers, so a client's own must be short and printable.
         given = headers.get("x-correlation-id") or headers.get("x-request-id") or ""
         correlation_id = given if given and _CORRELATION.fullmatch(given) else os.urandom(16).hex()
         self._in_flight += 1

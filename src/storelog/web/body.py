@@ -13,6 +13,7 @@ from typing import Any
 from storelog.errors import ProtocolRefusal, Unavailable
 
 MAX_BODY_BYTES = 1024 * 1024
+# A body that is too large is read up to here, so that its client sees the 413 and no reset.
 MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
 BODY_DEADLINE_SECONDS = 20.0
 # Limits on the parts of bodies that have not arrived completely.

@@ -34,6 +34,7 @@ def join_repeated(
 
     `headers` has the last value of each name of `fields`, in lower case.
     """
+    # The usual case, without any cost: no field is repeated.
     if len(fields) == len(headers):
         return []
     joined: dict[str, list[str]] = {}

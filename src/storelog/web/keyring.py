@@ -28,6 +28,7 @@ STOP_TRIES = 6
 _log = structlog.get_logger()
 _HOLD = "keys cannot be read; the last ones hold"
 _UNKNOWN = "keys are not known yet: is the system migrated (`storelog migrate`)?"
+# Compared with where no key is found, so that the time tells nothing.
 _NOBODY = ApiKey("", "public", "0" * 64)
 Read = Callable[[], Awaitable[KeySet]]
 

@@ -77,6 +77,7 @@ def render(error: errors.StorelogError, instance: str, correlation_id: str) -> R
         detail = error.detail
     if status == 401:
         headers = (*headers, ("WWW-Authenticate", 'Bearer realm="storelog"'))
+    # `type` comes first, since request_metrics.py reads the slug from the beginning of the body.
     problem = {
         "type": f"/problems/{slug}",
         "title": TITLES[slug],

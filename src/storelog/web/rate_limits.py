@@ -44,6 +44,7 @@ class RateLimits:
 
     def of_caller(self, name: str, address: str) -> Counted | None:
         """Count one request of a caller, or where there are no keys, of an address."""
+        # No name of a key begins with @, so a key and an address cannot share a count.
         return self._count("key", self._by_caller, name or f"@{address}")
 
     def _count(self, policy: str, item: RateLimitItem | None, who: str) -> Counted | None:

@@ -47,6 +47,7 @@ class Sessions:
         """Begin a session of the key's owner; return the header that gives the browser its id."""
         session_id, now = secrets.token_urlsafe(32), self._now()
         self._sessions[_digest(session_id)] = _Session(key, now, now)
+        # The oldest go first, so that sign-ins without end cannot fill the memory.
         while len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
         return ("Set-Cookie", f"{self._cookie}={session_id}; {self._attributes}")

@@ -42,6 +42,7 @@ async def send_stream(
         asyncio.create_task(revoked),
     }
     try:
+        # The first to end decides: the stream, its client, the process, or the key.
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:

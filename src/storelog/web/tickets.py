@@ -18,6 +18,7 @@ from storelog.shop.value import value
 GOOD_FOR_SECONDS = 60
 MAX_PARAMETERS = 50
 _TICKET = re.compile(r"([1-9][0-9]{12})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_.-]{0,64})")
+# Part of what is signed, so that no other signature can serve as a ticket.
 _MEANT_FOR = "storelog ticket for /live"
 # Signs tickets while there is no key at all, when anyone may do everything without a ticket too.
 NO_KEY = ApiKey("", "admin", sha256(b"").hexdigest())

@@ -80,6 +80,8 @@ class Tokens:
             claims = jwt.decode(
                 text,
                 key,
+                # One that the settings allow: the header of a token must not choose how it is
+                # checked.
                 algorithms=[algorithm],
                 audience=self._audience,
                 issuer=self._issuer,

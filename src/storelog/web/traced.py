@@ -24,6 +24,7 @@ async def respond(route: Route, request: Request) -> AnyResponse:
     except BaseException as error:
         span.end(error=type(error).__name__)
         raise
+    # An error of a client is no failure of the service, so only 5xx marks the span.
     failed = f"status {response.status}" if response.status >= 500 else None
     span.end({"http.response.status_code": response.status}, error=failed)
     return response
