@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from storelog.client.problems import read_problem
 from storelog.config import Settings
 from storelog.console import command_side, static
+from storelog.console.changes import stale_facts
 from storelog.console.charts import bar_chart, step_chart
 from storelog.console.formats import ago, money, size, words
-from storelog.console.forms import Origins, as_whole
+from storelog.console.forms import Form, Origins, as_whole
 from storelog.console.reports import harmless
 from storelog.errors import Forbidden, Unavailable
 from storelog.web.auth import ANYBODY
@@ -139,6 +141,13 @@ def test_values_look_as_people_read_them() -> None:
 def test_what_was_typed_is_a_number_only_where_it_is_one() -> None:
     assert [as_whole(t) for t in ("5", "-3", "007")] == [5, -3, 7]
     assert [as_whole(t) for t in ("", "x", "1.5", "٣", "9" * 19)] == ["", "x", "1.5", "٣", "9" * 19]
+
+
+def test_a_field_that_a_form_does_not_show_is_none_that_its_user_changed() -> None:
+    found = {"type": "/problems/stale-version", "detail": "stale", "currentVersion": 3}
+    problem = read_problem(409, json.dumps(found).encode())
+    facts = stale_facts(problem, Form([("name", " Bowl "), ("sku", "")]), ("name", "sku", "colour"))
+    assert facts["stale"] == {"name": "Bowl", "sku": ""}
 
 
 def test_what_a_page_can_do_without_keeps_it_waiting_for_a_short_time_only(

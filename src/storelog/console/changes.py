@@ -72,7 +72,8 @@ def stale_facts(problem: Problem, form: Form, fields: Sequence[str]) -> Facts:
     """
     facts = form_error(problem, form)
     if isinstance(problem, VersionIsStale):
-        facts["stale"] = {name: form.text(name) for name in fields}
+        # A field that the form does not show was not changed by it.
+        facts["stale"] = {name: form.text(name) for name in fields if form.has(name)}
         facts["message"] = (
             f"This was changed meanwhile: it is at version {problem.current_version} now."
             " Compare the values, and send yours again if they should apply."
