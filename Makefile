@@ -24,7 +24,7 @@ side_by_side = $(PYTEST) -m "$(USUAL) and not alone" -n $(WORKERS) --dist loadfi
 alone = $(PYTEST) -m "$(USUAL) and alone" $(1) $(call again,$(1))
 
 .PHONY: help install ports up unit test test-all test-again test-servers test-retail test-pgadmin torture hostile closed siege
-.PHONY: fuzz postman generate screenshots vendor schema docs audit check bench bench-memory bench-scale
+.PHONY: fuzz postman generate golden format screenshots vendor schema docs audit check bench bench-memory bench-scale
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -109,6 +109,9 @@ docs: install ## build the site into build/site, without a warning
 generate: install ## write the files that are made from the code
 	$(BIN)/python -m generate
 
+golden: install ## record tests/golden anew, for a change that is meant to be seen
+	PYTHONPATH=tests $(BIN)/python -m golden.record
+
 screenshots: install ## take the pictures of the console again, from the demo shop
 	PYTHONPATH=tests $(BIN)/python -m generate.screenshots
 
@@ -117,6 +120,10 @@ vendor: install ## fetch the files of others that the console serves, and check 
 
 schema: install ## draw docs/schema.md and schema.svg from a migrated PostgreSQL
 	$(BIN)/python -m generate.schema
+
+format: install ## write Python as the checks want it
+	$(BIN)/ruff check --fix src tests generate audit benchmarks
+	$(BIN)/ruff format src tests generate audit benchmarks
 
 check: install ## format, lint, types, layers, tidy
 	$(BIN)/ruff format --check src tests generate audit benchmarks

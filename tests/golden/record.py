@@ -1,5 +1,6 @@
 """`python -m golden.record NAME...` writes files of the corpus anew, from its inputs and the code.
 
+Without a name it writes all of them, and adds to the inputs what they lack (golden/inputs.py).
 Prints which parts change, how often. Only for a change that is meant to be seen: README.md says
 when, and lists what was changed so.
 """
@@ -11,11 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from golden.inputs import missing_older, missing_requests
 from support.golden import Shop
 from support.golden_forms import abridged, line_of
 from support.golden_shapes import older_forms, shapes
 
 HERE = Path(__file__).parent
+AS_WRITTEN: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
 INPUTS = ("requests.jsonl", "changed.jsonl", "older.jsonl")
 
 
@@ -54,7 +57,7 @@ def lines() -> Iterator[tuple[str, str]]:
     for older in read_lines("older.jsonl"):
         yield "upcast.jsonl", line_of(older_forms(older))
     for shape in shapes():
-        yield "shapes.jsonl", json.dumps(shape, ensure_ascii=False, separators=(",", ":"))
+        yield "shapes.jsonl", json.dumps(shape, **AS_WRITTEN)
 
 
 def files() -> dict[str, list[str]]:
@@ -88,20 +91,47 @@ def opened(value: Any) -> Any:
     return value
 
 
+def pairs(before: list[str], now: list[str]) -> Iterator[tuple[Any, Any]]:
+    """Yield the lines of a file with those that they become: shapes by what they are of."""
+    old, new = [list(map(json.loads, lines)) for lines in (before, now)]
+    if not old or "is" not in old[0]:
+        yield from zip(old, new, strict=False)
+        return
+    shapes = {shape["of"]: shape for shape in new}
+    yield from ((shape, shapes[shape["of"]]) for shape in old if shape["of"] in shapes)
+
+
 def summary(name: str, now: list[str]) -> Iterator[str]:
     """Yield each part in which the lines of a file are to change, how often, and the first one."""
     before = stored_lines(name) if (HERE / name).exists() else []
     if len(before) != len(now):
         yield f"{name}: {len(before)} lines become {len(now)}"
     found: dict[str, list[str]] = {}
-    for line, new in zip(before, now, strict=False):
-        for at, was, is_now in changed_parts(json.loads(line), json.loads(new)):
+    for line, new in pairs(before, now):
+        for at, was, is_now in changed_parts(line, new):
             found.setdefault(at, []).append(f"{str(was)[:80]!r} becomes {str(is_now)[:80]!r}")
     for at, changes in found.items():
         yield f"{name}: {len(changes)} times {at}, first {changes[0]}"
 
 
+def add_lines(name: str, added: list[Any]) -> None:
+    """Add lines to a file of inputs."""
+    if added:
+        sys.stdout.write(f"{name}: {len(added)} lines are added\n")
+        with (HERE / name).open("a", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{json.dumps(line, **AS_WRITTEN)}\n" for line in added)
+
+
+def add_inputs() -> None:
+    """Add to the inputs what they lack; the payloads of older versions are those on record."""
+    older = missing_older(read_lines("older.jsonl"), read_lines("events.jsonl"))
+    add_lines("older.jsonl", list(older))
+    add_lines("requests.jsonl", list(missing_requests(read_lines("requests.jsonl"))))
+
+
 if __name__ == "__main__":
+    if not sys.argv[1:]:
+        add_inputs()
     made = files()
     for wanted in sys.argv[1:] or sorted(made):
         sys.stdout.writelines(f"{line}\n" for line in summary(wanted, made[wanted]))

@@ -35,8 +35,9 @@ from storelog.read_models.change import Change
 from storelog.read_models.orders.query import with_name
 from storelog.read_models.product_sold.query import sale_body
 from storelog.relay.record_headers import record_headers
-from storelog.shop.commands import NewIds
+from storelog.shop.commands import LINE, NewIds
 from storelog.shop.customer import Customer
+from storelog.shop.events import ENTITIES
 from storelog.shop.kinds import Time
 from storelog.shop.order import Order
 from storelog.shop.product import Product
@@ -76,7 +77,7 @@ class Shop:
 
     def __init__(self) -> None:
         self._state = State(Head())
-        self._ids = dict.fromkeys(("customer", "product", "order", "item"), 1)
+        self._ids = dict.fromkeys((*(entity.name for entity in ENTITIES), LINE), 1)
         self._lanes = [0] * LANES
         self._made = 0
         self._shown: Counter[str] = Counter()
@@ -87,6 +88,11 @@ class Shop:
         self.facts: list[Fact] = []
         self.words: dict[str, list[str]] = {}
         self._routes = routes(cast(Any, self), cast(Any, None), KeysApi(cast(Any, None), ()), None)
+
+    def living(self, collection: str) -> list[int]:
+        """Return the ids of a collection's entities that are not deleted."""
+        known = self._state.known[collection].items()
+        return [number for number, found in known if found is not None and not found.is_deleted]
 
     async def submit(self, submission: Submission) -> Response:
         """Stand for the pipeline: decide one command as a batch of its own."""
@@ -249,10 +255,12 @@ class Shop:
 
 def rows_of(writes: batch.Writes) -> Json:
     """Return the rows that one call of `append_batch` writes, by table and column."""
-    given = store._arguments(writes)[4:12]
+    given = store._arguments(writes)[4:]
+    assert len(given) == len(ROWS), "ROWS has new and changed rows of each of ENTITIES, in order"
     tables: Json = {}
     for (table, columns), rows in zip(ROWS.items(), given, strict=True):
         if rows:
             names = columns.split()
+            assert len(names) == len(rows[0]), f"ROWS names other columns of {table}: {columns}"
             tables[table] = [dict(zip(names, plain(list(row)), strict=True)) for row in rows]
     return tables

@@ -1,6 +1,7 @@
 """The shop is declared in `shop/` once: elsewhere the names of its fields are not written again."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +12,8 @@ from support.parsed import SOURCE, nodes
 
 # Declarations, read models, migrations, and checks from outside, which share nothing with the code.
 FREE = ("shop", "read_models", "migrations", "torture/checks")
+# The fold of a read model chooses its events: it may do so by their type.
+FOLDS = r"read_models/\w+/model\.py"
 # Names that are also used elsewhere: for a key, a setting, a rejection.
 COMMON = frozenset({"name", "reason"})
 # The names of what is declared: events, entities, and the unions of events.
@@ -42,7 +45,10 @@ def names_of_fields() -> frozenset[str]:
 
 
 def test_names_of_fields_are_written_in_the_declarations_and_read_models_only() -> None:
-    assert not literals(names_of_fields())
+    found = literals(names_of_fields())
+    assert not found, (
+        "name the attribute, field_at(Product.stock); add to COMMON what means another"
+    )
 
 
 def test_names_of_events_are_written_in_the_declarations_only() -> None:
@@ -85,7 +91,8 @@ def lines_where(holds: Callable[[ast.AST], bool]) -> list[str]:
 def test_nothing_is_told_by_the_type_of_an_event_or_an_entity() -> None:
     for text in ("isinstance(a.event, shop.ProductSold)", "isinstance(a, int | OrderEvent)"):
         assert is_a_type_test(ast.parse(text, mode="eval").body)
-    assert not lines_where(is_a_type_test)
+    found = [place for place in lines_where(is_a_type_test) if not re.match(FOLDS, place)]
+    assert not found, "declare in shop/events.py what differs, and ask for that (decision 47)"
 
 
 def test_every_match_ends_in_assert_never() -> None:
