@@ -25,7 +25,13 @@ class EventOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One event to fold. `version` is the aggregate's, `position` the log's."""
+    """One event to fold.
+
+    `position`: its place in the log. `kind`: what shop/events.py declares of it. `aggregate`: the
+    name of its entity, `product-5`; `version`: how many events that has with this one. `event`: the
+    payload, lifted to the current schema version, an instance of `kind.payload`. `origin`: when it
+    was recorded, and who asked for it.
+    """
 
     position: int
     kind: EventKind

@@ -84,7 +84,7 @@ class TotalsModel:
 
     @property
     def as_was(self) -> None:
-        """None, since earlier values of the sums are not kept."""
+        """None, since earlier values of the sums are not kept: the endpoint rejects `asOf`."""
         return
 
     def sums_of(self, shape: int) -> tuple[Sum, ...]:

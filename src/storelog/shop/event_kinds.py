@@ -28,7 +28,8 @@ class EntityKind:
 
     `owner`: the entity in whose lane its events travel, and the part of their payloads that names
     it; None: itself. `bound`: which bounds of a lane limit its documents: the highest id of
-    customers or of products, or the oldest and the newest date of orders; None: no bounds do.
+    customers or of products, or the oldest and the newest date of orders; None: no bounds do, and
+    a view of the past reads the highest id.
     """
 
     name: str
@@ -66,13 +67,15 @@ class EventKind:
     """One kind of event. Its name is that of its payload's structure, and of its Kafka topic.
 
     `begins`, `ends`: whether the entity begins or ends with it. `sets`: the entity's fields that it
-    sets, each with the member that has the value. `renames`: whether it may change the words by
-    which the entity is found. `about`: members that a history shows beside the fields, by their
-    names there. `ledger`: 1 or -1 where it adds or subtracts its lines in the totals, None where it
-    does neither. `sales`: whether it is a sale, or cancels the sales of its lines. `shown`: the
-    structure whose fields a live change shows. `live`: the topics of GET /live that carry it.
-    `upcasters`: by schema version, what lifts a payload to the next version; a step that only adds
-    new fields needs none.
+    sets, each with the member of the payload that has the value; ALL: every field, from the member
+    of the same name. A constant is a member as well, since the log has what the payload has.
+    `renames`: whether an event may change what the entity is found by: fields that are Searched or
+    Unique. `about`: members that a history shows beside the fields, by their names there. `ledger`:
+    1 or -1 where it adds or subtracts its lines in the totals, None where it does neither, as all
+    events but those of orders. `sales`: whether it is a sale, or cancels the sales of its lines.
+    `shown`: the structure whose fields a live change shows; the payload has all of them. `live`:
+    the topics of GET /live that carry it; a new name is a new topic. `upcasters`: by schema
+    version, what lifts a payload to the next version; a step that only adds new fields needs none.
     """
 
     payload: type[Any]

@@ -139,7 +139,11 @@ class IsComputed(Mark):
 
 @dataclass(frozen=True, slots=True)
 class IsPersonal(Mark):
-    """The value is about a person."""
+    """The value is about a person.
+
+    It is stored and shown as any other: the mark tells readers of the declaration, and of
+    docs/schemas/derived.json, where personal data is.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,11 @@ class Unique(Mark):
 
 @dataclass(frozen=True, slots=True)
 class Since(Mark):
-    """This schema version added the field; `before`: its value in older data, in its JSON form."""
+    """This schema version added the field; `before`: its value in older data, in its JSON form.
+
+    The fields without this mark are version 1, so the first field that is added says 2. Fields that
+    the same release adds share a version.
+    """
 
     version: int
     before: Any
