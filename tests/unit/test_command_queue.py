@@ -92,10 +92,10 @@ def test_a_full_queue_makes_room_for_a_caller_that_has_less_in_it(
         queue.put(waiting(loop, "much"))
     queue.put(waiting(loop, "little"))
     assert len(queue) == 5
-    dropped = much[-1].answer.exception()
+    dropped = much[-1].response.exception()
     assert isinstance(dropped, Unavailable)
     assert dropped.slug == "overloaded"
-    assert not any(each.answer.done() for each in much[:-1])
+    assert not any(each.response.done() for each in much[:-1])
 
 
 def test_large_commands_have_a_limit_of_their_own_and_say_so(
@@ -136,17 +136,21 @@ def test_what_has_waited_for_too_long_is_told_why(loop: asyncio.AbstractEventLoo
         queue.put(each)
     busy = Unavailable("Too many.", slug="overloaded")
     queue.expire(now - 8, now - 0.5, float("-inf"), busy)
-    assert (old.answer.done(), young.answer.done(), large.answer.done()) == (True, False, False)
+    assert (old.response.done(), young.response.done(), large.response.done()) == (
+        True,
+        False,
+        False,
+    )
     queue.expire(now - 0.9, now - 0.9, float("-inf"), busy)
-    assert "large" in str(large.answer.exception())
+    assert "large" in str(large.response.exception())
     assert len(queue) == 1
     assert queue.first(with_large=True) is young
     away = Unavailable("PostgreSQL did not respond in time.")
     paused = waiting(loop, "b", LARGE, came_at=now)
     queue.put(paused)
     queue.expire(now + 1, now + 1, float("-inf"), away)
-    assert young.answer.exception() is away
-    assert "large" in str(paused.answer.exception())
+    assert young.response.exception() is away
+    assert "large" in str(paused.response.exception())
 
 
 def test_a_batch_is_bounded_by_lines_and_by_bytes(loop: asyncio.AbstractEventLoop) -> None:

@@ -36,7 +36,7 @@ async def outcomes(number: int, culprits: set[int], error: Exception) -> list[in
         return [Response(201, b"{}") for _ in submissions]
 
     await land_in_parts(land, batch, loop.time() + 60)
-    answers = await asyncio.gather(*(each.answer for each in batch), return_exceptions=True)
+    answers = await asyncio.gather(*(each.response for each in batch), return_exceptions=True)
     return [503 if isinstance(a, Unavailable) else a.status for a in answers]  # type: ignore[union-attr]
 
 

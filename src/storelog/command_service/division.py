@@ -81,8 +81,8 @@ def settle(part: Part, responses: list[Response], began_ns: int) -> None:
     """Give commands that have landed their responses."""
     measures.count_commands([waiting.submission for waiting in part], responses, began_ns)
     for waiting, response in zip(part, responses, strict=True):
-        if not waiting.answer.done():
-            waiting.answer.set_result(response)
+        if not waiting.response.done():
+            waiting.response.set_result(response)
 
 
 def reject(part: Part, error: Unavailable) -> None:
@@ -137,5 +137,5 @@ def _fail_alone(culprit: Waiting, cause: Exception) -> None:
     problem = render(
         CommandFailed(failures.own_detail(cause)), submission.instance, submission.correlation_id
     )
-    if not culprit.answer.done():
-        culprit.answer.set_result(problem)
+    if not culprit.response.done():
+        culprit.response.set_result(problem)

@@ -23,12 +23,12 @@ class InFlight:
         """Whether a command with this key runs."""
         return key is not None and key in self._running
 
-    def runs(self, key: Key | None, answer: asyncio.Future[Response]) -> asyncio.Future[Response]:
+    def runs(self, key: Key | None, response: asyncio.Future[Response]) -> asyncio.Future[Response]:
         """Take note of a command's future response, and return it; no other with its key runs."""
         if key is not None:
-            self._running[key] = answer
-            answer.add_done_callback(lambda _: self._running.pop(key, None))
-        return answer
+            self._running[key] = response
+            response.add_done_callback(lambda _: self._running.pop(key, None))
+        return response
 
     async def ended(self, key: Key | None) -> None:
         """Wait until no command with this key runs. Raises Conflict `idempotency-in-progress`."""

@@ -1,7 +1,7 @@
 """Lands a batch in the log as it was decided ahead, if the log's head has not moved since.
 
-What did not land so is given back, to be decided again under the head's lock
-(landing_again.py), with the tries of which it is not known whether they arrived.
+A batch that does not land is given back, to be decided again under the head's lock
+(landing_again.py), with the tries that may or may not have arrived.
 Next: command_service/store.py
 """
 
@@ -20,24 +20,25 @@ from storelog.shop.value import value
 from storelog.web.clock import PostgresClock
 from storelog.web.http import Response
 
-# After another service has written, for so long: lock first, decide then.
+# How long to lock first and decide then, after another service has written: deciding ahead would
+# mostly be in vain.
 CONTENDED_SECONDS = 0.5
 
 
 @value
 class Try:
-    """What a batch would write, and the answers that it would give."""
+    """What a batch would write, and the responses that it would give."""
 
     writes: Writes
-    answers: list[Response]
+    responses: list[Response]
 
 
 @value
 class DecideAgain:
-    """The commands of a batch are to be decided again, until `give_up_at` (monotonic).
+    """The commands of a batch must be decided again, until `give_up_at` (monotonic).
 
-    `in_doubt` are the tries that may have arrived; `was_decided`: on a state that is now in doubt;
-    `needs_new_ids`: an id that it was given is in its table already.
+    `in_doubt`: the tries that may have arrived. `was_decided`: the batch was decided on a state
+    that is now in doubt. `needs_new_ids`: an id that it was given is already in its table.
     """
 
     give_up_at: float
@@ -63,21 +64,21 @@ class Landing:
         return time.monotonic() < self._contended_until
 
     async def land(self, first: Try | None) -> list[Response] | DecideAgain:
-        """Write `first` as it was decided ahead; return its answers, or what is to be done.
+        """Write `first` as it was decided ahead; return its responses, or what to decide again.
 
         Raises BatchFailed, and then nothing was written.
         """
         give_up_at = time.monotonic() + self._deadline
         in_doubt: list[Try] = []
         needs_new_ids = False
-        # What was decided over a connection that has ended since may be of another database.
+        # A connection that has ended since may have led to another server: its batch may be wrong.
         connection = self.connection.current
         if first is not None and connection is not None:
             in_doubt.append(first)
             try:
                 await self._append_first(connection, in_doubt)
                 self._given.gave(first.writes.head)
-                return first.answers
+                return first.responses
             except store.Conflicted:
                 self._contended_until = time.monotonic() + CONTENDED_SECONDS
             except store.IdsTaken:
@@ -90,14 +91,14 @@ class Landing:
         return DecideAgain(give_up_at, in_doubt, first is not None, needs_new_ids)
 
     async def _append_first(self, connection: asyncpg.Connection, in_doubt: list[Try]) -> None:
-        """Write what was decided ahead; if it comes too late, with the time under the head's lock.
+        """Write what was decided ahead; if its time is rejected, take one under the head's lock.
 
-        So it is never too late twice, however large it is and however long others hold the head.
+        With the lock the time cannot be rejected again, however large the batch is.
         """
         first = in_doubt[-1]
         try:
             await self.append(connection, in_doubt)
-        except store.StampRefused:
+        except store.StampRejected:
             async with store.head_locked(connection) as held:
                 if held.head != first.writes.base:
                     raise store.Conflicted from None
@@ -111,9 +112,9 @@ class Landing:
         held: store.HeldHead | None = None,
         at: datetime | None = None,
     ) -> None:
-        """Stamp and write the newest try; one that was refused, or failed, is in no doubt.
+        """Stamp and write the newest try; a try that was rejected, or failed, is not in doubt.
 
-        `held`: the head, where this connection holds it; `at`: the time of the batch, else now.
+        `held`: the head, if this connection holds its lock; `at`: the time of the batch, else now.
         """
         writes, began = in_doubt[-1].writes, time.monotonic()
         at = at or max(self._clock.stamp(), writes.occurred_at)
@@ -121,9 +122,9 @@ class Landing:
         try:
             with measures.APPEND.timing():
                 await store.append(connection, writes, held)
-        except store.StampRefused as refused:
+        except store.StampRejected as rejected:
             measures.STAMPS_REFUSED.add()
-            self._clock.take(refused.clock, began, time.monotonic(), is_alone=True)
+            self._clock.take(rejected.clock, began, time.monotonic(), is_alone=True)
             in_doubt.pop()
             raise
         except store.Conflicted:
@@ -138,6 +139,6 @@ class Landing:
         self._clock.seconds_ahead(writes.head.recorded_at)
 
     def freshen(self, error: Exception) -> None:
-        """Drop the connection if what the driver keeps for it may be the cause of the error."""
+        """Drop the connection if the driver's cache for it may be the cause of the error."""
         if failures.is_stale(error):
             self.connection.disconnect()

@@ -1,8 +1,8 @@
-"""Lands commands whose batch did not land as it was decided: decided again, under the head's lock.
+"""Lands commands whose batch did not land ahead: decides them again, under the head's lock.
 
-Guarantees one effect for each batch, whatever is lost: a try whose answer did not come is looked
-for under the head's lock, every time, before another is made. A batch that ends in no answer is
-OutcomeUnknown; one of which nothing was sent is Unavailable.
+Guarantees one effect for each batch, whatever is lost: before every new try, a try whose reply was
+lost is looked for in the log, under the head's lock. A batch whose replies are all lost is
+OutcomeUnknown; a batch of which nothing was sent is Unavailable.
 Next: command_service/store.py
 """
 
@@ -25,7 +25,7 @@ from storelog.web.http import Response
 
 RETRY_SECONDS = 0.1
 BEGIN_SECONDS = 1.0
-# How often new ids are taken because those that were given are in their tables already.
+# How often new ids are taken because the given ones are already in their tables.
 MAX_NEW_IDS = 3
 _log = structlog.get_logger()
 
@@ -44,9 +44,9 @@ class LandingAgain:
         self._needs_new_ids = False
 
     async def begin(self) -> None:
-        """Raise sequences that are behind their tables, where PostgreSQL is there already.
+        """Raise sequences that are behind their tables, if PostgreSQL responds already.
 
-        Where it is not, the first id that is in its table already leads to the same.
+        If it does not, the first id that is already in its table leads to the same.
         """
         try:
             async with asyncio.timeout(BEGIN_SECONDS):
@@ -57,7 +57,7 @@ class LandingAgain:
             self._connection.disconnect()
 
     async def land(self, submissions: list[Submission], again: DecideAgain) -> list[Response]:
-        """Decide and write commands that did not land as they were decided; return their answers.
+        """Decide and write commands that did not land ahead; return their responses.
 
         Raises Unavailable or BatchFailed, and then nothing was written; OutcomeUnknown.
         """
@@ -99,7 +99,7 @@ class LandingAgain:
                     self._landing.freshen(error)
                     if not in_doubt:
                         raise BatchFailed(error) from error
-                    # An earlier try, which was lost on its way, may still arrive.
+                    # An earlier try that was lost on its way may still arrive.
                     raise OutcomeUnknown("The command failed; repeat it with its key.") from error
                 self._connection.disconnect()
                 if not in_doubt:
@@ -116,39 +116,40 @@ class LandingAgain:
         """Try once, under the head's lock; a lost try that has landed gives the responses."""
         connection, is_new = await self._connection.connect()
         if is_new:
-            # What was read over the connection before may not be so any more.
+            # The new connection may lead to another server, where what was read may not be true.
             self._decider.forget()
         if self._needs_new_ids:
             await self._renew_ids(connection)
         before = len(in_doubt)
         try:
             async with store.head_locked(connection) as held:
-                # Under the lock, and every try: a message that was lost on its way can still
-                # arrive, but not between this look and the next try.
+                # Under the lock and before every try, since a lost message may still arrive, but
+                # not between this look and the next try.
                 for lost in in_doubt:
                     if await store.has_landed(connection, lost.writes):
                         self._decider.forget()
                         self._given.gave(lost.writes.head)
-                        return lost.answers
+                        return lost.responses
                 if seconds is not None:
                     await store.limit_statements(connection, seconds)
                 self._decider.go_on_at(held.head)
                 batch = await self._decider.open(connection)
                 await self._decider.read(connection, batch, submissions, {})
-                answers = await self._decider.decide(batch, submissions)
-                in_doubt.append(Try(batch.writes, answers))
+                responses = await self._decider.decide(batch, submissions)
+                in_doubt.append(Try(batch.writes, responses))
                 await self._landing.append(connection, in_doubt, held)
         except Exception as error:
-            # What PostgreSQL refuses at the commit (a deferred constraint) is in no doubt either.
+            # A try that PostgreSQL rejects at its commit (a deferred constraint) is not in doubt
+            # either.
             if not failures.is_away(error, connection):
                 del in_doubt[before:]
             raise
         self._decider.go_on_from(batch)
         self._given.gave(batch.writes.head)
-        return answers
+        return responses
 
     async def _renew_ids(self, connection: asyncpg.Connection) -> None:
-        """Raise the sequences that are behind their tables, and drop the ids of before."""
+        """Raise the sequences that are behind their tables, and drop the reserved ids."""
         behind = await raise_behind(connection)
         for each in behind:
             _log.warning("a sequence was behind its table, and was raised", **asdict(each))

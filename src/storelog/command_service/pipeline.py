@@ -1,8 +1,8 @@
 """The command pipeline: while one batch is being written, the next is decided as commands arrive.
 
-Guarantees that a command answered 2xx is in the log, that a refused one changed nothing, that the
-same key has one effect, and that the queue and every wait have a limit. If the batch before did not
-land as it was decided, it and what was decided after it are decided again (landing_again.py).
+Guarantees that a command with a 2xx response is in the log, that a rejected one changed nothing,
+that the same key has one effect, and that the queue and every wait have a limit. If a batch does
+not land as it was decided, it and what was decided after it are decided again (landing_again.py).
 Next: command_service/decider.py
 """
 
@@ -32,10 +32,10 @@ from storelog.command_service.taken import Taken, Waiting, fail
 from storelog.errors import OutcomeUnknown, Unavailable
 from storelog.web.http import Response
 
-# Of the second in which what cannot be done is refused; between them there is time to connect.
+# A command that cannot be done is rejected within a second; between these two, time to connect.
 TAKEN_WITHIN_SECONDS = 0.5
 DECIDED_WITHIN_SECONDS = 0.9
-# Of a command's deadline, how much it may wait at most where PostgreSQL responds, but to others.
+# The share of its deadline that a command may wait while PostgreSQL responds to others.
 PATIENCE = 0.8
 SWEEP_SECONDS = 0.1
 _log = structlog.get_logger()
@@ -72,7 +72,7 @@ class Pipeline:
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sweep())]
 
     async def stop(self) -> None:
-        """Answer what was accepted, then end."""
+        """Respond to what was accepted, then end."""
         self._is_closing = True
         self._changed.set()
         await asyncio.wait(self._tasks[:1], timeout=self._deadline)
@@ -86,12 +86,13 @@ class Pipeline:
         self._order_sizes.stop()
 
     def submit(self, submission: Submission) -> asyncio.Future[Response]:
-        """Return the future of the command's answer, set once what it says is committed.
+        """Return the future of the command's response, set once its events are committed.
 
-        Raises Unavailable (the queue is full). So does the future (PostgreSQL away), or else
-        OutcomeUnknown (it cannot be learnt in time), Conflict `idempotency-in-progress`.
+        Raises Unavailable if the queue is full. The future raises Unavailable (PostgreSQL is away),
+        OutcomeUnknown (not learnt in time) or Conflict `idempotency-in-progress`.
         """
         size = said_size(submission.command)
+        # Only these two cases wait, so that the usual command costs no task.
         if size is None or self._in_flight.is_running(submission.key):
             return asyncio.ensure_future(self._submit_later(submission))
         return self._enqueue(submission, size)
@@ -104,10 +105,10 @@ class Pipeline:
     def _enqueue(self, submission: Submission, size: Size) -> asyncio.Future[Response]:
         if self._is_closing:
             raise Unavailable("The service stops.", slug="overloaded")
-        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._queue.put(Waiting(submission, answer, size, self._pulse.now(), time.monotonic()))
+        response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._queue.put(Waiting(submission, response, size, self._pulse.now(), time.monotonic()))
         self._changed.set()
-        return self._in_flight.runs(submission.key, answer)
+        return self._in_flight.runs(submission.key, response)
 
     async def _run(self) -> None:
         while self._queue or self._open.waiting or self._writing or not self._is_closing:
@@ -128,7 +129,7 @@ class Pipeline:
     def _may_take(self) -> bool:
         if self._next() is None or self._is_open_since(TAKEN_WITHIN_SECONDS):
             return False
-        # On what another service leaves, or on a state that is not known, nothing is decided ahead.
+        # While another service writes, or without a state, a decision ahead would be in vain.
         is_ahead_in_vain = self._landing.is_contended or not self._decider.has_state
         return self._writing is None or not is_ahead_in_vain
 
@@ -136,17 +137,17 @@ class Pipeline:
         return bool(self._open.waiting) and self._open.since < self._pulse.now() - seconds
 
     def _next(self) -> Waiting | None:
-        """Return what the open batch takes next, None where it has no room for it."""
-        # Who waits behind a large one does not wait behind the next one, too.
+        """Return the command that the open batch takes next; None if it has no room for one."""
+        # Small commands that waited for one large command must not wait for the next one too.
         is_second = self._written is not None and self._written.is_large and self._queue.small_come
         next_one = self._queue.first(with_large=not (self._open.waiting or is_second))
         return next_one if next_one is not None and self._open.has_room_for(next_one) else None
 
     async def _take(self) -> None:
-        """Take what waits into the open batch, and decide it, unless others write as well."""
+        """Take waiting commands into the open batch, and decide them unless others write too."""
         async with self._decider.lock:
-            # One that is late would leave no time for those that are taken with it.
-            self._refuse_late()
+            # A late command would leave no time for those that are taken with it.
+            self._reject_late()
             first = self._next() if self._may_take() else None
             if first is None:
                 return
@@ -172,9 +173,10 @@ class Pipeline:
                     self._open.leave_undecided()
 
     def _pop(self, first: Waiting) -> list[Waiting]:
-        """Take `first` and what there is room for beside it into the open batch."""
+        """Take `first`, and others that the open batch has room for, into it."""
         taken: list[Waiting] = []
-        # With nothing being written, half of many stay: they are decided meanwhile.
+        # If nothing is being written, half of many stay, to be decided while the others are
+        # written.
         waiting, left = first, 0 if self._writing else self._queue.half
         while waiting.size.is_large or self._queue.small > left:
             self._queue.pop(waiting)
@@ -195,13 +197,13 @@ class Pipeline:
                 batch = self._open.batch or await self._decider.open(reader)
                 self._open.batch = batch
                 await self._decider.read(reader, batch, submissions, written)
-            self._open.answers += await self._decider.decide(batch, submissions)
+            self._open.responses += await self._decider.decide(batch, submissions)
         self._open.count_bytes()
 
     async def _connect(self) -> asyncpg.Connection:
-        """Have both connections, and return the one that reads.
+        """Open both connections if needed, and return the one that reads.
 
-        Where either is new the server may be of another time: what was read of it is dropped.
+        A new connection may lead to a server with another log, so what was read before is dropped.
         """
         _, writes_anew = await self._landing.connection.connect()
         reader, reads_anew = await self._reading.connect()
@@ -212,7 +214,7 @@ class Pipeline:
         return reader
 
     def _give_up(self, error: Unavailable) -> None:
-        """Fail the open batch, of which nothing was sent, and whatever it was decided on."""
+        """Fail the open batch, of which nothing was sent, and drop the state in memory."""
         self._pulse.failed()
         self._decider.forget()
         self._reading.disconnect()
@@ -231,12 +233,12 @@ class Pipeline:
 
     async def _land(self, taken: Taken) -> None:
         submissions, began_ns = [w.submission for w in taken.waiting], time.time_ns()
-        first = Try(taken.batch.writes, taken.answers) if taken.batch else None
+        first = Try(taken.batch.writes, taken.responses) if taken.batch else None
         try:
-            answers = await self._landing.land(first)
-            if isinstance(answers, DecideAgain):
+            responses = await self._landing.land(first)
+            if isinstance(responses, DecideAgain):
                 async with self._alone():
-                    answers = await self._landing_again.land(submissions, answers)
+                    responses = await self._landing_again.land(submissions, responses)
         except BatchFailed:
             await self._divide(taken)
         except Unavailable as error:
@@ -251,7 +253,7 @@ class Pipeline:
                 self._decider.forget()
         else:
             self._pulse.heard()
-            settle(taken.waiting, answers, began_ns)
+            settle(taken.waiting, responses, began_ns)
         finally:
             fail(taken.waiting, OutcomeUnknown("The command failed; repeat it with its key."))
             if taken.is_large:
@@ -262,7 +264,7 @@ class Pipeline:
             self._changed.set()
 
     async def _divide(self, taken: Taken) -> None:
-        """Land the commands of a batch that failed in parts, so that only its culprits fail."""
+        """Land the commands of a failed batch in parts, so that only those at fault fail."""
         give_up_at = max(waiting.came_at for waiting in taken.waiting) + self._deadline
         async with self._alone():
             self._decider.forget()
@@ -270,7 +272,7 @@ class Pipeline:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Hold the decider; what was decided ahead goes back to the front of the queue."""
+        """Hold the decider; commands decided ahead go back to the front of the queue."""
         async with self._decider.lock:
             if self._open.waiting:
                 self._queue.put_back(self._open.waiting)
@@ -279,19 +281,19 @@ class Pipeline:
             yield
 
     async def _sweep(self) -> None:
-        """End waits that are over: 503 within a second of what was not sent, else not known."""
+        """End waits that are over: 503 within a second if nothing was sent, else OutcomeUnknown."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self._pulse.tick(self._written.written_at if self._written else None)
-            self._refuse_late()
+            self._reject_late()
             if self._is_open_since(DECIDED_WITHIN_SECONDS) and not self._decider.lock.locked():
                 self._give_up(self._pulse.why_late())
             written = self._written.waiting if self._written else []
             late = [w for w in written if w.came_at < time.monotonic() - self._deadline]
             fail(late, OutcomeUnknown("The outcome is not known; repeat it with its key."))
 
-    def _refuse_late(self) -> None:
-        """Reject what waits for too long; a large one may wait while PostgreSQL responds."""
+    def _reject_late(self) -> None:
+        """Reject commands that wait too long; a large one may wait while PostgreSQL responds."""
         too_old = time.monotonic() - PATIENCE * self._deadline
         late = self._pulse.now() - TAKEN_WITHIN_SECONDS
         large = late if self._pulse.is_failing else float("-inf")

@@ -117,7 +117,7 @@ class IdsTaken(Exception):
     """A new id is already in its table; nothing of this batch was written."""
 
 
-class StampRefused(Conflicted):
+class StampRejected(Conflicted):
     """The batch's time of recording is not PostgreSQL's, which is `clock` (seconds since 1970)."""
 
     def __init__(self, clock: float) -> None:
@@ -178,7 +178,7 @@ async def append(
         if error.sqlstate == _HEAD_MOVED:
             raise Conflicted from error
         if error.sqlstate == _NOT_NOW:
-            raise StampRefused(float(error.detail)) from error
+            raise StampRejected(float(error.detail)) from error
         raise
 
 

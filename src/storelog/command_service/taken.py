@@ -29,7 +29,7 @@ class Waiting:
     """
 
     submission: Submission
-    answer: asyncio.Future[Response]
+    response: asyncio.Future[Response]
     size: Size
     queued_at: float
     came_at: float
@@ -51,9 +51,9 @@ class Taken:
     written_at: float = 0.0
     counted: int = 0
     counted_events: int = 0
-    counted_answers: int = 0
+    counted_responses: int = 0
     batch: DecidedBatch | None = None
-    answers: list[Response] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
     is_closed: bool = False
 
     def has_room_for(self, waiting: Waiting) -> bool:
@@ -85,15 +85,15 @@ class Taken:
             return
         events = self.batch.writes.events
         # Only what is new since the last count: commands may be added after each.
-        decided = events[self.counted_events :], self.answers[self.counted_answers :]
-        self.counted_events, self.counted_answers = len(events), len(self.answers)
+        decided = events[self.counted_events :], self.responses[self.counted_responses :]
+        self.counted_events, self.counted_responses = len(events), len(self.responses)
         self.counted += sum([EVENT_BYTES + len(event.payload) for event in decided[0]])
-        self.counted += sum([len(answer.body) for answer in decided[1]])
+        self.counted += sum([len(response.body) for response in decided[1]])
         self.bytes = self.counted
 
     def leave_undecided(self) -> None:
         """Take no more: one command cannot be decided, and landing them in parts finds which."""
-        self.batch, self.answers, self.is_closed = None, [], True
+        self.batch, self.responses, self.is_closed = None, [], True
 
     def remembered(self) -> dict[Key, Remembered]:
         """Return the responses, by key, that this batch is about to store."""
@@ -105,5 +105,5 @@ class Taken:
 def fail(batch: Iterable[Waiting], error: Unavailable) -> None:
     """Give the error to every command that has no response yet."""
     for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
+        if not waiting.response.done():
+            waiting.response.set_exception(error)

@@ -38,7 +38,7 @@ class NotTaken(Exception):
 class _Sent:
     """A command that waits for its response since `sent_at` (monotonic)."""
 
-    answer: asyncio.Future[Response]
+    response: asyncio.Future[Response]
     has_key: bool
     sent_at: float
 
@@ -71,13 +71,13 @@ class Link(Channel):
 
     async def forward(self, submission: Submission) -> Response:
         """Return the leader's response. Raises NotTaken, and what Pipeline.submit raises."""
-        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._number += 1
         number = self._number
         self.send(messages.forwarded(number, submission))
-        self._sent[number] = _Sent(answer, submission.key is not None, time.monotonic())
+        self._sent[number] = _Sent(response, submission.key is not None, time.monotonic())
         try:
-            return await answer
+            return await response
         finally:
             self._sent.pop(number, None)
             self._close_if_done()
@@ -108,15 +108,15 @@ class Link(Channel):
             self._close_if_done()
             return
         sent = self._sent.get(heard.number)
-        if sent is None or sent.answer.done():
+        if sent is None or sent.response.done():
             return
         if heard.error == messages.NOT_TAKEN:
-            sent.answer.set_exception(NotTaken())
+            sent.response.set_exception(NotTaken())
             return
         try:
-            sent.answer.set_result(messages.response(heard))
+            sent.response.set_result(messages.response(heard))
         except StorelogError as error:
-            sent.answer.set_exception(error)
+            sent.response.set_exception(error)
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -146,8 +146,8 @@ class Link(Channel):
 
 
 def _end(sent: _Sent, error: Exception) -> None:
-    if not sent.answer.done():
-        sent.answer.set_exception(error)
+    if not sent.response.done():
+        sent.response.set_exception(error)
 
 
 async def connect(post: Post, deadline_seconds: float) -> Link | None:
