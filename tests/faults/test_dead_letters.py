@@ -36,7 +36,7 @@ def poisons(good: Outgoing) -> dict[str, Poison]:
         "unknown schema version 9": (value, key, {"schema_version": b"9"}),
         "missing required field `totalPrice`": (changed(good, totalPrice=None), key, {}),
         "Expected `int`": (changed(good, customerId="1"), key, {}),
-        "no number": (changed(good, totalPrice="NaN"), key, {}),
+        "not a number": (changed(good, totalPrice="NaN"), key, {}),
         "no value": (None, key, {}),
         "the key is 'product-1'": (value, b"product-1", {}),
         "more than the": (b" " * (MAX_RECORD_BYTES + 1), key, {}),

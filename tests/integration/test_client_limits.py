@@ -143,7 +143,7 @@ def test_a_change_of_the_largest_order_is_followed() -> None:
 )
 def test_a_stream_of_another_service_raises_no_answer(answer: web.Response) -> None:
     script = Script(answer)
-    with pytest.raises(NoAnswer, match=r"not (one of )?a Storelog service"):
+    with pytest.raises(NoAnswer, match=r"not (from )?a Storelog service"):
         run(script, follow)
     assert len(script.asked) == 1
 
