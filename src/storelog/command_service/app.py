@@ -17,6 +17,7 @@ from storelog.command_service.pipeline import Pipeline
 from storelog.command_service.reader import Reader
 from storelog.command_service.routes import routes
 from storelog.command_service.schemas import SCHEMAS
+from storelog.command_service.seen import seen_in_kafka
 from storelog.command_service.state import Head
 from storelog.config import Settings
 from storelog.errors import CannotRun
@@ -35,6 +36,7 @@ class CommandService:
     def __init__(self, settings: Settings) -> None:
         if settings.postgres_url is None:
             raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
+        self._settings = settings
         self.pipeline = Pipeline(
             settings.postgres_url,
             max_queued=settings.max_queued_commands,
@@ -65,6 +67,7 @@ class CommandService:
         """Start without opening a connection: PostgreSQL may be away when the service starts."""
         for reader in self._readers():
             await reader.start()
+        self.pipeline.given.expect(await seen_in_kafka(self._settings))
         await self.pipeline.start()
         self.election.start()
         self._forgetting.start()

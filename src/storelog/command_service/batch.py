@@ -160,7 +160,8 @@ class DecidedBatch:
             self._now,
             self._now,
             submission.correlation_id,
-            None,
+            # What caused the event is the command, which its client names by the key.
+            submission.idempotency.key if submission.idempotency else None,
             submission.caller or None,
             submission.traceparent,
         )

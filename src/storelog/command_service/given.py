@@ -1,21 +1,27 @@
-"""The newest position that this service gave out, and whether the log still has it.
+"""The newest position that this service gave out or has seen, and whether the log still has it.
 
 A new connection may lead to a server that lacks commits, such as a promoted standby. Guarantees
-that nothing is decided on such a log, whether this service has seen more of it or the relay has
-found more in Kafka.
+that nothing is decided on such a log, whether this service has seen more of it (also in Kafka, at
+its start) or the relay has found more in Kafka.
 Next: command_service/store.py
 """
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from storelog.command_service.state import Head
-from storelog.log_history import CURRENT
+from storelog.log_history import ALL, CURRENT, LogHistory, is_lost, number_of
 from storelog.web.http import Response
+
+if TYPE_CHECKING:
+    from storelog.seen_marks import SeenMark
 
 RECOVER = "run `storelog recover`, or let the server lead that has them."
 BEHIND = f"PostgreSQL lacks events that Kafka has: {RECOVER}"
 POSITION = "Storelog-Position"
-_LOOK = f"""SELECT h.position, {CURRENT} AS history, c.ahead_position AS ahead
+_LOOK = f"""SELECT h.position, h.hash, {CURRENT} AS history, c.ahead_position AS ahead
     FROM log_head h LEFT JOIN relay_cursor c ON true"""
 _HASH = "SELECT hash FROM events WHERE position = $1"
 
@@ -31,6 +37,11 @@ class Given:
         self._position = 0
         self._hash: bytes | None = None
         self._history = ""
+        self._seen: Sequence[SeenMark] = ()
+
+    def expect(self, seen: "Sequence[SeenMark]") -> None:
+        """Take note of what Kafka has seen; what is of no history of the log will not count."""
+        self._seen = seen
 
     def gave(self, head: Head) -> None:
         """Take note of the log's head that a batch which has landed leaves."""
@@ -47,33 +58,47 @@ class Given:
     async def check(self, connection: asyncpg.Connection) -> None:
         """Look at the log behind a connection that is new. Raises LogBehind."""
         await self.check_head(connection)
-        if (
-            self._hash is not None
-            and await connection.fetchval(_HASH, self._position) != self._hash
-        ):
-            raise self._lost()
+        position, known = self._position, self._hash
+        if known is not None and await connection.fetchval(_HASH, position) != known:
+            raise _lost(position)
 
     async def check_head(self, connection: asyncpg.Connection) -> None:
         """Raise LogBehind where the log is shorter than what was given out, or than Kafka.
 
         Reads no event, since readiness must not wait for a transaction that has locked the log.
         """
+        if self._seen:
+            await self._take_seen(connection)
+        # Not what is given out meanwhile, which may come after what is read now.
+        expected = self._position
         row = await connection.fetchrow(_LOOK)
         if row["history"] != self._history:
             # `storelog recover` ended the previous history: its positions are no longer promised.
             if self._history:
-                self._position, self._hash = 0, None
+                expected = self._position = 0
+                self._hash = None
             self._history = row["history"]
         if row["ahead"] is not None:
             raise LogBehind(
                 f"PostgreSQL's log ends at position {row['position']}, Kafka has other events up to"
                 f" {row['ahead']}: {RECOVER}"
             )
-        if row["position"] < self._position:
-            raise self._lost()
+        if row["position"] < expected:
+            raise _lost(expected)
+        if row["position"] > self._position:
+            self._position, self._hash = row["position"], row["hash"]
 
-    def _lost(self) -> LogBehind:
-        return LogBehind(
-            f"PostgreSQL's log lacks the event {self._position} that this service has written:"
-            f" {RECOVER}"
-        )
+    async def _take_seen(self, connection: asyncpg.Connection) -> None:
+        known = [LogHistory(*row) for row in await connection.fetch(ALL)]
+        seen, self._seen = self._seen, ()
+        for mark in seen:
+            number = None if mark.history is None else number_of(known, mark.history)
+            if number is None or is_lost(known, number, mark.position):
+                continue
+            if mark.position > self._position:
+                self._position, self._hash = mark.position, bytes.fromhex(mark.hash)
+                self._history = known[-1].id
+
+
+def _lost(position: int) -> LogBehind:
+    return LogBehind(f"PostgreSQL's log lacks the event {position}, which it had before: {RECOVER}")

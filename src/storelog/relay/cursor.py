@@ -22,6 +22,7 @@ from storelog.envelope import (
 from storelog.errors import CannotRun, HistoryMismatch, Unavailable
 from storelog.event_codec import lane_of_event
 from storelog.log_history import ALL, Histories, LogHistory
+from storelog.origin import Origin
 
 LEADER_LOCK = 0x53746F72656C6F67  # "Storelog"
 # These free the locks of a machine that is gone after some 11 seconds.
@@ -216,6 +217,12 @@ async def lanes_since(connection: asyncpg.Connection) -> int | None:
 async def histories(connection: asyncpg.Connection) -> Histories:
     """Return the log's histories, oldest first."""
     return [LogHistory(*row) for row in await connection.fetch(ALL)]
+
+
+async def read_origin(connection: asyncpg.Connection) -> Origin:
+    """Return how the relay's records prove themselves, as the log says; it names no signer."""
+    proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
+    return Origin("", proven_from, await histories(connection))
 
 
 async def keep_ahead(

@@ -40,7 +40,10 @@ class Appended:
 
 
 def commands_of(lost: Sequence[LostEvent]) -> list[Command]:
-    """Return the events grouped by command: an order's own event and those of its products."""
+    """Return the events grouped by command: an order's own event and those of its products.
+
+    Events of products name the order that sold them, or whose deletion gave the units back.
+    """
     commands: list[Command] = []
     for each in lost:
         first = commands[-1][0] if commands else None

@@ -6,8 +6,10 @@ Next: upkeep/rebuild.py
 """
 
 from typing import Any
+from uuid import UUID
 
 import asyncpg
+from bson.int64 import Int64
 from pymongo import ReplaceOne
 from pymongo.database import Database
 
@@ -15,12 +17,14 @@ from storelog.errors import CannotRun
 from storelog.event_codec import lane_of_event
 from storelog.projector.checkpoints import CHECKPOINTS
 from storelog.projector.databases.connection import DEAD_LETTERS
-from storelog.projector.dead_letters import DISCARD, DISCARDED, PARKED, WAITING
+from storelog.projector.dead_letters import DISCARD, DISCARDED, PARKED, WAITING, version_of
 from storelog.projector.receive.foreign import FOREIGN, NOT_KEPT
 from storelog.read_side import IDS_AT_ONCE
 from storelog.relay import cursor
 
 Document = dict[str, Any]
+_POSITION = """SELECT position FROM events
+    WHERE aggregate_type = $1 AND aggregate_id = $2 AND version = $3 AND event_id = $4"""
 _OF_EVENTS = {"state": DISCARDED, "position": {"$ne": None}}
 
 
@@ -41,20 +45,33 @@ async def carry_discards(
 ) -> None:
     """Leave the events out of the target that the live read model leaves out.
 
-    An event that the target holds already stays; one in its dead letters is to be discarded.
+    An event that the target holds already stays; one in its dead letters is to be discarded. An
+    event that was appended again at another position is left out there.
     """
     letters = target[DEAD_LETTERS]
     done = max((int(place["position"]) for place in target[CHECKPOINTS].find({})), default=0)
     known = discarded_ids(target)
     for letter in list(live[DEAD_LETTERS].find(_OF_EVENTS)):
-        if letter["_id"] in known:
+        position = await _position_of(connection, letter)
+        if position is None or str(position) in known:
             continue
-        if int(letter["position"]) <= done:
-            held_up = {"_id": letter["_id"], "state": {"$in": [PARKED, WAITING]}}
+        if position <= done:
+            held_up = {"_id": str(position), "state": {"$in": [PARKED, WAITING]}}
             letters.update_one(held_up, {"$set": {"asked": DISCARD}})
             continue
-        lane = await lane_in_log(connection, int(letter["position"]), lanes)
-        letters.insert_one({**letter, "lane": lane})
+        lane = await lane_in_log(connection, position, lanes)
+        place = {"_id": str(position), "position": Int64(position), "lane": lane}
+        letters.insert_one({**letter, **place})
+
+
+async def _position_of(connection: asyncpg.Connection, letter: Document) -> int | None:
+    """Return where the log has a dead letter's event; None where it was lost with a history."""
+    kind, _, number = letter["aggregate"].rpartition("-")
+    event_id = UUID(dict(letter["headers"])["ce_id"].decode())
+    found: int | None = await connection.fetchval(
+        _POSITION, kind, int(number), version_of(letter), event_id
+    )
+    return found
 
 
 async def lane_in_log(connection: asyncpg.Connection, position: int, lanes: int) -> int:

@@ -93,7 +93,7 @@ class _Change:
 
     async def run(self) -> None:
         builder = Builder(self._settings, self._connection, self._home, self._progress)
-        name = await asyncio.to_thread(builder.begin, f"lanes-{self._wanted}")
+        name = await builder.begin(f"lanes-{self._wanted}")
         fill = await builder.fill(sibling(self._home, name), self._wanted)
         await builder.catch_up(fill)
         limit = asyncio.timeout(STANDSTILL_SECONDS)

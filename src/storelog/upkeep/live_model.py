@@ -1,6 +1,7 @@
 """Compares the live read model with a new one, once the live one is as far.
 
-Waits for the live one only while it may still come that far.
+Waits for the live one only while it may still come that far. Also tells whether a read model is of
+a history that the log has left.
 Next: upkeep/compare.py
 """
 
@@ -8,9 +9,11 @@ import asyncio
 import time
 from typing import Any
 
+import asyncpg
 from pymongo.database import Database
 
 from storelog.projector.checkpoints import CHECKPOINTS, number_of_lanes
+from storelog.relay.cursor import hash_at
 from storelog.upkeep.compare import compare
 from storelog.upkeep.sources import Progress
 from storelog.verify.report import Report
@@ -24,6 +27,18 @@ def position_of(database: Database[Document]) -> int:
     """Return the position that responses from this read model name."""
     lanes = [int(place["safe"]) for place in database[CHECKPOINTS].find({})]
     return min(lanes, default=0)
+
+
+async def other_event(connection: asyncpg.Connection, database: Database[Document]) -> int | None:
+    """Return a position at which a read model holds another event than the log, None for none.
+
+    Such a read model is of a history that the log has left. Raises PyMongoError, PostgresError.
+    """
+    for place in await asyncio.to_thread(lambda: list(database[CHECKPOINTS].find({}))):
+        kept = await hash_at(connection, int(place["position"]))
+        if place["position"] and (kept is None or kept.hex() != place["hash"]):
+            return int(place["position"])
+    return None
 
 
 def may_follow(live: Database[Document], lanes: int, *, is_promoting: bool) -> bool:

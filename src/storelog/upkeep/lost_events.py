@@ -1,7 +1,8 @@
 """Finds the events that Kafka has and the log lacks, by reading the nine topics.
 
 PostgreSQL lacks them after a failover to a server without the last commits, or a restore to an
-earlier time. Only records with a valid proof count, and none of a history that was left.
+earlier time. Only records with a valid proof count, of no history that was left, that follow the
+log by their hashes: what another shop has sent to the same topics does not.
 Next: upkeep/recover.py
 """
 
@@ -17,16 +18,20 @@ from storelog.config import Settings
 from storelog.envelope import Envelope, parse_time
 from storelog.errors import CannotRun, PoisonRecord
 from storelog.kafka import FETCHES, client_settings, event_topics, kafka_reason
+from storelog.log_history import Histories, is_lost, number_of
 from storelog.origin import Origin
 from storelog.projector.receive.proof import check_record
 from storelog.projector.receive.record import Record, change_of, header_of, read_record
 from storelog.relay.cursor import hash_at
+from storelog.relay.relay import BATCH_EVENTS
 from storelog.shop.events import Event
 
 READ_SECONDS = 30.0
 READ_EVENTS = 5_000
 # All of them are held in memory.
 MAX_LOST = 1_000_000
+# Kafka's records by position and hash.
+Records = dict[int, dict[str, Record]]
 _CONSUMER = {
     "enable.auto.commit": False,
     "isolation.level": "read_uncommitted",
@@ -37,17 +42,18 @@ _CONSUMER = {
 
 @dataclass(frozen=True, slots=True)
 class LostEvent:
-    """An event in Kafka that the log lacks, as the log once had it."""
+    """An event in Kafka that the log lacks, as the log once had it; `history`: what it names."""
 
     envelope: Envelope
     event: Event
+    history: str | None
 
 
-def read_after(settings: Settings, origin: Origin, position: int) -> dict[int, Record]:
+def read_after(settings: Settings, origin: Origin, position: int) -> Records:
     """Return Kafka's records of the log above a position. Raises CannotRun, KafkaException."""
     group = f"{settings.kafka_group_id}-recover"
     consumer = Consumer({**client_settings(settings), **_CONSUMER, "group.id": group})
-    found: dict[int, Record] = {}
+    found: Records = {}
     try:
         known = consumer.list_topics(timeout=READ_SECONDS).topics
         unread = {
@@ -77,19 +83,19 @@ def read_after(settings: Settings, origin: Origin, position: int) -> dict[int, R
     return found
 
 
-def _note(found: dict[int, Record], origin: Origin, position: int, message: Message) -> None:
+def _note(found: Records, origin: Origin, position: int, message: Message) -> None:
     try:
         record = read_record(message)
         check_record(record, origin)
-        if record.position <= position or origin.is_lost(
-            header_of(record, "history"), record.position
-        ):
+        number = number_of(origin.histories, header_of(record, "history"))
+        is_left = number is not None and is_lost(origin.histories, number, record.position)
+        if record.position <= position or is_left:
             return
     except PoisonRecord:
         return  # the relay did not send it
     if len(found) == MAX_LOST:
         raise CannotRun(f"Kafka has more than {MAX_LOST:,} events that were not sent from this log")
-    found[record.position] = record
+    found.setdefault(record.position, {})[record.hash] = record
 
 
 async def find_lost(
@@ -97,32 +103,52 @@ async def find_lost(
 ) -> tuple[int, list[LostEvent]]:
     """Return the last position that log and Kafka share, and the later events that the log lacks.
 
-    Raises CannotRun if an event in Kafka cannot be read, or belongs to another shop.
+    Raises CannotRun if an event in Kafka cannot be read, or the two have nothing in common.
     """
-    row = await connection.fetchrow("SELECT position, ahead_position FROM relay_cursor")
-    sent = row["position"]
+    sent = await connection.fetchval("SELECT position FROM relay_cursor")
     records = await asyncio.to_thread(read_after, settings, origin, sent)
-    common, lost = sent, []
+    common, known = sent, await hash_at(connection, sent)
     for position in sorted(records):
-        record = records[position]
         kept = await hash_at(connection, position)
-        if kept is not None and kept.hex() == record.hash:
-            common = position
-        else:
-            lost.append(_as_written(record, settings.kafka_topic_prefix))
-    lost = [each for each in lost if each.envelope.position > common]
-    # A relay compares more: if it has found that the log is behind, nothing is left to check here.
-    if lost and row["ahead_position"] is None:
-        first = records[lost[0].envelope.position]
-        before = await hash_at(connection, common)
-        named = header_of(first, "previous_hash")
-        follows = first.position == common + 1 and before is not None and before.hex() == named
-        if not common or not follows:
-            raise CannotRun(
-                "Kafka's events do not continue this log: are they another shop's? Start a relay,"
-                " which compares them"
-            )
-    return common, lost
+        if kept is not None and kept.hex() in records[position]:
+            common, known = position, kept
+    found = following(records, origin.histories, common, "" if known is None else known.hex())
+    if found and not common:
+        # The first event of any shop follows a log that is empty.
+        raise CannotRun("the log and Kafka share no event: restore the log, or use other topics")
+    return common, [_as_written(each, settings.kafka_topic_prefix) for each in found]
+
+
+def following(records: Records, histories: Histories, common: int, known: str) -> list[Record]:
+    """Return the records that follow the log's event at `common`, whose hash is `known`, in order.
+
+    A relay that dies may leave out some of the batch that it was sending: what comes behind these
+    counts, unless it follows an event that is not the log's. Where two histories go on from one
+    event, the one that the log does not know is the later.
+    """
+
+    def is_unknown(record: Record) -> bool:
+        return number_of(histories, header_of(record, "history")) is None
+
+    found: list[Record] = []
+    at, before = common, known
+    for position in sorted(each for each in records if each > common):
+        if position > at + BATCH_EVENTS:
+            break
+        is_next, others = position == at + 1, records.get(position - 1, {})
+        fitting = [
+            each
+            for each in records[position].values()
+            if (_previous(each) in (None, before) if is_next else _previous(each) not in others)
+        ]
+        if fitting:
+            found.append(max(fitting, key=is_unknown))
+            at, before = position, found[-1].hash
+    return found
+
+
+def _previous(record: Record) -> str | None:
+    return header_of(record, "previous_hash")
 
 
 def _as_written(record: Record, prefix: str) -> LostEvent:
@@ -154,4 +180,4 @@ def _as_written(record: Record, prefix: str) -> LostEvent:
         record.caller,
         (header_of(record, "traceparent") if trace is None else trace) or None,
     )
-    return LostEvent(envelope, event)
+    return LostEvent(envelope, event, header_of(record, "history"))

@@ -20,7 +20,6 @@ from storelog import change_lock, postgres
 from storelog.config import Settings
 from storelog.errors import CannotRun
 from storelog.interrupted_changes import settle_all
-from storelog.origin import read_origin
 from storelog.projector.checkpoints import CHECKPOINTS, Fenced, update_each
 from storelog.projector.databases.connection import PATIENT_SECONDS, connect, pointer_of, sibling
 from storelog.projector.databases.kept import BUILDING_ID, drop_older, in_use
@@ -34,7 +33,7 @@ from storelog.relay.cursor import KEEPALIVES
 from storelog.upkeep.beating import beating
 from storelog.upkeep.carry_over import carry_discards, carry_foreign, discarded_ids, lacks_discards
 from storelog.upkeep.fill import Fill
-from storelog.upkeep.live_model import compare_with_live, may_follow, position_of
+from storelog.upkeep.live_model import compare_with_live, may_follow, other_event, position_of
 from storelog.upkeep.rebuilt import Rebuilt
 from storelog.upkeep.sources import KafkaSource, Progress, fill_from_log
 
@@ -137,13 +136,13 @@ class Builder:
 
     async def run(self, source: str, *, promote: bool) -> Rebuilt:
         """Fill, compare, and promote if that is wanted."""
-        name = await asyncio.to_thread(self.begin, source)
+        name = await self.begin(source)
         target = sibling(self._home, name)
         sent, lanes = await self.sent()
         fill = await self.fill(target, lanes)
         done, began, start = Rebuilt(name), time.monotonic(), fill.position
         if source == "kafka":
-            origin = read_origin(self._home)
+            origin = await cursor.read_origin(self._connection)
             kafka = KafkaSource(self._settings, self._connection, lanes, origin)
             await asyncio.to_thread(kafka.fill, fill, sent, self._progress)
         await fill_from_log(self._connection, fill, sent, self._progress)
@@ -160,11 +159,20 @@ class Builder:
             done.is_promoted, done.position = True, fill.position
         return done
 
-    def begin(self, source: str) -> str:
+    async def begin(self, source: str) -> str:
         """Return the database to fill: one that was begun from the same source, else a new one.
 
-        One with events that were discarded since, or with another release's shapes, is begun anew.
+        One with events that were discarded since, or of a history that the log has left, or with
+        another release's shapes, is begun anew.
         """
+        find = self._home[POINTERS].find_one
+        name = (await asyncio.to_thread(find, {"_id": BUILDING_ID}) or {}).get("database")
+        is_of_log = name is None or None is await other_event(
+            self._connection, sibling(self._home, name)
+        )
+        return await asyncio.to_thread(self._begin, source, is_of_log=is_of_log)
+
+    def _begin(self, source: str, *, is_of_log: bool) -> str:
         if self._restore_discarded:
             source = f"{source}, nothing left out"
         pointers = self._home[POINTERS]
@@ -176,7 +184,7 @@ class Builder:
         if begun is not None and name is not None:
             known = sibling(self._home, name)
             may_go_on = self._restore_discarded or not lacks_discards(known, self._live)
-            may_go_on = may_go_on and not differing(read_shapes(known))
+            may_go_on = may_go_on and is_of_log and not differing(read_shapes(known))
             if begun["source"] == source and may_go_on:
                 return str(name)
             self._home.client.drop_database(name)
@@ -240,12 +248,9 @@ class Builder:
 
         If it holds events that the log lacks, it may have skipped events that were sent since.
         """
-        places = await asyncio.to_thread(lambda: list(live[CHECKPOINTS].find({})))
-        for place in places:
-            kept = await cursor.hash_at(self._connection, int(place["position"]))
-            if place["position"] and (kept is None or kept.hex() != place["hash"]):
-                written: int = await self._connection.fetchval("SELECT position FROM log_head")
-                return written
+        if await other_event(self._connection, live) is not None:
+            written: int = await self._connection.fetchval("SELECT position FROM log_head")
+            return written
         return await asyncio.to_thread(reached, self._home)
 
     async def catch_up(self, fill: Fill) -> None:
@@ -268,6 +273,12 @@ class Builder:
             raise CannotRun(
                 f"the read model {pointer.previous} has {len(known)} lanes, now there are {lanes}:"
                 " build a new one with `storelog rebuild --promote`"
+            )
+        other = await other_event(self._connection, target)
+        if other is not None:
+            raise CannotRun(
+                f"the read model {pointer.previous} holds event {other} of a history that the log"
+                " has left: build a new one with `storelog rebuild --promote`"
             )
         thawed = {"$unset": {"frozen": ""}}
         await asyncio.to_thread(update_each, target, {}, thawed)

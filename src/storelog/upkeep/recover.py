@@ -1,14 +1,14 @@
 """Recovers a log that lost events which Kafka has: appends again what can be, names the rest.
 
 One transaction appends the events, begins the log's next history and lets commands go on: killed
-before its commit, nothing was done. What comes after it (MongoDB learns of the history, and gets a
-read model of this log) is done by the same command, run again.
+before its commit, nothing was done. What comes after it is done by the same command, run again:
+anchors are closed, MongoDB learns of the history, and gets a read model of this log.
 Next: upkeep/lost_events.py
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,46 +21,58 @@ from storelog.config import Settings
 from storelog.envelope import format_time
 from storelog.errors import CannotRun
 from storelog.kafka import kafka_failure
-from storelog.log_history import ALL, CURRENT, LogHistory
-from storelog.origin import Origin
+from storelog.log_history import CURRENT, Histories, number_of
 from storelog.reasons import reason
 from storelog.relay import cursor
 from storelog.sequences import raise_behind
 from storelog.server_setup import set_up_servers
 from storelog.upkeep.append_again import Appended, append_again
+from storelog.upkeep.closed_anchors import close_lost
 from storelog.upkeep.lost_events import LostEvent, find_lost
 from storelog.upkeep.rebuild import rebuild
 from storelog.upkeep.service_connections import end_connections
 from storelog.upkeep.sources import Progress
+from storelog.verify.anchor import Anchor
 
 _BEGIN = """INSERT INTO log_histories (number, history, began_after)
-    SELECT max(number) + 1, gen_random_uuid(), $1 FROM log_histories"""
+    SELECT max(number) + 1, coalesce($2::uuid, gen_random_uuid()), $1 FROM log_histories"""
 _GO_ON = "UPDATE relay_cursor SET ahead_position = NULL, ahead_at = NULL, epoch = epoch + 1"
 _SESSION = {"application_name": "storelog recover", "jit": "off", **cursor.KEEPALIVES}
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """`began_after`: up to there the log was the one that Kafka has; `lost`: each lost event."""
+    """`began_after`: up to there the log was the one that Kafka has; `lost`: each lost event.
+
+    `closed_anchors`: positions of signed heads that were closed; None where no anchor was named.
+    """
 
     history: str
     began_after: int
     lost: list[dict[str, Any]]
+    closed_anchors: list[int] | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what is said of it as JSON."""
         again = sum(each["newPosition"] is not None for each in self.lost)
+        closed = {} if self.closed_anchors is None else {"closedAnchors": self.closed_anchors}
         return {
             "history": self.history,
             "beganAfter": self.began_after,
             "appendedAgain": again,
             "left": len(self.lost) - again,
             "lost": self.lost,
+            **closed,
         }
 
 
-async def recover(settings: Settings, report: Path, progress: Progress) -> Recovered:
-    """Recover; write what was lost to `report`, before anything is changed. Raises CannotRun."""
+async def recover(
+    settings: Settings, report: Path, progress: Progress, anchor: Anchor | None = None
+) -> Recovered:
+    """Recover; write what was lost to `report`, before anything is changed. Raises CannotRun.
+
+    `anchor`: signed heads, of which those are closed that the log has left.
+    """
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     try:
@@ -71,6 +83,9 @@ async def recover(settings: Settings, report: Path, progress: Progress) -> Recov
             if not await cursor.lead(connection):
                 raise CannotRun("a relay is active: stop the relays, and run this again")
             done = await _recover_log(connection, settings, report)
+            if anchor is not None:
+                closed = await close_lost(connection, settings, anchor)
+                done = replace(done, closed_anchors=closed)
             # A service that was sent nothing meanwhile would go on giving out the history before.
             await end_connections(connection)
             await raise_behind(connection)
@@ -90,21 +105,32 @@ async def recover(settings: Settings, report: Path, progress: Progress) -> Recov
 async def _recover_log(
     connection: asyncpg.Connection, settings: Settings, report: Path
 ) -> Recovered:
-    histories = [LogHistory(*row) for row in await connection.fetch(ALL)]
-    proven_from = await connection.fetchval("SELECT proven_from FROM relay_cursor")
-    origin = Origin("", proven_from, histories)
+    origin = await cursor.read_origin(connection)
+    histories = origin.histories
     common, lost = await find_lost(connection, settings, origin)
     if not lost:
+        if await connection.fetchval("SELECT ahead_position FROM relay_cursor") is not None:
+            raise CannotRun(
+                "Kafka has no event that this log lacks: start a relay, which compares them again."
+                " What it goes on to name is another shop's"
+            )
         return Recovered(histories[-1].id, histories[-1].began_after, [])
     async with store.head_locked(connection) as held:
         # The trigger lets nothing be appended before.
         await connection.execute(_GO_ON)
-        await connection.execute(_BEGIN, common)
+        for history in [*_unknown(lost, histories), None]:
+            await connection.execute(_BEGIN, common, history)
         appended = await append_again(connection, held, common, lost)
         history = await connection.fetchval(f"SELECT {CURRENT}")
         done = Recovered(history, common, _told(lost, appended))
         _keep(report, done)
     return done
+
+
+def _unknown(lost: Sequence[LostEvent], histories: Histories) -> list[str]:
+    """Return the histories that the log has lost with their events, oldest first."""
+    named = dict.fromkeys(each.history for each in lost)
+    return [each for each in named if each is not None and number_of(histories, each) is None]
 
 
 def _told(lost: Sequence[LostEvent], appended: Appended) -> list[dict[str, Any]]:
@@ -118,6 +144,7 @@ def _told(lost: Sequence[LostEvent], appended: Appended) -> list[dict[str, Any]]
             "occurredAt": format_time(each.envelope.occurred_at),
             "caller": each.envelope.caller,
             "correlationId": each.envelope.correlation_id,
+            "idempotencyKey": each.envelope.causation_id,
             "payload": json.loads(each.envelope.payload),
             "newPosition": appended.positions.get(each.envelope.position),
             "reason": appended.left.get(each.envelope.position),

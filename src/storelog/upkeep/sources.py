@@ -18,7 +18,7 @@ from storelog.event_codec import lane_of, owner_of
 from storelog.kafka import FETCHES, client_settings, event_topics, kafka_failure, kafka_reason
 from storelog.origin import Origin
 from storelog.projector.receive.proof import check_record
-from storelog.projector.receive.record import Record, change_of, read_record
+from storelog.projector.receive.record import Record, change_of, header_of, read_record
 from storelog.relay import cursor
 from storelog.shop.events import ENTITIES
 from storelog.upkeep.carry_over import lane_in_log
@@ -60,6 +60,7 @@ class KafkaSource:
 
     An order's lane is its customer's; where its payload cannot be read, the log names the customer,
     so that an order's events are in one lane even if the number of lanes has changed between them.
+    What is of a history that the log has left is passed over.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class KafkaSource:
         settings: Settings,
         connection: asyncpg.Connection,
         lanes: int,
-        origin: Origin | None = None,
+        origin: Origin,
     ) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
@@ -121,6 +122,8 @@ class KafkaSource:
         try:
             record = read_record(message)
             check_record(record, self._origin)
+            if self._origin.is_lost(header_of(record, "history"), record.position):
+                return
         except PoisonRecord:
             return  # Not the relay's; the live read model keeps it as a dead letter.
         if record.position <= done or record.position in self._waiting:

@@ -24,6 +24,7 @@ class Report:
     """`found` counts all differences, `differences` holds the first of them.
 
     `discarded`: the positions that the read model leaves out because an operator discarded them.
+    `closed_anchors`: signed heads whose events the log has lost, closed by `storelog recover`.
     `not_checked`: what could not be compared, and why. `to_do`: what is needed, by which command.
     """
 
@@ -33,6 +34,7 @@ class Report:
     found: int = 0
     repaired: int = 0
     discarded: list[int] = field(default_factory=list)
+    closed_anchors: list[dict[str, Any]] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
     to_do: list[str] = field(default_factory=list)
 
@@ -67,6 +69,8 @@ class Report:
             facts["repaired"] = self.repaired
         if self.discarded:
             facts["discarded"] = self.discarded
+        if self.closed_anchors:
+            facts["closedAnchors"] = self.closed_anchors
         if self.not_checked:
             facts["notChecked"] = self.not_checked
         if self.to_do:

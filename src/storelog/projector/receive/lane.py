@@ -96,7 +96,8 @@ class Lane:
     def _receive_mark(self, message: Message) -> None:
         try:
             if message.key() == BEHIND.encode():
-                self.standing.hear(message.value() or b"")
+                place = message.topic() or "", message.offset() or 0
+                self.standing.hear(message.value() or b"", *place)
                 return
             mark = read_watermark(message.value() or b"")
             check_mark(mark, self._origin)
@@ -114,7 +115,7 @@ class Lane:
                 " rebuild --promote`"
             )
         # A relay sends a watermark only while its log has everything that Kafka has.
-        self.standing.trouble = None
+        self.standing.clear()
         offset = message.offset() or 0
         measures.saw(mark, is_new=self.log.is_new(offset))
         self.log.check(mark.position, mark.hash, self._ahead)
@@ -219,7 +220,7 @@ class Lane:
         return new
 
     def _resume_offsets(self) -> dict[str, int]:
-        """Return where to continue after a crash, so that records waiting in memory come again."""
+        """Return where to continue after a crash, so that what is in memory alone comes again."""
         offsets = dict(self._next_offsets)
         for topic in offsets:
             waiting = self.merge.first_offset(topic)
@@ -228,6 +229,9 @@ class Lane:
         if self._mark_places:
             topic, first = self._mark_places[0]
             offsets[topic] = first
+        if self.standing.heard_at is not None:
+            topic, first = self.standing.heard_at
+            offsets[topic] = min(first, offsets[topic])
         return offsets
 
 

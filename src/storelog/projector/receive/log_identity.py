@@ -74,12 +74,14 @@ class LogIdentity:
 class Standing:
     """What one lane knows of its log: which histories were left, and whether it lacks events.
 
-    `trouble`: a message on why the lane may differ from the log, or None.
+    `trouble`: a message on why the lane may differ from the log, or None. `heard_at`: topic and
+    offset of the relay's record that first said so; the lane is read from there when it is loaded.
     """
 
     def __init__(self, origin: Origin | None) -> None:
         self._origin = origin
         self.trouble: str | None = None
+        self.heard_at: tuple[str, int] | None = None
 
     def has_left(self, history: str | None, position: int) -> bool:
         """Tell whether a place belongs to a history that the log has left, which Kafka still has.
@@ -96,14 +98,19 @@ class Standing:
             )
             raise
 
-    def hear(self, value: bytes) -> None:
-        """Take note of a relay whose log lacks events that Kafka has.
+    def clear(self) -> None:
+        """Take note of a relay whose log has all that Kafka has."""
+        self.trouble = self.heard_at = None
+
+    def hear(self, value: bytes, topic: str, offset: int) -> None:
+        """Take note of a relay's record which says that its log lacks events that Kafka has.
 
         Raises the errors of a bad watermark.
         """
         said = read_behind(value)
         check_behind(said)
         if not self.has_left(said.history, said.ahead):
+            self.heard_at = self.heard_at or (topic, offset)
             self.trouble = (
                 f"The log in PostgreSQL ends at {said.position}, its events up to {said.ahead} were"
                 " sent before it failed over or was restored: run `storelog recover`"
