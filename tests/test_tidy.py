@@ -1,7 +1,9 @@
 """What STYLE can be held by a test: sizes, words and calls that are banned; each rule one test."""
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,16 @@ BANNED_CALLS = {
 CLOCKS = {"time.monotonic()", "time.perf_counter()"}
 BANNED_NAMES = r"(Manager|Helper|Util|Utils|DTO)$"
 BANNED_FOLDERS = {"utils", "common", "helpers", "services", "adapters"}
+# Words that only this project would use so, with the field's terms in their place.
+BANNED_WORDS = {
+    r"(un)?answer(s|ed|ing)?": "response, reply, respond",
+    r"refus(e|es|ed|al|als|ing)": "reject, rejection, error",
+    r"figures?": "totals, metrics",
+    r"mend(s|ed|ing)?|heal(s|ed|ing)?": "fix, repair, recover",
+    r"whoever|servers behind|that is none": "say who or what it is",
+}
+# Here the words are names that users rely on: members of JSON, values of a label.
+USED_AS_NAMES = ("torture/", "cli/demo.py", "command_service/measures.py")
 
 
 # Two classes of one name must mean the same: the client's are those of the shop or the API.
@@ -54,6 +66,17 @@ def banned_calls(path: Path) -> Iterator[str]:
             call = ast.unparse(node.func)
             if call in BANNED_CALLS and not (call == "print" and may_print):
                 yield f"{at(path, node)}: {call}: use {BANNED_CALLS[call]}"
+
+
+def banned_words(path: Path) -> Iterator[str]:
+    """Look at docstrings, comments, and strings that are more than a name."""
+    for token in tokenize.generate_tokens(io.StringIO(text(path)).readline):
+        is_text = token.type == tokenize.STRING and " " in token.string
+        if token.type == tokenize.COMMENT or is_text:
+            for words, better in BANNED_WORDS.items():
+                if found := re.search(rf"(?<![`\w])({words})(?![`\w])", token.string):
+                    line = token.start[0]
+                    yield f"{path.relative_to(ROOT)}:{line}: {found[0]}: use {better}"
 
 
 def left_for_later(path: Path) -> Iterator[str]:
@@ -160,6 +183,13 @@ def test_banned_calls_have_a_better_one() -> None:
 
 def test_names_are_the_fields_terms() -> None:
     assert not offenders(found for path in SOURCES for found in badly_named(path))
+
+
+def test_texts_use_the_fields_terms() -> None:
+    package = ROOT / "src" / "storelog"
+    ours = [path for path in SOURCES if package in path.parents]
+    told = [p for p in ours if not str(p.relative_to(package)).startswith(USED_AS_NAMES)]
+    assert not offenders(word for path in told for word in banned_words(path))
 
 
 def test_a_class_name_has_one_meaning_in_the_whole_package() -> None:

@@ -59,9 +59,9 @@ def retail(
         work = RetailImport(read, options, progress.show)
         try:
             run_async(_run(work, settings, progress))
-        except Refused as refused:
-            print(f"storelog: {refused}", file=sys.stderr)
-            raise typer.Exit(1) from refused
+        except Refused as error:
+            print(f"storelog: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
     if as_json:
         print_json(work.summary())
     else:

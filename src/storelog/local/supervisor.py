@@ -207,7 +207,7 @@ class Supervisor:
         self._state = "stopping"
         self._tell()
         for number in (signal.SIGINT, signal.SIGTERM):
-            # A second Ctrl-C must not cut the shutdown short and leave servers behind.
+            # A second Ctrl-C must not cut the shutdown short: servers would be left running.
             signal.signal(number, signal.SIG_IGN)
         workers = [program for program in self._programs if program not in self._servers]
         # First the Command Service, so that no event is added; then the workers, which pass on the
