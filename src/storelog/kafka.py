@@ -80,7 +80,7 @@ _WHY = (
         ),
         "it hangs up: look at kafka_security_protocol",
     ),
-    (re.compile(r"(?:Connect to \S+ failed: )(?P<said>.+)"), None),
+    (re.compile(r"(?:Connect to \S+ failed: )(?P<text>.+)"), None),
     (re.compile(r"Failed to resolve"), "its name is not known"),
     (
         re.compile(r"[Uu]nsupported.*mechanism|mechanism.*not (?:supported|enabled)"),
@@ -128,13 +128,13 @@ def hear(error: KafkaError) -> None:
         _heard[found["broker"]] = (time.monotonic(), _why(found["why"], error.code()))
 
 
-def _why(said: str, code: int) -> str:
+def _why(text: str, code: int) -> str:
     for pattern, told in _WHY:
-        if (match := pattern.search(said)) is not None:
-            return told or _LIBRARY_WORDS.sub("", match["said"])
+        if (match := pattern.search(text)) is not None:
+            return told or _LIBRARY_WORDS.sub("", match["text"])
     if code in (KafkaError._AUTHENTICATION, KafkaError._SSL):
         return _REASONS[code]
-    return _LIBRARY_WORDS.sub("", said)
+    return _LIBRARY_WORDS.sub("", text)
 
 
 def kafka_reason(error: KafkaException | KafkaError) -> str:
@@ -143,7 +143,7 @@ def kafka_reason(error: KafkaException | KafkaError) -> str:
     If no broker can be reached, it names the one that was tried last, and the reason.
     """
     cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
-    said = " ".join(cause.str().split())
+    text = " ".join(cause.str().split())
     hear(cause)
     since = time.monotonic() - _HEARD_SECONDS
     # A copy, since clients in other threads call `hear` meanwhile.
@@ -152,7 +152,7 @@ def kafka_reason(error: KafkaException | KafkaError) -> str:
         broker, why = recent[-1]
         advice = "" if "look at" in why or "kafka_" in why else f": {_ADVICE}"
         return f"{broker}: {why}{advice}"
-    return _REASONS.get(cause.code()) or _LIBRARY_WORDS.sub("", said)
+    return _REASONS.get(cause.code()) or _LIBRARY_WORDS.sub("", text)
 
 
 def metadata(client: Any, seconds: float) -> Any:

@@ -100,8 +100,8 @@ def _why_none(address: Address, failures: Mapping[int, Exception]) -> Exception:
     if read_only or len(errors) == 1:
         return (read_only or errors)[0]
     places = (f"{host}:{port}" for host, port in address.hosts)
-    said = (f"{place}: {reason(error)}" for place, error in zip(places, errors, strict=True))
-    return ConnectionError("; ".join(said))
+    failed = (f"{place}: {reason(error)}" for place, error in zip(places, errors, strict=True))
+    return ConnectionError("; ".join(failed))
 
 
 class _Opening:

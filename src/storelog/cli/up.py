@@ -153,8 +153,8 @@ def _show(log: Path, shown: int) -> int:
     return len(whole) + 1
 
 
-def _fail(code: int, said: str) -> None:
-    lines = said.strip().splitlines() or ["storelog: it ended without a message"]
+def _fail(code: int, output: str) -> None:
+    lines = output.strip().splitlines() or ["storelog: it ended without a message"]
     message = next((line for line in lines if line.startswith("storelog: ")), lines[-1])
     rest = lines[lines.index(message) + 1 :]
     text = "\n".join([message.removeprefix("storelog: "), *rest])

@@ -42,12 +42,12 @@ class CommandApi:
         self._query_url = (query_url or "").rstrip("/")
         self._reading = asyncio.Lock()
 
-    def creates(self, command: Callable[[int, S], Command], said: type[S]) -> Handler:
+    def creates(self, command: Callable[[int, S], Command], body: type[S]) -> Handler:
         """Return the handler of a command that creates an entity from the request's body."""
 
         async def handle(request: Request) -> Response:
             # PostgreSQL's sequence gives the id when the command is decided; 0 stands for it here.
-            return await self._submit(request, command(0, await self._read(request, said)))
+            return await self._submit(request, command(0, await self._read(request, body)))
 
         return handle
 
@@ -55,12 +55,12 @@ class CommandApi:
         self,
         entity: EntityKind,
         command: Callable[[int, S, Versions | None], Command],
-        said: type[S],
+        body: type[S],
     ) -> Handler:
         """Return the handler of a command that changes one entity by the request's body."""
 
         async def handle(request: Request) -> Response:
-            number, what = request.ids[entity.id_name], await self._read(request, said)
+            number, what = request.ids[entity.id_name], await self._read(request, body)
             return await self._submit(
                 request, command(number, what, expected_versions(request, entity))
             )
@@ -85,13 +85,13 @@ class CommandApi:
         Large bodies are parsed in a thread, one at a time, so that the event loop keeps running.
         """
         if len(request.body) <= LOOP_BYTES:
-            said = _said(request, structure)
+            parsed = _parse(request, structure)
         else:
             async with self._reading:
-                said = await asyncio.to_thread(_said, request, structure)
-        if requests.is_import(said):
+                parsed = await asyncio.to_thread(_parse, request, structure)
+        if requests.is_import(parsed):
             _require_import(request)
-        return said
+        return parsed
 
     async def _submit(self, request: Request, command: Command) -> Response:
         submission = Submission(
@@ -107,7 +107,7 @@ class CommandApi:
         return await self._election.submit(submission)
 
 
-def _said(request: Request, structure: type[S]) -> S:
+def _parse(request: Request, structure: type[S]) -> S:
     return requests.read(structure, read_body(request))
 
 

@@ -132,9 +132,9 @@ class Decider:
 
 def _lines_of(command: Command, state: State) -> int:
     """Return how many lines a command involves: those it has, or those of the order it names."""
-    said = lines_said(command)
-    if said:
-        return said
+    own = lines_said(command)
+    if own:
+        return own
     if entity_of(command) is not ORDER:
         return 1
     order = state.known[ORDER.collection].get(own_id(command))

@@ -22,20 +22,20 @@ Errors = list[tuple[str, str]]
 def read(structure: type[S], body: Any) -> S:
     """Return the body as its declared structure. Raises InvalidFields with every error."""
     errors: Errors = []
-    said: S | None = _reader_of(structure).read(body, errors)
-    if said is None:
+    parsed: S | None = _reader_of(structure).read(body, errors)
+    if parsed is None:
         raise InvalidFields(errors)
-    return said
+    return parsed
 
 
-def is_import(said: Struct) -> bool:
+def is_import(parsed: Struct) -> bool:
     """Tell whether a structure, or one of its lines, sets a field that only an import may set."""
-    own, of_lines = _import_only(type(said))
+    own, of_lines = _import_only(type(parsed))
     for name in own:
-        if getattr(said, name) is not UNSET:
+        if getattr(parsed, name) is not UNSET:
             return True
     for name, members in of_lines:
-        lines = getattr(said, name)
+        lines = getattr(parsed, name)
         for line in () if lines is UNSET else lines:
             for member in members:
                 if getattr(line, member) is not UNSET:
@@ -83,11 +83,11 @@ class _Reader(Generic[S]):
             for name in value.keys() - self._names:
                 escaped = name.replace("~", "~0").replace("/", "~1")
                 errors.append((f"/{escaped}", "is not known here or may not be set"))
-        said: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name, member, check in self._plain:
             try:
                 if member in value:
-                    said[name] = check(value[member])
+                    values[name] = check(value[member])
                 elif member not in self._optional:
                     raise Invalid("is required")
             except Invalid as wrong:
@@ -100,19 +100,19 @@ class _Reader(Generic[S]):
             except Invalid as wrong:
                 errors.append((f"/{member}", str(wrong)))
             else:
-                said[name] = tuple(_read_lines(reader, lines, errors, f"/{member}"))
-        return self._structure(**said) if not errors else None
+                values[name] = tuple(_read_lines(reader, lines, errors, f"/{member}"))
+        return self._structure(**values) if not errors else None
 
 
 def _read_lines(reader: _Reader[Any], lines: list[Any], errors: Errors, at: str) -> list[Any]:
     found: Errors = []
-    said = []
+    parsed = []
     for number, line in enumerate(lines):
-        said.append(reader.read(line, found))
+        parsed.append(reader.read(line, found))
         if found:
             errors += [(f"{at}/{number}{pointer}", wrong) for pointer, wrong in found]
             found.clear()
-    return said
+    return parsed
 
 
 def _lines(value: Any, kind: Lines) -> list[Any]:

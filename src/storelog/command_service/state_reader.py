@@ -52,10 +52,10 @@ async def load_for(
     for command in commands:
         for collection, number in named(command):
             wanted[collection].add(number)
-        said: Struct | None = getattr(command, "said", None)
-        if said is not None:
+        body: Struct | None = getattr(command, "said", None)
+        if body is not None:
             entity = entity_of(command)
-            for name, value in state.holders.unknown(entity, said):
+            for name, value in state.holders.unknown(entity, body):
                 asked.setdefault((entity, name), set()).add(value)
     await load(connection, state, wanted)
     for (entity, name), values in asked.items():

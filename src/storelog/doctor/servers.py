@@ -294,7 +294,7 @@ def _processes(settings: Settings, logs: Path | None) -> list[Finding]:
         if reason is None:
             findings.append(ok(name, f"ready at {url}"))
             continue
-        said = None if logs is None else last_error(logs / f"{name}.log")
-        advice = said or f"look at logs/{name}.log in the data directory"
+        error = None if logs is None else last_error(logs / f"{name}.log")
+        advice = error or f"look at logs/{name}.log in the data directory"
         findings.append(problem(name, f"not ready at {url}: {reason}", advice))
     return findings

@@ -105,10 +105,10 @@ def _folder(home: Path | None, name: str) -> str:
 
 
 def _release(mongod: str) -> str:
-    said = subprocess.run(
+    done = subprocess.run(
         [mongod, "--version"], capture_output=True, text=True, timeout=20, check=False
     )
-    return said.stdout.split("\n", 1)[0].rpartition(" ")[2]
+    return done.stdout.split("\n", 1)[0].rpartition(" ")[2]
 
 
 def _is_ready(port: int, files: Files | None) -> bool:

@@ -135,12 +135,12 @@ def _alone() -> Iterator[None]:
 def _published_sum(url: str) -> str:
     try:
         with open_url(f"{url}.sha256", TIMEOUT_SECONDS) as response:
-            said = response.read(1_000).decode("ascii", "replace")
+            text = response.read(1_000).decode("ascii", "replace")
     except (OSError, HTTPException, ValueError) as error:
         raise CannotRun(f"{url}.sha256 cannot be fetched: {_why(error)}") from error
-    found = re.match(r"[0-9a-fA-F]{64}\b", said)
+    found = re.match(r"[0-9a-fA-F]{64}\b", text)
     if found is None:
-        raise CannotRun(f"{url}.sha256 is not a SHA-256: {said[:80]!r}")
+        raise CannotRun(f"{url}.sha256 is not a SHA-256: {text[:80]!r}")
     return found[0]
 
 

@@ -145,13 +145,13 @@ def _set_up(
     setup = [python, str(package / "setup.py")]
     _run([*setup, "setup-db"], variables, SETUP_SECONDS)
     load = ["load-servers", str(servers), "--replace", "--user", DESKTOP_USER]
-    said = _run([*setup, *load], variables, SETUP_SECONDS)
+    output = _run([*setup, *load], variables, SETUP_SECONDS)
     with closing(sqlite3.connect(home / "pgadmin4.db", timeout=10)) as database, database:
         (known,) = database.execute(
             "SELECT count(*) FROM server WHERE name = ?", (SERVER_NAME,)
         ).fetchone()
         if not known:
-            raise CannotRun(f"pgAdmin 4 did not take the server: {said[-500:]}")
+            raise CannotRun(f"pgAdmin 4 did not take the server: {output[-500:]}")
         database.execute("DELETE FROM user_macros WHERE name LIKE 'Storelog: %'")
         database.executemany(
             "INSERT INTO user_macros (uid, name, sql) SELECT id, ?, ? FROM user WHERE username = ?",

@@ -101,10 +101,10 @@ class Program:
             return False
         with self.log_path.open("rb") as log:
             log.seek(self._read_to)
-            said = log.read(MAX_SAID_BYTES)
+            output = log.read(MAX_SAID_BYTES)
         # Read the end again next time, since the message may arrive in two pieces.
-        self._read_to += max(0, len(said) - MAX_WORDS_BYTES)
-        if not self.broken.search(said):
+        self._read_to += max(0, len(output) - MAX_WORDS_BYTES)
+        if not self.broken.search(output):
             return False
         self.process.kill()
         return True
@@ -128,8 +128,8 @@ class Program:
             return None
         with self.log_path.open("rb") as log:
             log.seek(self.log_from)
-            said = log.read(MAX_SAID_BYTES).decode("utf-8", "replace")
-        kept = self.files.set_aside_after(said)
+            output = log.read(MAX_SAID_BYTES).decode("utf-8", "replace")
+        kept = self.files.set_aside_after(output)
         if kept is None:
             return None
         return (
@@ -205,8 +205,8 @@ def last_error(log_path: Path, log_from: int = 0) -> str | None:
         with log_path.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(log_from, size - MAX_SAID_BYTES))
-            said = log.read(MAX_SAID_BYTES).decode("utf-8", "replace")
+            output = log.read(MAX_SAID_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:
         return None
-    errors = [line for line in said.splitlines() if line.startswith(ERROR_PREFIX)]
+    errors = [line for line in output.splitlines() if line.startswith(ERROR_PREFIX)]
     return errors[-1].removeprefix(ERROR_PREFIX) if errors else None

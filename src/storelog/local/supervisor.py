@@ -248,8 +248,8 @@ def _is_address(name: str) -> bool:
 def why_not(program: Program) -> str:
     """Return why it is not ready: its response, and the end of its log."""
     why, words = program.why_not_ready(), program.last_words()
-    said = f"; its log ends with:\n{words}" if words else f"; {program.log_path} has nothing"
-    return f": {why}{said}" if why else said
+    log_end = f"; its log ends with:\n{words}" if words else f"; {program.log_path} has nothing"
+    return f": {why}{log_end}" if why else log_end
 
 
 def _ending(code: int | None) -> str:

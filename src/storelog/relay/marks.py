@@ -54,8 +54,8 @@ def watermark(
             mark["lanesSince"] = lanes_since
             mark["lanesProof"] = proof_of(LANES, before, event_hash, position, lanes_since)
         if history is not None:
-            mark["history"], mark["beganAfter"] = said = (history.id, history.began_after)
-            mark["historyProof"] = proof_of(HISTORY, before, event_hash, position, *said)
+            mark["history"], mark["beganAfter"] = names = (history.id, history.began_after)
+            mark["historyProof"] = proof_of(HISTORY, before, event_hash, position, *names)
     return encode_json(mark)
 
 

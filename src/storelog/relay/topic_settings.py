@@ -67,7 +67,7 @@ def judge(topics: Sequence[str], configs: Configs, known: Mapping[str, Any]) -> 
             " customer, product or order, even those that no projector has applied: set"
             f" cleanup.policy=delete on {', '.join(compacted)}"
         )
-    warnings = [said for said in (_short_lived(there), _copies(there, known)) if said]
+    warnings = [text for text in (_short_lived(there), _copies(there, known)) if text]
     return Judgement(errors, warnings)
 
 

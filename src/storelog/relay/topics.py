@@ -92,7 +92,7 @@ def ensure_topics(settings: Settings, lanes: int) -> list[str]:
         if found < min(count, lanes) or (name == keys_topic(settings) and found != count):
             raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
     _grow_all(admin, settings, most)
-    return [f"Kafka: {said}" for said in judged.warnings]
+    return [f"Kafka: {warning}" for warning in judged.warnings]
 
 
 def _reach(settings: Settings) -> AdminClient:

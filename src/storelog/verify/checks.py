@@ -151,8 +151,8 @@ class Checks:
                 if letter["state"] in ("parked", "waiting") and letter["lane"] in counted:
                     counted[letter["lane"]] += 1
             places = self._database["checkpoints"].find({}, {"deadLetters": 1})
-            said = {place["_id"]: place["deadLetters"] async for place in places}
-            now = {n: (c, said[n]) for n, c in counted.items() if n in said and c != said[n]}
+            stored = {place["_id"]: place["deadLetters"] async for place in places}
+            now = {n: (c, stored[n]) for n, c in counted.items() if n in stored and c != stored[n]}
             wrong = now if not wrong else {n: w for n, w in now.items() if wrong.get(n) == w}
             if not wrong:
                 return

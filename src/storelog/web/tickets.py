@@ -59,6 +59,6 @@ def of_query(raw: bytes) -> str | None:
 
 
 def _signature(key: ApiKey, ends_at_ms: int) -> str:
-    said = f"{_MEANT_FOR}\n{key.name}\n{ends_at_ms}".encode()
-    signed = digest(bytes.fromhex(key.sha256), said, sha256)
+    text = f"{_MEANT_FOR}\n{key.name}\n{ends_at_ms}".encode()
+    signed = digest(bytes.fromhex(key.sha256), text, sha256)
     return urlsafe_b64encode(signed).rstrip(b"=").decode()

@@ -24,12 +24,12 @@ async def make_certificate() -> tuple[str, ssl.SSLContext]:
     Raises NotMade.
     """
     try:
-        made, said, code = await _made()
+        output, errors, code = await _made()
     except (OSError, TimeoutError) as error:
         raise NotMade(repr(error)) from error
-    certificate, begins, secret = made.partition(_KEY_BEGINS)
+    certificate, begins, secret = output.partition(_KEY_BEGINS)
     if code or not begins:
-        raise NotMade(said.decode(errors="replace")[-500:] or f"exit code {code}")
+        raise NotMade(errors.decode(errors="replace")[-500:] or f"exit code {code}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # `ssl` reads both from files only, and the file system may be read-only: pipes serve as files.
     parts = [_readable_once(part) for part in (certificate, begins + secret)]
@@ -54,12 +54,12 @@ async def _made() -> tuple[bytes, bytes, int | None]:
         return made_here, b"", 0
     try:
         async with asyncio.timeout(MAKING_SECONDS):
-            made, said = await maker.communicate()
+            output, errors = await maker.communicate()
     finally:
         if maker.returncode is None:
             maker.kill()
             await maker.wait()
-    return made, said, maker.returncode
+    return output, errors, maker.returncode
 
 
 def _readable_once(data: bytes) -> int:
