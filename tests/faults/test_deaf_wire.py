@@ -12,7 +12,7 @@ from support.system import System, wait_for
 pytestmark = pytest.mark.alone
 
 # Giving the wire up (15 s), reading the lane again, and the machine being busy.
-HEALED_SECONDS = 30.0
+RECOVERED_SECONDS = 30.0
 
 
 def test_the_read_side_is_there_again_in_30_s_after_its_wire_went_deaf(settings: Settings) -> None:
@@ -28,9 +28,9 @@ def test_the_read_side_is_there_again_in_30_s_after_its_wire_went_deaf(settings:
             wire.deafen()
             system.new_order(1, (product, 1))
             assert wire.happened.wait(20)
-            wire.heal()
+            wire.repair()
             system.new_order(1, (product, 1))
             wait_for(
-                lambda: system.queries.get(path).json["stock"] == 48, "the sale", HEALED_SECONDS
+                lambda: system.queries.get(path).json["stock"] == 48, "the sale", RECOVERED_SECONDS
             )
             assert "projector waits" in deaf.log("projector")

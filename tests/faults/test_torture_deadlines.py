@@ -68,7 +68,7 @@ def refusals(url: str, home: Path) -> TortureReport:
     rig = cast(Rig, None)
     Trial(
         rig, ledger, prober, random.Random(0), report, threading.Event()
-    ).expect_commands_refused_in_time("PostgreSQL is away")
+    ).expect_commands_rejected_in_time("PostgreSQL is away")
     ledger.close()
     return report
 
@@ -114,7 +114,7 @@ def test_a_connection_that_is_refused_is_no_503(tmp_path: Path) -> None:
 def test_rejections_that_take_longer_than_promised_are_a_breach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "REFUSED_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr(trial, "REJECTED_WITHIN_SECONDS", 0.1)
     with service(503, "unavailable", late_seconds=0.15) as url:
         (breach,) = refusals(url, tmp_path).breaches
     assert breach.startswith("PostgreSQL is away: 503 took 0.")
@@ -177,7 +177,7 @@ class Fallen:
     def __exit__(self, *_: object) -> None:
         """Nothing runs."""
 
-    def heal(self) -> None:
+    def repair(self) -> None:
         """No wire is there."""
 
     def wait_ready(self, _: object) -> None:

@@ -194,7 +194,7 @@ def test_a_reader_of_the_log_never_meets_a_gap_while_two_services_write(
     assert seen == list(range(1, first_written + 1))
 
 
-@pytest.mark.parametrize("what", ["request", "answer", "late request"])
+@pytest.mark.parametrize("what", ["request", "response", "late request"])
 def test_a_commit_without_a_response_has_one_effect(settings: Settings, what: str) -> None:
     address = urlsplit(settings.postgres_url or "")
     with Wire(str(address.hostname), address.port or 0) as wire:

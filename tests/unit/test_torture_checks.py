@@ -14,9 +14,9 @@ from uuid import UUID
 import pytest
 
 from storelog.envelope import Envelope, utc_now
-from storelog.torture.checks.answers import check_answers
 from storelog.torture.checks.endings import Ending, check_endings
 from storelog.torture.checks.event_log import History
+from storelog.torture.checks.responses import check_responses
 from storelog.torture.ledger import RequestLedger, SeenResponse, SentRequest
 from storelog.torture.report import TortureReport
 
@@ -101,8 +101,8 @@ def good_requests() -> dict[str, SentRequest]:
     for cause, (method, path, status, position) in SENT.items():
         first = next(each for each in log if each.correlation_id == cause)
         body = json.loads(first.payload) if status == 201 else None
-        answer = SeenResponse(status, body, position)
-        requests[cause] = SentRequest(cause, method, path, None, f"key-{cause}", answer)
+        response = SeenResponse(status, body, position)
+        requests[cause] = SentRequest(cause, method, path, None, f"key-{cause}", response)
     return requests
 
 
@@ -148,9 +148,9 @@ def history_of(log: Log) -> tuple[History, list[str]]:
     return history, report.breaches
 
 
-def answers_of(log: Log, requests: dict[str, SentRequest]) -> list[str]:
+def breaches_of(log: Log, requests: dict[str, SentRequest]) -> list[str]:
     report = TortureReport(0, [], 0, False)
-    check_answers(log, requests, report)
+    check_responses(log, requests, report)
     assert report.checked == {"requests": len(requests)}
     return report.breaches
 
@@ -160,7 +160,7 @@ def test_a_good_log_with_good_responses_has_no_breach() -> None:
     assert (breaches, history.orders, str(history.sales)) == ([], 0, "0")
     history, breaches = history_of(good_log()[:7])
     assert (breaches, history.orders, str(history.sales)) == ([], 1, "5.375")
-    assert answers_of(good_log(), good_requests()) == []
+    assert breaches_of(good_log(), good_requests()) == []
 
 
 @pytest.mark.parametrize(
@@ -205,40 +205,40 @@ def test_a_fault_in_the_log_is_found(plant: Callable[[Log], Log], found: str) ->
 def test_a_response_that_contradicts_the_log_is_found(
     plant: Callable[[Log], Log], found: str
 ) -> None:
-    breaches = answers_of(plant(good_log()), good_requests())
+    breaches = breaches_of(plant(good_log()), good_requests())
     assert any(found in breach for breach in breaches), breaches
 
 
 def test_an_effect_of_a_rejected_command_is_found() -> None:
     requests = good_requests()
-    requests["adjust"].answer = SeenResponse(409, {"type": "/problems/insufficient-stock"}, 0)
-    (breach,) = answers_of(good_log(), requests)
+    requests["adjust"].response = SeenResponse(409, {"type": "/problems/insufficient-stock"}, 0)
+    (breach,) = breaches_of(good_log(), requests)
     assert "(adjust): got 409 and yet has events: ['7 ProductUpdated']" in breach
 
 
 @pytest.mark.parametrize("refusal", ["503 unavailable", "503 overloaded"])
 def test_an_effect_of_a_command_that_was_turned_away_is_found(refusal: str) -> None:
     requests = good_requests()
-    request = replace(requests["adjust"], answer=None, key=None, troubles=[refusal])
-    (breach,) = answers_of(good_log(), requests | {"adjust": request})
+    request = replace(requests["adjust"], response=None, key=None, troubles=[refusal])
+    (breach,) = breaches_of(good_log(), requests | {"adjust": request})
     assert f"(adjust): got ['{refusal}'] and yet has events" in breach
 
 
 @pytest.mark.parametrize("trouble", ["ConnectionResetError", "503 outcome-unknown"])
 def test_a_command_without_a_response_happened_once_or_not_at_all(trouble: str) -> None:
     requests = good_requests()
-    open_one = replace(requests["adjust"], answer=None, key=None, troubles=[trouble])
+    open_one = replace(requests["adjust"], response=None, key=None, troubles=[trouble])
     requests["adjust"] = open_one
-    assert answers_of(good_log(), requests) == []
-    assert answers_of([e for e in good_log() if e.correlation_id != "adjust"], requests) == []
-    (breach,) = answers_of(again(7)(good_log()), requests)
+    assert breaches_of(good_log(), requests) == []
+    assert breaches_of([e for e in good_log() if e.correlation_id != "adjust"], requests) == []
+    (breach,) = breaches_of(again(7)(good_log()), requests)
     assert "should have [('ProductUpdated', 'product-1')]" in breach
 
 
 def test_a_command_with_a_key_whose_outcome_nobody_can_learn_is_found() -> None:
     requests = good_requests()
     lost = SentRequest("lost", "DELETE", "/orders/1", None, "key-lost", None, ["TimeoutError"])
-    (breach,) = answers_of(good_log(), requests | {"lost": lost})
+    (breach,) = breaches_of(good_log(), requests | {"lost": lost})
     assert "(lost): its outcome cannot be learnt: ['TimeoutError']" in breach
 
 
@@ -261,9 +261,9 @@ def test_a_replay_with_another_response_is_found(
 ) -> None:
     ledger = RequestLedger(tmp_path / "ledger.jsonl")
     request = SentRequest("order", "POST", "/orders", {}, "key-order")
-    for answer in (FIRST, repeated):
+    for response in (FIRST, repeated):
         ledger.begin(request, "http://command-service")
-        ledger.end(request, answer)
+        ledger.end(request, response)
     ledger.close()
     assert [breach.split(" at ")[0] for breach in ledger.breaches] == [
         "request order got 201"

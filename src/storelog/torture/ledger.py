@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 # The troubles of a request after which it is certain that nothing was done.
-REFUSALS = ("503 unavailable", "503 overloaded", "500 internal-error")
+REJECTIONS = ("503 unavailable", "503 overloaded", "500 internal-error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class SeenResponse:
 
 @dataclass(slots=True)
 class SentRequest:
-    """One command. `request_id` is also its correlation id; `answer` is the first final response.
+    """One command. `request_id` is also its correlation id; `response` is the first final response.
 
     `troubles`: the attempts without a final response, each as status and slug (`503 unavailable`)
     or as the broken connection's error.
@@ -50,7 +50,7 @@ class SentRequest:
     path: str
     body: Any
     key: str | None
-    answer: SeenResponse | None = None
+    response: SeenResponse | None = None
     troubles: list[str] = field(default_factory=list)
     attempts: int = 0
 
@@ -58,9 +58,9 @@ class SentRequest:
     def may_have_happened(self) -> bool:
         """Whether it had an effect, or may have had one as far as the responses tell."""
         # A lost connection proves nothing: the service may have committed before it broke.
-        if self.answer is not None:
-            return self.answer.status < 300
-        return any(trouble not in REFUSALS for trouble in self.troubles)
+        if self.response is not None:
+            return self.response.status < 300
+        return any(trouble not in REJECTIONS for trouble in self.troubles)
 
 
 class RequestLedger:
@@ -93,28 +93,28 @@ class RequestLedger:
                 }
             )
 
-    def end(self, request: SentRequest, answer: SeenResponse | None, trouble: str = "") -> None:
+    def end(self, request: SentRequest, response: SeenResponse | None, trouble: str = "") -> None:
         """Note the response, or why there is none."""
         with self._lock:
-            told = str(answer.status) if answer is not None else "none"
+            told = str(response.status) if response is not None else "none"
             self.statuses[told] += 1
             self._write(
                 {
-                    "answer": request.request_id,
-                    "status": None if answer is None else answer.status,
-                    "body": None if answer is None else answer.body,
-                    "position": None if answer is None else answer.position,
+                    "response": request.request_id,
+                    "status": None if response is None else response.status,
+                    "body": None if response is None else response.body,
+                    "position": None if response is None else response.position,
                     "trouble": trouble,
                 }
             )
-            if answer is None or not answer.is_final:
+            if response is None or not response.is_final:
                 request.troubles.append(
-                    trouble if answer is None else f"{answer.status} {answer.slug}"
+                    trouble if response is None else f"{response.status} {response.slug}"
                 )
-            elif request.answer is None:
-                request.answer = answer
+            elif request.response is None:
+                request.response = response
             else:
-                self._compare(request, request.answer, answer)
+                self._compare(request, request.response, response)
 
     def _compare(self, request: SentRequest, first: SeenResponse, again: SeenResponse) -> None:
         """Note a breach unless the repeated response equals the first one."""
@@ -130,10 +130,10 @@ class RequestLedger:
         with self._lock:
             return dict(self.requests)
 
-    def unanswered(self) -> list[SentRequest]:
+    def without_response(self) -> list[SentRequest]:
         """Return the requests with a key whose outcome is unknown."""
         with self._lock:
-            return [r for r in self.requests.values() if r.answer is None and r.key is not None]
+            return [r for r in self.requests.values() if r.response is None and r.key is not None]
 
     def _write(self, facts: dict[str, Any]) -> None:
         self._file.write(json.dumps(facts, ensure_ascii=False) + "\n")

@@ -38,11 +38,11 @@ def send(
     """Send the request once, and record the result in the ledger."""
     ledger.begin(request, url)
     try:
-        answer = _exchange(url, request, seconds)
+        response = _exchange(url, request, seconds)
     except _LOST as error:
         ledger.end(request, None, type(error).__name__)
         return
-    ledger.end(request, answer)
+    ledger.end(request, response)
 
 
 def _exchange(url: str, request: SentRequest, seconds: float) -> SeenResponse:
@@ -79,12 +79,12 @@ class Shop:
 
     def learn(self, request: SentRequest) -> None:
         """Take note of an entity that was created or deleted."""
-        answer, kind = request.answer, request.path.split("/")[1]
+        response, kind = request.response, request.path.split("/")[1]
         known = {"orders": self.orders, "products": self.products, "customers": self.customers}[
             kind
         ]
-        if answer is not None and answer.status == 201:
-            known.append(answer.body[f"{kind.removesuffix('s')}Id"])
+        if response is not None and response.status == 201:
+            known.append(response.body[f"{kind.removesuffix('s')}Id"])
         elif request.method == "DELETE":
             number = int(request.path.rpartition("/")[2])
             with suppress(ValueError):
@@ -130,7 +130,7 @@ class Shopper:
         request_id = f"{self.seed}-{self._made}"
         request = SentRequest(request_id, method, path, body, f"key-{request_id}")
         give_up_at = time.monotonic() + seconds
-        while request.answer is None and time.monotonic() < give_up_at:
+        while request.response is None and time.monotonic() < give_up_at:
             if request.attempts:
                 # A client of the real API waits before it repeats a request that just failed.
                 threading.Event().wait(INSIST_SECONDS)
@@ -140,7 +140,7 @@ class Shopper:
 
     def _is_repeated(self, request: SentRequest) -> bool:
         """Decide by chance: mostly for a lost request, seldom for one with a response."""
-        return self._dice.random() < (0.6 if request.answer is None else 0.05)
+        return self._dice.random() < (0.6 if request.response is None else 0.05)
 
     def _request(self, method: str, path: str, body: Any) -> SentRequest:
         self._made += 1

@@ -24,8 +24,8 @@ class TortureReport:
     checked: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     refilled: set[str] = field(default_factory=set)
-    slowest_refusal: float = 0.0
-    slowest_healing: float = 0.0
+    slowest_rejection: float = 0.0
+    slowest_recovery: float = 0.0
     slowest_resumption: float = 0.0
     settled_seconds: float = 0.0
     lag_seconds: float = 0.0
@@ -62,9 +62,9 @@ class TortureReport:
             "answers": dict(sorted(statuses.items())),
             "checked": self.checked,
             "left_out": self.left_out,
-            "refused_within_seconds": self.slowest_refusal,
+            "refused_within_seconds": self.slowest_rejection,
             "resumed_within_seconds": self.slowest_resumption,
-            "healed_within_seconds": self.slowest_healing,
+            "healed_within_seconds": self.slowest_recovery,
             "settled_within_seconds": self.settled_seconds,
             "lag_seconds": self.lag_seconds,
             "interrupted": self.is_interrupted,

@@ -262,10 +262,10 @@ class Rig:
             self._closing.wait(TICK_SECONDS)
         return None if process is None else process.returncode
 
-    def heal(self) -> None:
+    def repair(self) -> None:
         """Repair every wire and resume every paused program."""
         for wire in self.wires.values():
-            wire.heal()
+            wire.repair()
         for name in self.programs:
             self.send(name, signal.SIGCONT)
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from storelog.errors import CannotRun, StorelogError
-from storelog.torture.checks.answers import check_answers
 from storelog.torture.checks.endings import check_endings
 from storelog.torture.checks.event_log import History
 from storelog.torture.checks.progress import check_lag, whole_log
 from storelog.torture.checks.read_model import check_checkpoints, check_documents, check_sales
+from storelog.torture.checks.responses import check_responses
 from storelog.torture.checks.topics import check_topics
 from storelog.torture.disks import Disks
 from storelog.torture.faults import FAULTS, NEED_DISKS
@@ -87,7 +87,7 @@ class Torture:
             except KeyboardInterrupt:
                 self._report.is_interrupted = True
                 self._say("stopping; the findings so far follow")
-                rig.heal()
+                rig.repair()
             finally:
                 self._stop.set()
             talker.result()
@@ -104,13 +104,13 @@ class Torture:
         if not wanted:
             return None
         disks = Disks(self._home)
-        refused = disks.mount(SERVERS)
-        if not refused:
+        error = disks.mount(SERVERS)
+        if not error:
             return disks
         disks.close()
         self._kinds = [kind for kind in self._kinds if kind not in NEED_DISKS]
-        self._report.left_out = dict.fromkeys(wanted, refused)
-        self._say(f"left out: {', '.join(wanted)}: {refused}")
+        self._report.left_out = dict.fromkeys(wanted, error)
+        self._say(f"left out: {', '.join(wanted)}: {error}")
         return None
 
     def _talk(self, rig: Rig, ledger: RequestLedger) -> None:
@@ -138,7 +138,7 @@ class Torture:
             for kind in self._deck():
                 self._try(kind, trial)
             self._now = "waiting for the read side"
-            rig.heal()
+            rig.repair()
             check_lag(rig.settings, self._report, time.monotonic())
             rig.wait_ready((*SERVERS, *PROCESSES))
             self._catch_projectors(rig)
@@ -170,7 +170,7 @@ class Torture:
             FAULTS[kind](trial)
         except StorelogError as error:
             self._report.breach(f"{kind}: {error}")
-            trial.rig.heal()
+            trial.rig.repair()
         trial.wait(0.2, 1.5)
 
     def _catch_projectors(self, rig: Rig) -> None:
@@ -189,7 +189,7 @@ class Torture:
         report = self._report
         self._resolve(rig, ledger)
         log = whole_log(rig.settings)
-        check_answers(log, ledger.requests, report)
+        check_responses(log, ledger.requests, report)
         history = History(report)
         history.fold(log)
         check_documents(rig.settings, report)
@@ -201,7 +201,7 @@ class Torture:
         """Repeat each request without a final response, with its key, until it has one."""
         give_up_at = time.monotonic() + RESOLVE_SECONDS
         # Safe with a key: a command that was carried out gets its stored response.
-        while (left := ledger.unanswered()) and time.monotonic() < give_up_at:
+        while (left := ledger.without_response()) and time.monotonic() < give_up_at:
             for request in left:
                 send(self._dice.choice(rig.command_urls), request, ledger)
 

@@ -51,7 +51,7 @@ class Wire:
         self._listener.close()
         self.sever()
 
-    def heal(self) -> None:
+    def repair(self) -> None:
         """Forward everything again at once; lost data stays lost."""
         self._mode, self._loss, self._late = "whole", None, None
 
@@ -77,7 +77,7 @@ class Wire:
         self.sever()
 
     def lose(self, what: str, matching: re.Pattern[bytes] = ANYTHING) -> None:
-        """Lose the next matching `request`, or the `answer` (the response) to it, and close.
+        """Lose the next matching `request`, or the `response` to it, and close.
 
         A `late request` does arrive, just before the next matching one and long after its sender
         has gone. `happened` is set when the message is lost.
@@ -118,7 +118,7 @@ class Wire:
                 self._open |= {client, server}
             link = _Link()
             back = threading.Thread(
-                target=self._forward, args=(server, client, link, "answer"), daemon=True
+                target=self._forward, args=(server, client, link, "response"), daemon=True
             )
             back.start()
             self._forward(client, server, link, "request")
@@ -133,7 +133,7 @@ class Wire:
             while data := source.recv(CHUNK_BYTES):
                 # A late request's sender is gone; its response only shows that it was handled.
                 if link.is_late:
-                    link.late_answer.set()
+                    link.late_response.set()
                 elif link.is_deaf or self._mode == "deaf":
                     link.is_deaf = True
                     self.happened.set()
@@ -148,13 +148,13 @@ class Wire:
 
     def _is_lost(self, link: "_Link", what: str, data: bytes) -> bool:
         loss = self._loss
-        if what == "answer":
+        if what == "response":
             is_lost = link.is_doomed
         elif loss is None or loss.what == "late request" or not loss.matching.search(data):
             return False
         else:
             self._loss = None
-            link.is_doomed = loss.what == "answer"
+            link.is_doomed = loss.what == "response"
             is_lost = not link.is_doomed
         if is_lost:
             self.happened.set()
@@ -175,7 +175,7 @@ class Wire:
         late, late_server, late_data = self._late
         self._loss = self._late = None
         late_server.sendall(late_data)
-        late.late_answer.wait(LATE_SECONDS)
+        late.late_response.wait(LATE_SECONDS)
         _shut(late_server)
         self.happened.set()
         return False
@@ -203,7 +203,7 @@ class _Link:
     is_doomed: bool = False
     is_deaf: bool = False
     is_late: bool = False
-    late_answer: threading.Event = field(default_factory=threading.Event)
+    late_response: threading.Event = field(default_factory=threading.Event)
 
 
 def _shut(end: socket.socket) -> None:

@@ -1,4 +1,4 @@
 """The checks: they compare the log, Kafka and MongoDB with the kit's own ledger, from outside.
 
-Next: torture/checks/answers.py
+Next: torture/checks/responses.py
 """

@@ -1,6 +1,6 @@
 """The positions of the log and the read model, read directly from the servers.
 
-Next: torture/checks/answers.py
+Next: torture/checks/responses.py
 """
 
 import asyncio

@@ -77,12 +77,12 @@ def check_checkpoints(settings: Settings, log: Sequence[Envelope], report: Tortu
 
 def check_sales(query_url: str, history: History, report: TortureReport) -> None:
     """Note a breach unless the total sales are the sum of the lines of all orders not deleted."""
-    figure = _get(query_url, "/analytics/total-sales")
+    totals = _get(query_url, "/analytics/total-sales")
     rounded = history.sales.quantize(CENT, ROUND_HALF_EVEN)
-    said = Decimal(figure["totalSales"])
-    if said not in (history.sales, rounded) or figure["orders"] != history.orders:
+    said = Decimal(totals["totalSales"])
+    if said not in (history.sales, rounded) or totals["orders"] != history.orders:
         report.breach(
-            f"total sales are {said} of {figure['orders']} orders, the log has {history.sales}"
+            f"total sales are {said} of {totals['orders']} orders, the log has {history.sales}"
             f" of {history.orders}"
         )
 

@@ -26,7 +26,7 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "restart": processes.restart,
     "leader-killed": leaders.kill_leader,
     "leader-paused": leaders.pause_leader,
-    "command-refused": commands.refuse_one,
+    "command-refused": commands.reject_one,
     "postgresql-stop": servers.stop_postgresql,
     "postgresql-away": servers.postgresql_away,
     "kafka-kill": servers.kill_kafka,

@@ -22,7 +22,7 @@ from storelog.projector.databases.connection import connect, pointer_of, sibling
 from storelog.projector.databases.kept import BUILDING_ID
 from storelog.read_side import POINTERS, Pointer
 from storelog.torture.checks.progress import lanes_of, lanes_wanted
-from storelog.torture.faults.servers import is_healed
+from storelog.torture.faults.servers import has_caught_up
 from storelog.torture.faults.trial import Trial
 from storelog.upkeep.rebuild import rebuild as build
 
@@ -117,7 +117,7 @@ def _interrupt(trial: Trial, moment: Moment, *argv: str) -> None:
         home.client.close()
     if process.returncode not in (0, -signal.SIGKILL):
         trial.report.breach(f"{what} ended with {process.returncode}: {said[-300:]}")
-    if not is_healed(trial, SETTLED_SECONDS):
+    if not has_caught_up(trial, SETTLED_SECONDS):
         trial.report.breach(f"{what} was killed: after {SETTLED_SECONDS:.0f} s nothing is readable")
 
 

@@ -16,43 +16,43 @@ from storelog.torture.faults.trial import Trial
 from storelog.torture.ledger import SentRequest
 
 COMMAND_SERVICES = ("command-service-1", "command-service-2")
-REFUSED = 8
-REFUSED_NAME = "Rejected by torture"
+REJECTED = 8
+REJECTED_NAME = "Rejected by torture"
 _MAKE = f"""
-DROP TRIGGER IF EXISTS torture_refuses ON products;
-CREATE OR REPLACE FUNCTION torture_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
+DROP TRIGGER IF EXISTS torture_rejects ON products;
+CREATE OR REPLACE FUNCTION torture_rejects() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'rejected by torture';
 END $$;
-CREATE TRIGGER torture_refuses BEFORE INSERT ON products FOR EACH ROW
-    WHEN (NEW.name = '{REFUSED_NAME}') EXECUTE FUNCTION torture_refuses()"""
-_DROP = "DROP FUNCTION IF EXISTS torture_refuses CASCADE"
+CREATE TRIGGER torture_rejects BEFORE INSERT ON products FOR EACH ROW
+    WHEN (NEW.name = '{REJECTED_NAME}') EXECUTE FUNCTION torture_rejects()"""
+_DROP = "DROP FUNCTION IF EXISTS torture_rejects CASCADE"
 
 
-def refuse_one(trial: Trial) -> None:
+def reject_one(trial: Trial) -> None:
     """Raise in a trigger for one name: those commands get 500 each time, and no others fail."""
     # Commands of one batch share a transaction, so one bad row could fail its neighbours.
     trial.rig.wait_ready(("postgresql", *COMMAND_SERVICES))
     before = set(trial.ledger.known())
-    refused: list[SentRequest] = []
+    rejected: list[SentRequest] = []
     with _trigger(trial):
-        for number in range(REFUSED):
-            body = json.loads(encode_json(NewProduct(REFUSED_NAME, Money(1), 1)))
+        for number in range(REJECTED):
+            body = json.loads(encode_json(NewProduct(REJECTED_NAME, Money(1), 1)))
             request = SentRequest(
-                f"{trial.prober.seed}-refused-{len(before)}-{number}",
+                f"{trial.prober.seed}-rejected-{len(before)}-{number}",
                 "POST",
                 "/products",
                 body,
-                f"refused-{len(before)}-{number}",
+                f"rejected-{len(before)}-{number}",
             )
-            refused.append(request)
+            rejected.append(request)
             trial.prober.send(request)
             trial.wait(0.1, 0.3)
-        for request in refused:
+        for request in rejected:
             if request.troubles != ["500 internal-error"]:
-                told = request.answer or request.troubles
+                told = request.response or request.troubles
                 trial.report.breach(f"a command that PostgreSQL rejects got {told}")
-    ours = {request.request_id for request in refused}
+    ours = {request.request_id for request in rejected}
     for name, request in trial.ledger.known().items():
         if name not in before | ours and request.troubles:
             trial.report.breach(

@@ -76,7 +76,7 @@ def _expect_writes_resume(trial: Trial, without: str, after: str) -> None:
     body = json.loads(encode_json(NewCustomer("After the leader", "after@example.invalid")))
     request, began = SentRequest(name, "POST", "/customers", body, name), time.monotonic()
     # With one key: a try whose response was lost must not create a second customer.
-    while request.answer is None and time.monotonic() < began + LEADER_SECONDS:
+    while request.response is None and time.monotonic() < began + LEADER_SECONDS:
         send(other, request, trial.ledger)
     took = time.monotonic() - began
     trial.report.slowest_resumption = max(trial.report.slowest_resumption, round(took, 2))

@@ -14,7 +14,7 @@ from storelog.kafka import client_settings, event_topics, kafka_failure, waterma
 from storelog.lag import read_lag
 from storelog.torture.checks.progress import lanes_of
 from storelog.torture.checks.topics import FOREIGN_KEY
-from storelog.torture.faults.servers import is_healed
+from storelog.torture.faults.servers import has_caught_up
 from storelog.torture.faults.trial import Trial
 from storelog.upkeep.dead_letters import dead_letters
 
@@ -39,7 +39,7 @@ def send_foreign(trial: Trial) -> None:
     for number in range(ROUNDS):
         sent += _send(trial, in_transaction=number % 2 == 1)
         trial.wait(0.1, 0.5)
-    if not is_healed(trial, SETTLED_SECONDS):
+    if not has_caught_up(trial, SETTLED_SECONDS):
         trial.report.breach(f"foreign records: after {SETTLED_SECONDS:.0f} s nothing is readable")
     give_up_at = time.monotonic() + SETTLED_SECONDS
     while (found := asyncio.run(read_lag(settings)).foreign - before) < sent:

@@ -17,8 +17,8 @@ from storelog.upkeep.rebuild import rebuild
 # The services that clients call. They must be ready before a server goes away, since one that is
 # still starting could not respond then.
 ASKED = ("command-service-1", "command-service-2", "query-service-1")
-HEAL_SECONDS = 60.0
-HEALED_EVENTS_A_SECOND = 200
+CATCH_UP_SECONDS = 60.0
+CATCH_UP_EVENTS_A_SECOND = 200
 
 
 def stop_postgresql(trial: Trial) -> None:
@@ -82,7 +82,7 @@ def _away(trial: Trial, server: str, seconds: float) -> None:
 def _expect_service_without(trial: Trial, server: str) -> None:
     meanwhile = f"{server} is away"
     if server == "postgresql":
-        trial.expect_commands_refused_in_time(meanwhile)
+        trial.expect_commands_rejected_in_time(meanwhile)
     else:
         trial.expect_commands_accepted(meanwhile)
     if server != "mongodb":
@@ -99,7 +99,7 @@ def wipe_mongodb(trial: Trial) -> None:
         # Records from before a change of lanes are in other partitions, so Kafka cannot fill it.
         trial.rig.wait_ready(["mongodb"])
         asyncio.run(rebuild(trial.rig.settings, "log", lambda *_: None, promote=True))
-    wait_healed(trial, "MongoDB was emptied")
+    wait_caught_up(trial, "MongoDB was emptied")
 
 
 def older_mongodb(trial: Trial) -> None:
@@ -124,23 +124,23 @@ def older_mongodb(trial: Trial) -> None:
     trial.rig.wait_ready(["mongodb"])
     for name in paused:
         trial.rig.send(name, signal.SIGCONT)
-    wait_healed(trial, "MongoDB came back older")
+    wait_caught_up(trial, "MongoDB came back older")
 
 
-def wait_healed(trial: Trial, after: str) -> None:
+def wait_caught_up(trial: Trial, after: str) -> None:
     """Wait until the read model has everything that was written; else note a breach."""
     trial.rig.wait_ready(["mongodb"])
     target, began = written(trial.rig.settings), time.monotonic()
-    limit = HEAL_SECONDS + target / HEALED_EVENTS_A_SECOND
-    if not is_healed(trial, limit):
+    limit = CATCH_UP_SECONDS + target / CATCH_UP_EVENTS_A_SECOND
+    if not has_caught_up(trial, limit):
         at = projected(trial.rig.settings)
         trial.report.breach(f"{after}: at {at} of {target} after {limit:.0f} s")
         return
     took = time.monotonic() - began
-    trial.report.slowest_healing = max(trial.report.slowest_healing, round(took, 1))
+    trial.report.slowest_recovery = max(trial.report.slowest_recovery, round(took, 1))
 
 
-def is_healed(trial: Trial, seconds: float) -> bool:
+def has_caught_up(trial: Trial, seconds: float) -> bool:
     """Wait up to `seconds` until the read model has everything written by now; return if it has."""
     target, give_up_at = written(trial.rig.settings), time.monotonic() + seconds
     while projected(trial.rig.settings) < target:

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from storelog.kafka import client_settings, event_topics
 from storelog.relay.topics import ensure_topics
 from storelog.torture.checks.progress import lanes_of
-from storelog.torture.faults.servers import is_healed, wait_healed
+from storelog.torture.faults.servers import has_caught_up, wait_caught_up
 from storelog.torture.faults.trial import Trial
 from storelog.upkeep.resend import resend
 
@@ -33,11 +33,11 @@ def remake_topic(trial: Trial) -> None:
     _make_again(trial, admin, topic)
     trial.wait(0.5, 3)
     asyncio.run(resend(settings, 1, None, lambda *_: None))
-    if not is_healed(trial, FIRST_TRY_SECONDS):
+    if not has_caught_up(trial, FIRST_TRY_SECONDS):
         # A consumer may still be at an old offset, beyond the records that it needs in the new
         # topic; records that are sent once more come after that offset.
         asyncio.run(resend(settings, 1, None, lambda *_: None))
-    wait_healed(trial, f"topic {topic} was made again")
+    wait_caught_up(trial, f"topic {topic} was made again")
 
 
 def _make_again(trial: Trial, admin: AdminClient, topic: str) -> None:

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from storelog.torture.ledger import REFUSALS, RequestLedger
+from storelog.torture.ledger import REJECTIONS, RequestLedger
 from storelog.torture.load import Shopper
 from storelog.torture.report import TortureReport
 from storelog.torture.rig import Rig
 
 PROBES = 5
-REFUSED_WITHIN_SECONDS = 1.0
+REJECTED_WITHIN_SECONDS = 1.0
 SLACK_SECONDS = 2.0
 ACCEPTED_WITHIN_SECONDS = 10.0
 PATIENCE_SECONDS = 30.0
@@ -47,14 +47,14 @@ class Trial:
         for _ in range(PROBES):
             began = time.monotonic()
             request = self.prober.act(ACCEPTED_WITHIN_SECONDS)
-            if request.answer is None:
+            if request.response is None:
                 took = time.monotonic() - began
                 self.report.breach(
                     f"{meanwhile}: {request.method} {request.path} was not accepted,"
                     f" {request.troubles} after {took:.1f} s"
                 )
 
-    def expect_commands_refused_in_time(self, meanwhile: str) -> None:
+    def expect_commands_rejected_in_time(self, meanwhile: str) -> None:
         """Note a breach unless commands get 503, and nothing else, within a second.
 
         The median of the probes must be within the second. Each one may take the slack more, since
@@ -66,15 +66,15 @@ class Trial:
             request = self.prober.act(ACCEPTED_WITHIN_SECONDS)
             # The shopper may have repeated the request: the limit is for each try.
             took.append((time.monotonic() - began) / max(1, request.attempts))
-            said = [trouble for trouble in request.troubles if trouble not in REFUSALS]
-            if request.answer is not None or said:
+            said = [trouble for trouble in request.troubles if trouble not in REJECTIONS]
+            if request.response is not None or said:
                 self.report.breach(
                     f"{meanwhile}: {request.method} {request.path} was not rejected with 503:"
-                    f" {request.answer or said}"
+                    f" {request.response or said}"
                 )
         worst, middle = max(took), statistics.median(took)
-        self.report.slowest_refusal = max(self.report.slowest_refusal, round(middle, 3))
-        if middle > REFUSED_WITHIN_SECONDS or worst > REFUSED_WITHIN_SECONDS + SLACK_SECONDS:
+        self.report.slowest_rejection = max(self.report.slowest_rejection, round(middle, 3))
+        if middle > REJECTED_WITHIN_SECONDS or worst > REJECTED_WITHIN_SECONDS + SLACK_SECONDS:
             self.report.breach(f"{meanwhile}: 503 took {middle:.2f} s, once {worst:.2f} s")
 
     @contextmanager
@@ -85,7 +85,7 @@ class Trial:
         def trade() -> None:
             while not is_over.wait(0.05):
                 request = self.prober.insist(PATIENCE_SECONDS)
-                if request.answer is None:
+                if request.response is None:
                     self.report.breach(f"{meanwhile}: {request.method} saw {request.troubles}")
 
         with ThreadPoolExecutor(1) as pool:

@@ -10,7 +10,7 @@ from storelog.torture.wire import Wire
 
 # Found only in messages that write the log: names of events, or the commit itself.
 WRITES = re.compile(rb"CustomerCreated|CustomerUpdated|Product(Created|Updated|Sold)|Order|COMMIT")
-LOST_ANSWERS = 5
+LOST_RESPONSES = 5
 
 
 def delay(trial: Trial) -> None:
@@ -18,7 +18,7 @@ def delay(trial: Trial) -> None:
     wire = _any_wire(trial)
     wire.delay(trial.dice.choice((0.02, 0.1, 0.5)))
     trial.wait(4, 8)
-    wire.heal()
+    wire.repair()
 
 
 def cut(trial: Trial) -> None:
@@ -29,7 +29,7 @@ def cut(trial: Trial) -> None:
         trial.wait(0.1, 0.8)
     wire.cut()
     trial.wait(2, 6)
-    wire.heal()
+    wire.repair()
 
 
 def half_open(trial: Trial) -> None:
@@ -37,7 +37,7 @@ def half_open(trial: Trial) -> None:
     wire = _any_wire(trial)
     wire.deafen()
     trial.wait(4, 9)
-    wire.heal()
+    wire.repair()
 
 
 def dribble(trial: Trial) -> None:
@@ -45,17 +45,17 @@ def dribble(trial: Trial) -> None:
     wire = _any_wire(trial)
     wire.dribble()
     trial.wait(4, 8)
-    wire.heal()
+    wire.repair()
 
 
 def lose_commit(trial: Trial) -> None:
     """Lose the response to a commit several times, and sometimes the commit itself."""
     wire = trial.rig.wires["command-service-postgresql"]
-    for _ in range(LOST_ANSWERS):
-        wire.lose(trial.dice.choice(("answer", "answer", "request")), WRITES)
+    for _ in range(LOST_RESPONSES):
+        wire.lose(trial.dice.choice(("response", "response", "request")), WRITES)
         wire.happened.wait(10)
         trial.wait(0.1, 1)
-    wire.heal()
+    wire.repair()
 
 
 def _any_wire(trial: Trial) -> Wire:

@@ -14,7 +14,7 @@ from storelog.torture.ledger import SentRequest
 from storelog.torture.report import TortureReport
 
 
-def check_answers(
+def check_responses(
     log: Sequence[Envelope], requests: Mapping[str, SentRequest], report: TortureReport
 ) -> None:
     """Compare all responses with the events that were written."""
@@ -36,19 +36,19 @@ def check_answers(
 
 def _wrong(request: SentRequest, events: Sequence[Envelope]) -> str:
     """Return how a request and its events contradict each other, empty if they agree."""
-    answer = request.answer
-    if answer is None and request.key is not None:
+    response = request.response
+    if response is None and request.key is not None:
         return f"its outcome cannot be learnt: {request.troubles}"
     if not request.may_have_happened:
-        told = answer.status if answer else request.troubles
+        told = response.status if response else request.troubles
         return f"got {told} and yet has events" if events else ""
     # Without a response it may have been lost on the way, so no events are fine.
     if not events:
-        return "got 2xx and has no events" if answer is not None else ""
+        return "got 2xx and has no events" if response is not None else ""
     payload = json.loads(events[0].payload)
-    if answer is not None and answer.position != events[-1].position:
-        return f"got the position {answer.position}"
-    if answer is not None and answer.status == 201 and answer.body != payload:
+    if response is not None and response.position != events[-1].position:
+        return f"got the position {response.position}"
+    if response is not None and response.status == 201 and response.body != payload:
         return "got another body than was written"
     expected = _expected(request, payload, events)
     found = [(event.event_type, event.aggregate) for event in events]
