@@ -8,7 +8,7 @@ import pytest
 
 from storelog.query_service.http import entities
 from storelog.query_service.positions import freshness, reads
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.positions.view import View
 from storelog.shop.events import CUSTOMER
 from storelog.web.http import AnyResponse, Caller, Request, Response
@@ -62,7 +62,7 @@ def test_a_request_may_wait_for_longer_than_a_read_may_take(shop: System) -> Non
 
 def test_what_waits_share_does_not_end_with_the_request_that_began_it(shop: System) -> None:
     async def respond(opened: Reads, position: int) -> AnyResponse:
-        async with answering():
+        async with reading_mongodb():
             view = await opened.reached(lambda place: place.position >= position, 20)
         return Response(200 if view.place.position >= position else 503)
 

@@ -72,11 +72,11 @@ QUERY = '''"""GET /analytics/product-orders"""
 
 from typing import Any
 
-from storelog.query_service.http.responses import answer
+from storelog.query_service.http.responses import respond
 from storelog.query_service.positions.freshness import open_view
 from storelog.query_service.http.route_parts import COUNT, many, page_schema
 from storelog.query_service.http.parameters import PAGE
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.totals.sums_by_key import list_totals, totals_schema
 from storelog.read_models.product_orders.model import MODELS
 from storelog.shop.value_schemas import ID, strict_object
@@ -95,10 +95,10 @@ def routes(reads: Reads) -> list[Route]:
     handler = list_totals(reads, MODEL, "productId")
 
     async def get_note(request: Request) -> Response:
-        async with answering():
+        async with reading_mongodb():
             view = await open_view(reads, request)
             found = await view.one(NOTES.collection, request.ids["orderId"])
-        return answer(view, {name: (found or {}).get(name) for name in ("lines", "units")})
+        return respond(view, {name: (found or {}).get(name) for name in ("lines", "units")})
 
     return [
         many("/analytics/product-orders", handler, "ProductsOrders", PAGE, MODELS),

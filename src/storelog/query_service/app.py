@@ -10,7 +10,7 @@ from storelog.query_service.http.keys import KeyReader
 from storelog.query_service.http.processes import Processes
 from storelog.query_service.http.routes import routes
 from storelog.query_service.http.schemas import SCHEMAS
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.web.app import App
 from storelog.web.http import Route
 from storelog.web.keyring import Keyring
@@ -31,7 +31,7 @@ def run(settings: Settings, host: str, port: int, make_pages: MakePages | None =
     processes = Processes(settings)
 
     async def ready() -> dict[str, Any]:
-        async with answering():
+        async with reading_mongodb():
             view = await probes.view()
             return {"position": view.place.position, **reads.clock.facts()}
 

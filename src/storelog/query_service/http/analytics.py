@@ -5,9 +5,9 @@ from datetime import date
 
 from storelog.documents.ledgers import Sums, to_decimal
 from storelog.query_service.http.parameters import Parameters
-from storelog.query_service.http.responses import Document, answer
+from storelog.query_service.http.responses import Document, respond
 from storelog.query_service.positions.freshness import open_view, patience
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.positions.view import View
 from storelog.query_service.totals import ledger_sums
 from storelog.shop.event_kinds import EntityKind
@@ -34,7 +34,7 @@ class AnalyticsApi:
             "unitsSold": units,
             "orders": orders,
         }
-        return answer(view, body)
+        return respond(view, body)
 
     async def sales_by_day(self, request: Request) -> Response:
         """GET /analytics/sales-by-day"""
@@ -48,7 +48,7 @@ class AnalyticsApi:
             }
             for day, (units, amount, orders) in sorted(days.items())
         ]
-        return answer(view, {"items": items})
+        return respond(view, {"items": items})
 
     async def product_totals(self, request: Request) -> Response:
         """GET /analytics/product-totals"""
@@ -62,16 +62,16 @@ class AnalyticsApi:
         view, sums, limit = await self._sums(request, kind.name)
         # Equal amounts are ordered by id, so that repeated requests show the same order.
         top = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))[:limit]
-        async with answering():
+        async with reading_mongodb():
             names = await view.names(kind.collection, (number for number, _ in top))
         items = [body(number, names.get(number), entry) for number, entry in top]
-        return answer(view, {"items": items})
+        return respond(view, {"items": items})
 
     async def _sums(self, request: Request, kind: str) -> tuple[View, Sums, int]:
         parameters = Parameters(request.query)
         span, limit = parameters.range(), parameters.limit()
         parameters.done()
-        async with answering(patience(request)):
+        async with reading_mongodb(patience(request)):
             view = await open_view(self._reads, request)
             return view, await ledger_sums.sums(view, kind, span), limit
 

@@ -8,9 +8,9 @@ from storelog.documents.forms import body_of
 from storelog.query_service.http.parameters import COUNT, PAGE, SEARCH, Parameters
 from storelog.query_service.http.responses import (
     Document,
-    answer,
-    list_answer,
     moment_filter,
+    respond,
+    respond_with_page,
     unknown,
 )
 from storelog.query_service.paging import by_id
@@ -18,7 +18,7 @@ from storelog.query_service.paging.by_id import WantedEntities
 from storelog.query_service.paging.keyset import Key, read_cursor
 from storelog.query_service.paging.page import Page, count
 from storelog.query_service.positions.freshness import open_view, patience
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.shop.event_kinds import EntityKind
 from storelog.shop.fields import unique_fields_of
 from storelog.shop.value_schemas import written
@@ -37,12 +37,12 @@ def get(reads: Reads, kind: EntityKind) -> Handler:
 
     async def handle(request: Request) -> Response:
         number = request.ids[kind.id_name]
-        async with answering(patience(request)):
+        async with reading_mongodb(patience(request)):
             view = await open_view(reads, request, kind.name_of(number))
             found = await view.one(kind.collection, number)
         if found is None:
             raise unknown(kind, number)
-        return answer(view, body_of(kind.structure, found), f'"{found["version"]}"')
+        return respond(view, body_of(kind.structure, found), f'"{found["version"]}"')
 
     return handle
 
@@ -62,7 +62,7 @@ def list_all(reads: Reads, kind: EntityKind, match_of: Match = _everything) -> H
         filters |= {**match, **exact, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
         wanted = WantedEntities(kind, match, words, exact, sort == "-id")
-        async with answering(patience(request)):
+        async with reading_mongodb(patience(request)):
             view = await open_view(reads, request)
 
             async def find(after: Key | None, limit: int) -> Page:
@@ -71,7 +71,7 @@ def list_all(reads: Reads, kind: EntityKind, match_of: Match = _everything) -> H
             page = await by_id.page(view, wanted, after, limit)
             more = await count(find) if is_counted else {}
         items = [body_of(kind.structure, found) for found in page.documents]
-        return list_answer(view, filters, page, items, **more)
+        return respond_with_page(view, filters, page, items, **more)
 
     return handle
 

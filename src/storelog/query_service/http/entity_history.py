@@ -11,12 +11,17 @@ from storelog.documents.forms import body_of
 from storelog.documents.histories import KEPT
 from storelog.envelope import format_time
 from storelog.query_service.http.parameters import Parameters
-from storelog.query_service.http.responses import Document, list_answer, moment_filter, unknown
+from storelog.query_service.http.responses import (
+    Document,
+    moment_filter,
+    respond_with_page,
+    unknown,
+)
 from storelog.query_service.paging.keyset import read_cursor
 from storelog.query_service.paging.page import Page
 from storelog.query_service.past.buckets import EntityEvent, events_down_from, state_at
 from storelog.query_service.positions.freshness import open_view, patience
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.positions.view import View
 from storelog.shop.event_kinds import EntityKind
 from storelog.shop.events import KINDS
@@ -49,7 +54,7 @@ class HistoryApi:
         name = kind.name_of(number)
         filters = {"list": "history", "of": name, **moment_filter(request)}
         after = read_cursor(request.query.get("cursor"), filters, 1)
-        async with answering(patience(request)):
+        async with reading_mongodb(patience(request)):
             view = await open_view(self._reads, request, name)
             found = (await view.many(kind.collection, [number])).get(number)
             if found is None or "created" not in found:
@@ -59,7 +64,7 @@ class HistoryApi:
         more = len(events) > limit
         page = Page([], [events[limit - 1].version] if more else None)
         items = [_body(event) for event in events[:limit]]
-        return list_answer(view, filters, page, items, lastSetBy=set_by)
+        return respond_with_page(view, filters, page, items, lastSetBy=set_by)
 
 
 async def _of_versions(

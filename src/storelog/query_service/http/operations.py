@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 from storelog import __version__
 from storelog.query_service.http.processes import Processes
 from storelog.query_service.http.route_parts import FRESH
-from storelog.query_service.positions.reads import READ_SECONDS, Reads, answering
+from storelog.query_service.positions.reads import READ_SECONDS, Reads, reading_mongodb
 from storelog.query_service.positions.view import Document
 from storelog.shop.json_values import encode_json
 from storelog.shop.value_schemas import COUNT, TEXT, TEXT_OR_NULL, strict_object
@@ -46,7 +46,7 @@ def health_route(reads: Reads, processes: Processes) -> Route:
     """Return the route."""
 
     async def show(_request: Request) -> Response:
-        async with answering():
+        async with reading_mongodb():
             view = await reads.view()
             database = view.database
             found, (version, size), looked_at = await asyncio.gather(

@@ -17,7 +17,7 @@ from storelog.web.http import Request, Response
 Document = dict[str, Any]
 
 
-def answer(view: View, body: Document, etag: str | None = None) -> Response:
+def respond(view: View, body: Document, etag: str | None = None) -> Response:
     """Return a response with a body and the headers that tell how fresh it is."""
     headers = view.place.headers()
     if etag is not None:
@@ -25,12 +25,12 @@ def answer(view: View, body: Document, etag: str | None = None) -> Response:
     return Response(200, encode_json(body), headers)
 
 
-def list_answer(
+def respond_with_page(
     view: View, filters: Document, page: Page, items: list[Document], **more: Any
 ) -> Response:
     """Return a response with one page, the cursor of the next one, and `more` members."""
     cursor = None if page.next_key is None else make_cursor(filters, page.next_key)
-    return answer(view, {"items": items, "nextCursor": cursor, **more})
+    return respond(view, {"items": items, "nextCursor": cursor, **more})
 
 
 def span_filter(span: Range) -> Document:

@@ -19,7 +19,7 @@ from storelog.query_service.positions.freshness import (
     view_of,
     wanted_history,
 )
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.shop.events import EVENTS
 from storelog.web.http import Request, Stream
 
@@ -51,7 +51,7 @@ class LiveStream:
         history = wanted_history(request)
         if self._readers >= MAX_READERS:
             raise Unavailable("Too many clients read /live here.", 10, slug="overloaded")
-        async with answering():
+        async with reading_mongodb():
             view = await self._reads.view()
             check_history(view, history)
             after = view.place.position if after is None else after
@@ -73,7 +73,7 @@ class LiveStream:
                 view = await self._tail.beyond(after, beat_at - now())
                 if view is not None:
                     try:
-                        async with answering():
+                        async with reading_mongodb():
                             piece, after = await self._changes.piece(view, after, asked)
                     except Unavailable:
                         # A browser never reconnects after a 503, so the connection stays open

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from storelog.envelope import format_time
 from storelog.errors import Forbidden, Malformed
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.setting_types import ApiKey
 from storelog.shop.json_values import encode_json
 from storelog.web.http import Caller, Request, Response
@@ -27,7 +27,7 @@ class TicketOffice:
         if request.body:
             raise Malformed("This request must not have a body.")
         key = _key(request.caller, request.headers.get("authorization", ""))
-        async with answering():
+        async with reading_mongodb():
             view = await self._reads.view()
         ticket, ends_at = issue(key, self._reads.clock.seconds())
         expires_at = format_time(datetime.fromtimestamp(ends_at, UTC))

@@ -139,7 +139,7 @@ class Reads:
 
 
 @asynccontextmanager
-async def answering(wait_seconds: float = 0.0) -> AsyncIterator[None]:
+async def reading_mongodb(wait_seconds: float = 0.0) -> AsyncIterator[None]:
     """Limit the time of a request's reads, and turn errors of MongoDB into Unavailable.
 
     `wait_seconds`: how long the request may wait for its position, in addition.

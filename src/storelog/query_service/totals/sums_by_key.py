@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from storelog.query_service.http.parameters import Parameters
-from storelog.query_service.http.responses import answer
+from storelog.query_service.http.responses import respond
 from storelog.query_service.http.route_parts import MONEY
 from storelog.query_service.paging.keyset import make_cursor, read_key_cursor
 from storelog.query_service.positions.freshness import open_view
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.positions.view import Document, View
 from storelog.read_models.totals import Key, Sum, TotalsModel, number_of, plus
 from storelog.shop.money import format_money
@@ -41,14 +41,14 @@ def list_totals(reads: Reads, model: TotalsModel, key_name: str) -> Handler:
         parameters.done()
         filters: Document = {"list": model.collection}
         after = read_key_cursor(request.query.get("cursor"), filters, model.keys)
-        async with answering():
+        async with reading_mongodb():
             view = await open_view(reads, request)
             found = [each async for each in _first(view, model, after, limit + 1)]
         is_last = len(found) <= limit
         cursor = None if is_last else make_cursor(filters, [found[limit - 1].key])
         sums = [(each, _is_kept(view, model, each)) for each in model.sums]
         items = [{key_name: each.key, **_shown(each, sums)} for each in found[:limit]]
-        return answer(view, {"items": items, "nextCursor": cursor})
+        return respond(view, {"items": items, "nextCursor": cursor})
 
     return handle
 

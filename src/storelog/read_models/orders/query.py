@@ -15,9 +15,9 @@ from storelog.query_service.http.parameters import CUSTOMER as OF_CUSTOMER
 from storelog.query_service.http.parameters import PRODUCT as OF_PRODUCT
 from storelog.query_service.http.responses import (
     Document,
-    answer,
-    list_answer,
     moment_filter,
+    respond,
+    respond_with_page,
     span_filter,
     unknown,
 )
@@ -25,7 +25,7 @@ from storelog.query_service.http.route_parts import ANN_OR_NULL, many, one, page
 from storelog.query_service.paging.keyset import read_cursor
 from storelog.query_service.paging.page import count
 from storelog.query_service.positions.freshness import check_also, open_view, patience
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.positions.view import View
 from storelog.read_models.orders.finding import ITS_PRODUCT, find_orders
 from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
@@ -74,7 +74,7 @@ class Orders:
     async def get(self, request: Request) -> Response:
         """GET /orders/{orderId}"""
         number = request.ids[ORDER.id_name]
-        async with answering(patience(request)):
+        async with reading_mongodb(patience(request)):
             view = await open_view(self._reads, request, ORDER.name_of(number))
             found = await view.one(ORDER.collection, number)
             if found is None:
@@ -86,7 +86,7 @@ class Orders:
         # A command may name the version. The hash changes with the customer's name, which can
         # change while the order's version stays.
         hashed = sha256(encode_json(body)).hexdigest()[:32]
-        return answer(view, body, f'"{found["version"]}-{hashed}"')
+        return respond(view, body, f'"{found["version"]}-{hashed}"')
 
     async def list(self, request: Request) -> Response:
         """GET /orders"""
@@ -109,7 +109,7 @@ class Orders:
         filters |= span_filter(span)
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 2)
-        async with answering(patience(request)):
+        async with reading_mongodb(patience(request)):
             view = await open_view(self._reads, request)
             if named is not None and await view.one(CUSTOMER.collection, named) is None:
                 raise unknown(CUSTOMER, named)
@@ -120,7 +120,7 @@ class Orders:
             page = await find(after, limit)
             more = await count(partial(find, is_counting=True)) if is_counted else {}
             items = await bodies_of(view, page.documents)
-        return list_answer(view, filters, page, items, **more)
+        return respond_with_page(view, filters, page, items, **more)
 
 
 def routes(reads: Reads) -> list[Route]:

@@ -21,13 +21,18 @@ from storelog.query_service.http.parameters import (
     Parameters,
     Range,
 )
-from storelog.query_service.http.responses import Document, list_answer, moment_filter, span_filter
+from storelog.query_service.http.responses import (
+    Document,
+    moment_filter,
+    respond_with_page,
+    span_filter,
+)
 from storelog.query_service.http.route_parts import FLAG, many, page_schema
 from storelog.query_service.paging.by_time import ByTime, walk
 from storelog.query_service.paging.keyset import Key, Walk, read_cursor
 from storelog.query_service.paging.page import Page, count, first_page
 from storelog.query_service.positions.freshness import open_view, patience
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.positions.view import View
 from storelog.read_models.orders.finding import ITS_PRODUCT, ORDERS, find_orders
 from storelog.read_models.orders.milestones import milestones
@@ -183,7 +188,7 @@ def routes(reads: Reads) -> list[Route]:
         filters |= moment_filter(request)
         after = read_cursor(request.query.get("cursor"), filters, 3)
         order = ids.pop(events.ORDER.id_name, None)
-        async with answering(patience(request)):
+        async with reading_mongodb(patience(request)):
             view = await open_view(reads, request)
             search = Search(view, ids, span, is_cancelled)
 
@@ -195,7 +200,7 @@ def routes(reads: Reads) -> list[Route]:
             page = await find(after, limit)
             more = await count(find) if is_counted else {}
         sold = [sale_body(sale) for sale in page.documents]
-        return list_answer(view, filters, page, sold, **more)
+        return respond_with_page(view, filters, page, sold, **more)
 
     parameters = {**RANGE, **PAGE, **PRODUCT, **CUSTOMER, **ORDER, "cancelled": FLAG, **COUNT}
     return [many("/product-sold", list_sales, "Sales", parameters)]

@@ -8,10 +8,10 @@ from typing import Any
 from storelog.documents.forms import body_of
 from storelog.query_service.http.entities import get, list_all, list_parameters
 from storelog.query_service.http.parameters import LIMIT, Parameters
-from storelog.query_service.http.responses import answer
+from storelog.query_service.http.responses import respond
 from storelog.query_service.http.route_parts import FLAG, many, of_the_present, one, page_schema
 from storelog.query_service.positions.freshness import open_view, patience
-from storelog.query_service.positions.reads import Reads, answering
+from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.shop.events import PRODUCT
 from storelog.shop.fields import field_at
 from storelog.shop.json_schema import response_schema
@@ -41,12 +41,12 @@ def low_stock(reads: Reads) -> Handler:
         limit, at_most = parameters.limit(), parameters.number("atMost") or LOW_STOCK
         parameters.done()
         wanted = {"deleted": False, _STOCK: {"$lte": at_most}}
-        async with answering(patience(request)):
+        async with reading_mongodb(patience(request)):
             view = await open_view(reads, request)
             # No index serves this, since each sale would have to update it (decision 8).
             found = view.collection(PRODUCT.collection).find(wanted)
             few = await found.sort([(_STOCK, 1), ("_id", 1)]).limit(limit).to_list()
-        return answer(view, {"items": [body_of(Product, each) for each in few]})
+        return respond(view, {"items": [body_of(Product, each) for each in few]})
 
     return handle
 
