@@ -37,8 +37,9 @@ BANNED_WORDS = {
 USED_AS_NAMES = ("torture/", "cli/demo.py", "command_service/measures.py")
 
 
-# Two classes of one name must mean the same: the client's are those of the shop or the API.
-ONE_MEANING = {"ChainedEvent", "Change", "Page"}
+# Two types of one name must mean the same: the client's are those of the shop or the API.
+ONE_MEANING = {"ChainedEvent", "Change", "Event", "Page"}
+ALIAS = r"[A-Z][A-Za-z]*[a-z]"
 
 
 def at(path: Path, node: ast.stmt | ast.expr | None = None) -> str:
@@ -103,22 +104,33 @@ def badly_named(path: Path) -> Iterator[str]:
             yield f"{at(path, node)}: {node.name}"
 
 
+def types_of(path: Path) -> Iterator[tuple[str, ast.stmt]]:
+    """Yield the classes and the aliases of types, by name."""
+    for node in tree(path).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.Assign) and re.fullmatch(ALIAS, ast.unparse(node.targets[0])):
+            yield ast.unparse(node.targets[0]), node
+
+
 def named_twice() -> Iterator[str]:
-    known: dict[str, tuple[str, ast.ClassDef]] = {}
+    known: dict[str, tuple[ast.stmt, str]] = {}
     for path in [path for path in SOURCES if path.is_relative_to(ROOT / "src")]:
-        for node in tree(path).body:
-            if isinstance(node, ast.ClassDef):
-                place = at(path, node)
-                first, other = known.setdefault(node.name, (place, node))
-                if first != place and not is_the_clients((node, other), (place, first)):
-                    yield f"{place}: {node.name} is also at {first}"
+        for name, node in types_of(path):
+            place = at(path, node)
+            other, first = known.setdefault(name, (node, place))
+            if first == place or is_the_clients(name, (node, other), (place, first)):
+                continue
+            # Aliases of one type may be written where they are used.
+            if isinstance(node, ast.ClassDef) or ast.unparse(node) != ast.unparse(other):
+                yield f"{place}: {name} is also at {first}"
 
 
-def is_the_clients(classes: Iterable[ast.ClassDef], places: Iterable[str]) -> bool:
-    """Tell whether one of two classes is the client's view of the other: as a rule, a subclass."""
-    derives = any(ast.unparse(b).endswith(f".{node.name}") for node in classes for b in node.bases)
-    is_same = derives or any(node.name in ONE_MEANING for node in classes)
-    return is_same and any("/client/" in place for place in places)
+def is_the_clients(name: str, types: Iterable[ast.stmt], places: Iterable[str]) -> bool:
+    """Tell whether one of two types is the client's view of the other: as a rule, a subclass."""
+    bases = (base for node in types if isinstance(node, ast.ClassDef) for base in node.bases)
+    derives = any(ast.unparse(base).endswith(f".{name}") for base in bases)
+    return (derives or name in ONE_MEANING) and any("/client/" in place for place in places)
 
 
 def is_alone(node: ast.stmt) -> bool:

@@ -24,7 +24,7 @@ RULES = 2
 HEAD_LENGTH = 3
 MAX_WORDS = 200
 # The words of one searched compound: together they begin one word, or each begins its own.
-Asked = tuple[str, ...]
+AskedWord = tuple[str, ...]
 _EMOJI = "\u2600-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff"
 _IS_EMOJI = re.compile(f"[{_EMOJI}]")
 # Han, kana, Thai, Lao, Tibetan, Myanmar and Khmer are written without spaces between words.
@@ -119,7 +119,7 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(words[:MAX_WORDS])
 
 
-def asked_words(text: str) -> list[Asked]:
+def asked_words(text: str) -> list[AskedWord]:
     """Return the searched compounds, each once, those with the fewest heads first."""
     asked = {tuple(parts) for parts in _groups(text)}
     return sorted(asked, key=lambda parts: (len(_heads(parts)), -len("".join(parts)), parts))
@@ -141,12 +141,12 @@ def exactly(name: str, value: str) -> str:
     return f"={name}:{value}"
 
 
-def heads_asked(asked: list[Asked]) -> list[Asked]:
+def heads_asked(asked: list[AskedWord]) -> list[AskedWord]:
     """Return, for each searched compound, the heads of which a name must have one."""
     return [tuple(sorted(_heads(parts))) for parts in asked]
 
 
-def _heads(parts: Asked) -> set[str]:
+def _heads(parts: AskedWord) -> set[str]:
     """Return heads of which every name that matches the parts has at least one."""
     heads: set[str] = set()
     for end in range(1, len(parts)):
@@ -158,13 +158,13 @@ def _heads(parts: Asked) -> set[str]:
     return heads | {"".join(parts)[:HEAD_LENGTH]}
 
 
-def is_match(name: str, asked: list[Asked]) -> bool:
+def is_match(name: str, asked: list[AskedWord]) -> bool:
     """Tell whether every searched compound begins words of the name."""
     words = words_of(name)
     return all(_has(words, parts) for parts in asked)
 
 
-def _has(words: tuple[str, ...], parts: Asked) -> bool:
+def _has(words: tuple[str, ...], parts: AskedWord) -> bool:
     """Tell whether the parts begin words, each its own or several together one."""
     reached = {0}
     for start in range(len(parts)):

@@ -13,7 +13,7 @@ import pytest
 
 from storelog.client import Line, Storelog
 from storelog.query_service.http.parameters import Range
-from storelog.query_service.paging.keyset import Key, make_cursor
+from storelog.query_service.paging.keyset import PageKey, make_cursor
 from storelog.query_service.positions.reads import Reads
 from storelog.read_models.orders import finding
 from support.embedded import EmbeddedServers, new_settings
@@ -155,7 +155,7 @@ def test_a_page_that_gets_too_large_ends_early_and_nothing_is_left_out(
     async def pages() -> list[list[int]]:
         reads = Reads(small.settings)
         found: list[list[int]] = []
-        after: Key | None = None
+        after: PageKey | None = None
         try:
             view = await reads.view()
             while not found or after is not None:

@@ -22,7 +22,7 @@ from storelog.config import Settings
 from storelog.projector.databases.connection import ensure_indexes
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.paging import by_id
-from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.keyset import PageKey
 from storelog.query_service.paging.page import Page
 from storelog.query_service.past.documents import PastView
 from storelog.query_service.positions.place import Place
@@ -37,7 +37,7 @@ from support.embedded import EmbeddedServers, new_settings
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 PRODUCT, CUSTOMER, LINES, ORDERS, LIMIT = 1, 7, 250, 8, 20
-Read = Callable[[View, Key | None], Awaitable[Page]]
+Read = Callable[[View, PageKey | None], Awaitable[Page]]
 PLACE = Place(500, oldest_order=BEGIN, newest_order=BEGIN + timedelta(minutes=ORDERS))
 
 
@@ -122,12 +122,12 @@ async def opened(
         yield kind(client[database_name(settings)], place), returned
 
 
-def _sales(view: View, after: Key | None, *, is_cancelled: bool) -> Awaitable[Page]:
+def _sales(view: View, after: PageKey | None, *, is_cancelled: bool) -> Awaitable[Page]:
     match = {"productId": PRODUCT}
     return sales.find_sales(sales.Search(view, match, Range(), is_cancelled), after, LIMIT)
 
 
-def _both(view: View, after: Key | None, *, is_cancelled: bool) -> Awaitable[Page]:
+def _both(view: View, after: PageKey | None, *, is_cancelled: bool) -> Awaitable[Page]:
     match = {"productId": PRODUCT, "customerId": CUSTOMER}
     return sales.find_sales(sales.Search(view, match, Range(), is_cancelled), after, LIMIT)
 

@@ -11,9 +11,9 @@ from storelog.projector.checkpoints import Checkpoint, Fenced
 from storelog.projector.databases.connection import DEAD_LETTERS
 from storelog.projector.write.totals_writer import TotalsWriter
 from storelog.projector.write.transaction import BatchTransaction
-from storelog.read_models.totals import Added, Addition, Key, Sum, TotalsModel
+from storelog.read_models.totals import Added, Addition, Sum, TotalKey, TotalsModel
 
-Sums = dict[str, dict[tuple[int, Key], list[Addition]]]
+Sums = dict[str, dict[tuple[int, TotalKey], list[Addition]]]
 NAME = "sums_of_tests"
 SUMS = (Sum("count", "count", 1, None), Sum("amount", "amount", 1, None))
 MODEL = TotalsModel(collection=NAME, shape=1, keys=str, sums=SUMS, fold=lambda _: ())

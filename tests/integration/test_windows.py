@@ -21,7 +21,7 @@ from pymongo.monitoring import (
 from storelog.config import Settings
 from storelog.projector.databases.connection import ensure_indexes
 from storelog.query_service.http.parameters import Range
-from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.keyset import PageKey
 from storelog.query_service.positions.place import Place
 from storelog.query_service.positions.view import View
 from storelog.read_models.orders import finding
@@ -100,7 +100,7 @@ async def _walk(
     place = Place(oldest_order=there[0][0], newest_order=there[-1][0])
     view = View(client[database_name(settings)], place)
     found: list[int] = []
-    after: Key | None = None
+    after: PageKey | None = None
     pages = 0
     while pages == 0 or after is not None:
         page = await finding.find_orders(view, {}, Range(), after, limit, is_up=is_up)

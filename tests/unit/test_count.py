@@ -8,7 +8,7 @@ import pytest
 
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.paging import page
-from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.keyset import PageKey
 from storelog.query_service.paging.page import COUNT_CHUNK, MAX_COUNTED, Page, count
 from storelog.query_service.positions.place import Place
 from storelog.query_service.positions.view import Document, View
@@ -23,7 +23,7 @@ class Listed:
     def __init__(self, items: int, page: int = COUNT_CHUNK, seconds: float = 0) -> None:
         self.items, self.page, self.seconds, self.asked = items, page, seconds, 0
 
-    async def find(self, after: Key | None, limit: int) -> Page:
+    async def find(self, after: PageKey | None, limit: int) -> Page:
         self.asked += 1
         await asyncio.sleep(self.seconds)
         start = after[0] if after else 0

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from storelog.query_service.http.parameters import Range
-from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.keyset import PageKey
 from storelog.query_service.paging.page import Page
 from storelog.query_service.positions.place import Place
 from storelog.query_service.positions.view import View
@@ -145,7 +145,7 @@ def _find_sales(
     view: View,
     match: Mapping[str, Any],
     span: Range,
-    after: Key | None,
+    after: PageKey | None,
     limit: int,
     *,
     is_cancelled: bool,
@@ -162,7 +162,7 @@ async def _costs(shop: Shop, name: str, span: Range) -> dict[str, float]:
     place = Place(1, oldest_order=shop.at(1), newest_order=shop.at(shop.size + LATE))
     view = View(shop, place)  # type: ignore[arg-type]
 
-    async def page(after: Key | None) -> tuple[Page, float]:
+    async def page(after: PageKey | None) -> tuple[Page, float]:
         shop.requests = shop.documents = 0
         found = await read(view, span=span, after=after, limit=LIMIT)
         return found, shop.cost

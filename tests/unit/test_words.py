@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storelog.words import Asked, asked_words, heads_asked, heads_of, is_match, normal, words_of
+from storelog.words import AskedWord, asked_words, heads_asked, heads_of, is_match, normal, words_of
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_name_is_found_by_the_beginnings_of_its_words(name: str, asked: str) -
     assert_indexed(name, words)
 
 
-def assert_indexed(name: str, words: list[Asked]) -> None:
+def assert_indexed(name: str, words: list[AskedWord]) -> None:
     """Assert that the name has one of the heads by which each word is looked for."""
     for heads in heads_asked(words):
         assert set(heads) & set(heads_of(name)), (name, words)

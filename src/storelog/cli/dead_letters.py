@@ -11,7 +11,7 @@ from storelog.errors import BadUse, NotFound
 app = typer.Typer(help="Events that could not be projected, and events that wait for them.")
 # There can be very many foreign records; `--json` lists all that are kept.
 SHOWN_FOREIGN = 20
-Id = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
+LetterId = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
 Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID]...", help="As `list` shows them; none: all that are parked."),
@@ -43,7 +43,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show(letter_id: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def show(letter_id: LetterId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Print one dead letter; exit 1 if there is none. Example: storelog dead-letters show 1234"""
     settings = settings_of(data_dir, "mongodb_uri").settings
     from storelog.upkeep.dead_letters import dead_letters

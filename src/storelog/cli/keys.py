@@ -22,12 +22,12 @@ _SPAN = re.compile(r"([1-9]\d{0,4})([hd])")
 _FIRST = """
 This is the first key. Within 2 s it closes both services, and the metrics of all four processes,
 for good: each request needs a key then. Set STORELOG_API_KEY for commands that call a service."""
-Name = Annotated[str, typer.Argument(help="The name by which the log knows the key's owner.")]
+OwnerName = Annotated[str, typer.Argument(help="The name by which the log knows the key's owner.")]
 
 
 @app.command("create")
 def create(
-    name: Name,
+    name: OwnerName,
     role: Annotated[str, typer.Option(help=f"What it may do: {', '.join(ROLES)}.")],
     expires: Annotated[
         str | None,
@@ -87,7 +87,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 @app.command("revoke")
-def revoke(name: Name, data_dir: DataDir = None) -> None:
+def revoke(name: OwnerName, data_dir: DataDir = None) -> None:
     """Revoke a key: both services reject it within 2 s. Example: storelog keys revoke till-1"""
     from storelog import api_keys
 

@@ -29,7 +29,7 @@ from storelog.shop.events import CUSTOMER, ORDER, PRODUCT
 from storelog.shop.fields import field_at
 from storelog.shop.product import NewProduct
 
-When = datetime | date
+TimeOrDay = datetime | date
 AsOf = int | datetime
 _SKU = field_at(NewProduct.sku).json
 
@@ -81,8 +81,8 @@ class Queries(Session):
         *,
         customer_id: int | None = None,
         product_id: int | None = None,
-        start: When | None = None,
-        end: When | None = None,
+        start: TimeOrDay | None = None,
+        end: TimeOrDay | None = None,
         sort: str | None = None,
         as_of: AsOf | None = None,
     ) -> Listing[Order]:
@@ -97,8 +97,8 @@ class Queries(Session):
         customer_id: int | None = None,
         product_id: int | None = None,
         order_id: int | None = None,
-        start: When | None = None,
-        end: When | None = None,
+        start: TimeOrDay | None = None,
+        end: TimeOrDay | None = None,
         cancelled: bool = False,
         as_of: AsOf | None = None,
     ) -> Listing[Sale]:
@@ -122,21 +122,29 @@ class Queries(Session):
         return Listing(self, path, Page[HistoryEvent], {"asOf": as_of})
 
     async def total_sales(
-        self, start: When | None = None, end: When | None = None, *, as_of: AsOf | None = None
+        self,
+        start: TimeOrDay | None = None,
+        end: TimeOrDay | None = None,
+        *,
+        as_of: AsOf | None = None,
     ) -> TotalSales:
         """Return the shop's totals for [start, end)."""
         return read(await self._totals("total-sales", start, end, as_of), TotalSales)
 
     async def sales_by_day(
-        self, start: When | None = None, end: When | None = None, *, as_of: AsOf | None = None
+        self,
+        start: TimeOrDay | None = None,
+        end: TimeOrDay | None = None,
+        *,
+        as_of: AsOf | None = None,
     ) -> list[DaySales]:
         """Return the totals of each UTC day with sales."""
         return read(await self._totals("sales-by-day", start, end, as_of), Page[DaySales]).items
 
     async def product_totals(
         self,
-        start: When | None = None,
-        end: When | None = None,
+        start: TimeOrDay | None = None,
+        end: TimeOrDay | None = None,
         *,
         limit: int = 50,
         as_of: AsOf | None = None,
@@ -153,8 +161,8 @@ class Queries(Session):
 
     async def top_customers(
         self,
-        start: When | None = None,
-        end: When | None = None,
+        start: TimeOrDay | None = None,
+        end: TimeOrDay | None = None,
         *,
         limit: int = 50,
         as_of: AsOf | None = None,
@@ -180,8 +188,8 @@ class Queries(Session):
     async def _totals(
         self,
         name: str,
-        start: When | None,
-        end: When | None,
+        start: TimeOrDay | None,
+        end: TimeOrDay | None,
         as_of: AsOf | None,
         limit: int | None = None,
     ) -> Success:

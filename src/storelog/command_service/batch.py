@@ -13,7 +13,7 @@ from typing import Any
 
 from storelog.command_service.decisions import Decided, decide
 from storelog.command_service.event_ids import new_event_id
-from storelog.command_service.remembered import Key, Remembered, replay
+from storelog.command_service.remembered import CallerKey, Remembered, replay
 from storelog.command_service.state import BEFORE_ALL, Head, State
 from storelog.command_service.submission import Submission
 from storelog.envelope import Envelope, hashed_parts, link, pack_time
@@ -44,7 +44,7 @@ class Writes:
     # The rows of each kind of entity that are new, and those that are there already, by id.
     new: dict[str, Rows] = field(default_factory=lambda: {each.name: {} for each in ENTITIES})
     changed: dict[str, Rows] = field(default_factory=lambda: {each.name: {} for each in ENTITIES})
-    remembered: dict[Key, tuple[Remembered, datetime | None]] = field(default_factory=dict)
+    remembered: dict[CallerKey, tuple[Remembered, datetime | None]] = field(default_factory=dict)
 
     def stamp(self, at: datetime) -> None:
         """Set the time of recording and chain the events; may be repeated with another time.
@@ -78,7 +78,7 @@ class DecidedBatch:
     ) -> None:
         self._state = state
         self._ids = ids
-        self.remembered: dict[Key, Remembered] = {}
+        self.remembered: dict[CallerKey, Remembered] = {}
         self._now = Time.of(BEFORE_ALL)
         self._keep_keys = keep_keys
         self.writes = Writes(state.head, Head(state.head.position, history=state.head.history))
@@ -123,7 +123,7 @@ class DecidedBatch:
         # Keep the class, since measures.py counts replays by it.
         return type(response)(response.status, response.body, headers, response.content_type)
 
-    def _earlier(self, key: Key) -> Remembered | None:
+    def _earlier(self, key: CallerKey) -> Remembered | None:
         if key in self.writes.remembered:
             return self.writes.remembered[key][0]
         return self.remembered.get(key)

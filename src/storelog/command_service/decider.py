@@ -16,7 +16,7 @@ import asyncpg
 from storelog.command_service import measures, state_reader, store
 from storelog.command_service.batch import DecidedBatch
 from storelog.command_service.given import Given
-from storelog.command_service.remembered import Key, Remembered
+from storelog.command_service.remembered import CallerKey, Remembered
 from storelog.command_service.state import Head, State
 from storelog.command_service.submission import Submission
 from storelog.shop.commands import LINE, Command, NewIds, entity_of, lines_said, needed_ids, own_id
@@ -80,7 +80,7 @@ class Decider:
         connection: asyncpg.Connection,
         batch: DecidedBatch,
         submissions: list[Submission],
-        being_written: Mapping[Key, Remembered],
+        being_written: Mapping[CallerKey, Remembered],
     ) -> None:
         """Read what the commands need; `being_written`: responses of the previous batch.
 

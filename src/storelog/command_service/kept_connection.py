@@ -9,13 +9,13 @@ import asyncpg
 
 from storelog.command_service import store
 
-Check = Callable[[asyncpg.Connection], Awaitable[None]]
+CheckConnection = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
 class KeptConnection:
     """One connection at a time. `check` looks at each new one before it is used, and may raise."""
 
-    def __init__(self, postgres_url: str, check: Check | None = None) -> None:
+    def __init__(self, postgres_url: str, check: CheckConnection | None = None) -> None:
         self._url = postgres_url
         self._check = check
         self._connection: asyncpg.Connection | None = None

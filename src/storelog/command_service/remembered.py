@@ -11,7 +11,7 @@ from storelog.shop.value import value
 from storelog.web.http import Response
 from storelog.web.problems import render
 
-Key = tuple[str, str]
+CallerKey = tuple[str, str]
 
 
 @value

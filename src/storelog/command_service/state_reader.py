@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from storelog.command_service.remembered import Key, Remembered, response_from_row
+from storelog.command_service.remembered import CallerKey, Remembered, response_from_row
 from storelog.command_service.state import State
 from storelog.sequences import SEQUENCES
 from storelog.shop.aggregate import Aggregate
@@ -146,8 +146,8 @@ async def _aggregates(
 
 
 async def read_remembered(
-    connection: asyncpg.Connection, hashes: Mapping[Key, bytes]
-) -> dict[Key, Remembered]:
+    connection: asyncpg.Connection, hashes: Mapping[CallerKey, bytes]
+) -> dict[CallerKey, Remembered]:
     """Return the responses that are stored for the keys and have not expired.
 
     The body is left out where the key was used for another request (`hashes`): the response will be

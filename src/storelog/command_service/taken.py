@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from storelog.command_service.batch import DecidedBatch
-from storelog.command_service.remembered import Key, Remembered
+from storelog.command_service.remembered import CallerKey, Remembered
 from storelog.command_service.sizes import Size
 from storelog.command_service.submission import Submission
 from storelog.errors import Unavailable
@@ -95,7 +95,7 @@ class Taken:
         """Take no more: one command cannot be decided, and landing them in parts finds which."""
         self.batch, self.responses, self.is_closed = None, [], True
 
-    def remembered(self) -> dict[Key, Remembered]:
+    def remembered(self) -> dict[CallerKey, Remembered]:
         """Return the responses, by key, that this batch is about to store."""
         if self.batch is None:
             return {}

@@ -96,11 +96,11 @@ def read_form(request: Request) -> Form:
     return Form(pairs)
 
 
-Submit = Callable[[Request, Form], Awaitable[Response]]
+FormHandler = Callable[[Request, Form], Awaitable[Response]]
 Problems = Callable[[Request, Problem], Response]
 
 
-def submits(origins: Origins, handler: Submit, on_problem: Problems) -> Handler:
+def submits(origins: Origins, handler: FormHandler, on_problem: Problems) -> Handler:
     """Return the handler of a form: its origin is checked before anything is read."""
 
     async def handle(request: Request) -> Response:

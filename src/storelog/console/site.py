@@ -13,7 +13,7 @@ from storelog.console.page import Templates
 from storelog.console.query_side import QuerySide
 from storelog.web.http import AnyResponse, Handler, Operation, Request, Response, Route
 
-Query = Mapping[str, dict[str, Any]]
+PageQuery = Mapping[str, dict[str, Any]]
 _ANY: dict[str, Any] = {}
 # Every page takes a moment, and the position to wait for after a write.
 _EVERYWHERE = ("asOf", "position")
@@ -55,7 +55,7 @@ class Site:
     def _route(
         self, method: str, path: str, role: str, handler: Handler, parameters: tuple[str, ...]
     ) -> Route:
-        query: Query = dict.fromkeys((*_EVERYWHERE, *parameters), _ANY)
+        query: PageQuery = dict.fromkeys((*_EVERYWHERE, *parameters), _ANY)
         operation = Operation(path, query=query, content_type="text/html")
         return Route(
             method,

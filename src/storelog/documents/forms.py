@@ -33,7 +33,7 @@ from storelog.shop.money import format_money
 from storelog.typed_cache import cached
 
 Document = dict[str, Any]
-Form = Callable[[Any], Any]
+Conversion = Callable[[Any], Any]
 
 
 @cached(4_096)
@@ -66,7 +66,9 @@ def members_of(event: Struct, kind: EventKind) -> Document:
 
 
 @cached()
-def _writers(kind: type[Struct]) -> tuple[tuple[str, Form, Form | None, str, str | None], ...]:
+def _writers(
+    kind: type[Struct],
+) -> tuple[tuple[str, Conversion, Conversion | None, str, str | None], ...]:
     """Return how each field is written: its name, what reads it, what converts it (None: nothing),
     and the name and the collection of its reference, if it refers to one.
     """
@@ -78,7 +80,7 @@ def _writers(kind: type[Struct]) -> tuple[tuple[str, Form, Form | None, str, str
 
 
 @cached()
-def _member_writers(kind: EventKind) -> tuple[tuple[str, Form, Form | None], ...]:
+def _member_writers(kind: EventKind) -> tuple[tuple[str, Conversion, Conversion | None], ...]:
     structure = kind.entity.structure
     return tuple(
         (document_name(structure, field), attrgetter(kind.members[field.name]), _writer(field))
@@ -97,14 +99,14 @@ def _name_of_reference(name: str) -> str:
     return name.removesuffix("Id")
 
 
-def _writer(field: Field) -> Form | None:
+def _writer(field: Field) -> Conversion | None:
     form = _form_of(field)
     if form is None or not field.is_nullable:
         return form
     return lambda value: None if value is None else form(value)
 
 
-def _form_of(field: Field) -> Form | None:
+def _form_of(field: Field) -> Conversion | None:
     """Return what converts a value to its form in documents, None where nothing has to."""
     match field.kind:
         case Whole(is_id=True):
@@ -177,13 +179,13 @@ def body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
     return body
 
 
-Reader = tuple[str, str, Form]
+MemberReader = tuple[str, str, Conversion]
 
 
 @cached()
 def _readers(
     kind: type[Struct],
-) -> tuple[tuple[Reader, ...], tuple[tuple[str, str, Form, Any], ...]]:
+) -> tuple[tuple[MemberReader, ...], tuple[tuple[str, str, Conversion, Any], ...]]:
     """Return how each field is read: those of the first version, and those added later."""
     first = fields_of(kind)[0].name
     plain, newer = [], []
@@ -197,12 +199,12 @@ def _readers(
     return tuple(plain), tuple(newer)
 
 
-def _reader(field: Field) -> Form:
+def _reader(field: Field) -> Conversion:
     form = _json_form_of(field)
     return (lambda value: None if value is None else form(value)) if field.is_nullable else form
 
 
-def _json_form_of(field: Field) -> Form:
+def _json_form_of(field: Field) -> Conversion:
     line = field.line
     match field.kind:
         case Whole():
@@ -225,7 +227,7 @@ def line_body_of(kind: type[Struct], found: Mapping[str, Any]) -> Document:
 
 
 @cached()
-def _line_readers(kind: type[Struct]) -> tuple[tuple[str, Form], ...]:
+def _line_readers(kind: type[Struct]) -> tuple[tuple[str, Conversion], ...]:
     return tuple((field.json, _reader(field)) for field in fields_of(kind))
 
 

@@ -16,14 +16,14 @@ from storelog.projector.checkpoints import Bounds, Checkpoint
 from storelog.projector.receive.foreign import ForeignLetters
 from storelog.projector.receive.record import Record
 from storelog.read_models.read_model import Write
-from storelog.read_models.totals import Added, Addition, Key
+from storelog.read_models.totals import Added, Addition, TotalKey
 
 # MongoDB keeps a transaction in its cache until it ends. The embedded server, which has 256 MiB of
 # cache, stopped for good in a transaction of 10,000 events; about 1,000 are written fastest.
 MAX_EVENTS = 1_000
 MAX_BYTES = 4 * 1024 * 1024
 # An event's position, when it was recorded (ms since 1970), and the lane's bounds after it.
-Note = tuple[int, int, Bounds]
+MomentNote = tuple[int, int, Bounds]
 # An event's position, its type, and the change that GET /live shows of it.
 LiveChange = tuple[int, str, dict[str, Any]]
 
@@ -54,10 +54,10 @@ class Batch:
     events: int = 0
     documents: dict[str, dict[int, Write]] = field(default_factory=dict)
     marks: dict[str, dict[int, Write]] = field(default_factory=dict)
-    sums: dict[str, dict[tuple[int, Key], list[Addition]]] = field(default_factory=dict)
+    sums: dict[str, dict[tuple[int, TotalKey], list[Addition]]] = field(default_factory=dict)
     changes: defaultdict[tuple[int, int], list[LiveChange]] = field(default_factory=_lists)
     facts: defaultdict[int, list[Fact]] = field(default_factory=_lists)
-    notes: defaultdict[int, list[Note]] = field(default_factory=_lists)
+    notes: defaultdict[int, list[MomentNote]] = field(default_factory=_lists)
     bounds: dict[int, Bounds] = field(default_factory=dict)
     dead_letters: defaultdict[int, list[dict[str, Any]]] = field(default_factory=_lists)
     foreign: dict[int, ForeignLetters] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from storelog.errors import PoisonRecord
 from storelog.read_models.change import Change
 from storelog.read_models.read_model import Fields, Index
 
-Key = int | str
+TotalKey = int | str
 # Far below the 34 digits that a document holds, so that sums of many additions stay exact.
 MAX_KEY_LENGTH, MAX_ADDED = 200, 10**22
 _EXACT = Context(prec=34)
@@ -46,7 +46,7 @@ class Added:
     Sums that are not named keep their values.
     """
 
-    key: Key
+    key: TotalKey
     sums: Mapping[str, int | Decimal]
 
 
@@ -107,7 +107,7 @@ def _check(collection: str, added: Added) -> None:
         raise PoisonRecord(f"{collection}: more than a sum can hold")
 
 
-def id_of_total(lane: int, key: Key) -> str:
+def id_of_total(lane: int, key: TotalKey) -> str:
     """Return the `_id` of the document of a lane and a key."""
     return f"{lane}/{key}"
 
@@ -142,7 +142,10 @@ def missing(
 
 
 def total_with(
-    found: Fields | None, place: tuple[int, Key], additions: Sequence[Addition], sums: Sequence[Sum]
+    found: Fields | None,
+    place: tuple[int, TotalKey],
+    additions: Sequence[Addition],
+    sums: Sequence[Sum],
 ) -> Fields:
     """Return the document of a place, a lane and a key, with what is added to it."""
     lane, key = place

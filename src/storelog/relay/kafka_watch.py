@@ -33,12 +33,12 @@ _NOT_YET = (
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 )
-Places = dict[str, Any]
+KafkaPlaces = dict[str, Any]
 # The offset up to which each partition is applied.
 Applied = Mapping[tuple[str, int], int]
 
 
-def look(settings: Settings) -> Places:
+def look(settings: Settings) -> KafkaPlaces:
     """Return {topic: {id, first, last}} of the nine topics, offsets by partition.
 
     A topic that is missing is left out. Raises KafkaException while Kafka is away.
@@ -114,7 +114,7 @@ def applied(settings: Settings) -> Applied:
     return {(place.topic, place.partition): place.offset for place in places}
 
 
-def has_begun_later(known: Places, now: Places) -> bool:
+def has_begun_later(known: KafkaPlaces, now: KafkaPlaces) -> bool:
     """Tell whether a partition begins later than at the last check, so that `applied` matters."""
     return any(
         present > before
@@ -123,7 +123,9 @@ def has_begun_later(known: Places, now: Places) -> bool:
     )
 
 
-def missing(settings: Settings, known: Places, now: Places, sent: int, done: Applied) -> str | None:
+def missing(
+    settings: Settings, known: KafkaPlaces, now: KafkaPlaces, sent: int, done: Applied
+) -> str | None:
     """Return what Kafka has lost since `known`, in words, or None; `sent`: events in all.
 
     Records that retention has removed are not lost if they are `done`: applied by the projectors.
@@ -146,13 +148,13 @@ def missing(settings: Settings, known: Places, now: Places, sent: int, done: App
     return None
 
 
-async def read_known(connection: asyncpg.Connection) -> tuple[Places, int]:
+async def read_known(connection: asyncpg.Connection) -> tuple[KafkaPlaces, int]:
     """Return what the relay's row knows of Kafka's topics, and how many events were sent."""
     row = await connection.fetchrow("SELECT topics, position FROM relay_cursor")
     return json.loads(row["topics"]), row["position"]
 
 
-async def keep(connection: asyncpg.Connection, now: Places) -> None:
+async def keep(connection: asyncpg.Connection, now: KafkaPlaces) -> None:
     """Store the present ids and offsets of Kafka's topics."""
     await connection.execute("UPDATE relay_cursor SET topics = $1", json.dumps(now))
 

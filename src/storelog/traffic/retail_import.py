@@ -39,7 +39,7 @@ class Options:
     encoding: str | None = None
 
 
-Send = Callable[[AsyncStorelog, str, str], Awaitable[None]]
+SendCommand = Callable[[AsyncStorelog, str, str], Awaitable[None]]
 
 
 class RetailImport:
@@ -70,7 +70,9 @@ class RetailImport:
             await self._each("order", self._file.invoices, shop, self._send_order)
             return shop.position
 
-    async def _each(self, kind: str, names: Iterable[str], shop: AsyncStorelog, send: Send) -> None:
+    async def _each(
+        self, kind: str, names: Iterable[str], shop: AsyncStorelog, send: SendCommand
+    ) -> None:
         """Send one command for each name, IN_FLIGHT at a time; stop at the first rejection."""
         waiting = list(names)
         total, done = len(waiting), 0

@@ -24,7 +24,7 @@ from storelog.shop.events import ENTITIES, ORDER, id_of, kind_of
 from storelog.shop.evolve import evolve
 from storelog.upkeep.lost_events import LostEvent
 
-Command = list[LostEvent]
+LostCommand = list[LostEvent]
 _TOUCHED = "SELECT DISTINCT aggregate_type, aggregate_id FROM events WHERE position > $1"
 _NAME_OF = {entity.collection: entity.name_of for entity in ENTITIES}
 _LINE_ID = line_columns_of(ORDER.structure)[0]
@@ -39,12 +39,12 @@ class Appended:
     left: dict[int, str] = field(default_factory=dict)
 
 
-def commands_of(lost: Sequence[LostEvent]) -> list[Command]:
+def commands_of(lost: Sequence[LostEvent]) -> list[LostCommand]:
     """Return the events grouped by command: an order's own event and those of its products.
 
     Events of products name the order that sold them, or whose deletion gave the units back.
     """
-    commands: list[Command] = []
+    commands: list[LostCommand] = []
     for each in lost:
         first = commands[-1][0] if commands else None
         is_part = (
@@ -85,7 +85,7 @@ async def append_again(
 
 
 async def _reason_against(
-    connection: asyncpg.Connection, state: State, command: Command, changed: set[str]
+    connection: asyncpg.Connection, state: State, command: LostCommand, changed: set[str]
 ) -> str | None:
     """Return why a command's events cannot be appended; None if they can."""
     wanted: dict[str, set[int]] = {entity.collection: set() for entity in ENTITIES}
@@ -123,7 +123,7 @@ async def _reason_against(
     return _rules_against(state, command)
 
 
-def _rules_against(state: State, command: Command) -> str | None:
+def _rules_against(state: State, command: LostCommand) -> str | None:
     versions: dict[str, int] = {}
     for each in command:
         kind, name = kind_of(each.event), each.envelope.aggregate
@@ -143,7 +143,7 @@ def _rules_against(state: State, command: Command) -> str | None:
     return None
 
 
-def _writes(state: State, base: Head, command: Command) -> Writes:
+def _writes(state: State, base: Head, command: LostCommand) -> Writes:
     """Apply the events to the state; return what to write."""
     writes = Writes(base, Head(base.position, history=base.history))
     for each in command:

@@ -20,7 +20,7 @@ from storelog.documents import histories
 from storelog.projector.databases.shapes import read_shapes
 from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_models.shapes import differing as differing_shapes
-from storelog.verify.report import Place, Report, differing
+from storelog.verify.report import FieldDifference, Report, differing
 
 # So many that a few differences leave nearly all buckets equal.
 BUCKETS = 65_536
@@ -108,7 +108,7 @@ class _Comparison:
             if document_id in self.newer or str(document_id).partition("/")[0] in self._moved:
                 continue
             if expected is None or found is None:
-                places: list[Place] = [("document", expected, found)]
+                places: list[FieldDifference] = [("document", expected, found)]
             else:
                 places = differing(expected, found)
             for place in places:

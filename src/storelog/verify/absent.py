@@ -27,7 +27,7 @@ class Placed(Protocol):
         """Which event of the aggregate it is, from 1."""
 
 
-Event = TypeVar("Event", bound=Placed)
+AnyPlaced = TypeVar("AnyPlaced", bound=Placed)
 Letters = list[dict[str, Any]]
 DEAD_LETTERS = "dead_letters"
 
@@ -60,7 +60,7 @@ class Absent:
             int(letter["position"]) for letter in placed if letter["state"] == "discarded"
         )
 
-    def without(self, events: Iterable[Event]) -> list[Event]:
+    def without(self, events: Iterable[AnyPlaced]) -> list[AnyPlaced]:
         """Return the events that must be in the read model."""
         return [event for event in events if not self.has(event)]
 

@@ -16,13 +16,13 @@ from storelog.read_models.listed import TOTALS_MODELS
 from storelog.read_models.shapes import SHAPES, shapes_of
 from storelog.verify.absent import Absent, read_letters
 from storelog.verify.changes import ChangesCheck
-from storelog.verify.history import Histories
+from storelog.verify.history import ComparedHistories
 from storelog.verify.ledger import Ledger
 from storelog.verify.listed_totals import TotalsCheck
 from storelog.verify.log import read_log
 from storelog.verify.moments import Blocks
 from storelog.verify.places import WHERE, Places
-from storelog.verify.read_model import ReadModel
+from storelog.verify.read_model import ComparedDocuments
 from storelog.verify.report import Report
 from storelog.verify.shapes import ShapesCheck
 from storelog.verify.suspects import Inspection
@@ -33,7 +33,7 @@ BLOCKS_AT_ONCE = 17
 LETTER_LOOKS, LETTER_SECONDS = 3, 1.0
 Document = dict[str, Any]
 Progress = Callable[[str, int, int], None]
-Read = Callable[[Iterable[Envelope]], list[Change]]
+ReadChanges = Callable[[Iterable[Envelope]], list[Change]]
 
 
 class Checks:
@@ -47,7 +47,7 @@ class Checks:
         position: int,
         places: list[Document],
         lanes: int,
-        read: Read,
+        read: ReadChanges,
     ) -> None:
         self._database = database
         self._connection = connection
@@ -55,10 +55,10 @@ class Checks:
         self.position = position
         self._read = read
         self.absent = Absent()
-        self.model = ReadModel(database, report, position, connection)
+        self.model = ComparedDocuments(database, report, position, connection)
         self._lanes = lanes
         self.ledger = Ledger(database, report, position, lanes)
-        self.histories = Histories(database, report, position)
+        self.histories = ComparedHistories(database, report, position)
         self.changes = ChangesCheck(database, report, position)
         self.places = Places(report, places, lanes)
         self.blocks = Blocks(database, report)

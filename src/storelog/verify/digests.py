@@ -19,7 +19,7 @@ def digest(fields: dict[str, Any]) -> int:
     return int.from_bytes(hashlib.blake2b(raw, digest_size=16).digest())
 
 
-class Sums:
+class HashSums:
     """Sums by bucket of numbers: positions or ids."""
 
     def __init__(self) -> None:

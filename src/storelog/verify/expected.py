@@ -17,7 +17,7 @@ from storelog.shop.events import ENTITIES, EVENTS, id_of
 from storelog.verify.fold import ExpectedWrite, Fields, writes_of
 from storelog.verify.listed_documents import Models, listed_writes
 
-Key = tuple[str, int]
+EntityKey = tuple[str, int]
 # Collections in which some events set only some fields, so that the rest must be kept.
 _WHOLE = frozenset(kind.entity.collection for kind in EVENTS if not kind.sets_all)
 _LOOKED_UP = {each.collection: each for each in ENTITIES if has_lines(each.structure)}
@@ -31,8 +31,8 @@ class Expected:
         self._connection = connection
         self._models = models
         self._kept = _WHOLE | {model.collection for model in models}
-        self._documents: dict[Key, Fields] = {}
-        self._created: dict[Key, Fields] = {}
+        self._documents: dict[EntityKey, Fields] = {}
+        self._created: dict[EntityKey, Fields] = {}
 
     async def writes(self, changes: Sequence[Change]) -> list[tuple[Change, ExpectedWrite]]:
         """Return what the changes write, each with all fields of its document."""
@@ -46,7 +46,7 @@ class Expected:
                 found.append((change, write))
         return found
 
-    def _complete(self, write: ExpectedWrite, creations: dict[Key, Fields]) -> None:
+    def _complete(self, write: ExpectedWrite, creations: dict[EntityKey, Fields]) -> None:
         key = (write.collection, write.document_id)
         if write.collection in self._kept:
             write.fields = self._documents[key] = {**self._documents.get(key, {}), **write.fields}
@@ -58,9 +58,9 @@ class Expected:
         elif key in self._created:
             write.fields["created"] = self._created[key]
 
-    async def _creations(self, changes: Sequence[Change]) -> dict[Key, Fields]:
+    async def _creations(self, changes: Sequence[Change]) -> dict[EntityKey, Fields]:
         """Return the creation of each entity with lines that the changes change or delete."""
-        found: dict[Key, Fields] = {}
+        found: dict[EntityKey, Fields] = {}
         for collection, entity in _LOOKED_UP.items():
             changed = [
                 id_of(change.event)

@@ -22,7 +22,7 @@ from storelog.verify.newer import filled_entry, newer_fields
 from storelog.verify.report import Report
 
 Document = dict[str, Any]
-Key = tuple[str, int]
+EntityKey = tuple[str, int]
 WHERE = f"mongodb.{COLLECTION}"
 MAX_SHOWN = 200
 _NOTHING = object()
@@ -35,7 +35,7 @@ class _Bucket:
     `starts`: where the earlier buckets begin, which an open bucket stores.
     """
 
-    key: Key
+    key: EntityKey
     number: int
     first: int
     before: bytes | None
@@ -54,7 +54,7 @@ class _Folded:
     bucket: _Bucket
 
 
-class Histories:
+class ComparedHistories:
     """What the histories must be up to `position`.
 
     `repairs` has the right closed buckets, `open_repairs` the right open ones in the documents,
@@ -65,11 +65,11 @@ class Histories:
         self._database = database
         self._report = report
         self._position = position
-        self._entities: dict[Key, _Folded] = {}
+        self._entities: dict[EntityKey, _Folded] = {}
         self._closed: list[_Bucket] = []
         self._stored = 0
         self.repairs: dict[str, tuple[int | None, Document]] = {}
-        self.open_repairs: dict[Key, tuple[int, Bucket]] = {}
+        self.open_repairs: dict[EntityKey, tuple[int, Bucket]] = {}
         self.strays: list[Any] = []
 
     async def fold(self, changes: Iterable[Change]) -> None:
@@ -80,7 +80,7 @@ class Histories:
                 self._fold(key, change)
         await self._compare_closed(IDS_AT_ONCE)
 
-    def _fold(self, key: Key, change: Change) -> None:
+    def _fold(self, key: EntityKey, change: Change) -> None:
         entry, entity = entry_of(change), self._entities.get(key)
         if entity is None or histories.begins_new_bucket(entry.version):
             before, starts = None, b""
@@ -202,7 +202,7 @@ def _entries_of(bucket: Bucket) -> list[histories.Entry]:
         return []
 
 
-def _key_of(change: Change) -> Key | None:
+def _key_of(change: Change) -> EntityKey | None:
     """Return the document whose history the change belongs to; None where there is no history."""
     entity = change.kind.entity
     if entity not in histories.KEPT:

@@ -18,7 +18,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.documents.ledgers import LEDGER, NODES, Fact, facts_of_leaf, pack_facts
 from storelog.event_codec import lane_of
 from storelog.read_models.change import Change
-from storelog.verify.digests import POSITIONS, Sums
+from storelog.verify.digests import POSITIONS, HashSums
 from storelog.verify.fold import fact_of
 from storelog.verify.report import Report
 from storelog.verify.sums import Tree, is_full
@@ -44,7 +44,7 @@ class Ledger:
         self._report = report
         self._position = position
         self._lanes = lanes
-        self._sums = Sums()
+        self._sums = HashSums()
         self._expected: dict[int, Fact] = {}
         self._found: set[int] = set()
         self.suspects: set[int] = set()

@@ -33,7 +33,7 @@ _CONSUMER = {
     "enable.partition.eof": True,
 }
 Document = dict[str, Any]
-Place = tuple[str, int]
+Partition = tuple[str, int]
 
 
 def has_offsets(place: Document) -> bool:
@@ -85,7 +85,7 @@ class Offsets:
 
     def _look(
         self, places: list[Document]
-    ) -> tuple[dict[Place, tuple[int, int]], dict[Place, list[Message]]]:
+    ) -> tuple[dict[Partition, tuple[int, int]], dict[Partition, list[Message]]]:
         """Return each partition's bounds, and the last records before the offsets."""
         consumer = Consumer({**client_settings(self._settings), **_CONSUMER})
         try:
@@ -112,9 +112,11 @@ def _offsets(places: list[Document]) -> Iterator[tuple[int, str, int]]:
             yield place["_id"], entry["topic"], int(entry["offset"])
 
 
-def _read(consumer: Consumer, wanted: dict[Place, tuple[int, int]]) -> dict[Place, list[Message]]:
+def _read(
+    consumer: Consumer, wanted: dict[Partition, tuple[int, int]]
+) -> dict[Partition, list[Message]]:
     """Return the records of stretches of partitions. Raises KafkaException."""
-    found: dict[Place, list[Message]] = {place: [] for place in wanted}
+    found: dict[Partition, list[Message]] = {place: [] for place in wanted}
     left = set(wanted)
     consumer.assign([TopicPartition(*place, start) for place, (start, _) in wanted.items()])
     give_up_at = time.monotonic() + READ_SECONDS

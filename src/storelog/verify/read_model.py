@@ -15,8 +15,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.documents.histories import OPEN
 from storelog.read_models.change import Change
 from storelog.read_models.shapes import Shapes
-from storelog.verify.digests import Bits, Sums, digest
-from storelog.verify.expected import Expected, Key
+from storelog.verify.digests import Bits, HashSums, digest
+from storelog.verify.expected import EntityKey, Expected
 from storelog.verify.fold import COLLECTIONS, ExpectedWrite
 from storelog.verify.listed_documents import Models, filled_models, other_shapes
 from storelog.verify.newer import fill_document
@@ -33,9 +33,9 @@ class _Collection:
 
     def __init__(self, highest: int) -> None:
         self.claims = Bits(highest)
-        self.contents = Sums()
-        self.versions = Sums()
-        self.marks = Sums()
+        self.contents = HashSums()
+        self.versions = HashSums()
+        self.marks = HashSums()
         self.has_strays = False
 
     def suspects(self) -> Suspects:
@@ -47,7 +47,7 @@ class _Collection:
         )
 
 
-class ReadModel:
+class ComparedDocuments:
     """The documents as of `position`; newer ones are compared at their own position."""
 
     def __init__(
@@ -64,7 +64,7 @@ class ReadModel:
         self._models: Models = ()
         self._expected = Expected(connection)
         self._collections: dict[str, _Collection] = {}
-        self._newer: dict[Key, int] = {}
+        self._newer: dict[EntityKey, int] = {}
 
     async def scan(self, head: int, shapes: Shapes) -> int:
         """Read all documents once; return the newest position among them.

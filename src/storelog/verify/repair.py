@@ -18,7 +18,7 @@ from storelog.documents.histories import COLLECTION, OPEN
 from storelog.read_side import BLOCK_POSITIONS
 from storelog.verify.checks import Checks
 from storelog.verify.fold import SALES
-from storelog.verify.history import Histories
+from storelog.verify.history import ComparedHistories
 from storelog.verify.offsets import Offsets
 from storelog.verify.repair_changes import repair_changes
 from storelog.verify.repair_ledger import LedgerRepair
@@ -154,7 +154,7 @@ async def _repair(
     return (await documents.replace_one(same, {"_id": document_id, **whole})).matched_count
 
 
-async def _histories(database: AsyncDatabase[Document], histories: Histories) -> int:
+async def _histories(database: AsyncDatabase[Document], histories: ComparedHistories) -> int:
     """Rewrite each bucket that differs, remove strays; return how many."""
     repaired = 0
     for name in histories.strays:

@@ -16,7 +16,7 @@ MAX_DIFFERENCES = 1_000
 # The most fields of one document that are reported.
 MAX_FIELDS = 20
 # The path of a field, what is expected there, and what is found.
-Place = tuple[str, Any, Any]
+FieldDifference = tuple[str, Any, Any]
 
 
 @dataclass(slots=True)
@@ -99,12 +99,12 @@ def plain(value: Any) -> Any:
     return repr(value)
 
 
-def differing(expected: Any, found: Any) -> list[Place]:
+def differing(expected: Any, found: Any) -> list[FieldDifference]:
     """Return where two values differ, in order of names: the first MAX_FIELDS places."""
     return list(islice(_places(expected, found, ""), MAX_FIELDS))
 
 
-def _places(expected: Any, found: Any, path: str) -> Iterator[Place]:
+def _places(expected: Any, found: Any, path: str) -> Iterator[FieldDifference]:
     if isinstance(expected, dict) and isinstance(found, dict):
         for name in sorted(expected.keys() | found.keys(), key=str):
             at = f"{path}.{name}" if path else str(name)

@@ -18,7 +18,7 @@ from storelog.shop.events import ENTITIES, ORDER, Event, id_of, kind_of
 from storelog.shop.order import Order, OrderItem
 from storelog.verify.report import Report
 
-Row = dict[str, Any]
+NamedRow = dict[str, Any]
 # Entities with lines are compared as they are read, since there are many; others at the end.
 _KEPT = tuple(each for each in ENTITIES if not has_lines(each.structure))
 _ORDER_ID, _ITEM_ID = ORDER.id_field, columns_of(OrderItem)[0]
@@ -29,7 +29,7 @@ class StateTables:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._kept: dict[EntityKind, dict[int, Row]] = {each: {} for each in _KEPT}
+        self._kept: dict[EntityKind, dict[int, NamedRow]] = {each: {} for each in _KEPT}
         # The version of each order that has changed, and whether it is deleted. Its fields are
         # compared when the event of the row's version is folded.
         self._changed_orders: dict[int, tuple[int, bool]] = {}
@@ -67,7 +67,7 @@ class StateTables:
             list(created.keys() | changed.keys()),
         )
         found = {row[_ORDER_ID]: dict(row) for row in rows}
-        items: dict[int, dict[int, Row]] = {}
+        items: dict[int, dict[int, NamedRow]] = {}
         for row in await connection.fetch(
             f"SELECT {_ORDER_ID}, {', '.join(columns_of(OrderItem))} FROM {LINES_TABLE}"
             f" WHERE {_ORDER_ID} = ANY ($1)",
@@ -93,7 +93,9 @@ class StateTables:
             for item_id in expected.keys() | actual.keys():
                 self._compare(LINES_TABLE, item_id, expected.get(item_id), actual.get(item_id))
 
-    def _compare(self, table: str, row_id: int, expected: Row | None, found: Row | None) -> None:
+    def _compare(
+        self, table: str, row_id: int, expected: NamedRow | None, found: NamedRow | None
+    ) -> None:
         self._report.count(f"postgresql.{table}")
         where = f"postgresql.{table}"
         if expected is None or found is None:
@@ -101,7 +103,7 @@ class StateTables:
             return
         self._differ(table, row_id, expected, found)
 
-    def _differ(self, table: str, row_id: int, expected: Row, found: Row) -> None:
+    def _differ(self, table: str, row_id: int, expected: NamedRow, found: NamedRow) -> None:
         for name, value in expected.items():
             if found[name] != value:
                 self._report.differ(f"postgresql.{table}", row_id, name, value, found[name])
@@ -115,7 +117,7 @@ class StateTables:
         await self._compare_sequences(connection)
 
     async def _compare_table(
-        self, table: str, key: str, expected: Mapping[int, Row], connection: asyncpg.Connection
+        self, table: str, key: str, expected: Mapping[int, NamedRow], connection: asyncpg.Connection
     ) -> None:
         left = dict(expected)
         async for row in connection.cursor(f"SELECT * FROM {table}", prefetch=1_000):
@@ -160,11 +162,11 @@ class StateTables:
             self._report.differ(where, each.sequence, "last_value", expected, each.given)
 
 
-async def _whole(change: Change, connection: asyncpg.Connection) -> Row:
+async def _whole(change: Change, connection: asyncpg.Connection) -> NamedRow:
     """Return a row after an event, with the fields that only earlier events set."""
     if change.kind.sets_all:
         return _columns(change.kind, change.event)
-    row: Row = {}
+    row: NamedRow = {}
     for event_type, schema_version, payload in await connection.fetch(
         "SELECT event_type, schema_version, payload FROM events"
         " WHERE aggregate_type = $1 AND aggregate_id = $2 AND version < $3 ORDER BY version",
@@ -177,12 +179,12 @@ async def _whole(change: Change, connection: asyncpg.Connection) -> Row:
     return row | _columns(change.kind, change.event)
 
 
-def _columns(kind: EventKind, event: Event) -> Row:
+def _columns(kind: EventKind, event: Event) -> NamedRow:
     """Return the columns that an event sets, except the id, by which the row was found."""
     names = (name for name in columns_of(kind.entity.structure)[1:] if name in kind.members)
     return {name: getattr(event, kind.members[name]) for name in names}
 
 
-def _fields(line: OrderItem) -> Row:
+def _fields(line: OrderItem) -> NamedRow:
     """Return a line's columns, except its id, by which the row was found."""
     return {name: getattr(line, name) for name in columns_of(OrderItem)[1:]}

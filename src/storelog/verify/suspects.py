@@ -14,10 +14,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from storelog.documents.histories import OPEN
 from storelog.read_models.change import Change
 from storelog.verify.digests import POSITIONS
-from storelog.verify.expected import Expected, Key
+from storelog.verify.expected import EntityKey, Expected
 from storelog.verify.fold import SALES, ExpectedWrite, Fields
 from storelog.verify.newer import fill_document
-from storelog.verify.report import Place, Report, differing
+from storelog.verify.report import FieldDifference, Report, differing
 
 MARKS = ("cancelled", "cancelPosition")
 SCAN_DOCUMENTS = 500
@@ -91,8 +91,8 @@ class Inspection:
         self._position = position
         self._suspects = suspects
         self._expected = expected
-        self._cases: dict[Key, _Case] = {}
-        self.repairs: dict[Key, Repair] = {}
+        self._cases: dict[EntityKey, _Case] = {}
+        self.repairs: dict[EntityKey, Repair] = {}
         self.mark_repairs: dict[int, Fields | None] = {}
 
     async def read(self) -> None:
@@ -135,7 +135,7 @@ class Inspection:
             if not self._settle(key, case) and key[0] == SALES:
                 self._compare_marks(key, case)
 
-    def _settle(self, key: Key, case: _Case) -> bool:
+    def _settle(self, key: EntityKey, case: _Case) -> bool:
         """Compare the fields of the document's own lane; return whether any differ."""
         found, newest = case.found, case.newest
         at = None if found is None else found.get("position")
@@ -161,20 +161,20 @@ class Inspection:
             self._differ(key, place, Repair(newest))
         return bool(places)
 
-    def _differ(self, key: Key, place: Place, repair: Repair) -> bool:
+    def _differ(self, key: EntityKey, place: FieldDifference, repair: Repair) -> bool:
         document_id = key[1] if isinstance(key[1], int | str) else repr(key[1])
         self._report.differ(f"mongodb.{key[0]}", document_id, *place)
         self.repairs[key] = repair
         return True
 
-    def _compare_marks(self, key: Key, case: _Case) -> None:
+    def _compare_marks(self, key: EntityKey, case: _Case) -> None:
         found = marks_of(case.found or {})
         if found == case.marks or (not found and not case.due_marks):
             return
         self._report.differ(f"mongodb.{key[0]}", key[1], "cancelled", case.marks, found or None)
         self.mark_repairs[key[1]] = case.marks or None
 
-    def marks_of(self, key: Key) -> Fields:
+    def marks_of(self, key: EntityKey) -> Fields:
         """Return the marks that a document must have."""
         case = self._cases.get(key)
         return case.marks if case is not None else {}

@@ -29,7 +29,7 @@ SUM_SECONDS = 600.0
 # How often to try again when dead letters have come or gone meanwhile.
 TRIES = 5
 KINDS = ("product", "customer", "day")
-Sums = dict[tuple[str, int], tuple[int, int, int]]
+SumsByKey = dict[tuple[str, int], tuple[int, int, int]]
 _SUMS = """
 WITH sold AS (
     SELECT i.product_id, o.customer_id, o.order_id, i.quantity, i.quantity * i.price AS amount,
@@ -82,11 +82,11 @@ async def _view(reads: Reads) -> View:
             await asyncio.sleep(0.25)
 
 
-async def _summed(connection: asyncpg.Connection, absent: list[int], head: int) -> Sums:
+async def _summed(connection: asyncpg.Connection, absent: list[int], head: int) -> SumsByKey:
     rows = await connection.fetch(_ABSENT, absent, head)
     no_order = [row["aggregate_id"] for row in rows if row["version"] == 1]
     no_deletion = [row["aggregate_id"] for row in rows if row["version"] > 1]
-    sums: Sums = {}
+    sums: SumsByKey = {}
     for row in await connection.fetch(_SUMS, no_order, no_deletion, timeout=SUM_SECONDS):
         *keys, units, amount, orders = row
         kind = next(n for n, key in enumerate(keys) if key is not None)
@@ -94,7 +94,7 @@ async def _summed(connection: asyncpg.Connection, absent: list[int], head: int) 
     return sums
 
 
-async def _read_totals(reads: Reads, position: int) -> Sums | None:
+async def _read_totals(reads: Reads, position: int) -> SumsByKey | None:
     """Return the totals as of a position; None if the read model does not reach it."""
     give_up_at, best = asyncio.get_running_loop().time() + WAIT_SECONDS, 0
     while (view := await _view(reads)).position < position:
@@ -104,7 +104,7 @@ async def _read_totals(reads: Reads, position: int) -> Sums | None:
             return None
         await asyncio.sleep(0.25)
     past = PastView(view.database, replace(view.place, position=position))
-    found: Sums = {}
+    found: SumsByKey = {}
     for kind in KINDS:
         for key, (units, amount, orders) in (
             await ledger_sums.sums(past, kind, Range(None, None))
@@ -113,7 +113,7 @@ async def _read_totals(reads: Reads, position: int) -> Sums | None:
     return found
 
 
-def _compare(expected: Sums, found: Sums, report: Report) -> None:
+def _compare(expected: SumsByKey, found: SumsByKey, report: Report) -> None:
     report.count(WHERE, len(expected))
     nothing = (0, 0, 0)
     for kind, key in sorted(expected.keys() | found.keys()):

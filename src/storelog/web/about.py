@@ -17,7 +17,7 @@ from storelog.web.problem_pages import problem_routes
 
 # However often metrics are scraped, PostgreSQL or MongoDB is asked once a second at most.
 MEASURE_EVERY_SECONDS = 1.0
-Facts = Callable[[], Awaitable[Mapping[str, Any]]]
+ReadFacts = Callable[[], Awaitable[Mapping[str, Any]]]
 _STATUS = {
     "type": "object",
     "required": ["status"],
@@ -46,7 +46,7 @@ def with_about(
     name: str,
     routes: Sequence[Route],
     settings: Settings,
-    ready: Facts,
+    ready: ReadFacts,
     measure: Callable[[], Awaitable[None]],
     schemas: Mapping[str, Any],
 ) -> list[Route]:
@@ -89,13 +89,13 @@ def with_about(
 
 
 _HTML = "text/html; charset=utf-8"
-Handler = Callable[[Request], Awaitable[Response]]
+StarletteHandler = Callable[[Request], Awaitable[Response]]
 
 
 def _get(
     path: str,
     role: str,
-    handler: Handler,
+    handler: StarletteHandler,
     summary: str,
     response: str | None,
     content_type: str = "application/json",
@@ -104,7 +104,7 @@ def _get(
     return Route("GET", path, role, handler, operation)
 
 
-def _constant(body: bytes, content_type: str = "application/json") -> Handler:
+def _constant(body: bytes, content_type: str = "application/json") -> StarletteHandler:
     response = Response(200, body, (), content_type)
 
     async def respond(_request: Request) -> Response:

@@ -26,7 +26,7 @@ from storelog.errors import (
     Unavailable,
 )
 from storelog.web import request_metrics, traced
-from storelog.web.about import Facts, with_about
+from storelog.web.about import ReadFacts, with_about
 from storelog.web.admission import EXTRA, Admission
 from storelog.web.body import Bodies
 from storelog.web.connections import client_of
@@ -64,7 +64,7 @@ class App:
         name: str,
         routes: Iterable[Route],
         settings: Settings,
-        ready: Facts,
+        ready: ReadFacts,
         *,
         schemas: Mapping[str, Any] | None = None,
         measure: Callable[[], Awaitable[None]] = _nothing,

@@ -20,7 +20,7 @@ SPARE_DESCRIPTORS = 200
 MAX_LINGERING = 500
 WANTED_DESCRIPTORS = 65_536
 _log = structlog.get_logger()
-Address = tuple[str, int] | None
+ClientAddress = tuple[str, int] | None
 
 
 class Connection(Protocol):
@@ -45,7 +45,7 @@ class Connections:
         self._lingering: dict[Connection, bool] = {}
         self._per_client: Counter[str] = Counter()
 
-    def enter(self, connection: Connection, address: Address) -> StorelogError | None:
+    def enter(self, connection: Connection, address: ClientAddress) -> StorelogError | None:
         """Count a connection in; return the error if it is one too many."""
         self._open[connection] = True
         client = client_of(address)
@@ -56,7 +56,7 @@ class Connections:
             return Unavailable("There are too many connections from you.", slug="overloaded")
         return None
 
-    def leave(self, connection: Connection, address: Address) -> None:
+    def leave(self, connection: Connection, address: ClientAddress) -> None:
         """Count a connection out."""
         self._lingering.pop(connection, None)
         if self._open.pop(connection, False):
@@ -65,7 +65,7 @@ class Connections:
             if not self._per_client[client]:
                 del self._per_client[client]
 
-    def linger(self, connection: Connection, address: Address) -> None:
+    def linger(self, connection: Connection, address: ClientAddress) -> None:
         """Count out a connection of which only the rest is read, and go on checking it.
 
         If too many linger, the one that has lingered longest is cut off.
@@ -87,7 +87,7 @@ class Connections:
                 connection.cut_off()
 
 
-def client_of(address: Address) -> str:
+def client_of(address: ClientAddress) -> str:
     """Return what counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
     if address is None or ":" not in address[0]:
         return "" if address is None else address[0]

@@ -30,7 +30,7 @@ _HOLD = "keys cannot be read; the last ones hold"
 _UNKNOWN = "keys are not known yet: is the system migrated (`storelog migrate`)?"
 # Compared with where no key is found, so that the time tells nothing.
 _NOBODY = ApiKey("", "public", "0" * 64)
-Read = Callable[[], Awaitable[KeySet]]
+ReadKeySet = Callable[[], Awaitable[KeySet]]
 
 
 class Keyring:
@@ -42,7 +42,7 @@ class Keyring:
     def __init__(
         self,
         keys: Sequence[ApiKey],
-        read: Read | None = None,
+        read: ReadKeySet | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._settings_keys = tuple(keys)
@@ -109,7 +109,7 @@ class Keyring:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=POLL_SECONDS)
 
-    async def _watch(self, read: Read) -> None:
+    async def _watch(self, read: ReadKeySet) -> None:
         is_said, began = False, time.monotonic()
         wait = POLL_SECONDS if self._is_known else FIRST_POLL_SECONDS
         while True:
@@ -123,7 +123,7 @@ class Keyring:
                     _log.warning(_HOLD if self._is_known else _UNKNOWN, error=repr(error))
                     is_said = True
 
-    async def _refresh(self, read: Read) -> None:
+    async def _refresh(self, read: ReadKeySet) -> None:
         known = await read()
         self._is_known = True
         # A server that came back from an older copy must not bring back a revoked key. Versions of

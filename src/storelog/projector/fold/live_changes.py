@@ -24,7 +24,7 @@ from storelog.typed_cache import cached
 
 COLLECTION = "changes"
 INDEX = [("block", 1)]
-Form = Callable[[Any], Any]
+Conversion = Callable[[Any], Any]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,7 +56,7 @@ def _facts(change: Change) -> dict[str, Any]:
 
 
 @cached()
-def _told(kind: EventKind) -> tuple[tuple[str, Form, Form], ...]:
+def _told(kind: EventKind) -> tuple[tuple[str, Conversion, Conversion], ...]:
     """Return the facts of a kind of event: each one's name, what reads it, and what converts it."""
     names = {field.name for field in fields_of(kind.shown)}
     return tuple(

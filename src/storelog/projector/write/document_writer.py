@@ -23,7 +23,7 @@ from storelog.projector.write.history_writer import HistoryWriter
 from storelog.projector.write.transaction import BatchTransaction
 from storelog.read_models.read_model import Write
 
-Operation = InsertOne[dict[str, Any]] | UpdateOne
+BulkOperation = InsertOne[dict[str, Any]] | UpdateOne
 
 
 class DocumentWriter:

@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError
 
 from storelog.documents.moments import BLOCK_ROWS, COLLECTION, Moment, pack_moments, unpack_moments
 from storelog.envelope import milliseconds
-from storelog.projector.batch import Note
+from storelog.projector.batch import MomentNote
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.databases.bulk import existing
 from storelog.projector.write.transaction import BatchTransaction
@@ -51,7 +51,7 @@ class MomentsWriter:
         )
         self._rows.append(row)
 
-    def write(self, notes: Iterable[Note], bounds: Bounds) -> Bounds:
+    def write(self, notes: Iterable[MomentNote], bounds: Bounds) -> Bounds:
         """Note events in log order and write the full blocks; return the bounds with the other
         rows, for the checkpoint.
 

@@ -15,8 +15,8 @@ from storelog.projector.checkpoints import Fenced
 from storelog.projector.write.transaction import BatchTransaction
 from storelog.read_models.totals import (
     Addition,
-    Key,
     Sum,
+    TotalKey,
     TotalsModel,
     id_of_total,
     missing,
@@ -27,7 +27,7 @@ from storelog.read_side import IDS_AT_ONCE
 
 Document = dict[str, Any]
 # A lane and a key, which together have one document.
-Place = tuple[int, Key]
+TotalPlace = tuple[int, TotalKey]
 
 
 class TotalsWriter:
@@ -47,7 +47,7 @@ class TotalsWriter:
         self._letters = database[letters]
 
     def write(
-        self, sums: Mapping[str, Mapping[Place, Sequence[Addition]]], *, are_late: bool
+        self, sums: Mapping[str, Mapping[TotalPlace, Sequence[Addition]]], *, are_late: bool
     ) -> None:
         """Write additions, given by collection; those that a sum includes already are left out.
 
@@ -59,7 +59,7 @@ class TotalsWriter:
     def _write(
         self,
         collection: Collection[Document],
-        documents: Mapping[Place, Sequence[Addition]],
+        documents: Mapping[TotalPlace, Sequence[Addition]],
         sums: Sequence[Sum],
         *,
         are_late: bool,

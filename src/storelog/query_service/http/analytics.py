@@ -15,7 +15,7 @@ from storelog.shop.events import CUSTOMER, PRODUCT
 from storelog.shop.money import format_money
 from storelog.web.http import Request, Response
 
-Body = Callable[[int, str | None, list[int]], Document]
+BodyOf = Callable[[int, str | None, list[int]], Document]
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -58,7 +58,7 @@ class AnalyticsApi:
         """GET /analytics/top-customers"""
         return await self._top(request, CUSTOMER, _top_customer)
 
-    async def _top(self, request: Request, kind: EntityKind, body: Body) -> Response:
+    async def _top(self, request: Request, kind: EntityKind, body: BodyOf) -> Response:
         view, sums, limit = await self._sums(request, kind.name)
         # Equal amounts are ordered by id, so that repeated requests show the same order.
         top = sorted(sums.items(), key=lambda pair: (-pair[1][1], pair[0]))[:limit]

@@ -15,7 +15,7 @@ from storelog.query_service.http.responses import (
 )
 from storelog.query_service.paging import by_id
 from storelog.query_service.paging.by_id import WantedEntities
-from storelog.query_service.paging.keyset import Key, read_cursor
+from storelog.query_service.paging.keyset import PageKey, read_cursor
 from storelog.query_service.paging.page import Page, count
 from storelog.query_service.positions.freshness import open_view, patience
 from storelog.query_service.positions.reads import Reads, reading_mongodb
@@ -65,7 +65,7 @@ def list_all(reads: Reads, kind: EntityKind, match_of: Match = _everything) -> H
         async with reading_mongodb(patience(request)):
             view = await open_view(reads, request)
 
-            async def find(after: Key | None, limit: int) -> Page:
+            async def find(after: PageKey | None, limit: int) -> Page:
                 return await by_id.page(view, replace(wanted, is_counting=True), after, limit)
 
             page = await by_id.page(view, wanted, after, limit)

@@ -17,7 +17,7 @@ from storelog.shop import events
 from storelog.shop.fields import unique_fields_of
 from storelog.shop.kinds import MAX_ID, Text
 from storelog.shop.value_schemas import ID
-from storelog.words import Asked, asked_words
+from storelog.words import AskedWord, asked_words
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
@@ -116,7 +116,7 @@ class Parameters:
         self._errors.append((f"?{name}", f"must be a whole number from 1 to {highest}"))
         return None
 
-    def words(self) -> list[Asked]:
+    def words(self) -> list[AskedWord]:
         """Take the words to search for, as an empty list without `q`."""
         given = self._query.get("q")
         if given is None:

@@ -14,7 +14,7 @@ from storelog.web.http import Handler, Operation, Route
 FRESH = ("Storelog-Position", "Storelog-History", "Storelog-Dead-Letters")
 # New headers come last: generated clients pass optional ones by position.
 _ASKED = ("Storelog-Wait-For", "Prefer", "Storelog-History")
-Query = dict[str, dict[str, Any]]
+QuerySchema = dict[str, dict[str, Any]]
 MONEY: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d{2,}$", "examples": ["4.25"]}
 FLAG: dict[str, Any] = {"type": "boolean"}
 ANN_OR_NULL: dict[str, Any] = {**TEXT_OR_NULL, "examples": ["Ann Miller"]}
@@ -47,7 +47,7 @@ def many(
     path: str,
     handler: Handler,
     schema: str,
-    query: Query,
+    query: QuerySchema,
     models: Sequence[ReadModel] = (),
 ) -> Route:
     """Return the route of a list; it takes `asOf` if all `models` know their past."""
@@ -56,7 +56,7 @@ def many(
     return of_the_present(path, handler, schema, query)
 
 
-def of_the_present(path: str, handler: Handler, schema: str, query: Query) -> Route:
+def of_the_present(path: str, handler: Handler, schema: str, query: QuerySchema) -> Route:
     """Return the route of a list that shows the present only."""
     words = path.rpartition("/")[2].replace("-", " ")
     if path.startswith("/history/"):

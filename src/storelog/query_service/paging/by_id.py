@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from storelog.documents.forms import searched_names_of
-from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.keyset import PageKey
 from storelog.query_service.paging.page import Page
-from storelog.query_service.positions.view import Document, Fields, View
+from storelog.query_service.positions.view import Document, Selection, View
 from storelog.read_side import IDS_AT_ONCE
 from storelog.shop.event_kinds import EntityKind
-from storelog.words import Asked, exactly, heads_asked, is_match, searched_text
+from storelog.words import AskedWord, exactly, heads_asked, is_match, searched_text
 
 # Ids are dense, but the entities with a word may be far apart.
 WIDEN_BY, WIDEN_WORDS_BY = 2, 8
@@ -35,7 +35,7 @@ class WantedEntities:
 
     entity: EntityKind
     match: Mapping[str, Any]
-    words: list[Asked]
+    words: list[AskedWord]
     exact: Mapping[str, str]
     is_down: bool
     is_counting: bool = False
@@ -46,13 +46,13 @@ class WantedEntities:
         return self.entity.collection
 
     @property
-    def heads(self) -> list[Asked]:
+    def heads(self) -> list[AskedWord]:
         """The entries of the words' collection: each entity must have one of every tuple."""
         values = [(exactly(name, value),) for name, value in self.exact.items()]
         return values + heads_asked(self.words)
 
     @property
-    def fields(self) -> Fields | None:
+    def fields(self) -> Selection | None:
         """The fields to read of an entity, None for all."""
         if not self.is_counting:
             return None
@@ -72,7 +72,7 @@ class WantedEntities:
         return searched_text(map(document.get, searched_names_of(self.entity.structure)))
 
 
-async def page(view: View, wanted: WantedEntities, after: Key | None, limit: int) -> Page:
+async def page(view: View, wanted: WantedEntities, after: PageKey | None, limit: int) -> Page:
     """Return a page of the wanted entities, and the id after which the next page begins."""
     highest = await _highest(view, wanted.entity)
     found: list[Document] = []

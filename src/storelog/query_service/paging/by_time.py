@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from storelog.envelope import milliseconds, to_moment
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.paging.ends import WalkedPages
-from storelog.query_service.paging.keyset import Bounds, Walk
+from storelog.query_service.paging.keyset import TimeBounds, Walk
 from storelog.query_service.positions.view import Document, View
 
 
@@ -20,7 +20,7 @@ class Milestones(Protocol):
     """Returns times ahead, the nearest first; see read_models/orders/milestones.py."""
 
     def __call__(
-        self, view: View, bounds: Bounds, at: int, order_id: int | None, *, is_up: bool
+        self, view: View, bounds: TimeBounds, at: int, order_id: int | None, *, is_up: bool
     ) -> Awaitable[list[int]]: ...
 
 

@@ -28,8 +28,8 @@ MAX_TIED = 5_000
 # Far from the limits of 64 bits, so that a part of a key plus or minus one cannot overflow.
 MAX_PART = 2**62
 Document = dict[str, Any]
-Key = list[int]
-Bounds = tuple[datetime, datetime]
+PageKey = list[int]
+TimeBounds = tuple[datetime, datetime]
 
 
 def make_cursor(bound_to: Mapping[str, Any], key: Sequence[int | str]) -> str:
@@ -38,7 +38,7 @@ def make_cursor(bound_to: Mapping[str, Any], key: Sequence[int | str]) -> str:
     return base64.urlsafe_b64encode(raw.encode()).rstrip(b"=").decode()
 
 
-def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) -> Key | None:
+def read_cursor(cursor: str | None, bound_to: Mapping[str, Any], length: int) -> PageKey | None:
     """Return the key after which a cursor continues. Raises InvalidFields."""
     parts = _read_parts(cursor, bound_to)
     if parts is None:
@@ -124,7 +124,7 @@ class Walk:
     pages: WalkedPages | None = None
 
     async def documents(
-        self, after: Key | None, *, is_up: bool = False
+        self, after: PageKey | None, *, is_up: bool = False
     ) -> AsyncGenerator[Document]:
         """Yield the documents beyond the key, or all."""
         reading = None if self.pages is None else self.pages.begin(after, is_up=is_up)
@@ -143,7 +143,7 @@ class Walk:
                 reading.done()
 
     async def _beyond(
-        self, after: Key | None, known: End | None, *, is_up: bool
+        self, after: PageKey | None, known: End | None, *, is_up: bool
     ) -> AsyncGenerator[Document]:
         first, last = milliseconds(self.oldest), milliseconds(self.newest)
         at, end = (first, last) if is_up else (last, first)
@@ -170,7 +170,7 @@ class Walk:
             at = edge + (1 if is_up else -1)
             steps.widen(before)
 
-    async def _tied(self, after: Key, *, is_up: bool = False) -> AsyncGenerator[Document]:
+    async def _tied(self, after: PageKey, *, is_up: bool = False) -> AsyncGenerator[Document]:
         """Yield the documents of the key's own time beyond it; the time is within the bounds.
 
         All documents of that time are read, as they are few: for a range of ids with a time, the

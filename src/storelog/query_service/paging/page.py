@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.keyset import PageKey
 from storelog.query_service.positions.view import Document
 
 MAX_COUNTED = 10_000
@@ -24,10 +24,10 @@ class Page:
     """One page, and the key after which the next one begins, None after the last."""
 
     documents: list[Document]
-    next_key: Key | None
+    next_key: PageKey | None
 
 
-async def count(find: Callable[[Key | None, int], Awaitable[Page]]) -> dict[str, Any]:
+async def count(find: Callable[[PageKey | None, int], Awaitable[Page]]) -> dict[str, Any]:
     """Return the number of items in all pages: at most MAX_COUNTED, in at most COUNT_SECONDS.
 
     A number that is not exact is a lower bound.
@@ -47,7 +47,7 @@ async def count(find: Callable[[Key | None, int], Awaitable[Page]]) -> dict[str,
 async def first_page(
     documents: AsyncGenerator[Document],
     limit: int,
-    key: Callable[[Document], Key],
+    key: Callable[[Document], PageKey],
     size_of: Callable[[Document], int] = lambda _: 0,
 ) -> Page:
     """Return the first `limit` documents, or fewer that reach MAX_PAGE_BYTES; stop reading."""

@@ -26,7 +26,7 @@ from storelog.documents.histories import (
     starts_around,
 )
 from storelog.errors import InvalidFields
-from storelog.query_service.positions.view import Document, Fields, View
+from storelog.query_service.positions.view import Document, Selection, View
 from storelog.read_models.listed import BY_COLLECTION
 from storelog.read_models.read_model import AsWas
 
@@ -70,7 +70,7 @@ class PastView(View):
         return None if found is None or found["deleted"] else found
 
     async def many(
-        self, collection: str, ids: Iterable[int], fields: Fields | None = None
+        self, collection: str, ids: Iterable[int], fields: Selection | None = None
     ) -> dict[int, Document]:
         """Return the documents of these ids, deleted ones too; `fields` of them are enough."""
         self._way_back(collection)

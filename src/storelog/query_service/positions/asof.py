@@ -21,7 +21,7 @@ from storelog.query_service.positions.reads import Reads
 from storelog.query_service.positions.view import View
 
 MAX_KEPT_BLOCKS = 512
-Key = Callable[[Moment], int]
+MomentKey = Callable[[Moment], int]
 AS_OF = {
     "asOf": {
         "description": "Show the shop as it was at this position or time, such as 42, 2026-01-31 or"
@@ -132,7 +132,7 @@ async def _row_before(view: View, trail: Trail, at_ms: int) -> Moment | None:
     return rows[place - 1] if place > 0 else None
 
 
-async def _rows(view: View, trail: Trail, value: int, key: Key) -> tuple[int, list[Moment]]:
+async def _rows(view: View, trail: Trail, value: int, key: MomentKey) -> tuple[int, list[Moment]]:
     """Return the number and rows of the last block that begins at or before the value.
 
     Without such a block it is the first one.

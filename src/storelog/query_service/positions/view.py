@@ -18,7 +18,7 @@ from storelog.read_side import IDS_AT_ONCE, NUMBERED
 from storelog.shop.events import CUSTOMER
 
 Document = dict[str, Any]
-Fields = Mapping[str, int]
+Selection = Mapping[str, int]
 _NEWER = {model.collection: model.newer for model in DOCUMENT_MODELS}
 
 
@@ -82,14 +82,14 @@ class View:
         return {number: document["name"] for number, document in found.items()}
 
     async def many(
-        self, collection: str, ids: Iterable[int], fields: Fields | None = None
+        self, collection: str, ids: Iterable[int], fields: Selection | None = None
     ) -> dict[int, Document]:
         """Return the documents of these ids, deleted ones too; `fields` of them are enough."""
         self.collection(collection)
         return await self.raw(collection, ids, fields)
 
     async def raw(
-        self, collection: str, ids: Iterable[Any], fields: Fields | None = None
+        self, collection: str, ids: Iterable[Any], fields: Selection | None = None
     ) -> dict[Any, Document]:
         """Return documents as they are now, even in a view of the past."""
         documents: dict[Any, Document] = {}

@@ -15,7 +15,7 @@ from storelog.query_service.paging.keyset import make_cursor, read_key_cursor
 from storelog.query_service.positions.freshness import open_view
 from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.positions.view import Document, View
-from storelog.read_models.totals import Key, Sum, TotalsModel, number_of, plus
+from storelog.read_models.totals import Sum, TotalKey, TotalsModel, number_of, plus
 from storelog.shop.money import format_money
 from storelog.shop.value_schemas import COUNT, strict_object
 from storelog.web.http import Handler, Request, Response
@@ -25,7 +25,7 @@ from storelog.web.http import Handler, Request, Response
 class Totals:
     """A key with its sums, added over all lanes."""
 
-    key: Key
+    key: TotalKey
     numbers: Mapping[str, Any]
 
 
@@ -75,7 +75,7 @@ def _shown(totals: Totals, sums: list[tuple[Sum, bool]]) -> Document:
 
 
 async def _first(
-    view: View, model: TotalsModel, after: Key | None, count: int
+    view: View, model: TotalsModel, after: TotalKey | None, count: int
 ) -> AsyncIterator[Totals]:
     """Yield the first `count` keys after one."""
     # Documents are ordered by key, so the lanes of one key come together.
@@ -97,7 +97,7 @@ async def _first(
         yield totals
 
 
-def _plain(key: Any) -> Key:
+def _plain(key: Any) -> TotalKey:
     return int(key) if isinstance(key, int) else str(key)
 
 

@@ -11,7 +11,7 @@ from storelog.envelope import milliseconds
 from storelog.query_service.http.parameters import Range
 from storelog.query_service.http.responses import Document
 from storelog.query_service.paging.by_time import ByTime, walk
-from storelog.query_service.paging.keyset import Key
+from storelog.query_service.paging.keyset import PageKey
 from storelog.query_service.paging.page import Page, first_page
 from storelog.query_service.positions.view import View
 from storelog.read_models.orders.milestones import milestones
@@ -40,7 +40,7 @@ async def find_orders(
     view: View,
     match: Mapping[str, Any],
     span: Range,
-    after: Key | None,
+    after: PageKey | None,
     limit: int,
     *,
     is_up: bool = False,
@@ -80,7 +80,7 @@ def _has(order: Document, name: str, value: Any) -> bool:
     return bool(order[name] == value)
 
 
-def _key(order: Document) -> Key:
+def _key(order: Document) -> PageKey:
     return [milliseconds(order["orderDate"]), order["_id"]]
 
 

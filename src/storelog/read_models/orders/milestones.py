@@ -11,7 +11,7 @@ Next: read_models/product_sold/query.py
 from contextlib import aclosing
 
 from storelog.envelope import milliseconds
-from storelog.query_service.paging.keyset import Bounds, Walk
+from storelog.query_service.paging.keyset import TimeBounds, Walk
 from storelog.query_service.positions.view import View
 from storelog.shop.events import ORDER
 
@@ -22,7 +22,7 @@ CHUNK = 32
 
 
 async def milestones(
-    view: View, bounds: Bounds, at: int, order_id: int | None, *, is_up: bool
+    view: View, bounds: TimeBounds, at: int, order_id: int | None, *, is_up: bool
 ) -> list[int]:
     """Return the milestones beyond a time, in milliseconds, the nearest first.
 
@@ -41,7 +41,7 @@ async def milestones(
     return [time for time in ahead if (time > at if is_up else time < at)]
 
 
-async def _nearest(view: View, bounds: Bounds, *, is_up: bool) -> int | None:
+async def _nearest(view: View, bounds: TimeBounds, *, is_up: bool) -> int | None:
     """Return the id of the order at which the walk starts, None where there is none."""
     walk = Walk(
         view.collection(ORDER.collection), {}, "orderDate", ("_id",), *bounds, 1, CHUNK,

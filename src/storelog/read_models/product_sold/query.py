@@ -29,7 +29,7 @@ from storelog.query_service.http.responses import (
 )
 from storelog.query_service.http.route_parts import FLAG, many, page_schema
 from storelog.query_service.paging.by_time import ByTime, walk
-from storelog.query_service.paging.keyset import Key, Walk, read_cursor
+from storelog.query_service.paging.keyset import PageKey, Walk, read_cursor
 from storelog.query_service.paging.page import Page, count, first_page
 from storelog.query_service.positions.freshness import open_view, patience
 from storelog.query_service.positions.reads import Reads, reading_mongodb
@@ -62,7 +62,7 @@ def sale_body(found: Document) -> Document:
     return {**body_of(ProductSold, found), "cancelled": found.get("cancelled", False)}
 
 
-def _key(sale: Document) -> Key:
+def _key(sale: Document) -> PageKey:
     return [milliseconds(sale["soldAt"]), sale["orderId"], sale["_id"]]
 
 
@@ -76,7 +76,7 @@ class Search:
     is_cancelled: bool
 
 
-async def find_sales(search: Search, after: Key | None, limit: int) -> Page:
+async def find_sales(search: Search, after: PageKey | None, limit: int) -> Page:
     """Return sales, newest first: those of one product by index, all others through orders."""
     product = search.match.get(events.PRODUCT.id_name)
     if product is not None and len(search.match) == 1:
@@ -95,7 +95,7 @@ def _walk(search: Search, by: ByTime, wanted: int) -> Walk | None:
     return walk(search.view, by, search.match, search.span, wanted, is_marked=search.is_cancelled)
 
 
-async def _orders(search: Search, start: Key | None, limit: int) -> AsyncGenerator[Document]:
+async def _orders(search: Search, start: PageKey | None, limit: int) -> AsyncGenerator[Document]:
     """Yield the orders of a customer, or all orders."""
     found = _walk(search, ORDERS, limit // LINES_GUESSED + 1)
     if found is None:
@@ -106,7 +106,7 @@ async def _orders(search: Search, start: Key | None, limit: int) -> AsyncGenerat
 
 
 async def _orders_of_both(
-    search: Search, start: Key | None, limit: int
+    search: Search, start: PageKey | None, limit: int
 ) -> AsyncGenerator[Document]:
     """Yield the orders of a customer that contain the product.
 
@@ -144,7 +144,7 @@ async def _of_order(search: Search, order_id: int) -> list[Document]:
     ]
 
 
-def _page_of(sales: list[Document], after: Key | None, limit: int) -> Page:
+def _page_of(sales: list[Document], after: PageKey | None, limit: int) -> Page:
     """Return a page of sales that are all in memory, newest first."""
     left = [sale for sale in sales if after is None or _key(sale) < after]
     more = len(left) > limit
@@ -152,7 +152,7 @@ def _page_of(sales: list[Document], after: Key | None, limit: int) -> Page:
 
 
 async def _sales_in(
-    view: View, orders: AsyncIterator[Document], after: Key | None, product: int | None = None
+    view: View, orders: AsyncIterator[Document], after: PageKey | None, product: int | None = None
 ) -> AsyncGenerator[Document]:
     """Yield the sales of orders, those of one product if it is given."""
     async for order in orders:
@@ -192,7 +192,7 @@ def routes(reads: Reads) -> list[Route]:
             view = await open_view(reads, request)
             search = Search(view, ids, span, is_cancelled)
 
-            async def find(after: Key | None, limit: int) -> Page:
+            async def find(after: PageKey | None, limit: int) -> Page:
                 if order is not None:
                     return _page_of(await _of_order(search, order), after, limit)
                 return await find_sales(search, after, limit)

@@ -24,7 +24,7 @@ SETTLED_WITHIN_SECONDS = 30.0
 READINGS = 3
 PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.25
-Found = TypeVar("Found")
+Returned = TypeVar("Returned")
 
 
 def written(settings: Settings) -> int:
@@ -45,7 +45,7 @@ def _fetch(settings: Settings, statement: str) -> int:
     return _ask(read())
 
 
-def _ask(reading: Coroutine[Any, Any, Found]) -> Found:
+def _ask(reading: Coroutine[Any, Any, Returned]) -> Returned:
     try:
         return asyncio.run(reading)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:

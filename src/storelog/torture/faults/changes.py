@@ -31,7 +31,7 @@ RUN_SECONDS = 600.0
 LOOK_SECONDS = 0.01
 MOST_LANES = 8
 Home = Database[dict[str, Any]]
-Moment = Callable[[Home, Pointer], bool]
+MomentTest = Callable[[Home, Pointer], bool]
 
 
 def _fills(home: Home, _before: Pointer) -> bool:
@@ -90,7 +90,7 @@ def interrupt_lanes(trial: Trial) -> None:
         trial.report.breach("lanes set: the change was neither taken back nor completed")
 
 
-def _interrupt(trial: Trial, moment: Moment, *argv: str) -> None:
+def _interrupt(trial: Trial, moment: MomentTest, *argv: str) -> None:
     """Run a command and kill it shortly after the moment; expect all to be readable in 30 s."""
     what = " ".join(argv)
     home = connect(trial.rig.settings)
@@ -122,7 +122,7 @@ def _interrupt(trial: Trial, moment: Moment, *argv: str) -> None:
 
 
 def _wait_for(
-    trial: Trial, moment: Moment, home: Home, before: Pointer, process: "subprocess.Popen[str]"
+    trial: Trial, moment: MomentTest, home: Home, before: Pointer, process: "subprocess.Popen[str]"
 ) -> None:
     give_up_at = time.monotonic() + RUN_SECONDS
     while process.poll() is None and not moment(home, before) and not trial.stop.is_set():

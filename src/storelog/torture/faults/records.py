@@ -21,9 +21,9 @@ from storelog.upkeep.dead_letters import dead_letters
 ROUNDS = 6
 SEND_SECONDS = 30.0
 SETTLED_SECONDS = 30.0
-Headers = list[tuple[str, str | bytes | None]]
+RecordHeaders = list[tuple[str, str | bytes | None]]
 # No JSON, an existing position of the log, one far beyond it, and a look-alike of a watermark.
-RECORDS: tuple[tuple[bytes, Headers], ...] = (
+RECORDS: tuple[tuple[bytes, RecordHeaders], ...] = (
     (b"\x00\xff", []),
     (b"{}", [("position", "7"), ("hash", "00"), ("lane_previous", "0")]),
     (b"{}", [("position", str(2**62)), ("hash", "ab" * 32), ("lane_previous", "0")]),
@@ -72,7 +72,7 @@ def _send(trial: Trial, *, in_transaction: bool) -> int:
     return sent
 
 
-def _drawn(trial: Trial) -> Iterator[tuple[str, int, bytes, Headers]]:
+def _drawn(trial: Trial) -> Iterator[tuple[str, int, bytes, RecordHeaders]]:
     settings = trial.rig.settings
     lanes = lanes_of(settings)
     for topic in (*event_topics(settings), watermark_topic(settings)):
