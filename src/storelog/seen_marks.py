@@ -23,8 +23,8 @@ from storelog.watermark import Watermark
 READ_SECONDS = 10.0
 # How many records before the end of a partition are read; more if none of them is this log's.
 LOOK_BACK = (16, 256, 4_096, 65_536)
-Place = tuple[str, int]
-Bounds = dict[Place, tuple[int, int]]
+Partition = tuple[str, int]
+PartitionBounds = dict[Partition, tuple[int, int]]
 _log = structlog.get_logger()
 
 
@@ -47,7 +47,7 @@ def newest_marks(
     left (`known`: all histories) do not. Raises KafkaException and Unavailable.
     """
     consumer = _consumer(settings)
-    marks: dict[Place, SeenMark] = {}
+    marks: dict[Partition, SeenMark] = {}
     try:
         topics = [watermark_topic(settings), *event_topics(settings)]
         left = _bounds(consumer, topics, READ_SECONDS)
@@ -78,7 +78,7 @@ def newest_watermarks(settings: Settings, seconds: float) -> list[SeenMark]:
     Each request to Kafka takes at most so many seconds. Raises KafkaException.
     """
     consumer = _consumer(settings)
-    marks: dict[Place, SeenMark] = {}
+    marks: dict[Partition, SeenMark] = {}
     try:
         bounds = _bounds(consumer, [watermark_topic(settings)], seconds)
         # From position 0 on: of what does not prove itself nothing counts.
@@ -101,7 +101,7 @@ def _consumer(settings: Settings) -> Consumer:
     )
 
 
-def _bounds(consumer: Consumer, topics: list[str], seconds: float) -> Bounds:
+def _bounds(consumer: Consumer, topics: list[str], seconds: float) -> PartitionBounds:
     """Return where each partition that has records begins and ends."""
     known = consumer.list_topics(timeout=seconds).topics
     places = [(topic, n) for topic in topics if topic in known for n in known[topic].partitions]
@@ -113,10 +113,10 @@ def _bounds(consumer: Consumer, topics: list[str], seconds: float) -> Bounds:
 
 def _read_back(
     consumer: Consumer,
-    bounds: Bounds,
+    bounds: PartitionBounds,
     back: int,
     reader: "_MessageReader",
-    marks: dict[Place, SeenMark],
+    marks: dict[Partition, SeenMark],
     seconds: float,
 ) -> bool:
     """Note the newest mark among the last records of each partition; return whether all was read.
