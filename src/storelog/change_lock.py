@@ -22,6 +22,7 @@ async def take(connection: asyncpg.Connection, seconds: float = WAIT_SECONDS) ->
     """Hold the lock until the connection ends. Raises CannotRun if another change holds it."""
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + seconds
+    # Tried again, since a blocking lock would wait beyond the deadline.
     while not await is_taken(connection):
         if loop.time() > give_up_at:
             raise CannotRun(

@@ -74,6 +74,7 @@ def load(
     # Every known setting was taken out above: what remains is misspelt.
     if file:
         raise BadSetting("storelog.toml", sorted(file)[0], "the settings of `storelog config`")
+    # Each value is valid by now; the login to Kafka needs several of them together.
     settings = Settings(**values)
     check_login(settings)
     try:

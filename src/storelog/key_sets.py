@@ -96,6 +96,7 @@ def keep_set(home: Database[dict[str, Any]], signed: SignedSet, origin: Origin) 
             except DuplicateKeyError:
                 continue
             return True
+        # Only the document that was read, since another process may have kept a newer set.
         # Documents of earlier releases have no signature, or no version either.
         as_found = {"_id": DOCUMENT_ID, **{n: found.get(n) for n in ("version", "signature")}}
         if home[COLLECTION].replace_one(as_found, document).matched_count:

@@ -51,5 +51,6 @@ def open_url(request: str | urllib.request.Request, seconds: float) -> Any:
     After a redirect too, a host that `no_proxy` names is reached directly.
     """
     url = request if isinstance(request, str) else request.full_url
+    # An empty set of proxies also turns off those of the environment.
     proxies = urllib.request.ProxyHandler({} if is_own(url) else _named())
     return urllib.request.build_opener(proxies).open(request, timeout=seconds)

@@ -47,6 +47,7 @@ async def set_up_servers(settings: Settings) -> SetUp:
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
     await migrate(settings.postgres_url, settings.kafka_lanes)
+    # Before the topics, since an interrupted change decides how many lanes there are.
     lanes = await settle_changes(settings)
     of_topics = await asyncio.to_thread(ensure_topics, settings, lanes)
     advice, warnings = await asyncio.to_thread(ensure_indexes, settings)

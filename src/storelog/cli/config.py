@@ -20,6 +20,7 @@ def config(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         }
         for entry in fields(Settings)
     ]
+    # Not one of the fields, since it decides where some of their values come from.
     rows.append(
         {
             "name": "STORELOG_DATA_DIR",

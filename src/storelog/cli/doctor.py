@@ -19,6 +19,7 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from storelog.running import is_running
 
     findings = check_machine(loaded)
+    # Not every embedded server tells its version, but `up` knows what it started.
     versions = run_file.versions(loaded.data_dir)
     is_up, logs = is_running(loaded.data_dir), loaded.data_dir / "logs"
     findings += check_servers(loaded.settings, is_up=is_up, versions=versions, logs=logs)

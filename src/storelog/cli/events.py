@@ -32,6 +32,7 @@ def events(
     left = limit
     with client_of(settings) as shop:
         while left is None or left > 0:
+            # Pages keep the memory small, however long the log is.
             size = PAGE if left is None else min(left, PAGE)
             found = shop.list_events(aggregate=aggregate, after=after, limit=size)
             for event in found:

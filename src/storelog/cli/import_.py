@@ -52,6 +52,7 @@ def retail(
     from storelog.traffic.retail_import import Options, Refused, RetailImport
 
     if encoding is not None:
+        # Before the file is read, which can take a while.
         check_encoding(encoding)
     read = read_retail_file(file, limit_invoices, spare_stock=spare_stock, encoding=encoding)
     with Shown() as progress:

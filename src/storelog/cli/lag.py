@@ -24,6 +24,7 @@ def lag(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print_json(found.facts())
     else:
         _show(found)
+    # After the positions, which show how far the log is behind.
     if found.is_log_behind:
         _fail(found)
 

@@ -47,6 +47,7 @@ def rebuild(
         raise BadUse("choose one of --promote, --rollback and --state-tables")
     if restore_discarded and (rollback or state_tables):
         raise BadUse("--restore-discarded goes with a new read model only")
+    # Only the servers that this run uses must be configured.
     needed = ["postgres_url"] if state_tables else ["postgres_url", "mongodb_uri"]
     needed += ["kafka_bootstrap_servers"] if source is Source.kafka else []
     settings = settings_of(data_dir, *needed).settings

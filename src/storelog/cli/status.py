@@ -49,6 +49,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     )
     lag = None
     try:
+        # Without a running `up` this would only wait for servers that are not there.
         lag = run_async(read_lag(settings)).facts() if running else None
         database = run_async(active_database(settings)) if running else database
     except StorelogError:
@@ -102,6 +103,7 @@ def _look_at_servers(servers: list[dict[str, Any]], settings: Settings) -> None:
     for server in servers:
         server.pop("restarts", None)
         finding = found.get(server["name"])
+        # A server that starts or is stopped has its state already.
         if finding is None or server not in to_look_at:
             continue
         server["version"] = server["version"] or finding.version

@@ -52,6 +52,7 @@ def torture(
     chosen = secrets.randbelow(10**6) if seed is None else seed
     home = data_dir or Path(tempfile.mkdtemp(prefix="storelog-torture-"))
     home.mkdir(parents=True, exist_ok=True)
+    # From here on Ctrl-C ends the run in order, and shows what was found so far.
     install_stop_signals()
     _say(f"seed {chosen}, in {home}")
     facts: dict[str, Any] | None = None

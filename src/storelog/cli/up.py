@@ -146,6 +146,7 @@ def _detach(home: Path, ports: tuple[int, ...], more: list[str]) -> None:
 
 def _show(log: Path, shown: int) -> int:
     """Print the whole lines of a log after so many characters; return how many those are."""
+    # A line that is not complete yet is printed the next time.
     whole = log.read_text("utf-8", "replace")[shown:].rpartition("\n")[0]
     if not whole:
         return 0

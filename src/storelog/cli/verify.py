@@ -29,6 +29,7 @@ def verify(
     from storelog.verify.anchor import open_anchor
     from storelog.verify.verify import verify as run
 
+    # Before the long work, so that an unusable file is reported at once.
     signed = None if anchor is None else open_anchor(anchor, loaded.data_dir)
     began = time.monotonic()
     with Shown() as progress:

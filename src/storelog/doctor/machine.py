@@ -19,6 +19,7 @@ from storelog.local.servers import PROJECTOR_PORT, RELAY_PORT
 from storelog.running import is_running
 
 OLDEST_PYTHON = (3, 11)
+# A full disk stops all three servers, and the log and Kafka keep everything.
 LEAST_BYTES, COMFORTABLE_BYTES = 1024**3, 5 * 1024**3
 _PORTS = (
     ("--command-port", 8080),
@@ -72,6 +73,7 @@ def disk(path: Path) -> Finding:
 
 
 def _keys(loaded: Loaded) -> Finding:
+    # Keys in PostgreSQL are left out here, since these checks need no server.
     settings, accepted = loaded.settings, list[str]()
     if settings.api_keys:
         accepted.append(f"{len(settings.api_keys)} in the settings")

@@ -67,6 +67,7 @@ async def append_again(
     """Append what can be appended, in the transaction that locks the head. Raises PostgresError."""
     changed = {f"{kind}-{number}" for kind, number in await connection.fetch(_TOUCHED, common)}
     done, state, head = Appended(), State(held.head), held.head
+    # In the order of the lost log, so that each command finds the state that it was decided on.
     for command in commands_of(lost):
         why = await _reason_against(connection, state, command, changed)
         if why is not None:

@@ -26,6 +26,7 @@ from storelog.web.http import Operation, Request, Response, Route
 from storelog.web.json_body import read_members
 
 T = TypeVar("T")
+# Limits a response, however many dead letters there are.
 MAX_SHOWN = 500
 MAX_IDS = 500
 MAX_ID_LENGTH = 400

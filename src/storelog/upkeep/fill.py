@@ -76,6 +76,7 @@ class Fill:
         """Collect the log's next event."""
         aggregate = event.aggregate
         lane = lane_of_event(event.aggregate_type, aggregate, event.payload, len(self._ends))
+        # A filling that was interrupted may have written some lanes further than others.
         if event.position > self._writer.checkpoints[lane].position:
             self._fold_event(event, aggregate, lane)
         self._reached(lane, event.position, event.hash.hex(), len(event.payload))

@@ -31,6 +31,7 @@ def sizes(settings: Settings) -> list[Document]:
         pointer, found = pointer_of(home), list[Document]()
         roles = {pointer.previous: "previous", pointer.database: "active"}
         for name in all_of(home):
+            # The database of the URI also holds the pointer, and need not be a read model.
             if name != home.name or name in roles:
                 role = roles.get(name, "building")
                 database = sibling(home, name)
