@@ -34,7 +34,9 @@ BANNED_WORDS = {
     r"whoever|servers behind|that is none": "say who or what it is",
 }
 # Here the words are names that users rely on: members of JSON, values of a label.
-USED_AS_NAMES = ("torture/", "cli/demo.py", "command_service/measures.py")
+USED_AS_NAMES = ("cli/demo.py", "command_service/measures.py")
+# Names of tests may have the name of an error, NoAnswer, and what TCP calls refused.
+TERMS_OF_OTHERS = re.compile("no_answer|connection_that_is_refused")
 
 
 # Two types of one name must mean the same: the client's are those of the shop or the API.
@@ -78,6 +80,15 @@ def banned_words(path: Path) -> Iterator[str]:
                 if found := re.search(rf"(?<![`\w])({words})(?![`\w])", token.string):
                     line = token.start[0]
                     yield f"{path.relative_to(ROOT)}:{line}: {found[0]}: use {better}"
+
+
+def banned_in_names(path: Path) -> Iterator[str]:
+    for node in nodes(path):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            name = TERMS_OF_OTHERS.sub("", node.name).replace("_", " ")
+            for words, better in BANNED_WORDS.items():
+                if node.name.startswith("test_") and re.search(rf"\b({words})\b", name):
+                    yield f"{at(path, node)}: {node.name}: use {better}"
 
 
 def left_for_later(path: Path) -> Iterator[str]:
@@ -202,6 +213,10 @@ def test_texts_use_the_fields_terms() -> None:
     ours = [path for path in SOURCES if package in path.parents]
     told = [p for p in ours if not str(p.relative_to(package)).startswith(USED_AS_NAMES)]
     assert not offenders(word for path in told for word in banned_words(path))
+
+
+def test_names_of_tests_use_the_fields_terms() -> None:
+    assert not offenders(found for path in TESTS for found in banned_in_names(path))
 
 
 def test_a_class_name_has_one_meaning_in_the_whole_package() -> None:
