@@ -3,7 +3,7 @@
 Each release has a function of its own, `append_batch_<shape>`, with types of its own for the rows
 of each table; `<shape>` is a hash of the SQL, so another column makes another name. Services of two
 releases can therefore write to one database, each through its own function (docs/decisions/0046).
-Next: relay/relay.py
+Next: relay/sending.py
 """
 
 from collections.abc import Iterable

@@ -1,14 +1,13 @@
-"""The relay: sends every event of the log to Kafka, in order, at least once.
+"""The relay: one is active at a time (an advisory lock on its connection), the others stand by.
 
-One is active at a time (an advisory lock on its connection). It reads above its cursor, sends the
-events and a watermark, waits for all acknowledgements, and moves the cursor; after a crash it
-repeats at most one batch. Nothing is published that was not committed.
-Next: relay/publisher.py
+Before it sends anything (sending.py), it sees that Kafka still has what was sent, and that the log
+is the one that Kafka has seen.
+Next: relay/sending.py
 """
 
 import asyncio
 import time
-from datetime import datetime
+from contextlib import aclosing
 from typing import Any
 
 import asyncpg
@@ -16,21 +15,18 @@ import structlog
 
 from storelog import change_lock, postgres
 from storelog.config import Settings
-from storelog.envelope import Envelope
 from storelog.errors import CannotRun, Unavailable
 from storelog.kafka import kafka_failure
 from storelog.relay import cursor as cursors
 from storelog.relay import kafka_watch, measures
-from storelog.relay.cursor import Cursor, Reading
+from storelog.relay.cursor import Cursor
 from storelog.relay.log_identity import LogIsBehind, check_history
 from storelog.relay.publisher import KAFKA_FAILURES, Publisher
+from storelog.relay.sending import send_log
 from storelog.relay.topics import even_out
 from storelog.web.clock import PostgresClock
 
-BATCH_EVENTS = 4_000
-# After a reading of at least so many events, the next follows no sooner than so many seconds later.
-PACES = ((100, 0.05), (8, 0.03), (0, 0.01))
-IDLE_SECONDS = 1.0
+STANDBY_SECONDS = 1.0
 FIRST_BACK_OFF_SECONDS = 0.1
 MAX_BACK_OFF_SECONDS = 5.0
 # The check takes several requests to Kafka: too many for each batch.
@@ -95,7 +91,7 @@ class Relay:
             await self.clock.keep_current(connection)
             self._wanted_lanes = await change_lock.wanted_lanes(connection)
             if self._wanted_lanes is not None or not await cursors.lead(connection):
-                await asyncio.sleep(IDLE_SECONDS)
+                await asyncio.sleep(STANDBY_SECONDS)
                 return
             # Before anything is sent: mixing two logs on Kafka could not be undone.
             await self._check_kafka(connection)
@@ -132,84 +128,17 @@ class Relay:
             raise
 
     async def _lead(self, connection: asyncpg.Connection, publisher: Publisher) -> None:
-        woken = asyncio.Event()
-        await connection.add_listener("storelog_events", lambda *_: woken.set())
+        """Send the log from the cursor on, until another relay takes over or a server is away."""
         cursor = await cursors.take_over(connection)
         if not await cursors.is_mine(connection, cursor.epoch):
             raise Unavailable("the lanes are about to change")
         self._cursor = cursor
         publisher.lanes_since = await cursors.lanes_since(connection)
         publisher.history = (await cursors.histories(connection))[-1]
-        newest: Envelope | None = None
-        if cursor.position:
-            newest = (await cursors.read_after(connection, cursor.position - 1, 1))[0]
         _log.info("relay is active", position=cursor.position, epoch=cursor.epoch)
-        while True:
-            woken.clear()
-            if not await cursors.is_mine(connection, cursor.epoch):
-                raise Unavailable("another relay has taken over, or the lanes are about to change")
-            await self.clock.keep_current(connection)
-            read_at = await _ended_at(connection, cursor.position)
-            publisher.announce(newest, cursor.position, cursor.lanes, read_at)
-            await publisher.settle()
-            reading = await cursors.read_some(connection, cursor.position, BATCH_EVENTS)
-            while reading.events:
-                pace_until = time.monotonic() + _pace(len(reading.events))
-                lanes, following = await _send(connection, publisher, reading, cursor)
-                newest = reading.events[-1]
-                moved = Cursor(newest.position, cursor.epoch, lanes)
-                # Only after Kafka has acknowledged everything: a crash repeats events, never skips.
-                await cursors.move(connection, cursor, moved)
-                cursor = self._cursor = moved
-                self._has_led = True
+        async with aclosing(send_log(connection, publisher, cursor, self.clock)) as moves:
+            async for moved in moves:
+                self._has_led |= moved.position > cursor.position
+                self._cursor = moved
                 if time.monotonic() >= self._check_at:
                     await self._check_kafka(connection)
-                reading = following
-                if not reading.events:
-                    await asyncio.sleep(max(0.0, pace_until - time.monotonic()))
-                    reading = await cursors.read_some(connection, cursor.position, BATCH_EVENTS)
-            if time.monotonic() >= self._check_at:
-                await self._check_kafka(connection)
-            try:
-                async with asyncio.timeout(IDLE_SECONDS):
-                    await woken.wait()
-            except TimeoutError:
-                continue
-
-
-async def _ended_at(connection: asyncpg.Connection, position: int) -> datetime | None:
-    """Return when the log ended at a position, None where it goes on: that takes no lock."""
-    if await cursors.is_behind(connection, position):
-        return None
-    return await cursors.log_ended_at(connection, position)
-
-
-def _pace(events: int) -> float:
-    """Return the minimum of seconds from one reading of the log to the next.
-
-    Many small batches would cost Kafka and MongoDB far more than the events in them, so a busy log
-    is read less often than a quiet one.
-    """
-    return next(seconds for least, seconds in PACES if events >= least)
-
-
-async def _send(
-    connection: asyncpg.Connection, publisher: Publisher, reading: Reading, cursor: Cursor
-) -> tuple[tuple[int, ...], Reading]:
-    """Publish the events; return the lanes' last positions, and the next events of a backlog.
-
-    The next events of a backlog are read while Kafka acknowledges these: that saves the time of a
-    query in each batch.
-    """
-    events, following = reading.events, Reading((), is_full=False)
-    with measures.PUBLISH.timing():
-        sending = asyncio.create_task(publisher.publish(events, cursor.lanes, is_announced=True))
-        try:
-            if reading.is_full:
-                last = events[-1].position
-                following = await cursors.read_some(connection, last, BATCH_EVENTS)
-        finally:
-            lanes = await sending
-    measures.BATCH_EVENTS.observe(len(events))
-    measures.EVENTS.add(len(events))
-    return lanes, following

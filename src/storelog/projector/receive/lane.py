@@ -5,7 +5,6 @@ position of its last event at or below that. A lane that has reached its own hol
 Next: projector/receive/merge.py
 """
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,7 +20,7 @@ from storelog.projector import measures
 from storelog.projector.batch import Announced, Batch
 from storelog.projector.checkpoints import Checkpoint
 from storelog.projector.receive.foreign import ForeignRecords
-from storelog.projector.receive.log_identity import WHAT_TO_DO, LogIdentity, Standing
+from storelog.projector.receive.log_identity import LogIdentity, Standing
 from storelog.projector.receive.merge import LaneMerge
 from storelog.projector.receive.proof import check_mark, check_record
 from storelog.projector.receive.record import (
@@ -31,7 +30,7 @@ from storelog.projector.receive.record import (
     read_watermark,
 )
 from storelog.projector.receive.topics import same_topics
-from storelog.watermark import Watermark
+from storelog.projector.receive.waiting_marks import WaitingMarks
 
 
 class Lane:
@@ -58,10 +57,8 @@ class Lane:
         self._is_replaced = self._ahead.offsets != checkpoint.offsets
         self.merge = LaneMerge(self._ahead.position, self._ahead.safe)
         self._next_offsets = dict(self._ahead.offsets)
-        self._marks: deque[Watermark] = deque()
-        self._mark_places: deque[tuple[str, int]] = deque()
+        self._marks = WaitingMarks(self.number)
         self.log = LogIdentity(self._ahead.position)
-        self._read_at: str | None = None
         self._foreign = ForeignRecords(database, self.number)
         # Foreign records before these offsets were handled already: a part of the topic is read
         # again after each start, and they must not be counted twice.
@@ -120,26 +117,14 @@ class Lane:
         measures.saw(mark, is_new=self.log.is_new(offset))
         self.log.check(mark.position, mark.hash, self._ahead)
         self.log.check_mark(offset, mark.position, self._ahead)
-        # The number of lanes only grows, so a watermark with fewer is from before the change.
-        has_lane = len(mark.lanes) >= max(self.number + 1, self._ahead.lanes)
-        if mark.position > self._ahead.safe and has_lane:
-            self._marks.append(mark)
-            self._mark_places.append((message.topic() or "", offset))
-        elif mark.position == self._ahead.safe and mark.readAt is not None:
-            self._read_at = mark.readAt
+        self._marks.add(mark, (message.topic() or "", offset), self._ahead)
 
     def is_waiting(self) -> bool:
         """Tell whether the lane waits for a record that Kafka must have.
 
-        Such a record precedes one that waits here, or lies below an announced position. A relay
-        sends a further watermark, or one with `readAt`, only once all its records are acknowledged.
-        So the records of the newest watermark may still be on their way, but no others.
+        Such a record precedes one that waits here, or lies below an announced position.
         """
-        newest = len(self._marks) - 1
-        if newest >= 0 and self._marks[newest].readAt is None:
-            newest -= 1
-        announced = self._marks[newest].lanes[self.number] if newest >= 0 else 0
-        return self.merge.has_waiting() or announced > self.merge.last
+        return self.merge.has_waiting() or self._marks.sure_to_come() > self.merge.last
 
     def number_waiting(self, topic: str, *, is_watermark: bool) -> int:
         """Return how many messages of the topic wait here."""
@@ -168,9 +153,8 @@ class Lane:
     def has_news(self) -> bool:
         """Tell whether the next checkpoint differs: by records, or by a watermark reached."""
         at = self._last.position if self._last else self._ahead.position
-        is_reached = bool(self._marks) and self._marks[0].lanes[self.number] <= at
         has_records = self._events > 0 or len(self._foreign) > 0
-        return has_records or is_reached or self._read_at is not None or self._is_replaced
+        return has_records or self._marks.has_news(at) or self._is_replaced
 
     def close(self, batch: Batch) -> None:
         """Add the lane's next checkpoint to the batch. Raises HistoryMismatch."""
@@ -181,43 +165,16 @@ class Lane:
             new = replace(new, position=self._last.position, hash=self._last.hash)
         self._last = None
         self._events = self._bytes = 0
-        new = self._marked(new)
+        new = self._marks.reach(new, self._ahead)
         if has_changed or self._is_replaced or new is not self._ahead:
             self._is_replaced = False
             self._ahead = replace(new, offsets=self._resume_offsets())
         batch.checkpoints[self.number] = self._ahead
-        marks = self._marks
-        batch.announced[self.number] = (
-            Announced(marks[0].recordedAt, marks[-1].position) if marks else None
-        )
+        batch.announced[self.number] = self._marks.announced()
 
     def written(self, checkpoint: Checkpoint, announced: Announced | None) -> None:
         """Take note that a closed batch was written to MongoDB."""
         self.checkpoint, self.announced = checkpoint, announced
-
-    def _marked(self, new: Checkpoint) -> Checkpoint:
-        """Return the checkpoint with the watermarks that it has reached."""
-        while self._marks and self._marks[0].lanes[self.number] <= new.position:
-            mark = self._marks.popleft()
-            self._mark_places.popleft()
-            if mark.position == new.position and mark.hash != new.hash:
-                raise HistoryMismatch(
-                    f"the relay's log has another event at position {mark.position} than was"
-                    f" projected here: {WHAT_TO_DO}"
-                )
-            if mark.position > new.safe:
-                new = replace(
-                    new,
-                    safe=mark.position,
-                    safe_recorded_at=mark.recordedAt,
-                    read_at=mark.readAt,
-                    lanes=len(mark.lanes),
-                    history=mark.history or new.history,
-                )
-        if self._read_at is not None and new.safe == self._ahead.safe:
-            new = replace(new, read_at=self._read_at)
-        self._read_at = None
-        return new
 
     def _resume_offsets(self) -> dict[str, int]:
         """Return where to continue after a crash, so that what is in memory alone comes again."""
@@ -226,8 +183,8 @@ class Lane:
             waiting = self.merge.first_offset(topic)
             if waiting is not None:
                 offsets[topic] = min(waiting, offsets[topic])
-        if self._mark_places:
-            topic, first = self._mark_places[0]
+        if self._marks.first_place is not None:
+            topic, first = self._marks.first_place
             offsets[topic] = first
         if self.standing.heard_at is not None:
             topic, first = self.standing.heard_at
