@@ -2,7 +2,7 @@
 
 from storelog.log_history import LogHistory
 from storelog.projector.receive.record import Record, make_record
-from storelog.relay.relay import BATCH_EVENTS
+from storelog.relay.sending import BATCH_EVENTS
 from storelog.upkeep.lost_events import Records, following
 
 FIRST = LogHistory("1e6f3a52-5f6e-4a06-8ad3-0a8b2c7d9e10")

@@ -23,7 +23,7 @@ from storelog.origin import Origin
 from storelog.projector.receive.proof import check_record
 from storelog.projector.receive.record import Record, change_of, header_of, read_record
 from storelog.relay.cursor import hash_at
-from storelog.relay.relay import BATCH_EVENTS
+from storelog.relay.sending import BATCH_EVENTS
 from storelog.shop.events import Event
 
 READ_SECONDS = 30.0
