@@ -37,6 +37,6 @@ def test_it_sounds_again_but_a_place_is_read_again_once() -> None:
 def test_the_time_in_which_lanes_stood_still_for_a_change_does_not_count() -> None:
     alarm = Alarm()
     assert alarm.stuck({0: 7}, 0) == {}
-    alarm.begin_anew()
+    alarm.reset()
     assert alarm.stuck({0: 7}, 30) == {}
     assert alarm.stuck({0: 7}, 41) == {0: 7}

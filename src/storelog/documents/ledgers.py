@@ -178,19 +178,19 @@ def leaf_node(lane: int, index: int, facts: Iterable[Fact]) -> Document:
     for name, sign in (("sales", 1), ("returns", -1)):
         some = [fact for fact in facts if fact.sign == sign]
         if some:
-            node[name] = _face_of_facts(some)
+            node[name] = _part_of_facts(some)
     return node
 
 
-def _face_of_facts(facts: list[Fact]) -> Document:
+def _part_of_facts(facts: list[Fact]) -> Document:
     times = [fact.at_ms for fact in facts]
-    face: Document = {"minAt": min(times), "maxAt": max(times)}
+    part: Document = {"minAt": min(times), "maxAt": max(times)}
     for kind in KINDS:
         sums: Sums = {}
         for fact in facts:
             add_fact(sums, kind, fact)
-        face[kind] = pack_sums(sums)
-    return face
+        part[kind] = pack_sums(sums)
+    return part
 
 
 def parent_node(lane: int, level: int, index: int, children: list[Document]) -> Document:
@@ -201,23 +201,23 @@ def parent_node(lane: int, level: int, index: int, children: list[Document]) -> 
         "maxPosition": max(child["maxPosition"] for child in children),
     }
     for name in ("sales", "returns"):
-        faces = [child[name] for child in children if name in child]
-        if faces:
-            node[name] = _face_of_faces(faces)
+        parts = [child[name] for child in children if name in child]
+        if parts:
+            node[name] = _part_of_parts(parts)
     return node
 
 
-def _face_of_faces(faces: list[Document]) -> Document:
-    face: Document = {
-        "minAt": min(each["minAt"] for each in faces),
-        "maxAt": max(each["maxAt"] for each in faces),
+def _part_of_parts(parts: list[Document]) -> Document:
+    part: Document = {
+        "minAt": min(each["minAt"] for each in parts),
+        "maxAt": max(each["maxAt"] for each in parts),
     }
     for kind in KINDS:
         sums: Sums = {}
-        for each in faces:
+        for each in parts:
             add_packed(sums, each[kind])
-        face[kind] = pack_sums(sums)
-    return face
+        part[kind] = pack_sums(sums)
+    return part
 
 
 def roots(leaves: int) -> list[tuple[int, int]]:

@@ -155,7 +155,7 @@ class OwnedLanes:
             measures.trace_records(batch.traced, began_ns, time.time_ns())
         self.has_written = batch.events > 0
 
-    def retry_asked(self) -> None:
+    def settle_letters(self) -> None:
         """Replay or discard dead letters as asked. Raises PyMongoError, Fenced, HistoryMismatch."""
         if not any(lane.checkpoint.dead_letters for lane in self):
             return
@@ -164,7 +164,7 @@ class OwnedLanes:
         self.is_written()
         self._writer.check(within=0)
         for lane in self:
-            if lane.checkpoint.dead_letters and self._retries.do_asked(lane.number):
+            if lane.checkpoint.dead_letters and self._retries.carry_out(lane.number):
                 lane.checkpoint = self._writer.checkpoints[lane.number]
 
     def drop(self) -> BaseException | None:

@@ -136,7 +136,7 @@ class Projector:
 
     def _step(self, consumer: Consumer) -> None:
         self._look(consumer)
-        if self._owned and self._lanes is None and not self._standstill.is_one:
+        if self._owned and self._lanes is None and not self._standstill.is_active:
             raise Fenced("the lanes' checkpoints are not read yet")
         is_writing = self._lanes is not None and self._lanes.is_writing
         is_polled = self._lanes is None or not (self._lanes.is_full or self._lanes.has_next())
@@ -183,8 +183,8 @@ class Projector:
             _log.warning("a topic was made again: it is read from its beginning")
             raise _Stale
         if self._lanes is not None:
-            self._lanes.retry_asked()
-            self._commits.tell(consumer, self._owned, self._lanes.applied())
+            self._lanes.settle_letters()
+            self._commits.commit(consumer, self._owned, self._lanes.applied())
 
     def _receive(self, consumer: Consumer, message: Message) -> None:
         if not is_record(message):
@@ -230,9 +230,9 @@ class Projector:
         self._drop_lanes()
         self._pointer = pointer_of(self._home)
         self._standstill.look(self._pointer)
-        if self._standstill.is_one:
+        if self._standstill.is_active:
             # Another read model is about to become active: nothing is written until it is.
-            self._alarm.begin_anew()
+            self._alarm.reset()
             consumer.assign(self._standstill.places(self._owned))
             _log.info("lanes wait for a promotion", promoting=self._pointer.promoting)
             return

@@ -46,7 +46,7 @@ class Retries:
         self._folds = folds
         self._writer = writer
 
-    def do_asked(self, lane: int) -> bool:
+    def carry_out(self, lane: int) -> bool:
         """Act on the requests in a lane, and save its checkpoint; return whether there were any.
 
         The caller has written everything that was folded of the lane.

@@ -39,7 +39,7 @@ class Alarm:
                 stuck[lane] = place
         return stuck
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Forget the time before now: the lanes stood still for a change, not for a record."""
         self._since.clear()
 

@@ -62,9 +62,9 @@ class Commits:
     """
 
     def __init__(self) -> None:
-        self._told: Mapping[int, Mapping[str, int]] = {}
+        self._committed: Mapping[int, Mapping[str, int]] = {}
 
-    def tell(
+    def commit(
         self,
         consumer: Consumer,
         owned: Iterable[TopicPartition],
@@ -72,8 +72,8 @@ class Commits:
     ) -> None:
         """Commit what MongoDB has for the lanes, if it has changed; waits for nothing."""
         places = [place for place in places_of(owned, offsets) if place.offset >= 0]
-        if places and offsets != self._told:
-            self._told = offsets
+        if places and offsets != self._committed:
+            self._committed = offsets
             consumer.commit(offsets=places, asynchronous=True)
 
 

@@ -40,7 +40,7 @@ class Standstill:
         self._settled: str | None = None
 
     @property
-    def is_one(self) -> bool:
+    def is_active(self) -> bool:
         """Whether the lanes stand still for a change."""
         return self._pointer is not None and self._pointer.promoting is not None
 

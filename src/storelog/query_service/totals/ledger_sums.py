@@ -35,7 +35,7 @@ class _Wanted:
     end: int | None
     position: int
 
-    def face(self, node: Document, name: str) -> str:
+    def overlap(self, node: Document, name: str) -> str:
         """Tell whether a node's sales or returns lie inside, outside, or are cut."""
         if name not in node or node["minPosition"] > self.position:
             return _OUTSIDE
@@ -83,16 +83,16 @@ async def _add_nodes(
     below: dict[_Node, Iterable[str]] = {}
     for name, place in names.items():
         node, cut = documents.get(name), list[str]()
-        for face in nodes[place]:
+        for part in nodes[place]:
             if node is None:
                 # The node is missing, but those below it give the same sums.
-                cut.append(face)
+                cut.append(part)
                 continue
-            lies = wanted.face(node, face)
-            if lies == _INSIDE:
-                add_packed(found, node[face][wanted.kind])
-            elif lies == _CUT:
-                cut.append(face)
+            overlap = wanted.overlap(node, part)
+            if overlap == _INSIDE:
+                add_packed(found, node[part][wanted.kind])
+            elif overlap == _CUT:
+                cut.append(part)
         lane, level, index = place
         if cut and level == 0:
             leaves[lane, index] = cut
@@ -109,11 +109,11 @@ async def _add_leaves(
     leaves: dict[tuple[int, int], Iterable[str]],
 ) -> None:
     documents = await view.raw(LEDGER, [f"{lane}/{leaf}" for lane, leaf in leaves])
-    for (lane, leaf), faces in leaves.items():
+    for (lane, leaf), parts in leaves.items():
         # The open leaf does not exist before its first fact.
         document = documents.get(f"{lane}/{leaf}", {"chunks": ()})
         for fact in facts_of_leaf(document):
-            is_asked = ("sales" if fact.sign > 0 else "returns") in faces
+            is_asked = ("sales" if fact.sign > 0 else "returns") in parts
             is_early = wanted.start is None or fact.at_ms >= wanted.start
             is_late = wanted.end is None or fact.at_ms < wanted.end
             if is_asked and is_early and is_late and fact.position <= wanted.position:
