@@ -1,6 +1,7 @@
 """What the Postman collection tells: folders of requests, each with what is expected of it."""
 
 from generate.operators import OPERATORS
+from generate.retry import RETRY
 from generate.steps import Folder, Step, delete, equal, order, post, put, read, variable
 
 _ANN = {"name": "Ann Miller", "email": "ann@example.com", "phoneNumber": None}
@@ -11,8 +12,6 @@ _CUSTOMER, _PRODUCT, _ORDER = (
     "/orders/{orderId}",
 )
 _ETAG = {"etag": 'header("ETag")'}
-_NEW_KEY = ('pm.collectionVariables.set("key", pm.variables.replaceIn("postman-{{$guid}}"));',)
-_KEYED = {"Idempotency-Key": "{{key}}"}
 _TOTALS = "/analytics/total-sales"
 
 
@@ -112,38 +111,7 @@ STORY = (
             ),
         ),
     ),
-    Folder(
-        "Idempotent retry",
-        "The same key with the same request gives the first answer again and does nothing twice.",
-        (
-            post(
-                "Order with a key",
-                "/orders",
-                order(1),
-                headers=_KEYED,
-                before=_NEW_KEY,
-                saves={"keyedOrderId": "body.orderId"},
-            ),
-            post(
-                "The same again",
-                "/orders",
-                order(1),
-                headers=_KEYED,
-                checks={
-                    "it is the first answer": equal("body.orderId", variable("keyedOrderId")),
-                    "it says so": equal('header("Idempotency-Replayed")', '"true"'),
-                },
-            ),
-            post(
-                "The key with another request",
-                "/orders",
-                order(2),
-                422,
-                headers=_KEYED,
-                problem="idempotency-key-reused",
-            ),
-        ),
-    ),
+    RETRY,
     Folder(
         "Stale update",
         "`If-Match` with the version that was read; two people cannot overwrite one another.",

@@ -25,13 +25,24 @@ SPENDING = "/analytics/customer-spending"
 COLOURED = {"name": "Bowl", "price": "4.00", "stock": 3, "colour": "dark green"}
 SONS = {"name": "Stand & Sons", "email": "orders@stand.example"}
 # What a newcomer runs after each recipe, and what of the unit tests no recipe is to change.
-UNIT = ("generated", "client_parameters", "migrated_columns", "declared_once", "two_folds")
+UNIT = (
+    "generated",
+    "client_parameters",
+    "declarations",
+    "declared_once",
+    "migrated_columns",
+    "problems",
+    "two_folds",
+)
 CHECKS = (
     ("ruff", "format", "--check", "src", "generate"),
     ("ruff", "check", "src", "generate"),
     ("mypy", "src", "generate"),
     ("generate",),
-    ("pytest", "-q", "-p", "no:cacheprovider", *(f"tests/unit/test_{name}.py" for name in UNIT)),
+    (
+        *("pytest", "-q", "-p", "no:cacheprovider", "tests/test_tidy.py"),
+        *(f"tests/unit/test_{name}.py" for name in UNIT),
+    ),
 )
 TIME_LIMIT = 300
 
