@@ -218,3 +218,25 @@ def test_keys_are_created_shown_once_and_revoked(kept: System) -> None:
     assert again.status == 409 and "of-console" in again.raw.decode()
     moved_to(admin.submit("/operations/keys/revocation", {"name": "of-console"}))
     assert "revoked" in admin.page("/operations/keys")
+
+
+def test_operations_says_how_much_was_recorded_lately_and_leads_to_what_each_caller_did(
+    kept: System, writer: Browser
+) -> None:
+    reply = kept.commands.post("/customers", {"name": "Rae", "email": "rae@example.com"})
+    kept.wait_projected(reply.position)
+    row = r'data-label="Recorded in the last">{}</td><td data-label="Events" class="n">([\d,]+)<'
+    admin = Browser(kept, "admin")
+    page = admin.page("/operations")
+    counts = {}
+    for window in ("minute", "hour", "day"):
+        found = re.findall(row.format(window), page)
+        assert len(found) == 1, page
+        counts[window] = int(found[0].replace(",", ""))
+    assert 1 <= counts["minute"] <= counts["hour"] <= counts["day"] <= kept.written()
+    assert 'name="caller"' in page
+    admin.submit("/operations/keys", {"name": "of-rates", "role": "read", "expiresAt": ""})
+    assert "/console/log?caller=of-rates" in admin.page("/operations/keys")
+    caller = kept.commands.get(f"/events/{reply.position}").json["caller"]
+    assert f">{reply.position}</a>" in writer.page(f"/log?caller={caller}")
+    assert f">{reply.position}</a>" not in writer.page("/log?caller=nobody")

@@ -13,6 +13,7 @@ from storelog.console.forms import Form
 from storelog.console.overview import health_of, last_results
 from storelog.console.page import see_other
 from storelog.console.query_side import Found
+from storelog.console.rates import rates
 from storelog.console.site import Site
 from storelog.setting_types import ROLES
 from storelog.web.http import Request, Response, Route
@@ -57,6 +58,7 @@ class OperationPages:
             write=write,
             health=health_of(read, write),
             lanes=_lanes(read, write),
+            rates=await rates(self._site.query, request, read.body["position"]),
             letters=letters,
             results=last_results(write),
             commands=COMMANDS,
