@@ -14,7 +14,7 @@ SHOWN_FOREIGN = 20
 LetterId = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="As `list` shows them; none: all that are parked."),
+    typer.Argument(metavar="[ID]...", help="IDs as `list` shows them; without any, all parked."),
 ]
 
 

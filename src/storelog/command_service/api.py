@@ -26,8 +26,8 @@ from storelog.web.json_body import read_body
 
 S = TypeVar("S", bound=Struct)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-# Parsing a larger body can take 100 ms, for which the event loop would serve nobody else; an order
-# of 2,000 lines has some 100 KiB.
+# Parsing a larger body can take 100 ms, during which the event loop serves no other request; an
+# order of 2,000 lines has some 100 KiB.
 LOOP_BYTES = 128 * 1024
 
 

@@ -1,8 +1,8 @@
-"""Recovers a log that lost events which Kafka has: appends again what can be, names the rest.
+"""Recovers a log that lost events which Kafka still has: appends those that it can, lists the rest.
 
-One transaction appends the events, begins the log's next history and lets commands go on: killed
-before its commit, nothing was done. What comes after it is done by the same command, run again:
-anchors are closed, MongoDB learns of the history, and gets a read model of this log.
+One transaction appends the events, begins the log's next history and lets commands go on; if the
+process is killed before the commit, nothing has changed. The steps after it (closing anchors,
+recording the history in MongoDB, rebuilding the read model) can be repeated by running it again.
 Next: upkeep/lost_events.py
 """
 
@@ -42,9 +42,10 @@ _SESSION = {"application_name": "storelog recover", "jit": "off", **cursor.KEEPA
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """`began_after`: up to there the log was the one that Kafka has; `lost`: each lost event.
+    """The outcome of a recovery.
 
-    `closed_anchors`: positions of signed heads that were closed; None where no anchor was named.
+    `began_after`: the last position at which the log and Kafka agree; `lost`: each lost event;
+    `closed_anchors`: positions of the signed heads that were closed, None without an anchor file.
     """
 
     history: str
@@ -53,7 +54,7 @@ class Recovered:
     closed_anchors: list[int] | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return what is said of it as JSON."""
+        """Return the outcome as JSON."""
         again = sum(each["newPosition"] is not None for each in self.lost)
         closed = {} if self.closed_anchors is None else {"closedAnchors": self.closed_anchors}
         return {
@@ -69,9 +70,9 @@ class Recovered:
 async def recover(
     settings: Settings, report: Path, progress: Progress, anchor: Anchor | None = None
 ) -> Recovered:
-    """Recover; write what was lost to `report`, before anything is changed. Raises CannotRun.
+    """Recover the log; write the lost events to `report` first. Raises CannotRun.
 
-    `anchor`: signed heads, of which those are closed that the log has left.
+    `anchor`: a file of signed heads; the heads of the abandoned history are closed in it.
     """
     if settings.postgres_url is None:
         raise CannotRun("STORELOG_POSTGRES_URL names no server, and no `storelog up` runs here")
@@ -86,7 +87,7 @@ async def recover(
             if anchor is not None:
                 closed = await close_lost(connection, settings, anchor)
                 done = replace(done, closed_anchors=closed)
-            # A service that was sent nothing meanwhile would go on giving out the history before.
+            # A service without requests meanwhile would keep the old history in memory and send it.
             await end_connections(connection)
             await raise_behind(connection)
             await set_up_servers(settings)
@@ -95,7 +96,9 @@ async def recover(
         finally:
             connection.terminate()
     except (store.Conflicted, store.IdsTaken) as error:
-        raise CannotRun("somebody else wrote meanwhile, nothing was done: run it again") from error
+        raise CannotRun(
+            "another process wrote to the log at the same time, nothing was changed: run it again"
+        ) from error
     except KafkaException as error:
         raise CannotRun(kafka_failure(error)) from error
     except postgres.FAILURES as error:
@@ -112,11 +115,11 @@ async def _recover_log(
         if await connection.fetchval("SELECT ahead_position FROM relay_cursor") is not None:
             raise CannotRun(
                 "Kafka has no event that this log lacks: start a relay, which compares them again."
-                " What it goes on to name is another shop's"
+                " Events that it still reports belong to another shop"
             )
         return Recovered(histories[-1].id, histories[-1].began_after, [])
     async with store.head_locked(connection) as held:
-        # The trigger lets nothing be appended before.
+        # First, since the trigger rejects every append while the log is behind Kafka.
         await connection.execute(_GO_ON)
         for history in [*_unknown(lost, histories), None]:
             await connection.execute(_BEGIN, common, history)
@@ -128,7 +131,7 @@ async def _recover_log(
 
 
 def _unknown(lost: Sequence[LostEvent], histories: Histories) -> list[str]:
-    """Return the histories that the log has lost with their events, oldest first."""
+    """Return the histories that the log lost together with their events, oldest first."""
     named = dict.fromkeys(each.history for each in lost)
     return [each for each in named if each is not None and number_of(histories, each) is None]
 
@@ -154,7 +157,7 @@ def _told(lost: Sequence[LostEvent], appended: Appended) -> list[dict[str, Any]]
 
 
 def _keep(report: Path, done: Recovered) -> None:
-    """Write the report anew. Raises CannotRun, also where the file is there already."""
+    """Write the report to a new file. Raises CannotRun, also if the file exists."""
     try:
         with report.open("x", encoding="utf-8") as file:
             json.dump(done.facts(), file, ensure_ascii=False, indent=2)

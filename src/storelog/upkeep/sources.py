@@ -1,4 +1,4 @@
-"""Where a filling gets its events: from the log, or from Kafka, each in log order without a gap.
+"""The sources of a rebuild: the log, or Kafka; each gives the events in log order without a gap.
 
 Next: upkeep/rebuild.py
 """
@@ -56,11 +56,11 @@ _OWNED = frozenset(entity.name for entity in ENTITIES if entity.owner is not Non
 
 
 class KafkaSource:
-    """The nine topics from the beginning, merged by position: whatever lanes they were sent in.
+    """The nine topics from the beginning, merged by position, whatever the number of lanes was.
 
-    An order's lane is its customer's; where its payload cannot be read, the log names the customer,
+    An order's lane is its customer's. If a payload cannot be read, the customer comes from the log,
     so that an order's events are in one lane even if the number of lanes has changed between them.
-    What is of a history that the log has left is passed over.
+    Events of an abandoned history are skipped.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class KafkaSource:
         self._paused: set[tuple[str, int]] = set()
 
     def fill(self, fill: Fill, up_to: int, progress: Progress) -> None:
-        """Fill with Kafka's events up to a position.
+        """Fill the read model with Kafka's events up to a position.
 
-        Raises CannotRun when Kafka has lost events, or is away.
+        Raises CannotRun if Kafka has lost events or cannot be reached.
         """
         try:
             self._consumer.assign(self._places)

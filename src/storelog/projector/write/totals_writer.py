@@ -84,7 +84,7 @@ class TotalsWriter:
         with self._transaction.step() as session:
             done = collection.bulk_write(moves, ordered=False, session=session)
         if done.matched_count + len(done.upserted_ids or {}) < len(moves):
-            raise Fenced(f"{collection.name} was written by somebody else")
+            raise Fenced(f"{collection.name} was written by another process")
 
     def _read(self, collection: Collection[Document], names: Sequence[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}
