@@ -13,8 +13,13 @@ from uuid import uuid4
 import pytest
 
 from storelog.config import Settings
+from storelog.envelope import Envelope
+from storelog.event_codec import kafka_value
+from storelog.projector import dead_letters
+from storelog.projector.receive.record import make_record
 from storelog.relay import cursor
 from storelog.relay.publisher import Publisher
+from storelog.relay.record_headers import record_headers
 from support import killed
 from support.backups import RELAYED, dump, restored, start_without_kafka
 from support.embedded import another_postgres
@@ -124,6 +129,27 @@ def send_another_shops(system: System, after: int) -> None:
     asyncio.run(send())
 
 
+def discard_newest(settings: Settings, system: System) -> None:
+    """Let the newest event of a log be one that the read model was told to leave out."""
+
+    async def read() -> Envelope:
+        connection = await cursor.connect(settings.postgres_url or "")
+        try:
+            head, _ = await cursor.read_end(connection)
+            assert head is not None
+            return head
+        finally:
+            connection.terminate()
+
+    event = asyncio.run(read())
+    topic = f"{settings.kafka_topic_prefix}{event.event_type}"
+    value = kafka_value(event.event_type, event.payload)
+    headers = list(record_headers(event, event.aggregate, 0))
+    record = make_record(topic, 0, 0, event.aggregate, value, headers)
+    letter = dead_letters.of_record(record, "made for this test", 0)
+    system.mongo.dead_letters.insert_one({**letter, "state": dead_letters.DISCARDED})
+
+
 def recovered(system: System, report: Path, *more: str) -> dict[str, Any]:
     done = system.cli("recover", "--report", str(report), "--json", *more)
     assert done.returncode == 0, done.stderr
@@ -144,9 +170,9 @@ def names(told: dict[str, Any], common: int, lost: list[str]) -> None:
     assert told["beganAfter"] == common
     assert [each["eventId"] for each in told["lost"]] == lost
     left = {each["eventType"] for each in told["lost"] if each["newPosition"] is None}
-    assert (told["appendedAgain"], told["left"]) == (3, 2)
+    assert (told["appendedAgain"], told["left"]) == (4, 2)
     assert left == {"OrderCreated", "ProductSold"}
-    assert [each["idempotencyKey"] for each in told["lost"]] == [None] * 4 + ["k-1"]
+    assert [each["idempotencyKey"] for each in told["lost"]] == [None] * 4 + ["k-1", None]
 
 
 def anchor_is_closed(system: System, anchors: Path, told: dict[str, Any], position: int) -> None:
@@ -174,6 +200,7 @@ def test_recover_appends_what_is_unchanged_names_the_rest_and_all_processes_go_o
         system.new_order(4, (4, 1))
         lost = ANN | {"name": "Lost And Found"}
         assert system.commands.post("/customers", lost, {"Idempotency-Key": "k-1"}).status == 201
+        system.new_customer(name="Left Out")
 
     with behind(settings, cluster, tmp_path, lose) as (system, common, lost):
         # A service that sees what Kafka has takes no commands; one that cannot see it does.
@@ -188,6 +215,7 @@ def test_recover_appends_what_is_unchanged_names_the_rest_and_all_processes_go_o
         system.start("relay")
         assert system.exit_code("relay") == 3
         send_another_shops(system, common)
+        discard_newest(settings, system)
         report = tmp_path / "lost.json"
         told = recovered(system, report)
         assert told == json.loads(report.read_text())
@@ -216,6 +244,9 @@ def test_recover_appends_what_is_unchanged_names_the_rest_and_all_processes_go_o
         assert system.queries.get(f"/orders/{order['orderId']}").status == 200
         response = system.queries.get("/customers?q=lost+found")
         assert [each["name"] for each in response.json["items"]] == ["Lost And Found"]
+        # It was discarded at its position before, and is left out at its new one.
+        assert system.queries.get("/customers?q=left+out").json["items"] == []
+        assert verified(system, tmp_path / "anchors")["discarded"] == [common + 5]
 
 
 def test_recover_that_was_killed_at_any_step_does_what_is_left_when_it_is_run_again(
