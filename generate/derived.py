@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from storelog.client import bodies
 from storelog.documents import histories
 from storelog.event_codec import name_of, owner_of, read_event
-from storelog.projector.fold.live_changes import entry_of as change_of
+from storelog.projector.fold.live_changes import live_change_of as change_of
 from storelog.projector.fold.order_facts import fact_of
 from storelog.read_models import history_entry
 from storelog.read_models.change import EventOrigin, read_change
@@ -104,7 +104,7 @@ def _example(kind: EventKind, payload: Json) -> Json:
     return {
         "travelsWith": owner_of(event),
         "writes": [_write(write) for model in DOCUMENT_MODELS for write in model.fold(change)],
-        "history": history_entry.entry_of(change).facts,
+        "history": history_entry.live_change_of(change).facts,
         "live": change_of(change)[2]["change"],
         "fact": None if fact is None else [fact.sign, fact.at_ms, fact.customer, fact.lines],
     }

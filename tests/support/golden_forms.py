@@ -82,7 +82,7 @@ def fold(change: Change) -> tuple[Json, list[Write], Fact | None]:
             for w, document in zip(writes, shown, strict=True)
         ],
         "history": [histories.encode_entry(e).decode() for w in writes for e in w.entries],
-        "change": live_changes._encode(live_changes.entry_of(change)).decode(),
+        "change": live_changes._encode(live_changes.live_change_of(change)).decode(),
     }
     if fact is not None:
         forms["fact"] = pack_facts([fact]).hex()

@@ -20,7 +20,7 @@ from storelog.read_models.totals import (
     Sum,
     TotalsModel,
     missing,
-    number_of,
+    number_in,
     total_with,
     with_late,
 )
@@ -66,7 +66,7 @@ def test_what_comes_late_is_added_once_although_its_letter_comes_again() -> None
 def test_amounts_are_exact_beyond_what_decimals_keep_by_default() -> None:
     large = Decimal("99999999999999999999.99999999")
     document = written(None, [(1, {"amount": large}), (2, {"amount": Decimal("0.00000001")})])
-    assert number_of(document["amount"]) == Decimal("100000000000000000000")
+    assert number_in(document["amount"]) == Decimal("100000000000000000000")
     assert document["orders"] == 0
     assert isinstance(document["orders"], Int64)
     assert isinstance(document["amount"], Decimal128)

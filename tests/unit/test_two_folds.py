@@ -53,7 +53,7 @@ def test_both_folds_say_the_same_of_an_event(change: Change) -> None:
     assert verified == projected
     assert fold.entry_of(change) == history_entry.entry_of(change)
     assert fold.fact_of(change) == order_facts.fact_of(change)
-    assert fold.told_of(change) == live_changes.entry_of(change)[2]
+    assert fold.told_of(change) == live_changes.live_change_of(change)[2]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.kind.name)

@@ -108,7 +108,7 @@ class Decider:
         assert state is not None
         with measures.DECIDE.timing():
             now = Time.of(self.clock.now())
-            if sum(_lines_of(submission.command, state) for submission in submissions) > LOOP_LINES:
+            if sum(_line_count(each.command, state) for each in submissions) > LOOP_LINES:
                 responses = await _beside(lambda: [batch.decide(each, now) for each in submissions])
             else:
                 responses = [batch.decide(submission, now) for submission in submissions]
@@ -130,7 +130,7 @@ class Decider:
                 self._ids[kind].extend(await state_reader.new_ids(connection, kind, more))
 
 
-def _lines_of(command: Command, state: State) -> int:
+def _line_count(command: Command, state: State) -> int:
     """Return how many lines a command involves: those it has, or those of the order it names."""
     own = lines_said(command)
     if own:

@@ -160,7 +160,7 @@ def start_of(bucket: Bucket) -> Start | None:
     return bucket_of(first.version), first.position
 
 
-def number_of(bucket: Bucket) -> int | None:
+def bucket_number(bucket: Bucket) -> int | None:
     """Return a bucket's number, None when it is empty."""
     start = start_of(bucket)
     return None if start is None else start[0]

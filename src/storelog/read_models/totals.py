@@ -124,7 +124,7 @@ def stored(kind: str, number: int | Decimal) -> Int64 | Decimal128:
     return Int64(number) if kind == "count" else decimal128(str(number))
 
 
-def number_of(value: Any) -> int | Decimal:
+def number_in(value: Any) -> int | Decimal:
     """Return a number of a document."""
     return value.to_decimal() if isinstance(value, Decimal128) else int(value)
 
@@ -158,7 +158,7 @@ def total_with(
         "position": Int64(at),
     }
     for each in sums:
-        total = number_of(before.get(each.name, 0))
+        total = number_in(before.get(each.name, 0))
         for _, added in additions:
             total = plus(total, added.get(each.name, 0))
         document[each.name] = stored(each.kind, total)

@@ -26,7 +26,7 @@ def check_declared(entities: Iterable[EntityKind], kinds: Iterable[EventKind]) -
     unique = (field.unique for entity in entities for field in unique_fields_of(entity.structure))
     _check_once("unique fields have the slug", (mark.slug for mark in unique if mark is not None))
     # The lines' table has a column named after the entity's id, so two entities cannot share it.
-    with_lines = [entity.name for entity in entities if _lines_of(entity)]
+    with_lines = [entity.name for entity in entities if _line_structures(entity)]
     if len(with_lines) > 1:
         raise TypeError(f"{', '.join(with_lines)} have lines, for which there is one table")
     for entity in entities:
@@ -57,7 +57,7 @@ def _raise_first(name: str, wrong: Mapping[str, bool]) -> None:
 def check_entity(entity: EntityKind, entities: Iterable[EntityKind]) -> None:
     """Raise TypeError where an entity breaks what tables and documents assume of it."""
     fields = fields_of(entity.structure)
-    lines = _lines_of(entity)
+    lines = _line_structures(entity)
     owner, part = entity.owner or (entity, entity.structure)
     collections = {each.collection for each in entities}
     referring = [*fields, *(field for line in lines for field in fields_of(line))]
@@ -76,7 +76,7 @@ def check_entity(entity: EntityKind, entities: Iterable[EntityKind]) -> None:
     _raise_first(entity.name, wrong)
 
 
-def _lines_of(entity: EntityKind) -> list[type[Struct]]:
+def _line_structures(entity: EntityKind) -> list[type[Struct]]:
     return [field.line for field in fields_of(entity.structure) if field.line is not None]
 
 

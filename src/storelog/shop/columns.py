@@ -62,7 +62,7 @@ def read_row(structure: type[S], row: Sequence[Any], lines: tuple[Struct, ...] =
     values = (_value(each) for each in row)
     members = dict(zip(read_columns_of(structure), values, strict=True))
     if has_lines(structure):
-        members[_lines_of(structure)[0]] = lines
+        members[_lines_field(structure)[0]] = lines
     return structure(**members)
 
 
@@ -82,7 +82,7 @@ def has_lines(structure: type[Struct]) -> bool:
 
 def line_structure_of(structure: type[Struct]) -> type[Struct]:
     """Return the structure of an entity's lines."""
-    return _lines_of(structure)[1]
+    return _lines_field(structure)[1]
 
 
 def line_columns_of(structure: type[Struct]) -> Row:
@@ -94,13 +94,13 @@ def line_columns_of(structure: type[Struct]) -> Row:
 def line_rows_of(entity: Struct) -> list[Row]:
     """Return the rows of an entity's lines, by `line_columns_of`."""
     structure = type(entity)
-    name, line = _lines_of(structure)
+    name, line = _lines_field(structure)
     number, values = getattr(entity, fields_of(structure)[0].name), values_of(line)
     rows = (values(each) for each in getattr(entity, name))
     return [(row[0], number, *row[1:]) for row in rows]
 
 
 @cached()
-def _lines_of(structure: type[Struct]) -> tuple[str, type[Struct]]:
+def _lines_field(structure: type[Struct]) -> tuple[str, type[Struct]]:
     """Return the field that holds an entity's lines, and their structure."""
     return next((field.name, field.line) for field in fields_of(structure) if field.line)

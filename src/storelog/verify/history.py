@@ -145,7 +145,7 @@ class ComparedHistories:
                 own = histories.open_bucket(document)
                 if not _entries_of(own):
                     continue
-                label = f"{name}/{histories.number_of(own)}"
+                label = f"{name}/{histories.bucket_number(own)}"
                 found[label] = own, document["position"]
         return found
 

@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from storelog.config import Settings
 from storelog.errors import CannotRun, ReadModelUnknown
-from storelog.projector.databases.needs import NO_VALIDATORS, check_needs, name_of
+from storelog.projector.databases.needs import NO_VALIDATORS, check_needs, server_name
 from storelog.projector.databases.shapes import read_shapes, stamp
 from storelog.projector.databases.validators import make_validators
 from storelog.projector.fold import live_changes
@@ -90,7 +90,7 @@ def ensure_indexes(settings: Settings) -> tuple[list[str], list[str]]:
         check_needs(home)
         active = sibling(home, pointer_of(home).database)
         has_validators = make_indexes(active)
-        warnings = [] if has_validators else [f"MongoDB: {name_of(home)} {NO_VALIDATORS}"]
+        warnings = [] if has_validators else [f"MongoDB: {server_name(home)} {NO_VALIDATORS}"]
         advice = to_do(read_shapes(active))
         return [] if advice is None else [advice], warnings
     except ReadModelUnknown as error:

@@ -37,7 +37,7 @@ Document = dict[str, Any]
 Need = Callable[[Collection[Document]], bool]
 
 
-def name_of(database: Database[Document]) -> str:
+def server_name(database: Database[Document]) -> str:
     """Return the server's product name and version. Raises PyMongoError."""
     about = database.client.admin.command("buildInfo")
     own = next((key for key in ("ferretdb", "ferretdbVersion") if key in about), None)
@@ -66,7 +66,7 @@ def check_needs(database: Database[Document]) -> None:
         collection.drop()
     if lacks:
         raise CannotRun(
-            f"MongoDB: {name_of(database)} cannot be used, it lacks {'; '.join(lacks)}:"
+            f"MongoDB: {server_name(database)} cannot be used, it lacks {'; '.join(lacks)}:"
             " name another server in STORELOG_MONGODB_URI"
         )
     _able.add(server)

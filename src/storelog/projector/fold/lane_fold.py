@@ -18,7 +18,7 @@ from storelog.projector import dead_letters
 from storelog.projector.batch import Batch
 from storelog.projector.checkpoints import Bounds
 from storelog.projector.databases.shapes import FilledModels
-from storelog.projector.fold.live_changes import block_of, entry_of
+from storelog.projector.fold.live_changes import block_of, live_change_of
 from storelog.projector.fold.order_facts import fact_of
 from storelog.projector.receive.record import Record, change_of, header_of
 from storelog.read_models.change import Change
@@ -93,7 +93,7 @@ class LaneFold:
         bounds = self.bounds.including(change)
         writes = [write for model in self._models.documents for write in model.fold(change)]
         added = [(model.collection, model.additions(change)) for model in self._models.totals]
-        entry = entry_of(change)
+        entry = live_change_of(change)
         batch.add_writes(writes)
         for collection, additions in added:
             batch.add_sums(collection, self._lane, change.position, additions)

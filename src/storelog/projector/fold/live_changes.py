@@ -33,7 +33,7 @@ def block_of(position: int) -> int:
     return (position - 1) // BLOCK_POSITIONS
 
 
-def entry_of(change: Change) -> tuple[int, str, dict[str, Any]]:
+def live_change_of(change: Change) -> tuple[int, str, dict[str, Any]]:
     """Return a change as streams send it: the position, the event's type, and its facts.
 
     An order's lines are counted, not listed, so that a change stays within a few KiB.

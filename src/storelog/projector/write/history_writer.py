@@ -79,5 +79,5 @@ class HistoryWriter:
 def closed_bucket(name: str, bucket: Bucket) -> Document:
     """Return a closed bucket as a document of `history`."""
     position = histories.read_entries(bucket)[-1].position
-    label = f"{name}/{histories.number_of(bucket)}"
+    label = f"{name}/{histories.bucket_number(bucket)}"
     return {"_id": label, **bucket, "position": Int64(position)}

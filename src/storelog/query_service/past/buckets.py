@@ -13,8 +13,8 @@ from storelog.documents.histories import (
     Bucket,
     EntityState,
     apply,
+    bucket_number,
     bucket_of,
-    number_of,
     open_bucket,
     read_before,
     read_entries,
@@ -47,7 +47,7 @@ async def events_down_from(
     own = open_bucket(found)
     events: list[EntityEvent] = []
     number = bucket_of(version) if version > 0 else -1
-    first = number_of(own)
+    first = bucket_number(own)
     if first is not None and number >= first:
         events += _events_of(name, own, version)
         number = first - 1
@@ -84,7 +84,7 @@ def _events_of(name: str, bucket: Bucket, version: int) -> list[EntityEvent]:
 async def state_at(view: View, name: str, found: Document, version: int) -> EntityState:
     """Return the entity's state after the event of a version, or after the last one before it."""
     bucket, number = open_bucket(found), bucket_of(version)
-    first = number_of(bucket)
+    first = bucket_number(bucket)
     if first is None or number < first:
         bucket = {"entries": []}
         # A bucket is missing if its first event was discarded: the one before has its events.

@@ -15,7 +15,7 @@ from storelog.query_service.paging.keyset import make_cursor, read_key_cursor
 from storelog.query_service.positions.freshness import open_view
 from storelog.query_service.positions.reads import Reads, reading_mongodb
 from storelog.query_service.positions.view import Document, View
-from storelog.read_models.totals import Sum, TotalKey, TotalsModel, number_of, plus
+from storelog.read_models.totals import Sum, TotalKey, TotalsModel, number_in, plus
 from storelog.shop.money import format_money
 from storelog.shop.value_schemas import COUNT, strict_object
 from storelog.web.http import Handler, Request, Response
@@ -103,7 +103,7 @@ def _plain(key: Any) -> TotalKey:
 
 def _with(totals: Totals, document: Document, model: TotalsModel) -> Totals:
     numbers = {
-        each.name: plus(totals.numbers.get(each.name, 0), number_of(document.get(each.name, 0)))
+        each.name: plus(totals.numbers.get(each.name, 0), number_in(document.get(each.name, 0)))
         for each in model.sums
     }
     return Totals(totals.key, numbers)
