@@ -104,7 +104,7 @@ def _example(kind: EventKind, payload: Json) -> Json:
     return {
         "travelsWith": owner_of(event),
         "writes": [_write(write) for model in DOCUMENT_MODELS for write in model.fold(change)],
-        "history": history_entry.live_change_of(change).facts,
+        "history": history_entry.entry_of(change).facts,
         "live": change_of(change)[2]["change"],
         "fact": None if fact is None else [fact.sign, fact.at_ms, fact.customer, fact.lines],
     }
