@@ -123,5 +123,5 @@ def test_a_watermark_proves_since_when_its_lanes_are(changes: dict[str, Any]) ->
     check_mark(mark_of(), Origin("", 1))
     # A relay of before says nothing of that.
     check_mark(mark_of(lanesSince=None, lanesProof=None), Origin("", 1))
-    with pytest.raises(PoisonRecord, match="since when its lanes are"):
+    with pytest.raises(PoisonRecord, match="from where its lanes apply"):
         check_mark(mark_of(**changes), Origin("", 1))

@@ -23,7 +23,9 @@ def check_record(record: Record, origin: Origin | None) -> None:
             raise PoisonRecord("not a record of the relay: it does not prove its position")
         return
     if proof != proof_of(RECORD, before, record.hash, record.position, record.lane_previous):
-        raise PoisonRecord("not a record of the relay: its proof is not of its position and hash")
+        raise PoisonRecord(
+            "not a record of the relay: its proof does not match its position and hash"
+        )
     history = header_of(record, "history")
     if history is not None and header_of(record, "history_proof") != proof_of(
         HISTORY, before, record.hash, record.position, history
@@ -47,14 +49,14 @@ def check_mark(mark: Watermark, origin: Origin | None) -> None:
     facts = (mark.position, *mark.lanes, mark.recordedAt, mark.readAt)
     if mark.proof != proof_of(MARK, mark.previousHash, mark.hash, *facts):
         raise PoisonRecord(
-            "not a watermark of the relay: its proof is not of its position and hash"
+            "not a watermark of the relay: its proof does not match its position and hash"
         )
     since = mark.lanesSince
     if since is not None and mark.lanesProof != proof_of(
         LANES, mark.previousHash, mark.hash, mark.position, since
     ):
         raise PoisonRecord(
-            "not a watermark of the relay: it does not prove since when its lanes are"
+            "not a watermark of the relay: it does not prove from where its lanes apply"
         )
     if mark.history is not None and mark.historyProof != proof_of(
         HISTORY, mark.previousHash, mark.hash, mark.position, mark.history, mark.beganAfter

@@ -83,7 +83,7 @@ def wanted_history(request: Request) -> str | None:
     if given is None:
         return None
     if not ID.fullmatch(given.lower()):
-        raise Malformed(f"{HEADER} must be a history's id, as a response gave it.")
+        raise Malformed(f"{HEADER} must be the id of a history, as a response names it.")
     return given.lower()
 
 

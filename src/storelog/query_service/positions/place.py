@@ -106,7 +106,7 @@ def place_of(checkpoints: list[dict[str, Any]]) -> Place:
 def _history_of(checkpoints: list[dict[str, Any]]) -> str | None:
     found = {lane["history"] for lane in checkpoints if lane.get("history")}
     if len(found) > 1:
-        raise Unavailable("The read model's lanes are of two histories: run `storelog recover`.")
+        raise Unavailable("The read model's lanes have two histories: run `storelog recover`.")
     return next(iter(found), None)
 
 

@@ -106,7 +106,7 @@ def _read_topic(settings: Settings, topic: str) -> list[Message]:
                 elif error is not None and error.code() == KafkaError._PARTITION_EOF:
                     left.discard(message.partition() or 0)
             if time.monotonic() > give_up_at:
-                raise CannotRun(f"Kafka gave {len(found)} records of {topic}, and not the last")
+                raise CannotRun(f"Kafka gave {len(found)} records of {topic}, but not the last one")
         return found
     finally:
         consumer.close()
