@@ -19,6 +19,7 @@ from storelog.console.changes import stale_facts
 from storelog.console.charts import bar_chart, step_chart
 from storelog.console.formats import ago, money, size, words
 from storelog.console.forms import Form, Origins, as_whole
+from storelog.console.page import Templates
 from storelog.console.reports import harmless
 from storelog.errors import Forbidden, Unavailable
 from storelog.web.auth import ANYBODY
@@ -141,6 +142,17 @@ def test_values_look_as_people_read_them() -> None:
 def test_what_was_typed_is_a_number_only_where_it_is_one() -> None:
     assert [as_whole(t) for t in ("5", "-3", "007")] == [5, -3, 7]
     assert [as_whole(t) for t in ("", "x", "1.5", "٣", "9" * 19)] == ["", "x", "1.5", "٣", "9" * 19]
+
+
+def test_an_aggregate_is_a_link_only_where_the_console_has_its_page() -> None:
+    templates = Templates(Settings(), lambda: 9)._environment
+    macros: Any = templates.get_template("macros.html").module
+    aggregate = macros.aggregate
+    assert str(aggregate("product-5")) == '<a href="/console/products/5">product-5</a>'
+    assert str(aggregate("product-5", 7)) == (
+        '<a href="/console/products/5?asOf=7">product-5 as it was then</a>'
+    )
+    assert (str(aggregate("supplier-5")), str(aggregate("supplier-5", 7))) == ("supplier-5", "")
 
 
 def test_a_field_that_a_form_does_not_show_is_none_that_its_user_changed() -> None:

@@ -77,6 +77,7 @@ class Templates:
             currency=settings.currency,
             version=__version__,
             navigation=NAVIGATION,
+            places=frozenset(place for _, _, place in NAVIGATION),
             static=address,
         )
 
