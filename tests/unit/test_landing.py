@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from storelog.command_service import store
+from storelog.command_service import log_head, store
 from storelog.command_service.batch import Writes
 from storelog.command_service.decider import Decider
 from storelog.command_service.given import Given, LogBehind
@@ -47,7 +47,7 @@ def landed(monkeypatch: pytest.MonkeyPatch, error: Exception) -> tuple[Any, Try]
 
 
 @pytest.mark.parametrize(
-    ("error", "needs_new_ids"), [(store.Conflicted(), False), (store.IdsTaken(), True)]
+    ("error", "needs_new_ids"), [(log_head.Conflicted(), False), (store.IdsTaken(), True)]
 )
 def test_a_batch_that_postgresql_did_not_take_is_decided_again_and_in_no_doubt(
     monkeypatch: pytest.MonkeyPatch, error: Exception, needs_new_ids: bool

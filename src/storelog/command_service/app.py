@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from storelog.api_keys import KeySet, read_key_set
-from storelog.command_service import measures, store
+from storelog.command_service import log_head, measures
 from storelog.command_service.forgetting import Forgetting
 from storelog.command_service.keys import KeysApi
 from storelog.command_service.leading.election import Election
@@ -96,7 +96,7 @@ class CommandService:
         clock = self.pipeline.clock
 
         async def look(connection: asyncpg.Connection) -> Head:
-            head = await store.look(connection, clock)
+            head = await log_head.look(connection, clock)
             await self.pipeline.given.check_head(connection)
             return head
 

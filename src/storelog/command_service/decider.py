@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from storelog.command_service import measures, state_reader, store
+from storelog.command_service import log_head, measures, state_reader
 from storelog.command_service.batch import DecidedBatch
 from storelog.command_service.given import Given
 from storelog.command_service.remembered import CallerKey, Remembered
@@ -72,7 +72,7 @@ class Decider:
     async def open(self, connection: asyncpg.Connection) -> DecidedBatch:
         """Return an empty batch on the state in memory, else on the log's current head."""
         if self._state is None:
-            self._state = State(await store.read_head(connection))
+            self._state = State(await log_head.read_head(connection))
         return DecidedBatch(self._state, self._next, self._keep_keys)
 
     async def read(

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import asyncpg
 
-from storelog.command_service import failures, measures, store
+from storelog.command_service import failures, log_head, measures, store
 from storelog.command_service.batch import Writes
 from storelog.command_service.failures import BatchFailed
 from storelog.command_service.given import Given
@@ -79,7 +79,7 @@ class Landing:
                 await self._append_first(connection, in_doubt)
                 self._given.gave(first.writes.head)
                 return first.responses
-            except store.Conflicted:
+            except log_head.Conflicted:
                 self._contended_until = time.monotonic() + CONTENDED_SECONDS
             except store.IdsTaken:
                 needs_new_ids = True
@@ -99,9 +99,9 @@ class Landing:
         try:
             await self.append(connection, in_doubt)
         except store.StampRejected:
-            async with store.head_locked(connection) as held:
+            async with log_head.head_locked(connection) as held:
                 if held.head != first.writes.base:
-                    raise store.Conflicted from None
+                    raise log_head.Conflicted from None
                 in_doubt.append(first)
                 await self.append(connection, in_doubt, held, cut_off(held.since))
 
@@ -109,7 +109,7 @@ class Landing:
         self,
         connection: asyncpg.Connection,
         in_doubt: list[Try],
-        held: store.HeldHead | None = None,
+        held: log_head.HeldHead | None = None,
         at: datetime | None = None,
     ) -> None:
         """Stamp and write the newest try; a try that was rejected, or failed, is not in doubt.
@@ -127,7 +127,7 @@ class Landing:
             self._clock.take(rejected.clock, began, time.monotonic(), is_alone=True)
             in_doubt.pop()
             raise
-        except store.Conflicted:
+        except log_head.Conflicted:
             measures.CONFLICTS.add()
             in_doubt.pop()
             raise

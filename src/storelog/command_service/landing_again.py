@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from storelog import postgres
-from storelog.command_service import failures, store
+from storelog.command_service import failures, log_head, store
 from storelog.command_service.decider import Decider
 from storelog.command_service.failures import BatchFailed
 from storelog.command_service.landing import DecideAgain, Landing, Try
@@ -86,7 +86,7 @@ class LandingAgain:
         while time.monotonic() < give_up_at:
             try:
                 return await self._decide_and_append(submissions, in_doubt, seconds)
-            except store.Conflicted:
+            except log_head.Conflicted:
                 self._decider.forget()
             except store.IdsTaken as error:
                 self._decider.forget()
@@ -122,7 +122,7 @@ class LandingAgain:
             await self._renew_ids(connection)
         before = len(in_doubt)
         try:
-            async with store.head_locked(connection) as held:
+            async with log_head.head_locked(connection) as held:
                 # Under the lock and before every try, since a lost message may still arrive, but
                 # not between this look and the next try.
                 for lost in in_doubt:

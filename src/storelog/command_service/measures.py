@@ -6,7 +6,7 @@ Next: command_service/pipeline.py
 from typing import Any
 
 from storelog import tracing
-from storelog.command_service import store
+from storelog.command_service import log_head, store
 from storelog.command_service.reader import Reader
 from storelog.command_service.remembered import Replay
 from storelog.command_service.submission import Submission
@@ -120,7 +120,7 @@ def who(submissions: list[Submission]) -> dict[str, Any]:
 async def measure(reader: Reader, clock: PostgresClock) -> None:
     """Read the log's head and the clock for a scrape; without PostgreSQL they are not known."""
     try:
-        head = await reader.read(lambda connection: store.look(connection, clock))
+        head = await reader.read(lambda connection: log_head.look(connection, clock))
         keys, size = await reader.read(store.size_of_keys)
     except Unavailable:
         # A gauge that keeps its last value would look healthy while PostgreSQL is away.

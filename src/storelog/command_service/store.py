@@ -1,29 +1,23 @@
-"""The pipeline's SQL: read the head, append a batch, look up a batch whose reply was lost.
+"""The pipeline's SQL: append a batch, look up a batch whose reply was lost.
 
 Guarantees that a batch is committed whole or not at all, by one statement. Nothing is locked but
 the head. Every connection has time-outs, so that a paused process cannot keep the head locked.
 Next: migrations/append_batch.py
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 
 import asyncpg
 
 from storelog import postgres
 from storelog.command_service.batch import Writes
+from storelog.command_service.log_head import Conflicted, HeldHead, read_head
 from storelog.command_service.remembered import headers_to_json
-from storelog.command_service.state import BEFORE_ALL, Head
 from storelog.envelope import Envelope
-from storelog.log_history import CURRENT
 from storelog.migrations.append_batch import OF_THIS_RELEASE
 from storelog.sequences import ID_KEYS
 from storelog.shop.columns import has_lines, line_rows_of, rows_of
 from storelog.shop.events import ENTITIES
-from storelog.shop.value import value
-from storelog.web.clock import PostgresClock
 
 SESSION_SETTINGS = {
     "application_name": "storelog command-service",
@@ -67,39 +61,6 @@ async def limit_statements(connection: asyncpg.Connection, seconds: float) -> No
     await connection.execute(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
 
 
-_HEAD = f"""SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at,
-    {CURRENT} AS history FROM log_head"""
-# Materialized, since a plain query would read the clock before it waits for the lock.
-_HOLD_HEAD = f"""WITH head AS MATERIALIZED (
-        SELECT position, hash, nullif(recorded_at, '-infinity') AS recorded_at,
-            nullif(settled_at, '-infinity') AS settled_at
-        FROM log_head FOR UPDATE
-    ) SELECT *, clock_timestamp() AS held_since, {CURRENT} AS history FROM head"""
-
-
-async def read_head(connection: asyncpg.Connection) -> Head:
-    """Return the log's head."""
-    return _head(await connection.fetchrow(_HEAD))
-
-
-def _head(row: asyncpg.Record) -> Head:
-    at = row["recorded_at"] or BEFORE_ALL
-    return Head(row["position"], row["hash"], at, row["history"] or "")
-
-
-async def look(connection: asyncpg.Connection, clock: PostgresClock) -> Head:
-    """Return the log's head, and keep the clock current.
-
-    Raises ReadOnlySQLTransactionError if the server no longer takes writes, and closes the
-    connection, so that the next one finds a server that does.
-    """
-    if await connection.fetchval("SELECT current_setting('transaction_read_only')::boolean"):
-        connection.terminate()
-        raise asyncpg.ReadOnlySQLTransactionError(postgres.READ_ONLY)
-    await clock.keep_current(connection)
-    return await read_head(connection)
-
-
 async def size_of_keys(connection: asyncpg.Connection) -> tuple[int, int]:
     """Return about how many idempotency keys there are, and the bytes that they take."""
     row = await connection.fetchrow(
@@ -107,10 +68,6 @@ async def size_of_keys(connection: asyncpg.Connection) -> tuple[int, int]:
         " FROM pg_class WHERE oid = 'idempotency_keys'::regclass"
     )
     return row[0], row[1]
-
-
-class Conflicted(Exception):
-    """Another service wrote first; nothing of this batch was written."""
 
 
 class IdsTaken(Exception):
@@ -123,26 +80,6 @@ class StampRejected(Conflicted):
     def __init__(self, clock: float) -> None:
         super().__init__()
         self.clock = clock
-
-
-@value
-class HeldHead:
-    """The log's head while it is locked: since when, and up to when the log is settled."""
-
-    head: Head
-    since: datetime
-    settled_at: datetime
-
-
-@asynccontextmanager
-async def head_locked(connection: asyncpg.Connection) -> AsyncIterator[HeldHead]:
-    """Lock the log's head and yield it; other writers wait until this transaction ends."""
-    try:
-        async with connection.transaction():
-            row = await connection.fetchrow(_HOLD_HEAD)
-            yield HeldHead(_head(row), row["held_since"], row["settled_at"] or BEFORE_ALL)
-    except (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError) as error:
-        raise Conflicted from error
 
 
 async def append(

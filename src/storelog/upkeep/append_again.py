@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import asyncpg
 
-from storelog.command_service import state_reader, store
+from storelog.command_service import log_head, state_reader, store
 from storelog.command_service.batch import Writes
 from storelog.command_service.state import Head, State
 from storelog.envelope import cut_off, hashed_parts
@@ -62,7 +62,7 @@ def commands_of(lost: Sequence[LostEvent]) -> list[LostCommand]:
 
 
 async def append_again(
-    connection: asyncpg.Connection, held: store.HeldHead, common: int, lost: Sequence[LostEvent]
+    connection: asyncpg.Connection, held: log_head.HeldHead, common: int, lost: Sequence[LostEvent]
 ) -> Appended:
     """Append what can be appended, in the transaction that locks the head. Raises PostgresError."""
     changed = {f"{kind}-{number}" for kind, number in await connection.fetch(_TOUCHED, common)}

@@ -16,7 +16,7 @@ import asyncpg
 from confluent_kafka import KafkaException
 
 from storelog import postgres
-from storelog.command_service import store
+from storelog.command_service import log_head, store
 from storelog.config import Settings
 from storelog.envelope import format_time
 from storelog.errors import CannotRun
@@ -95,7 +95,7 @@ async def recover(
             return done
         finally:
             connection.terminate()
-    except (store.Conflicted, store.IdsTaken) as error:
+    except (log_head.Conflicted, store.IdsTaken) as error:
         raise CannotRun(
             "another process wrote to the log at the same time, nothing was changed: run it again"
         ) from error
@@ -118,7 +118,7 @@ async def _recover_log(
                 " Events that it still reports belong to another shop"
             )
         return Recovered(histories[-1].id, histories[-1].began_after, [])
-    async with store.head_locked(connection) as held:
+    async with log_head.head_locked(connection) as held:
         # First, since the trigger rejects every append while the log is behind Kafka.
         await connection.execute(_GO_ON)
         for history in [*_unknown(lost, histories), None]:
