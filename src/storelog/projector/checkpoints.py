@@ -203,11 +203,9 @@ def _move(old: Checkpoint, new: Checkpoint) -> ReplaceOne[dict[str, Any]]:
             for topic, offset in sorted(new.offsets.items())
         ],
     }
-    # A checkpoint that another process has moved or taken over does not match, nor one that a
-    # waiting promotion has marked as `frozen`. So of two projectors that both own a lane only one
-    # can write it.
-    place: dict[str, Any] = {"position": Int64(old.position), "safe": Int64(old.safe)}
-    place |= {"session": old.session, "frozen": None}
+    # A checkpoint that another process has moved does not match, nor one that a waiting promotion
+    # has marked as `frozen`. So of two projectors that both own a lane only one can write it.
+    place = {"position": Int64(old.position), "safe": Int64(old.safe), "frozen": None}
     is_first = old == Checkpoint(old.lane)
     # The embedded server replaces a document faster than it sets this many fields.
     return ReplaceOne({"_id": old.lane, **place}, fields, upsert=is_first)

@@ -69,7 +69,6 @@ class BatchWriter:
             return
         with self._transaction.batch():
             self._write(batch)
-        self._transaction.wrote({lane: len(notes) for lane, notes in batch.notes.items()})
 
     def _write(self, batch: Batch) -> None:
         self.write_events(batch)

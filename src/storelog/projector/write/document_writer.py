@@ -1,11 +1,9 @@
 """Writes a batch of folded changes in bulk: at most one write for each document.
 
 A write applies only if its position is above the document's, so nothing changes twice after a
-repeat, a crash, or a paused projector that wakes up. In a transaction, once no document can be
-ahead of its lane's checkpoint, the checkpoint alone guards all of them. New documents are plain
-inserts, which cost a fraction of an upsert; if the document exists already, a guarded update
-follows. An event's entry in its entity's history is part of the same write.
-Next: query_service/positions/freshness.py
+repeat, a crash, or a paused projector that wakes up. New documents are plain inserts, which cost a
+fraction of an upsert; if the document exists already, a guarded update follows. An event's entry in
+its entity's history is part of the same write. Next: query_service/positions/freshness.py
 """
 
 from collections.abc import Mapping
@@ -65,10 +63,7 @@ class DocumentWriter:
             if write.entries
         }
         buckets = begun | opened
-        is_guarded = not self._transaction.is_settled
-        updates = [
-            _guarded(write, buckets, is_guarded=is_guarded) for write in writes if not write.is_new
-        ]
+        updates = [_guarded(write, buckets) for write in writes if not write.is_new]
         if new:
             documents = [{"_id": write.document_id, **_fields(write, buckets)} for write in new]
             try:
@@ -88,18 +83,13 @@ def _fields(write: Write, buckets: dict[int, Bucket]) -> dict[str, Any]:
     return write.fields if bucket is None else {**write.fields, OPEN: bucket}
 
 
-def _guarded(
-    write: Write, buckets: dict[int, Bucket], *, is_guarded: bool = True, may_make: bool = True
-) -> UpdateOne:
-    place: dict[str, Any] = {"_id": write.document_id}
-    if is_guarded:
-        # A server finds a document by its id alone much faster: it plans nothing.
-        place["position"] = {"$not": {"$gte": Int64(write.position)}}
+def _guarded(write: Write, buckets: dict[int, Bucket], *, may_make: bool = True) -> UpdateOne:
+    older = {"_id": write.document_id, "position": {"$not": {"$gte": Int64(write.position)}}}
     change: dict[str, Any] = {"$set": _fields(write, buckets)}
     if write.entries and write.document_id not in buckets:
         added = [histories.encode_entry(entry) for entry in write.entries]
         change["$push"] = {f"{OPEN}.entries": {"$each": added}}
-    return UpdateOne(place, change, upsert=write.is_whole and may_make)
+    return UpdateOne(older, change, upsert=write.is_whole and may_make)
 
 
 def _bulk_again(

@@ -69,7 +69,6 @@ class MomentsWriter:
             try:
                 with self._transaction.step() as session:
                     self._collection.insert_many(full, ordered=False, session=session)
-                self._transaction.is_first_in(self._lane)
             except BulkWriteError as error:
                 # A block that was written before a crash has the same events and the same rows.
                 existing(error)

@@ -9,16 +9,12 @@ No write needs a transaction: each is guarded by itself. But a server may wait f
 each updated document; in a transaction it does so once for each batch. If the checkpoints differ,
 the transaction is rolled back, so nothing is compared before it. A transaction that a killed or
 paused projector left open would lock its documents for a minute. So the checkpoints name the
-session, and a projector that takes over a lane ends it first, and writes its own session before
-anything else, so that no other can move the lane from then on.
-
-Documents are ahead of their checkpoint after a batch that was left half written, or where the
-checkpoint is older than they are. Once that cannot be, the checkpoint guards them (`is_settled`).
+session, and a projector that takes over a lane ends it first.
 Next: projector/checkpoints.py
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -33,8 +29,6 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from storelog.projector.checkpoints import CHECKPOINTS, Checkpoint, Fenced, load, save
 
 SURE_SECONDS = 0.5
-# A batch has at most 1,000 events; those of earlier releases had 1,500.
-GUARDED_EVENTS = 2_000
 IDLE_SECONDS = 2.0
 _log = structlog.get_logger()
 
@@ -57,31 +51,6 @@ class BatchTransaction:
         # already aborts a transaction, so that batch is written without one.
         self._may_repeat = True
         self.session: ClientSession | None = None
-        # Lanes of which nobody has been further, by their moments; and how many events since.
-        self._is_first: set[int] = set()
-        self._since: dict[int, int] = {}
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether no document of these lanes can be ahead of the checkpoints that now move."""
-        since = (self._since.get(lane, 0) for lane in self.checkpoints)
-        return self.session is not None and all(events >= GUARDED_EVENTS for events in since)
-
-    def is_first_in(self, lane: int) -> None:
-        """Take note that a block of the lane's moments was not there yet.
-
-        Each batch writes its blocks after its documents, so a projector that was further has left
-        the block behind, but for the documents of one batch.
-        """
-        self._is_first.add(lane)
-
-    def wrote(self, events: Mapping[int, int]) -> None:
-        """Take note of how many events of each lane a batch had, once it was written."""
-        for lane, number in events.items():
-            if lane in self._since:
-                self._since[lane] += number
-            elif lane in self._is_first:
-                self._since[lane] = 0
 
     def check(self, within: float = SURE_SECONDS) -> None:
         """Compare the checkpoints with MongoDB's, unless that was `within` seconds ago.
@@ -105,7 +74,6 @@ class BatchTransaction:
         if self._may_repeat:
             if self._lanes_session is None and _has_transactions(self._database):
                 self._lanes_session = self._database.client.start_session()
-                self.save([*self.checkpoints.values()])
             self._may_repeat = False
             yield
             return
