@@ -46,7 +46,7 @@ up: ports install ## start everything (COMMAND_PORT=8080 QUERY_PORT=8081 RELAY_P
 	@$(BIN)/storelog up --command-port $(COMMAND_PORT) --query-port $(QUERY_PORT) \
 		--relay-port $(RELAY_PORT) --projector-port $(PROJECTOR_PORT)
 
-unit: install ## pure tests, no process, no network: under half a minute
+unit: install ## pure tests, no process, no network: half a minute
 	$(PURE)
 
 test: install ## what a change must pass: unit, contract, integration
