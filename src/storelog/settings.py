@@ -42,7 +42,7 @@ class Settings:
     )
     keys_postgres_url: str | None = _setting(
         "the account by which the Command Service makes and revokes keys, if not `postgres_url`'s",
-        types.url("postgresql", "postgres"),
+        types.postgres_url,
         is_secret=True,
     )
     kafka_bootstrap_servers: str | None = _setting(

@@ -90,6 +90,8 @@ def test_addresses_of_sockets_and_of_several_hosts_are_taken(uri: str, tmp_path:
     [
         ("postgres_url", "postgresql://ann:s3@/shop?host=/cloudsql/project:region:instance"),
         ("postgres_url", "postgresql://[::1]:5432,db-2:5433/shop?target_session_attrs=read-write"),
+        ("keys_postgres_url", "postgresql://ann:s3@/shop?host=/cloudsql/project:region:instance"),
+        ("keys_postgres_url", "postgresql:///shop?host=db-1,db-2&port=5432,5433&user=ann"),
         ("kafka_bootstrap_servers", "[::1]:9092"),
         ("kafka_bootstrap_servers", "kafka-1:9092,[2001:db8::2]:9092"),
     ],

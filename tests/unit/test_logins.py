@@ -1,5 +1,6 @@
 """Logging in to servers: what must be set together, and secrets that are in files."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from storelog.local.run_file import as_environment
 SASL = {"STORELOG_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}
 SECRETS = [
     ("POSTGRES_URL", "postgresql://ann:s3cret@db/shop"),
+    ("KEYS_POSTGRES_URL", "postgresql://bob:s3cret@db/shop"),
     ("MONGODB_URI", "mongodb://ann:s3cret@db/shop"),
     ("KAFKA_SASL_PASSWORD", "s3cret"),
     ("KAFKA_SSL_KEY_PASSWORD", "s3cret"),
@@ -29,6 +31,11 @@ def test_every_secret_setting_can_be_in_a_file(tmp_path: Path, name: str, value:
     plain = load(None, {variable: value}, tmp_path).settings
     assert from_file.settings == plain
     assert from_file.sources[name.lower()] == "environment"
+
+
+def test_no_secret_setting_is_left_out() -> None:
+    secret = {each.name.upper() for each in fields(Settings) if each.metadata["is_secret"]}
+    assert secret == {name for name, _ in SECRETS}
 
 
 def test_a_secrets_file_can_be_named_in_the_file_of_settings(
