@@ -176,7 +176,7 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
             "start it, or correct STORELOG_KAFKA_BOOTSTRAP_SERVERS and the SASL and SSL settings"
         )
         return problem("Kafka", f"{where}: {kafka_reason(error)}", advice)
-    brokers, copies = len(known.brokers), settings.kafka_replication_factor
+    brokers = len(known.brokers)
     found = f"{brokers} broker{'s' if brokers > 1 else ''} at {where}"
     found = f"{known_version}, {found}" if known_version else found
     topics = [*event_topics(settings), watermark_topic(settings)]
@@ -190,7 +190,7 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
         return problem("Kafka", f"{found}: partitions differ", advice)
     try:
         events = event_topics(settings)
-        judged = judge(events, read_configs(admin, events), known.topics)
+        judged = judge(events, read_configs(admin, events), known)
     except KafkaException as error:
         return problem(
             "Kafka", f"{found}: {kafka_reason(error)}", "check the broker and the account's rights"
@@ -199,11 +199,6 @@ def check_kafka(settings: Settings, known_version: str = "") -> Finding:
         return problem("Kafka", found, "; ".join(judged.errors))
     if judged.warnings:
         return warning("Kafka", found, "; ".join(judged.warnings))
-    # With one broker there can be only one copy, so that is no fault.
-    if copies == 1 and brokers > 1:
-        return warning(
-            "Kafka", f"{found}: one copy of each", "set STORELOG_KAFKA_REPLICATION_FACTOR"
-        )
     return replace(ok("Kafka", f"{found}, {lanes.pop()} lanes"), version=known_version)
 
 

@@ -50,8 +50,8 @@ def read_configs(admin: AdminClient, topics: Sequence[str]) -> Configs:
     return found
 
 
-def judge(topics: Sequence[str], configs: Configs, known: Mapping[str, Any]) -> Judgement:
-    """Judge the topics of events. `known`: a broker's metadata of all topics."""
+def judge(topics: Sequence[str], configs: Configs, known: Any) -> Judgement:
+    """Judge the topics of events. `known`: a broker's metadata of all brokers and topics."""
     there = [(topic, configs[topic]) for topic in topics if topic in configs]
     small = [t for t, c in there if int(c.get("max.message.bytes") or 0) < MAX_RECORD_BYTES]
     compacted = [t for t, c in there if "compact" in c.get("cleanup.policy", "")]
@@ -67,7 +67,8 @@ def judge(topics: Sequence[str], configs: Configs, known: Mapping[str, Any]) -> 
             " customer, product or order, even those that no projector has applied: set"
             f" cleanup.policy=delete on {', '.join(compacted)}"
         )
-    warnings = [text for text in (_short_lived(there), _copies(there, known)) if text]
+    found = (_short_lived(there), _one_copy(topics, known), _copies(there, known.topics))
+    warnings = [text for text in found if text]
     return Judgement(errors, warnings)
 
 
@@ -87,11 +88,29 @@ def _short_lived(there: Sequence[tuple[str, Mapping[str, str]]]) -> str | None:
     return None
 
 
+def _one_copy(topics: Sequence[str], known: Any) -> str | None:
+    """With one broker there can be only one copy, so that is no fault."""
+    brokers = len(known.brokers)
+    alone = [t for t in topics if t in known.topics and _fewest_copies(known.topics[t]) == 1]
+    if brokers < 2 or not alone:
+        return None
+    return (
+        f"topic {alone[0]} has one copy on {brokers} brokers: while one broker is away no event of"
+        " its partitions leaves the log, and with its disk they are lost, until `storelog resend`:"
+        f" give {min(brokers, 3)} copies to {', '.join(alone)} (kafka-reassign-partitions.sh);"
+        " STORELOG_KAFKA_REPLICATION_FACTOR is for topics that `storelog migrate` makes"
+    )
+
+
+def _fewest_copies(topic: Any) -> int:
+    return min((len(each.replicas) for each in topic.partitions.values()), default=1)
+
+
 def _copies(there: Sequence[tuple[str, Mapping[str, str]]], known: Mapping[str, Any]) -> str | None:
     for topic, config in there:
         if topic not in known:
             continue
-        copies = min((len(p.replicas) for p in known[topic].partitions.values()), default=1)
+        copies = _fewest_copies(known[topic])
         least = int(config.get("min.insync.replicas") or 1)
         if least > copies:
             return (

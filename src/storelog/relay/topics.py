@@ -7,6 +7,7 @@ Next: relay/relay.py
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -80,19 +81,33 @@ def ensure_topics(settings: Settings, lanes: int) -> list[str]:
     try:
         results = admin.create_topics(new, request_timeout=TIMEOUT_SECONDS)
         there = [name for name, result in results.items() if not _is_made(result)]
-        known = metadata(admin, TIMEOUT_SECONDS).topics
+        known = metadata(admin, TIMEOUT_SECONDS)
         made = [name for name in event_topics(settings) if name in there]
         judged = judge(made, read_configs(admin, made), known)
     except KafkaException as error:
         raise CannotRun(kafka_failure(error)) from error
     if judged.errors:
         raise CannotRun("; ".join(judged.errors))
-    for name, count in partitions.items():
-        found = len(known[name].partitions) if name in known else count
-        if found < min(count, lanes) or (name == keys_topic(settings) and found != count):
-            raise CannotRun(f"topic {name} has {found} partitions, the log has {lanes} lanes")
+    check_partitions(settings, {n: len(t.partitions) for n, t in known.topics.items()}, lanes)
     _grow_all(admin, settings, most)
     return [f"Kafka: {warning}" for warning in judged.warnings]
+
+
+def check_partitions(settings: Settings, found: Mapping[str, int], lanes: int) -> None:
+    """Check how many partitions the topics have that are there. Raises CannotRun."""
+    topics = (*event_topics(settings), watermark_topic(settings))
+    few = [topic for topic in topics if found.get(topic, lanes) < lanes]
+    if few:
+        raise CannotRun(
+            f"Kafka: topic {few[0]} has {found[few[0]]} of the {lanes} partitions that it needs,"
+            f" one for each lane of the log: give {lanes} to {', '.join(few)}"
+        )
+    keys = keys_topic(settings)
+    if found.get(keys, 1) != 1:
+        raise CannotRun(
+            f"Kafka: topic {keys} has {found[keys]} partitions and needs exactly 1: delete it, and"
+            " run `storelog migrate`, which makes it again; the relay fills it"
+        )
 
 
 def _reach(settings: Settings) -> AdminClient:
