@@ -63,6 +63,8 @@ class Browser:
 def test_pgadmin_opens_and_is_connected_to_the_write_database(up: Up) -> None:
     started = up.detach("--pgadmin", seconds=1_200)
     assert started.returncode == 0, started.stdout + started.stderr
+    # The shop's addresses come first: what is fetched then takes minutes.
+    assert 0 < started.stdout.find(up.queries.url) < started.stdout.index("preparing pgAdmin 4")
     found = re.search(r"pgAdmin 4: (http://127\.0\.0\.1:\d+/\?key=\S+)", started.stdout)
     assert found is not None, started.stdout
     assert up.commands.post("/customers", ANN).status == 201

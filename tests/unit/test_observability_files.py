@@ -1,5 +1,6 @@
 """The Grafana dashboard, the alert rules and the page of metrics name what there is."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import yaml
 
 from generate import grafana, metrics
 from generate.__main__ import ROOT
+from storelog.cli.up import up
+from storelog.local.servers import PROCESSES
 
 FOLDER = ROOT / "deploy" / "observability"
 OWN = re.compile(r"\b(?:storelog|process)_[a-z_]+")
@@ -77,3 +80,13 @@ def test_panels_do_not_lie_on_one_another() -> None:
         assert not cells & taken, panel["title"]
         assert place["x"] + place["w"] <= 24
         taken |= cells
+
+
+def test_prometheus_scrapes_each_process_on_the_port_that_up_gives_it() -> None:
+    configured = yaml.safe_load((FOLDER / "prometheus.yaml").read_text("utf-8"))["scrape_configs"]
+    options = inspect.signature(up).parameters
+    ports = {name: options[f"{name.removesuffix('-service')}_port"].default for name in PROCESSES}
+    assert configured == [
+        {"job_name": f"storelog-{name}", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+        for name, port in sorted(ports.items(), key=lambda each: each[1])
+    ]
