@@ -1,4 +1,4 @@
-"""The Grafana dashboard: rows of panels, each one question and the PromQL that answers it."""
+"""The Grafana dashboard: rows of panels, each one question and the PromQL for it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ def _mean(metric: str, by: str = "") -> str:
 ROWS: dict[str, list[Panel]] = {
     "Is it well?": [
         Panel(
-            "Events between the log and the answers",
+            "Events between the log and the responses",
             "short",
             {"behind": "max(storelog_log_position) - min(storelog_read_position)"},
         ),
@@ -57,7 +57,7 @@ ROWS: dict[str, list[Panel]] = {
             {"{{method}} {{route}}": f"sum by (method, route) (rate({_SECONDS}_count{_RATE}))"},
         ),
         Panel(
-            "Answered within",
+            "Response time",
             "s",
             {
                 "half": _quantile(0.5, _SECONDS),
@@ -66,7 +66,7 @@ ROWS: dict[str, list[Panel]] = {
             },
         ),
         Panel(
-            "Refusals by slug",
+            "Problems by slug",
             "ops",
             {"{{slug}}": f"sum by (slug) (rate(storelog_http_refusals_total{_RATE}))"},
         ),

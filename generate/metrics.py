@@ -8,7 +8,7 @@ from storelog.web import metrics
 for _process in ("command_service", "relay", "projector", "query_service"):
     importlib.import_module(f"storelog.{_process}.app")
 
-# Who shows a metric is the word after `storelog_`.
+# The process that shows a metric is the word after `storelog_`.
 ROOMS = {
     "Both services and both workers": ("http", "server", "build", "clock"),
     "Command Service": ("commands", "command", "batch", "log", "idempotency"),
@@ -18,10 +18,11 @@ ROOMS = {
 }
 _HEAD = """# Metrics
 
-`GET /metrics` of each process, in Prometheus's text format, for a key of the role `read`. What only
-a server behind knows (positions, lag) is read at most once a second, when it is asked for, and left
-out while that server is away. Beside these, each process has `process_*` (memory, CPU time, files).
-[observability.md](observability.md) says what to watch. This page is made by `make generate`.
+`GET /metrics` of each process, in Prometheus's text format, for a key of the role `read`. Metrics
+that need another server (positions, lag) are read at most once a second, when they are requested,
+and left out while that server is away. Beside these, each process has `process_*` (memory, CPU
+time, files). [observability.md](observability.md) says what to watch. This page is made by
+`make generate`.
 """
 
 
@@ -41,7 +42,7 @@ def samples() -> set[str]:
 
 
 def page() -> str:
-    """Return the page of all metrics, by who shows them."""
+    """Return the page of all metrics, by the process that shows them."""
     rooms = {word: title for title, words in ROOMS.items() for word in words}
     parts = [_HEAD]
     for title in ROOMS:

@@ -64,14 +64,14 @@ def _shape(path: str) -> str:
 
 
 def response_schema(step: Step) -> str | None:
-    """Return the name of the answer's schema. Raises LookupError for a status that is not there."""
+    """Return the name of a response's schema. Raises LookupError for a status that is unknown."""
     described = operation(step)
     if described is None or (step.status == 204 and "204" in described["responses"]):
         return None
-    answer = described["responses"].get(str(step.status))
-    if answer is None:
+    response = described["responses"].get(str(step.status))
+    if response is None:
         raise LookupError(f"{step.name}: the document has no status {step.status}")
-    (content,) = answer["content"].values()
+    (content,) = response["content"].values()
     name: str = content["schema"]["$ref"].rpartition("/")[2]
     return f"{step.service}.{name}"
 
@@ -148,7 +148,7 @@ def _script(step: Step) -> list[str]:
 
 
 def _promises(step: Step) -> list[str]:
-    """What the contract says of every answer of the kind."""
+    """Return the checks that the contract makes of every such response."""
     if step.problem is not None:
         kind = f'pm.expect(body.type).to.eql("/problems/{step.problem}")'
         return [f'pm.test("it is the problem {step.problem}", () => {kind});']
@@ -174,7 +174,7 @@ def _promises(step: Step) -> list[str]:
     ]
     if step.status == 201:
         where = f'pm.expect(header("Location")).to.match(/{_escaped(step.path)}\\/\\d+$/)'
-        lines.append(f'pm.test("it says where the new thing is", () => {where});')
+        lines.append(f'pm.test("it says where the new entity is", () => {where});')
     return lines
 
 

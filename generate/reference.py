@@ -44,7 +44,7 @@ def _code(text: str) -> str:
 
 def _command_line() -> Iterator[str]:
     yield "# Command line\n"
-    yield "Exit 0: done; 1: ran, and the answer is no; 2: bad use; 3: could not run.\n"
+    yield "Exit 0: done; 1: ran, and the result is no; 2: bad use; 3: could not run.\n"
     root = typer.main.get_command(app)
     yield from _commands(root, typer.Context(root, info_name="storelog"))
 
@@ -110,11 +110,11 @@ def _operation(title: str, operation: Any, components: Any) -> Iterator[str]:
         yield from _table(("parameter", "in", "meaning"), rows)
     if "requestBody" in operation:
         yield from _example("Request", operation["requestBody"]["content"], components)
-    for status, answer in operation["responses"].items():
+    for status, response in operation["responses"].items():
         if status.startswith("2"):
-            yield from _example(f"Answer {status}", answer.get("content", {}), components)
-    refusals = [status for status in operation["responses"] if not status.startswith("2")]
-    yield f"Refusals: {', '.join(refusals)}.\n"
+            yield from _example(f"Response {status}", response.get("content", {}), components)
+    errors = [status for status in operation["responses"] if not status.startswith("2")]
+    yield f"Errors: {', '.join(errors)}.\n"
 
 
 def _example(title: str, content: Any, components: Any) -> Iterator[str]:

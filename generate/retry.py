@@ -6,7 +6,7 @@ _NEW_KEY = ('pm.collectionVariables.set("key", pm.variables.replaceIn("postman-{
 _KEYED = {"Idempotency-Key": "{{key}}"}
 RETRY = Folder(
     "Idempotent retry",
-    "The same key with the same request gives the first answer again and does nothing twice.",
+    "The same key with the same request gives the first response again and does nothing twice.",
     (
         post(
             "Order with a key",
@@ -22,7 +22,7 @@ RETRY = Folder(
             order(1),
             headers=_KEYED,
             checks={
-                "it is the first answer": equal("body.orderId", variable("keyedOrderId")),
+                "it is the first response": equal("body.orderId", variable("keyedOrderId")),
                 "it says so": equal('header("Idempotency-Replayed")', '"true"'),
             },
         ),

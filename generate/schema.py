@@ -48,7 +48,7 @@ _HEAD = """# PostgreSQL's schema
 
 Drawn from a migrated database by `make schema`; a test holds that it is current. The tables are in
 third normal form: `events` and `log_head` are the log, `customers`, `products`, `orders` and
-`order_items` what commands are decided from. Views have readable names for people; nothing of
+`order_items` what commands are decided from. Views have readable names for people; no part of
 Storelog reads them. Saved queries over them come with `storelog up --pgadmin`.
 
 ![The tables, their columns and references, which the list below has as text](schema.svg)

@@ -13,7 +13,7 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request: `service` is command or query; `problem` is the slug of an expected refusal."""
+    """One request: `service` is command or query; `problem` is the slug of an expected problem."""
 
     name: str
     service: str

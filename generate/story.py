@@ -28,7 +28,7 @@ STORY = (
     ),
     Folder(
         "First order",
-        "A product, a customer, an order; then the same things from the read side.",
+        "A product, a customer, an order; then all three from the read side.",
         (
             post(
                 "Create a product",
@@ -78,7 +78,7 @@ STORY = (
     ),
     Folder(
         "Out of stock",
-        "An order is all or nothing: a refused one changes nothing.",
+        "An order is all or nothing: a rejected one changes nothing.",
         (
             post(
                 "Ask for more than there is",
@@ -149,8 +149,8 @@ STORY = (
     ),
     Folder(
         "Read your writes",
-        "Every answer names the position that it holds. Ask with `Storelog-Wait-For` for the "
-        "position that a command gave, and the answer holds what was written.",
+        "Every response names the position that it holds. Name in `Storelog-Wait-For` the position "
+        "that a command gave, and the response holds what was written.",
         (
             put("Ann marries", _CUSTOMER, {**_ANN, "name": "Ann Baker"}),
             read(
@@ -171,7 +171,7 @@ STORY = (
     ),
     Folder(
         "Who changed what",
-        "Every event of a thing, newest first: from what to what, by which call; and how it was.",
+        "Every event of an entity, newest first: from what to what, by which call; and how it was.",
         (
             read(
                 "How Ann came by her name",
@@ -204,7 +204,7 @@ STORY = (
             read("Low stock", "/analytics/low-stock", query={"atMost": "10", "limit": "5"}),
             delete("Delete an order", "/orders/{keyedOrderId}"),
             read(
-                "It is in no figure",
+                "It is in no total",
                 _TOTALS,
                 checks={
                     "one order less": equal(
