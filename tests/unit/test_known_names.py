@@ -139,6 +139,19 @@ def test_what_another_read_model_another_history_or_a_repair_says_is_read_anew()
         assert names(shop, known, 1) == {1: name}
 
 
+def test_a_name_of_an_older_copy_of_mongodb_is_not_kept_beyond_the_renamings_that_it_lacks() -> (
+    None
+):
+    shop, known = Shop(position=10), KnownNames()
+    names(shop, known, 1)
+    # The copy lacks the renaming of customer 2, which the projector writes again.
+    shop.position = 5
+    assert names(shop, known, 2) == {2: "Ann"}
+    shop.rename(2, "Bea")
+    shop.position = 11
+    assert names(shop, known, 1, 2) == {1: "Ann", 2: "Bea"}
+
+
 def test_many_names_are_forgotten_at_once_and_never_more_are_kept_than_there_is_room_for(
     monkeypatch: Any,
 ) -> None:

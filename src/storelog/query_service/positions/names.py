@@ -47,8 +47,9 @@ class KnownNames:
             known = {each: self._names[each] for each in wanted if each in self._names}
         unknown = [each for each in wanted if each not in known]
         found = await view.read_names(CUSTOMER.collection, unknown) if unknown else {}
-        # Another request may have come further meanwhile, with names that these are older than.
-        if (of, at) == (self._of, self._at) and at >= view.position:
+        # Another request may have come further meanwhile, with names that these are older than. Of
+        # an earlier position nothing is kept either: the server may be back from an older copy.
+        if (of, at) == (self._of, self._at) and at == view.position:
             if len(self._names) + len(found) > MAX_NAMES:
                 self._names = {}
             self._names |= found
