@@ -3,7 +3,8 @@
 A document is replaced only while it has the position at which it was compared, so the projector may
 go on meanwhile. While its own data (ledger, checkpoints, moments) is repaired, the projector stands
 still, and then loads it again. Parts that never change once they are full are written before, so
-that the standstill is short. Next: verify/verify.py
+that the standstill is short. It is also how Query Services learn that names were repaired.
+Next: verify/verify.py
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ from pymongo.errors import WriteError
 from storelog.config import Settings
 from storelog.documents.histories import COLLECTION, OPEN
 from storelog.read_side import BLOCK_POSITIONS
+from storelog.shop.events import CUSTOMER
 from storelog.verify.checks import Checks
 from storelog.verify.fold import SALES
 from storelog.verify.history import ComparedHistories
@@ -29,6 +31,8 @@ from storelog.verify.suspects import MARKS, Inspection, Repair
 
 # Projectors end a standstill after 20 s; to read no more than this many events fits in.
 CLOSE_EVENTS, MAX_ROUNDS = 2_000, 20
+# What Query Services keep customers' names by, until the checkpoints count another repair.
+_NAMES = {CUSTOMER.collection, CUSTOMER.words_collection}
 Document = dict[str, Any]
 
 
@@ -48,12 +52,20 @@ async def repair_all(
     repaired += await checks.shapes.repair()
     repaired += await _histories(database, checks.histories)
     kept = _Kept(database, connection, checks, offsets)
-    if not kept.is_bad:
+    if kept.is_bad:
+        repaired += await kept.repair_what_is_full()
+    elif not _has_names(checks):
         return repaired
-    repaired += await kept.repair_what_is_full()
+    # Counts the repair, after the documents are written.
     async with standstill(settings, database):
-        repaired += await kept.repair_the_rest()
+        if kept.is_bad:
+            repaired += await kept.repair_the_rest()
     return repaired
+
+
+def _has_names(checks: Checks) -> bool:
+    found = checks.inspection
+    return found is not None and any(collection in _NAMES for collection, _ in found.repairs)
 
 
 class _Kept:
