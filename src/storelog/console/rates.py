@@ -32,9 +32,10 @@ async def rates(query: QuerySide, page: Request, position: int) -> list[Rate]:
     before = await asyncio.gather(
         *(_position(query, page, seconds) for seconds in WINDOWS.values())
     )
+    # A read model that was behind may have come further since `position` was read.
     return [
         Rate(window, None, None)
-        if then is None
+        if then is None or then > position
         else Rate(window, position - then, (position - then) / seconds)
         for (window, seconds), then in zip(WINDOWS.items(), before, strict=True)
     ]
@@ -46,7 +47,9 @@ async def _position(query: QuerySide, page: Request, seconds: int) -> int | None
     try:
         # Any read as of a time names the position that it stands for; this one reads little else.
         return (await query.get(page, "/customers", {"limit": "1", "asOf": then})).position
-    except InvalidFields:
-        return 0
+    except InvalidFields as error:
+        # The clock here may be so far ahead of PostgreSQL's that the time is still to come.
+        is_future = any("future" in each["detail"] for each in error.facts["errors"])
+        return None if is_future else 0
     except Unavailable:
         return None
