@@ -47,7 +47,8 @@ class AnchoredHead(msgspec.Struct, omit_defaults=True):
 
     def is_signed(self, key: bytes) -> bool:
         """Tell whether it was signed with this key, and not changed afterwards."""
-        return hmac.compare_digest(self.sign(key), self.signature)
+        # As bytes: of two texts it takes no other than ASCII ones.
+        return hmac.compare_digest(self.sign(key).encode(), self.signature.encode())
 
 
 @dataclass(slots=True)
