@@ -14,7 +14,7 @@ from storelog.log_history import Histories, LogHistory, number_of
 from storelog.origin import Origin
 from storelog.projector.receive.record import header_of
 from storelog.relay.cursor import hash_at, read_origin
-from storelog.upkeep.lost_events import read_after
+from storelog.upkeep.lost_events import read_wanted
 from storelog.verify.anchor import Anchor, AnchoredHead
 
 
@@ -32,8 +32,9 @@ async def close_lost(
     origin = await read_origin(connection)
     # Without histories none counts as left: these are the very events that are looked for.
     everything = Origin("", origin.proven_from)
-    first = min(head.position for head in gone)
-    records = await asyncio.to_thread(read_after, settings, everything, first - 1)
+    # Not all later ones: of a head that is closed late, there may be more than fit in memory.
+    positions = {head.position for head in gone}
+    records = await asyncio.to_thread(read_wanted, settings, everything, lambda at: at in positions)
     closed = []
     for head in gone:
         record = records.get(head.position, {}).get(head.hash)

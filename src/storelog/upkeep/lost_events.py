@@ -8,6 +8,7 @@ Next: upkeep/recover.py
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -49,8 +50,8 @@ class LostEvent:
     history: str | None
 
 
-def read_after(settings: Settings, origin: Origin, position: int) -> Records:
-    """Return Kafka's records of the log above a position. Raises CannotRun, KafkaException."""
+def read_wanted(settings: Settings, origin: Origin, is_wanted: Callable[[int], bool]) -> Records:
+    """Return Kafka's records of the log at wanted positions. Raises CannotRun, KafkaException."""
     group = f"{settings.kafka_group_id}-recover"
     consumer = Consumer({**client_settings(settings), **_CONSUMER, "group.id": group})
     found: Records = {}
@@ -73,7 +74,7 @@ def read_after(settings: Settings, origin: Origin, position: int) -> Records:
             for message in messages:
                 error = message.error()
                 if error is None:
-                    _note(found, origin, position, message)
+                    _note(found, origin, is_wanted, message)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     unread.discard((message.topic() or "", message.partition() or 0))
                 else:
@@ -83,13 +84,15 @@ def read_after(settings: Settings, origin: Origin, position: int) -> Records:
     return found
 
 
-def _note(found: Records, origin: Origin, position: int, message: Message) -> None:
+def _note(
+    found: Records, origin: Origin, is_wanted: Callable[[int], bool], message: Message
+) -> None:
     try:
         record = read_record(message)
         check_record(record, origin)
         number = number_of(origin.histories, header_of(record, "history"))
         is_left = number is not None and is_lost(origin.histories, number, record.position)
-        if record.position <= position or is_left:
+        if is_left or not is_wanted(record.position):
             return
     except PoisonRecord:
         return  # the relay did not send it
@@ -106,7 +109,7 @@ async def find_lost(
     Raises CannotRun if an event in Kafka cannot be read, or the two have nothing in common.
     """
     sent = await connection.fetchval("SELECT position FROM relay_cursor")
-    records = await asyncio.to_thread(read_after, settings, origin, sent)
+    records = await asyncio.to_thread(read_wanted, settings, origin, lambda at: at > sent)
     common, known = sent, await hash_at(connection, sent)
     for position in sorted(records):
         kept = await hash_at(connection, position)
