@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from pymongo.errors import NetworkTimeout
 
 from storelog.query_service.http.parameters import Range
+from storelog.query_service.paging.by_time import walk
 from storelog.query_service.paging.ends import Ends
 from storelog.query_service.positions.place import Place
 from storelog.query_service.positions.view import View
-from storelog.read_models.orders.finding import find_orders
+from storelog.read_models.orders.finding import ORDERS, find_orders
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 10
@@ -28,6 +32,7 @@ class Shop:
     position: int = 1
     orders: dict[int, Document] = field(default_factory=dict)
     finds: list[tuple[int, int]] = field(default_factory=list)
+    most_in_time: int | None = None
 
     def place_order(self, at: datetime, lines: int = 1) -> None:
         self.position += 1
@@ -56,6 +61,8 @@ class Shop:
             if not each["deleted"] and window["$gte"] <= each["orderDate"] < window["$lt"]
         ]
         self.finds.append((len(found), batch_size))
+        if self.most_in_time is not None and len(found) > self.most_in_time:
+            raise NetworkTimeout("the window was too large")
         found.sort(key=lambda each: (each["orderDate"], each["_id"]), reverse=sort[0][1] < 0)
         return Found(found)
 
@@ -117,6 +124,31 @@ def test_large_documents_never_come_all_at_once() -> None:
         for _ in range(2):
             shop.page(ends, limit=50)
         assert shop.finds == [(51, at_once)]
+
+
+def test_a_window_that_could_not_be_read_is_not_tried_again() -> None:
+    shop, ends = shop_of(100, timedelta(minutes=1)), Ends()
+    first = shop.page(ends)
+    shop.most_in_time = LIMIT
+    with pytest.raises(NetworkTimeout):
+        shop.page(ends)
+    assert shop.page(ends) == first
+
+
+def test_a_reading_that_was_ended_early_does_not_let_large_documents_come_all_at_once() -> None:
+    shop, ends = shop_of(51, timedelta(minutes=1), lines=20), Ends()
+
+    async def read_some() -> None:
+        place = Place(shop.position, oldest_order=BEGIN, newest_order=BEGIN + timedelta(days=1))
+        view = View(shop, place, None, ends)  # type: ignore[arg-type]
+        found = walk(view, ORDERS, {}, Range(), 51)
+        assert found is not None
+        async with aclosing(found.documents(None)) as documents:
+            await anext(documents)
+
+    asyncio.run(read_some())
+    shop.page(ends, limit=50)
+    assert {at_once for _, at_once in shop.finds} == {32}
 
 
 @given(

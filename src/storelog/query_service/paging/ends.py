@@ -49,6 +49,10 @@ class Ends:
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
 
+    def forget(self, page: Hashable) -> None:
+        """Forget where a page ended."""
+        self._kept.pop(page, None)
+
 
 @dataclass(frozen=True, slots=True)
 class WalkedPages:
@@ -88,6 +92,12 @@ class PageReading:
 
     def done(self) -> None:
         """Remember the page, unless hardly any of what was read was for it."""
-        if self.last is not None and self.read <= 2 * self.pages.wanted:
+        if self.last is None:
+            # The window may be too large to be read in time: while one lane is behind, the others'
+            # documents come without a step of the position.
+            self.pages.ends.forget(self.page)
+        elif self.read <= 2 * self.pages.wanted:
             time = milliseconds(self.last[self.pages.time])
-            self.pages.ends.keep(self.page, self.pages.position, time, self.size)
+            # A reading that was ended early does not tell how large the rest is.
+            size = self.size * max(self.pages.wanted, self.read) // self.read
+            self.pages.ends.keep(self.page, self.pages.position, time, size)
