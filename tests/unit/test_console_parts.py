@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from storelog.console.page import Templates
 from storelog.console.reports import harmless
 from storelog.errors import Forbidden, Unavailable
 from storelog.web.auth import ANYBODY
-from storelog.web.http import Request
+from storelog.web.http import Caller, Request
 from storelog.web.sessions import IDLE_SECONDS, MAX_SESSIONS, SESSION_SECONDS, Sessions
 
 VENDOR = Path(static.__file__).parent / "static" / "vendor"
@@ -153,6 +154,43 @@ def test_an_aggregate_is_a_link_only_where_the_console_has_its_page() -> None:
         '<a href="/console/products/5?asOf=7">product-5 as it was then</a>'
     )
     assert (str(aggregate("supplier-5")), str(aggregate("supplier-5", 7))) == ("supplier-5", "")
+
+
+def log_page(**query: str) -> str:
+    event = {
+        "position": 7,
+        "recordedAt": "2026-01-02T03:04:05.000Z",
+        "eventType": "ProductUpdated",
+        "aggregate": "product-5",
+        "version": 2,
+        "correlationId": "of <7>",
+    }
+    request: Any = SimpleNamespace(path="/console/log", query=query, caller=Caller("ann", "read"))
+    facts: dict[str, Any] = {"page": {"items": [event], "nextBefore": None}, "types": ()}
+    body = Templates(Settings(), lambda: 9).page(request, "log.html", **facts).body
+    assert isinstance(body, bytes)
+    return body.decode()
+
+
+def test_the_log_follows_what_is_appended_until_its_user_holds_or_searches_it() -> None:
+    page = log_page()
+    assert 'data-live="/console/live" hx-get="/console/log" hx-select="#events &gt; *"' in page
+    assert '<a href="/console/log?before=8">Hold these</a>' in page
+    for query in ({"before": "8"}, {"caller": "ann"}, {"asOf": "7"}):
+        assert "data-live" not in log_page(**query) and "Hold these" not in log_page(**query)
+
+
+def test_links_of_the_log_keep_the_moment() -> None:
+    main = log_page(asOf="7").partition("<main")[2].partition("</main>")[0]
+    assert '<input type="hidden" name="asOf" value="7">' in main
+    links = re.findall(r'href="([^"]+)"', main)
+    assert links == [
+        "/console/log?asOf=7",
+        "/console/operations?asOf=7#results",
+        "/console/log/7?asOf=7",
+        "/console/products/5?asOf=7",
+        "/console/log?asOf=7&amp;correlationId=of+%3C7%3E",
+    ]
 
 
 def test_a_field_that_a_form_does_not_show_is_none_that_its_user_changed() -> None:
