@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from support.browser_pages import Scheme, a_browser, barriers, signed_in
 from support.console import NAME
 from support.embedded import EmbeddedServers, new_settings
-from support.system import System
+from support.system import ANN, System
 
 PAGES = (
     "",
@@ -32,6 +32,11 @@ PAGES = (
     "/operations/keys",
     "/orders/1?asOf=3",
 )
+# As a browser tells a page that its tab was hidden or shown.
+HIDDEN = """is_hidden => {
+  Object.defineProperty(document, "hidden", {value: is_hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 pytestmark = pytest.mark.alone
 
 
@@ -122,8 +127,29 @@ def test_the_overview_follows_the_shop_and_charts_can_be_read_off(
     with signed_in(browser, url, "admin") as (page, said):
         page.goto(f"{url}/console")
         page.wait_for_selector(".u-wrap")
-        order = kept.new_order(1, (1, 1))["orderId"]
-        page.wait_for_selector(f"#now a[href='/console/orders/{order}']")
+        # The second one comes while the page has just been updated for the first.
+        for _ in range(2):
+            order = kept.new_order(1, (1, 1))["orderId"]
+            page.wait_for_selector(f"#now a[href='/console/orders/{order}']")
+        assert not said
+
+
+def test_the_log_follows_the_shop_until_it_is_held_and_a_hidden_tab_has_no_stream(
+    kept: System, browser: Browser
+) -> None:
+    url = kept.settings.query_url
+    with signed_in(browser, url, "admin") as (page, said):
+        page.goto(f"{url}/console/log")
+        for _ in range(2):
+            position = kept.commands.post("/customers", ANN).position
+            page.wait_for_selector(f"#events a[href='/console/log/{position}']")
+        assert page.locator("#events table").count() == 1
+        for is_hidden, streams in ((True, 0), (False, 1)):
+            page.evaluate(HIDDEN, is_hidden)
+            assert page.locator("[sse-connect]").count() == streams
+        page.click("text=Hold these")
+        page.wait_for_url(f"**/console/log?before={position + 1}")
+        assert page.locator("[data-live]").count() == 0
         assert not said
 
 

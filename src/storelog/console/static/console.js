@@ -4,8 +4,17 @@ document.documentElement.classList.add("scripted");
 
 // One live stream a tab, closed while the tab is hidden. htmx's SSE extension opens and closes it.
 const followed = document.querySelector("[data-live]");
+const SHOWN_MS = 2000, AGAIN_MS = 30000;
 if (followed) {
-  let stream = null;
+  let stream = null, shownAt = -Infinity, waiting = null;
+  // A change is shown at once, or at the end of the 2 s after the one before: none is left out.
+  const show = () => {
+    waiting ??= setTimeout(() => {
+      waiting = null;
+      shownAt = performance.now();
+      htmx.trigger(followed, "storelog:changed");
+    }, Math.max(0, shownAt + SHOWN_MS - performance.now()));
+  };
   const open = () => {
     if (stream || document.hidden) return;
     stream = document.createElement("div");
@@ -19,7 +28,7 @@ if (followed) {
     document.body.append(stream);
     stream.addEventListener("htmx:sseBeforeMessage", event => {
       event.preventDefault();
-      htmx.trigger(followed, "storelog:changed");
+      show();
     });
     htmx.process(stream);
   };
@@ -33,9 +42,13 @@ if (followed) {
       close();
     } else {
       open();
-      htmx.trigger(followed, "storelog:changed");
+      show();
     }
   });
+  // Counts of the last minute go down although nothing changes; a link in use keeps the focus.
+  setInterval(() => {
+    if (stream && !followed.contains(document.activeElement)) show();
+  }, AGAIN_MS);
   addEventListener("pagehide", close);
   open();
 }
