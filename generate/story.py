@@ -195,7 +195,7 @@ STORY = (
     ),
     Folder(
         "Analytics",
-        "Figures of all orders that are not deleted; a deleted one is in none of them.",
+        "Totals of all orders that are not deleted; a deleted one is in none of them.",
         (
             read("Sales in all", _TOTALS, saves={"ordersBefore": "body.orders"}),
             read("Sales by product", "/analytics/product-totals", query={"limit": "5"}),
