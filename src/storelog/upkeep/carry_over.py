@@ -66,11 +66,17 @@ async def carry_discards(
 
 async def _position_of(connection: asyncpg.Connection, letter: Document) -> int | None:
     """Return where the log has a dead letter's event; None where it was lost with a history."""
+    headers, position = dict(letter["headers"]), int(letter["position"])
+    kept = await cursor.hash_at(connection, position)
+    if kept is not None and kept.hex().encode() == headers.get("hash"):
+        return position
     kind, _, number = letter["aggregate"].rpartition("-")
-    event_id = UUID(dict(letter["headers"])["ce_id"].decode())
-    found: int | None = await connection.fetchval(
-        _POSITION, kind, int(number), version_of(letter), event_id
-    )
+    try:
+        event = kind, int(number), version_of(letter), UUID(headers["ce_id"].decode())
+    except (KeyError, ValueError, AttributeError):
+        # A damaged record, which has no other place that could be told.
+        return None
+    found: int | None = await connection.fetchval(_POSITION, *event)
     return found
 
 
