@@ -49,12 +49,10 @@ def carried(log: Log, aggregate: str, **headers: bytes | None) -> list[int]:
     of_record = {name: value for name, value in (GOOD | headers).items() if value is not None}
     letter["headers"] = [list(pair) for pair in of_record.items()]
     target = Letters()
-    models: Any = [
-        {DEAD_LETTERS: target, "checkpoints": Letters()},
-        {DEAD_LETTERS: Letters(letter)},
-    ]
+    new: Any = {DEAD_LETTERS: target, "checkpoints": Letters()}
+    live: Any = {DEAD_LETTERS: Letters(letter)}
     connection: Any = log
-    asyncio.run(carry_discards(connection, *models, 4))
+    asyncio.run(carry_discards(connection, new, live, 4))
     return [int(each["position"]) for each in target.letters]
 
 
