@@ -1,4 +1,4 @@
-"""Ten times the rate that can be taken: how much still is, and how late do refusals come?
+"""Ten times the rate that can be taken: how much still is, and how late do rejections come?
 
 What is due while all connections wait for an answer is never sent: 3,000 clients are all there are.
 """
@@ -50,7 +50,7 @@ def _figures(over: Flood, before: float, after: float) -> list[Figure]:
     return [
         Figure("overload", f"taken at {what}", over.rate, "/s", None, False, before, before_it),
         Figure("overload", f"sent by {CONNECTIONS:,} clients at {what}", sent, "/s"),
-        Figure("overload", "until a refusal, p99", late[0], "ms"),
-        Figure("overload", "until a refusal, the latest", late[1], "ms", 1_000, True),
+        Figure("overload", "until a rejection, p99", late[0], "ms"),
+        Figure("overload", "until a rejection, the latest", late[1], "ms", 1_000, True),
         Figure("overload", "taken right after it", after, "/s", None, False, before, before_it),
     ]

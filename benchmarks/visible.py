@@ -38,8 +38,8 @@ def measure(report: Report, stage: Stage, seconds: float) -> None:
         report.add(
             Figure("readable", "after the 201, at 200 orders/s, p50", p50, "ms", 50, True),
             Figure("readable", "after the 201, at 200 orders/s, p99", p99, "ms", 200, True),
-            Figure("readable", "in a list or figure, p50", _share(others, 0.5), "ms"),
-            Figure("readable", "in a list or figure, p99", _share(others, 0.99), "ms", 250, True),
+            Figure("readable", "in a list or total, p50", _share(others, 0.5), "ms"),
+            Figure("readable", "in a list or total, p99", _share(others, 0.99), "ms", 250, True),
         )
         system.wait_projected()
         threading.Event().wait(3)
