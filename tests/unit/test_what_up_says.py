@@ -1,14 +1,19 @@
 """What `storelog up` says of trouble: why a process ended, what the read side lacks, what to do."""
 
+import asyncio
 import threading
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from storelog.config import Settings
 from storelog.lag import Lag
+from storelog.local import supervisor
 from storelog.local.program import Program, last_error
 from storelog.local.read_side_watch import ReadSideWatch
 from storelog.local.supervisor import why_not
+from storelog.server_setup import SetUp
 
 CALM = Lag(9, 9, 9, 0, 0.0, 0)
 
@@ -47,3 +52,17 @@ def test_why_a_process_is_not_ready_is_said_even_if_its_log_is_empty(tmp_path: P
         why_not(silent) == ": PostgreSQL is away.; its log ends with:\n  12:00 warning relay waits"
     )
     assert why_not(Program("kafka", [], log, lambda: False)).startswith("; its log ends with:")
+
+
+def test_what_migrating_warns_of_and_advises_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def set_up(_settings: Settings) -> SetUp:
+        return SetUp(3, ["run `storelog rebuild --promote`"], ["MongoDB: it has no validators"])
+
+    monkeypatch.setattr(supervisor, "set_up_servers", set_up)
+    said: list[str] = []
+    up = supervisor.Supervisor(tmp_path, said.append)
+    up._settings = Settings()
+    asyncio.run(up._migrate())
+    assert said == ["MongoDB: it has no validators", "run `storelog rebuild --promote`"]
