@@ -144,6 +144,12 @@ def test_the_log_follows_the_shop_until_it_is_held_and_a_hidden_tab_has_no_strea
             position = kept.commands.post("/customers", ANN).position
             page.wait_for_selector(f"#events a[href='/console/log/{position}']")
         assert page.locator("#events table").count() == 1
+        page.focus("#events a")
+        position = kept.commands.post("/customers", ANN).position
+        kept.wait_projected(position)
+        assert page.evaluate("document.activeElement.closest('#events') !== null")
+        page.focus("main select")
+        page.wait_for_selector(f"#events a[href='/console/log/{position}']")
         for is_hidden, streams in ((True, 0), (False, 1)):
             page.evaluate(HIDDEN, is_hidden)
             assert page.locator("[sse-connect]").count() == streams

@@ -156,6 +156,22 @@ def test_an_aggregate_is_a_link_only_where_the_console_has_its_page() -> None:
     assert (str(aggregate("supplier-5")), str(aggregate("supplier-5", 7))) == ("supplier-5", "")
 
 
+def page_of(path: str, template: str, query: dict[str, str], **facts: Any) -> str:
+    request: Any = SimpleNamespace(path=path, query=query, caller=Caller("ann", "read"))
+    body = Templates(Settings(), lambda: 9).page(request, template, **facts).body
+    assert isinstance(body, bytes)
+    return body.decode()
+
+
+def test_an_overview_that_follows_the_shop_can_be_held() -> None:
+    totals = {"totalSales": "0.0000", "orders": 0, "unitsSold": 0}
+    facts: dict[str, Any] = {"today": totals, "in_all": totals, "per_minute": 0, "orders": []}
+    hold = '<a href="/console?asOf=7">Hold this moment</a>'
+    assert hold in page_of("/console/now", "now.html", {}, **facts, position=7)
+    for query, position in (({"asOf": "7"}, 7), ({}, 0)):
+        assert "Hold" not in page_of("/console/now", "now.html", query, **facts, position=position)
+
+
 def log_page(**query: str) -> str:
     event = {
         "position": 7,
@@ -165,11 +181,8 @@ def log_page(**query: str) -> str:
         "version": 2,
         "correlationId": "of <7>",
     }
-    request: Any = SimpleNamespace(path="/console/log", query=query, caller=Caller("ann", "read"))
-    facts: dict[str, Any] = {"page": {"items": [event], "nextBefore": None}, "types": ()}
-    body = Templates(Settings(), lambda: 9).page(request, "log.html", **facts).body
-    assert isinstance(body, bytes)
-    return body.decode()
+    page = {"items": [event], "nextBefore": None}
+    return page_of("/console/log", "log.html", query, page=page, types=())
 
 
 def test_the_log_follows_what_is_appended_until_its_user_holds_or_searches_it() -> None:

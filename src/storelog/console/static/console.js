@@ -8,9 +8,11 @@ const SHOWN_MS = 2000, AGAIN_MS = 30000;
 if (followed) {
   let stream = null, shownAt = -Infinity, waiting = null;
   // A change is shown at once, or at the end of the 2 s after the one before: none is left out.
+  // While a link in there has the focus, it stays where it is; what came is shown afterwards.
   const show = () => {
     waiting ??= setTimeout(() => {
       waiting = null;
+      if (followed.contains(document.activeElement)) return;
       shownAt = performance.now();
       htmx.trigger(followed, "storelog:changed");
     }, Math.max(0, shownAt + SHOWN_MS - performance.now()));
@@ -45,9 +47,12 @@ if (followed) {
       show();
     }
   });
-  // Counts of the last minute go down although nothing changes; a link in use keeps the focus.
+  followed.addEventListener("focusout", event => {
+    if (!followed.contains(event.relatedTarget)) show();
+  });
+  // Counts of the last minute go down although nothing changes.
   setInterval(() => {
-    if (stream && !followed.contains(document.activeElement)) show();
+    if (stream) show();
   }, AGAIN_MS);
   addEventListener("pagehide", close);
   open();
