@@ -55,7 +55,7 @@ def test_everything_comes_back_from_a_base_backup_of_postgresql_alone(
     settings: Settings, tmp_path: Path
 ) -> None:
     # PostgreSQL's own user has to come here.
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o011)
     (tmp_path / "logs").mkdir()
     with System(settings, RELAYED) as system:

@@ -136,7 +136,7 @@ def all_say_so(system: System) -> None:
 
 
 def is_there(system: System, order: int) -> bool:
-    reply = system.queries.get(f"/orders/{order}")
+    reply = system.read(f"/orders/{order}")
     assert reply.status in (200, 404), reply.raw
     return reply.status == 200
 

@@ -76,7 +76,7 @@ def fill(system: System) -> None:
 def responses(system: System) -> list[Any]:
     middle = system.written() // 2
     paths = [*PATHS, *(f"{path}{'&' if '?' in path else '?'}asOf={middle}" for path in PATHS)]
-    bodies = [(path, system.queries.get(path).json) for path in paths]
+    bodies = [(path, system.read(path).json) for path in paths]
     written = system.written()
     with LiveReader(system.url("query-service"), "/live?after=0") as live:
         wait_for(lambda: live.last_id and live.last_id >= written, "all changes")

@@ -101,7 +101,7 @@ def test_an_offset_behind_an_event_that_is_not_projected_is_named(small: System)
 def test_without_kafka_the_offsets_are_not_checked_and_that_is_said(
     small: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(offsets_of_verify, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(offsets_of_verify, "RESPONSE_SECONDS", 1.0)
     away = replace(small.settings, kafka_bootstrap_servers="127.0.0.1:1")
     report = run(away)
     assert report.differences == []
