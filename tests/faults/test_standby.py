@@ -23,7 +23,7 @@ from storelog.server_setup import set_up_servers
 from support.backups import RELAYED, base_backup
 from support.embedded import EmbeddedServers, bare_settings, running
 from support.http import Client, Reply
-from support.projected import verified
+from support.projected import read, verified
 from support.system import System, free_port, wait_for
 from support.trading import Done, Trading
 
@@ -136,7 +136,7 @@ def all_say_so(system: System) -> None:
 
 
 def is_there(system: System, order: int) -> bool:
-    reply = system.read(f"/orders/{order}")
+    reply = read(system, f"/orders/{order}")
     assert reply.status in (200, 404), reply.raw
     return reply.status == 200
 

@@ -25,6 +25,7 @@ from storelog.verify.standstill import standstill
 from storelog.verify.verify import verify
 from support.live import LiveReader
 from support.load import place_orders
+from support.projected import read
 from support.system import System, wait_for
 
 Model = Database[dict[str, Any]]
@@ -76,7 +77,7 @@ def fill(system: System) -> None:
 def responses(system: System) -> list[Any]:
     middle = system.written() // 2
     paths = [*PATHS, *(f"{path}{'&' if '?' in path else '?'}asOf={middle}" for path in PATHS)]
-    bodies = [(path, system.read(path).json) for path in paths]
+    bodies = [(path, read(system, path).json) for path in paths]
     written = system.written()
     with LiveReader(system.url("query-service"), "/live?after=0") as live:
         wait_for(lambda: live.last_id and live.last_id >= written, "all changes")

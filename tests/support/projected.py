@@ -1,10 +1,10 @@
-"""What `storelog verify` and the projector's metrics say of a system."""
+"""What `storelog verify`, the projector's metrics and patient reads say of a system."""
 
 import json
 from typing import Any
 
-from support.http import Client
-from support.system import System
+from support.http import Client, Reply
+from support.system import System, wait_for
 
 
 def verified(system: System) -> dict[str, Any]:
@@ -20,3 +20,15 @@ def waiting_records(system: System, lane: int) -> float:
     text = Client(system.url("projector")).get("/metrics").raw.decode()
     name = f'storelog_projector_waiting_records{{lane="{lane}"}} '
     return float(text.partition(name)[2].partition("\n")[0] or 0)
+
+
+def read(system: System, path: str) -> Reply:
+    """Read, again while it is 503: on a busy machine MongoDB takes longer than a read waits."""
+    replies: list[Reply] = []
+
+    def responds() -> bool:
+        replies.append(system.queries.get(path))
+        return replies[-1].status != 503
+
+    wait_for(responds, path)
+    return replies[-1]

@@ -264,17 +264,6 @@ class System:
 
         wait_for(is_there, f"position {target}; the projector said {self.log('projector')}")
 
-    def read(self, path: str) -> Reply:
-        """Read, again while it is 503: on a busy machine MongoDB takes longer than a read waits."""
-        replies: list[Reply] = []
-
-        def responds() -> bool:
-            replies.append(self.queries.get(path))
-            return replies[-1].status != 503
-
-        wait_for(responds, path)
-        return replies[-1]
-
     def new_customer(self, **changes: Any) -> dict[str, Any]:
         return self._made(self.commands.post("/customers", ANN | changes))
 
