@@ -86,7 +86,7 @@ def interrupt_lanes(trial: Trial) -> None:
     lanes = min(lanes_of(trial.rig.settings) + 1, MOST_LANES)
     moment = trial.dice.choice((_fills, is_wanted, _stands_still, _has_switched))
     _interrupt(trial, moment, "lanes", "set", str(lanes))
-    # Where all that was written is readable already, nobody may have noticed the killed command yet.
+    # Where everything written is readable already, nobody may have noticed the killed command yet.
     give_up_at = time.monotonic() + SETTLED_SECONDS
     while lanes_wanted(trial.rig.settings) is not None and not trial.stop.is_set():
         if time.monotonic() > give_up_at:
