@@ -1,6 +1,7 @@
 """The console's doors: sessions, origins, roles, and pages that run nothing of others."""
 
 import re
+from hashlib import sha256
 
 import pytest
 
@@ -83,6 +84,10 @@ def test_a_revoked_key_ends_its_sessions(kept: System) -> None:
     wait_for(lambda: reader.get("/products").status == 200, "the key in MongoDB", 20)
     browser = Browser(kept, made["key"])
     assert browser.open("/products").status == 200
+    session = browser.headers["Cookie"].partition("=")[2]
+    for name in ("query-service", "command-service"):
+        logged = "\n".join(kept.log_lines(name))
+        assert made["key"] not in logged and session not in logged
     kept.commands.post("/keys/revocations", {"name": "soon-gone"})
     wait_for(lambda: browser.open("/products").status == 303, "the session to end", 20)
 
@@ -166,3 +171,21 @@ def test_a_setting_switches_the_console_off(servers: EmbeddedServers) -> None:
     with System(settings, ("query-service",), environment) as system:
         assert system.queries.get("/console").status == 404
         assert system.queries.get("/", {"Accept": "text/html"}).status == 200
+
+
+def test_rate_limits_count_pages_like_requests_and_signing_in_too(
+    servers: EmbeddedServers,
+) -> None:
+    keys = ",".join(f"{name}:read:{sha256(name.encode()).hexdigest()}" for name in ("one", "two"))
+    environment = {"STORELOG_API_KEYS": keys, "STORELOG_RATE_LIMIT_PER_KEY": "5/hour"}
+    with System(new_settings(servers), ("query-service",), environment) as system:
+        first, second = Browser(system, "one"), Browser(system, "two")
+        statuses = [first.open("/orders").status for _ in range(6)]
+        assert 429 not in statuses[:5] and statuses[5] == 429
+        rejected = first.open("/orders")
+        assert rejected.headers["content-type"] == "text/html; charset=utf-8"
+        assert int(rejected.headers["retry-after"]) > 0
+        assert Client(system.settings.query_url, "one").get("/orders").status == 429
+        assert second.open("/orders").status != 429
+        guesses = [first.submit("/sign-in", {"key": f"guess{n}"}).status for n in range(6)]
+        assert set(guesses) == {401, 429}

@@ -8,10 +8,14 @@ from hashlib import sha256
 import pytest
 from playwright.sync_api import Browser
 
+from storelog.config import Settings
+from storelog.local.servers import PROCESSES
 from support.browser_pages import Scheme, a_browser, barriers, signed_in
 from support.console import NAME
 from support.embedded import EmbeddedServers, new_settings
-from support.system import ANN, System
+from support.poison import PoisonRelay
+from support.projected import verified
+from support.system import ANN, System, trade
 
 PAGES = (
     "",
@@ -26,11 +30,13 @@ PAGES = (
     "/customers/new",
     "/reports",
     "/reports?by=products",
+    "/reports?by=customers",
     "/log",
     "/log/1",
     "/operations",
     "/operations/keys",
     "/orders/1?asOf=3",
+    "/sign-in",
 )
 # As a browser tells a page that its tab was hidden or shown.
 HIDDEN = """is_hidden => {
@@ -40,15 +46,20 @@ HIDDEN = """is_hidden => {
 pytestmark = pytest.mark.alone
 
 
-@pytest.fixture(scope="module")
-def kept(servers: EmbeddedServers) -> Iterator[System]:
-    """A shop with the key `admin`; its Query Service knows where the projector listens."""
-    keys = f"boss:admin:{sha256(b'admin').hexdigest()}"
-    system = System(new_settings(servers), environment={"STORELOG_API_KEYS": keys}, key="admin")
+def with_key(settings: Settings, processes: tuple[str, ...] = PROCESSES) -> System:
+    """Return a system with the key `admin`; its Query Service knows where the projector listens."""
+    keys = {"STORELOG_API_KEYS": f"boss:admin:{sha256(b'admin').hexdigest()}"}
+    system = System(settings, processes, keys, key="admin")
     system.settings = replace(
         system.settings, relay_url=system.url("relay"), projector_url=system.url("projector")
     )
-    with system:
+    return system
+
+
+@pytest.fixture(scope="module")
+def kept(servers: EmbeddedServers) -> Iterator[System]:
+    """A shop for all."""
+    with with_key(new_settings(servers)) as system:
         product, customer = system.new_product(name=NAME), system.new_customer(name=NAME)
         system.new_order(customer["customerId"], (product["productId"], 2))
         for price in ("3", "4.5"):
@@ -65,7 +76,8 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_open_to_everybody_and_says_nothing_in_its_console(
     kept: System, browser: Browser, width: int, scheme: Scheme
 ) -> None:
@@ -179,6 +191,27 @@ def test_a_report_is_downloaded_and_none_of_its_cells_is_a_formula(
     shown = {"products": f"'{formula}", "customers": "'@SUM(A1)", "days": "Day"}
     assert shown[report] in cells
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_a_dead_letter_is_looked_at_and_retried(settings: Settings, browser: Browser) -> None:
+    with with_key(settings, ("command-service", "projector", "query-service")) as system:
+        trade(system)
+        relay = PoisonRelay(system)
+        dead = next(o for o in relay.outgoing if o.event.event_type == "OrderCreated").event
+        relay.send_with({dead.position: (b"not json", dead.aggregate.encode(), {})})
+        system.wait_projected()
+        url = system.settings.query_url
+        with signed_in(browser, url, "admin") as (page, said):
+            page.goto(f"{url}/console/operations")
+            found = barriers(page)
+            page.click(f"a[href$='dead-letter?id={dead.position}']")
+            page.wait_for_selector("text=not json")
+            assert not found + barriers(page)
+            page.click("form[action$='/retry'] button")
+            page.wait_for_url("**/console/operations")
+            page.wait_for_selector("text=None: the read model has every event")
+            assert not said
+        verified(system)
 
 
 def test_the_slider_travels_in_time(kept: System, browser: Browser) -> None:
