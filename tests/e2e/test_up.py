@@ -21,10 +21,14 @@ STATUS = {
 }  # fmt: skip
 
 
+# What runs on this machine is asked without the proxy that the environment names.
+NO_PROXY_THERE = dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:1")
+
+
 @pytest.fixture
 def up() -> Iterator[Up]:
     home = Path(tempfile.mkdtemp(prefix="storelog-up-"))
-    running = Up(home / "data")
+    running = Up(home / "data", NO_PROXY_THERE)
     try:
         yield running
     finally:

@@ -53,7 +53,12 @@ class Up:
         """Run it in the foreground until it is ready."""
         argv = [sys.executable, "-m", "storelog", "up", "--data-dir", str(self.data_dir)]
         self.foreground = subprocess.Popen(
-            argv + self._ports, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/"
+            argv + self._ports,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd="/",
+            env=self._environment,
         )
         wait_for(lambda: self.run_file().get("state") == "ready", "up to be ready", UP_SECONDS)
 
