@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 
@@ -193,18 +194,31 @@ def test_a_report_is_downloaded_and_none_of_its_cells_is_a_formula(
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
-def test_a_dead_letter_is_looked_at_and_retried(settings: Settings, browser: Browser) -> None:
-    with with_key(settings, ("command-service", "projector", "query-service")) as system:
+def poison(system: System) -> int:
+    """Send the log with one order that is no event; return its position."""
+    relay = PoisonRelay(system)
+    dead = next(o for o in relay.outgoing if o.event.event_type == "OrderCreated").event
+    relay.send_with({dead.position: (b"not json", dead.aggregate.encode(), {})})
+    return dead.position
+
+
+def test_a_dead_letter_is_looked_at_and_retried(servers: EmbeddedServers, browser: Browser) -> None:
+    # In a thread of their own, since Playwright's loop runs in this one.
+    with (
+        ThreadPoolExecutor(1) as apart,
+        with_key(
+            apart.submit(new_settings, servers).result(),
+            ("command-service", "projector", "query-service"),
+        ) as system,
+    ):
         trade(system)
-        relay = PoisonRelay(system)
-        dead = next(o for o in relay.outgoing if o.event.event_type == "OrderCreated").event
-        relay.send_with({dead.position: (b"not json", dead.aggregate.encode(), {})})
-        system.wait_projected()
+        dead = apart.submit(poison, system).result()
+        apart.submit(system.wait_projected).result()
         url = system.settings.query_url
         with signed_in(browser, url, "admin") as (page, said):
             page.goto(f"{url}/console/operations")
             found = barriers(page)
-            page.click(f"a[href$='dead-letter?id={dead.position}']")
+            page.click(f"a[href$='dead-letter?id={dead}']")
             page.wait_for_selector("text=not json")
             assert not found + barriers(page)
             page.click("form[action$='/retry'] button")
