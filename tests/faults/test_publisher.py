@@ -15,8 +15,10 @@ from storelog.config import Settings
 from storelog.envelope import Envelope, utc_now
 from storelog.errors import Unavailable
 from storelog.kafka import watermark_topic
+from storelog.relay.kafka_watch import ends
 from storelog.relay.publisher import Publisher
 from support.kafka import headers_of, make_topic, read_events, read_topics
+from support.system import wait_for
 
 pytestmark = pytest.mark.alone
 
@@ -62,8 +64,7 @@ def test_no_later_event_is_sent_once_an_earlier_one_was_thrown_away(settings: Se
     sending = threading.Thread(target=publish)
     began = time.monotonic()
     sending.start()
-    # In the middle of sending, which has no step that tells of itself.
-    threading.Event().wait(0.15)
+    wait_for(lambda: any(ends(settings).values()), "the first of them to be acknowledged")
     publisher.close()
     sending.join(30)
     assert failures, "it was thrown away too late"

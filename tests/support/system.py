@@ -46,6 +46,7 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = PROJECTED
         if value:
             return value
         assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}"
+        # What is waited for is another process's, which tells of nothing: look again, in time.
         threading.Event().wait(0.02)
 
 

@@ -1,7 +1,7 @@
 """Where a page ended is remembered: it takes one window then, and shows what it would show."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from storelog.query_service.paging.ends import Ends
 from storelog.query_service.positions.place import Place
 from storelog.query_service.positions.view import View
 from storelog.read_models.orders.finding import ORDERS, find_orders
+from support.finds import Found
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 10
@@ -76,21 +77,6 @@ class Shop:
         view = View(self, place, None, ends)  # type: ignore[arg-type]
         found = asyncio.run(find_orders(view, {}, Range(), after, limit))
         return [each["_id"] for each in found.documents]
-
-
-@dataclass
-class Found:
-    documents: list[Document]
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def __aiter__(self) -> AsyncIterator[Document]:
-        for document in self.documents:
-            yield document
 
 
 def shop_of(orders: int, pace: timedelta, lines: int = 1) -> Shop:

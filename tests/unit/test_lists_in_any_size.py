@@ -8,7 +8,7 @@ that a window of an index holds; `make bench` measures the servers.
 import asyncio
 import itertools
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,6 +23,7 @@ from storelog.query_service.positions.place import Place
 from storelog.query_service.positions.view import View
 from storelog.read_models.orders.finding import ITS_PRODUCT, find_orders
 from storelog.read_models.product_sold import query as sales
+from support.finds import Found
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FEW, MANY, LATE = 1_000, 500_000, 10
@@ -103,23 +104,6 @@ def _is_equal(document: Document, equal: Mapping[str, Any]) -> bool:
     if ITS_PRODUCT in equal and document["orderItems"][0]["productId"] != equal[ITS_PRODUCT]:
         return False
     return all(document.get(k) == value for k, value in equal.items() if k != ITS_PRODUCT)
-
-
-@dataclass
-class Found:
-    documents: list[Document]
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def __aiter__(self) -> AsyncIterator[Document]:
-        # Of two finds that are under way, none waits for the other.
-        await asyncio.sleep(0)
-        for document in self.documents:
-            yield document
 
 
 def _lists() -> dict[str, Any]:
