@@ -46,7 +46,7 @@ POLL_SECONDS = 0.5
 # Records that the relay sent together, with their watermark, arrive within this: one batch.
 GATHER_SECONDS = 0.004
 # How often new records are collected while a batch is written, unless the next one is full.
-GLANCE_SECONDS = 0.003
+GLANCE_SECONDS = 0.01
 # The limit for a response of MongoDB, in case the connection is dead. A batch that takes longer is
 # tried in smaller parts, so a slow server is not sent the same batch again and again.
 ANSWER_SECONDS = 15.0

@@ -4,7 +4,6 @@ A payload that does not match its schema raises PoisonRecord before anything is 
 Next: read_models/read_model.py
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from storelog.envelope import Envelope
@@ -12,9 +11,10 @@ from storelog.errors import PoisonRecord
 from storelog.event_codec import name_of, read_event
 from storelog.shop.event_kinds import EventKind
 from storelog.shop.events import Event, kind_of
+from storelog.shop.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EventOrigin:
     """When an event was recorded, and which call of which API key caused it (None without keys)."""
 
@@ -23,7 +23,7 @@ class EventOrigin:
     correlation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """One event to fold.
 

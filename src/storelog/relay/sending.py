@@ -23,7 +23,7 @@ from storelog.web.clock import PostgresClock
 
 BATCH_EVENTS = 4_000
 # After a reading of at least so many events, the next follows no sooner than so many seconds later.
-PACES = ((100, 0.05), (8, 0.03), (0, 0.01))
+PACES = ((100, 0.1), (50, 0.06), (8, 0.03), (0, 0.01))
 IDLE_SECONDS = 1.0
 
 

@@ -8,7 +8,7 @@ Next: projector/receive/proof.py
 import hashlib
 import re
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,10 +20,11 @@ from storelog.envelope import Envelope, chain_hash, parse_time
 from storelog.errors import PoisonRecord
 from storelog.kafka import MAX_RECORD_BYTES
 from storelog.read_models.change import Change, EventOrigin, read_change
+from storelog.shop.value import value
 from storelog.watermark import Watermark
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Record:
     """One record; `lane_previous` is the position of the event before it in its lane.
 
@@ -133,21 +134,21 @@ def make_record(
 
 def _text(headers: dict[str, Any], name: str) -> str:
     """Return one header's text. Raises PoisonRecord."""
-    value = headers.get(name)
-    if not isinstance(value, bytes):
+    found = headers.get(name)
+    if not isinstance(found, bytes):
         raise PoisonRecord(f"not a record of the relay: it has no header `{name}`")
     try:
-        return value.decode()
+        return found.decode()
     except UnicodeDecodeError as error:
         raise PoisonRecord(f"not a record of the relay: `{name}` is not text") from error
 
 
 def _number(headers: dict[str, Any], name: str) -> int:
     """Return one header's number, which fits MongoDB's and PostgreSQL's. Raises PoisonRecord."""
-    value = headers.get(name)
+    found = headers.get(name)
     # Every record has four, so the usual case comes first. On bytes, `isdigit` accepts 0 to 9 only.
-    if isinstance(value, bytes) and value.isdigit() and len(value) < MAX_DIGITS:
-        return int(value)
+    if isinstance(found, bytes) and found.isdigit() and len(found) < MAX_DIGITS:
+        return int(found)
     text = _text(headers, name)
     if not _NUMBER.fullmatch(text) or int(text) >= 2**63:
         raise PoisonRecord(
@@ -158,8 +159,8 @@ def _number(headers: dict[str, Any], name: str) -> int:
 
 def header_of(record: Record, wanted: str) -> str | None:
     """Return one header's text, None where there is none."""
-    value = record.named.get(wanted)
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else None
+    found = record.named.get(wanted)
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else None
 
 
 def change_of(record: Record, event_type: str) -> Change:
@@ -173,12 +174,12 @@ def change_of(record: Record, event_type: str) -> Change:
     if record.key != record.aggregate:
         raise PoisonRecord(f"the key is {record.key[:100]!r}, the event is {record.aggregate!r}'s")
     try:
-        value = _read_value(record.value)
+        said = _read_value(record.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PoisonRecord(f"the value is not an event: {error}") from error
-    if value.eventType != event_type:
-        raise PoisonRecord(f"{value.eventType!r} came on the topic of {event_type}")
-    payload = bytes(value.payload)
+    if said.eventType != event_type:
+        raise PoisonRecord(f"{said.eventType!r} came on the topic of {event_type}")
+    payload = bytes(said.payload)
     change = read_change(
         record.position,
         event_type,
