@@ -7,7 +7,7 @@ the server it measures; `ceiling.py` shows its own limit against a server that d
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -107,16 +107,24 @@ def request(url: str, method: str, path: str, body: bytes = b"", headers: str = 
 
 
 def run_load(
-    url: str, next_request: NextRequest, connections: int, seconds: float = 3600.0
+    url: str,
+    next_request: NextRequest,
+    connections: int,
+    seconds: float = 3600.0,
+    others: Sequence[str] = (),
 ) -> Outcome:
-    """Send what `next_request` gives until it gives None or the time is over."""
+    """Send what `next_request` gives until it gives None or the time is over.
+
+    `others`: addresses among which, and `url`, the connections are dealt out in turn.
+    """
 
     async def run() -> Outcome:
-        address = urlsplit(url)
+        addresses = [urlsplit(each) for each in (url, *others)]
         loop = asyncio.get_running_loop()
         load = _Run(next_request, connections, seconds)
         began = time.perf_counter()
-        for _ in range(connections):
+        for number in range(connections):
+            address = addresses[number % len(addresses)]
             await loop.create_connection(
                 lambda: _Connection(load), str(address.hostname), address.port or 80
             )

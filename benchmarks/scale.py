@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import two_services
 from benchmarks.figures import Figure, Report, machine
 from benchmarks.load import NextRequest, Outcome, request, run_load
 from benchmarks.projecting import LANES, projected
@@ -40,12 +41,14 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path("build/bench"))
     chosen = arguments.parse_args()
     seconds, backlog = (2.0, QUICK_BACKLOG) if chosen.quick else (15.0, BACKLOG)
+    rounds = 2 if chosen.quick else 5
     report, most = Report(machine()), at_most(os.cpu_count() or 1)
     text = f"{os.cpu_count()} cores: up to {most} of each process, {min(most, LANES)} projectors"
     report.notes.append(text)
     print(text, flush=True)
     with Stage() as stage:
         report.machine["mongodb"] = stage.mongodb()
+        two_services.measure(report, stage, seconds / 4, rounds)
         _commands(report, stage, most, seconds)
         _projectors(report, stage, min(most, LANES), backlog)
         _queries(report, stage, most, seconds, backlog)

@@ -83,7 +83,10 @@ class Stage:
         """Fill the yielded `Use` with what is used until the block ends."""
         processes, use, stop = self.processes(system), Use(), threading.Event()
         sampler = threading.Thread(target=use.sample, args=(processes, stop))
-        before, began = {name: _cpu(name, p) for name, p in processes.items()}, time.monotonic()
+        before, began = (
+            {name: cpu_seconds(name, p) for name, p in processes.items()},
+            time.monotonic(),
+        )
         waited = {name: _waited(p) for name, p in processes.items()}
         sampler.start()
         try:
@@ -93,7 +96,7 @@ class Stage:
             sampler.join()
         seconds = time.monotonic() - began
         for name, process in processes.items():
-            use.cpu_percent[name] = 100 * (_cpu(name, process) - before[name]) / seconds
+            use.cpu_percent[name] = 100 * (cpu_seconds(name, process) - before[name]) / seconds
             use.waiting_percent[name] = 100 * (_waited(process) - waited[name]) / seconds
 
     @contextmanager
@@ -113,9 +116,9 @@ class Stage:
         """Wait until a server has done what it still does after many writes; return whether."""
         server, give_up_at = psutil.Process(self.servers.pid(name)), time.monotonic() + IDLE_SECONDS
         while time.monotonic() < give_up_at:
-            before = _cpu(name, server)
+            before = cpu_seconds(name, server)
             threading.Event().wait(IDLE_SAMPLE_SECONDS)
-            if _cpu(name, server) - before < IDLE_SHARE * IDLE_SAMPLE_SECONDS:
+            if cpu_seconds(name, server) - before < IDLE_SHARE * IDLE_SAMPLE_SECONDS:
                 return True
         return False
 
@@ -134,7 +137,7 @@ def backlog_rate(position: Callable[[], int], total: int, seconds: float) -> flo
     return (total - first) / (time.monotonic() - began)
 
 
-def _cpu(name: str, process: psutil.Process) -> float:
+def cpu_seconds(name: str, process: psutil.Process) -> float:
     """Return the CPU seconds of a process, PostgreSQL's with its backends, the ended ones too."""
     own = process.cpu_times()
     family = [process, *(process.children(recursive=True) if name == "postgresql" else [])]
