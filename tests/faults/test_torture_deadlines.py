@@ -39,7 +39,7 @@ def service(status: int, slug: str, late_seconds: float = 0.0) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            # Lateness is what this service is for.
+            # The test is about a service that responds this late.
             threading.Event().wait(late_seconds)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))

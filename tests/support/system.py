@@ -46,15 +46,15 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = PROJECTED
         if value:
             return value
         assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}"
-        # What is waited for is another process's, which tells of nothing: look again, in time.
+        # Another process brings it about and notifies nobody: look again until the deadline.
         threading.Event().wait(0.02)
 
 
 def let_contention_pass() -> None:
     """Wait until a Command Service decides ahead again, after another one has written.
 
-    For half a second it locks the head before it decides; that this is over is a matter of time
-    alone, which nothing tells.
+    For half a second it locks the head before it decides. Time alone ends that, and nothing
+    reports it.
     """
     threading.Event().wait(CONTENDED_SECONDS + 0.1)
 

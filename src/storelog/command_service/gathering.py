@@ -64,7 +64,10 @@ class Gathering:
         return True
 
     def seconds_left(self, commands: int) -> float:
-        """Return how long a batch of so many commands still waits for others; 0 or less: not."""
+        """Return how many seconds a batch of so many commands is to wait on; 0 or less: not at all.
+
+        A batch for which there are some counts as waiting from then on, until it begins.
+        """
         # Two batches alternate, so each normally has about half of the clients' commands.
         usual = max(self._sizes) // 2
         left = self._ended_at + GATHER_SECONDS - self._now() if commands < usual else 0.0
