@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import scale, sustained
+from benchmarks import compared, scale, sustained
+from benchmarks.figures import Figure, Report
 from benchmarks.pace import Paced
 from benchmarks.sustained import Try
 
@@ -55,3 +56,25 @@ def test_a_machine_has_room_for_half_as_many_processes_of_a_kind_as_cores_but_tw
 def test_where_no_rate_holds_none_is_tried_for_the_whole_time() -> None:
     nobody: Any = None
     assert sustained._hold(nobody, nobody, nobody, 0.0, 10.0, 60.0) is None
+
+
+def test_two_runs_stand_side_by_side_with_what_only_the_later_one_measured() -> None:
+    before, after = Report({}), Report({})
+    for report, rate, cpu in ((before, 1_500.0, 40.0), (after, 2_000.0, 50.0)):
+        report.figures.append(Figure("orders", "accepted", rate, "/s", 4_000, ceiling=4_000))
+        report.note_use("orders", {"relay": cpu}, {"relay": 90.0})
+    after.figures.append(Figure("orders", "p99", 90.0, "ms", 50, True))
+    page = {"page": "first page of /orders", "few_ms": 8.0, "many_ms": 10.0, "times": 1.25}
+    before.lists.append(page | {"many_ms": 40.0})
+    after.lists += [page, page | {"page": "first page of /products"}]
+
+    runs = before.as_json(), after.as_json()
+    assert list(compared.figures(*runs))[2:] == [
+        "| orders: accepted | 1,500 /s | 2,000 /s | at least 4,000 | no | 4,000  | 50% |",
+        "| orders: p99 |  | 90.00 ms | at most 50.00 | no |  |  |",
+    ]
+    assert list(compared.use(*runs))[2:] == ["| orders | 40; 50 |"]
+    assert list(compared.lists(*runs))[2:] == [
+        "| `first page of /orders` | 40.0 | 10.0 | 8.0 | 1.25 |",
+        "| `first page of /products` | not measured | 10.0 | 8.0 | 1.25 |",
+    ]
