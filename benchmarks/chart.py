@@ -37,11 +37,12 @@ def _share(figure: Figure) -> float | None:
 def _bar(figure: Figure, top: int) -> list[str]:
     share = min(_share(figure) or 0.0, 1.25)
     colour = {None: PLAIN, True: GOOD, False: BAD}[figure.is_met]
-    cells = row(figure)
+    # A worst page, in brackets, is longer than the margin; the table has it.
+    label, value = row(figure)[0].split(" (")[0], row(figure)[1]
     middle = top + 14
     return [
-        f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end">{escape(cells[0])}</text>',
+        f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end">{escape(label)}</text>',
         f'<rect x="{LEFT}" y="{top + 2}" width="{share * FULL:.0f}" height="{ROW - 6}"'
         f' fill="{colour}" opacity="0.8"/>',
-        f'<text x="{LEFT + 1.25 * FULL + 8}" y="{middle}">{escape(cells[1])}</text>',
+        f'<text x="{LEFT + 1.25 * FULL + 8}" y="{middle}">{escape(value)}</text>',
     ]
