@@ -24,9 +24,9 @@ side_by_side = $(PYTEST) -m "$(USUAL) and not alone" -n $(WORKERS) --dist loadfi
 alone = $(PYTEST) -m "$(USUAL) and alone" $(1) $(call again,$(1))
 
 .PHONY: help install ports up unit test test-all test-again test-servers test-retail test-pgadmin torture hostile closed siege
-.PHONY: fuzz postman generate golden format screenshots vendor schema docs audit check bench bench-memory bench-scale
+.PHONY: fuzz postman generate golden format screenshots vendor schema docs audit check bench bench-compare bench-memory bench-scale
 help: ## show what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): some minutes the first time, less from pip's cache"
@@ -72,6 +72,11 @@ torture: install ## faults for MINUTES=10, from SEED=N or a new one
 
 bench: install ## measure everything on servers of its own (QUICK=1: the short way)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+bench-compare: install ## two runs side by side (BEFORE=bench.json AFTER=build/bench/bench.json)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.compared \
+		$(or $(BEFORE),$(error Name the file of the earlier run: make bench-compare BEFORE=bench.json)) \
+		$(or $(AFTER),build/bench/bench.json)
 
 bench-scale: install ## as many of each process as the cores allow: what does one more add? (QUICK=1: the short way)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.scale $(if $(QUICK),--quick)

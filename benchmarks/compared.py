@@ -1,6 +1,4 @@
-"""Two runs of `make bench` side by side, as Markdown: an earlier release's, and this one's.
-
-    python -m benchmarks.compared earlier/bench.json build/bench/bench.json
+"""`make bench-compare`: two runs of `make bench` side by side, as Markdown.
 
 Compare runs of one machine and one hour only. A list's page that the earlier run did not read says
 so; a figure that it did not measure is left empty.
@@ -24,6 +22,9 @@ def main() -> None:
     arguments.add_argument("before", type=Path)
     arguments.add_argument("after", type=Path)
     chosen = arguments.parse_args()
+    for path in (chosen.before, chosen.after):
+        if not path.is_file():
+            arguments.error(f"{path} is no file; make bench writes build/bench/bench.json")
     before, after = (json.loads(path.read_text("utf-8")) for path in (chosen.before, chosen.after))
     for table in (figures, use, lists):
         print("\n".join(table(before, after)), end="\n\n")
