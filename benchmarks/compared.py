@@ -1,7 +1,7 @@
 """`make bench-compare`: two runs of `make bench` side by side, as Markdown.
 
-Compare runs of one machine and one hour only. A list's page that the earlier run did not read says
-so; a figure that it did not measure is left empty.
+Compare runs of one machine and one hour only. What the earlier run did not measure is left empty;
+a page that it did not read is "not measured".
 """
 
 import argparse
@@ -22,32 +22,41 @@ def main() -> None:
     arguments.add_argument("before", type=Path)
     arguments.add_argument("after", type=Path)
     chosen = arguments.parse_args()
+    runs = []
     for path in (chosen.before, chosen.after):
-        if not path.is_file():
-            arguments.error(f"{path} is no file; make bench writes build/bench/bench.json")
-    before, after = (json.loads(path.read_text("utf-8")) for path in (chosen.before, chosen.after))
+        try:
+            runs.append(read(path))
+        except (OSError, ValueError) as error:
+            arguments.error(f"{path} is no bench.json of make bench: {error}")
     for table in (figures, use, lists):
-        print("\n".join(table(before, after)), end="\n\n")
+        print("\n".join(table(*runs)), end="\n\n")
+
+
+def read(path: Path) -> Run:
+    """Return the run that a bench.json holds.
+
+    Raise OSError where it cannot be read, ValueError where it is something else.
+    """
+    run = json.loads(path.read_text("utf-8"))
+    if not isinstance(run, dict) or not {"figures", "use"} <= run.keys():
+        raise ValueError("it has no figures")
+    # Runs of releases that did not measure lists have none.
+    return {"lists": [], **run}
 
 
 def figures(before: Run, after: Run) -> Iterator[str]:
     """Yield each figure of both runs, with the goal and the ceiling of the later one."""
-    then = {figure.name: figure for figure in _read(before)}
+    then = {name: value for name, value, *_ in _rows(before)}
     yield _line("figure", "before", "after", "goal", "met", "ceiling beside it, after", "share")
     yield "|---" * 7 + "|"
-    for figure in _read(after):
-        name, value, *others = row(figure)
-        # How many pages a list has been read by, and which was the worst, differ between runs.
-        earlier = then.get(figure.name) if figure.group != "lists" else None
-        yield _line(name, row(earlier)[1] if earlier else "", value, *others)
+    for name, value, *others in _rows(after):
+        yield _line(name, then.get(name, ""), value, *others)
 
 
-def _read(run: Run) -> list[Figure]:
+def _rows(run: Run) -> Iterator[tuple[str, ...]]:
     computed = ("ratio", "met")
-    return [
-        Figure(**{name: value for name, value in figure.items() if name not in computed})
-        for figure in run["figures"]
-    ]
+    for figure in run["figures"]:
+        yield row(Figure(**{name: figure[name] for name in figure if name not in computed}))
 
 
 def use(before: Run, after: Run) -> Iterator[str]:

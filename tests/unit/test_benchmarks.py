@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,3 +79,22 @@ def test_two_runs_stand_side_by_side_with_what_only_the_later_one_measured() -> 
         "| `first page of /orders` | 40.0 | 10.0 | 8.0 | 1.25 |",
         "| `first page of /products` | not measured | 10.0 | 8.0 | 1.25 |",
     ]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"figures": []}'])
+def test_a_file_that_is_no_run_is_rejected_before_anything_is_shown(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text('{"figures": [], "use": {}}', "utf-8")
+    bad.write_text(text, "utf-8")
+    for before, after in ((bad, good), (good, bad), (good, tmp_path)):
+        monkeypatch.setattr("sys.argv", ["compared", str(before), str(after)])
+        with pytest.raises(SystemExit, match="2"):
+            compared.main()
+        printed = capsys.readouterr()
+        assert not printed.out
+        assert "is no bench.json of make bench" in printed.err
+    monkeypatch.setattr("sys.argv", ["compared", str(good), str(good)])
+    compared.main()
+    assert "| page |" in capsys.readouterr().out
